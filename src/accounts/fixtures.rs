@@ -1,0 +1,99 @@
+//! What every account starts with, ids included, so that documented commands work in each of them.
+
+use sqlx::postgres::PgConnection;
+use sqlx::{Acquire, Error};
+use time::OffsetDateTime;
+
+use super::caller::sha256;
+
+/// The keys of the default account: one that writes, one that only reads.
+pub const DEFAULT_KEYS: [(&str, &str); 2] = [("your_api_key", "write"), ("your_read_only_api_key", "read")];
+
+const MASTER_USER: i64 = 50505;
+const PAYEE: i64 = 20202;
+
+/// The documented instruction's body, as the guides print it.
+const INSTRUCTION_BODY: &str = concat!(
+    r#"{"payment_method":"international_bank","country":"US","account_type":"checking","name":"bob","#,
+    r#""city":"buenos aires","bank":"standard chartered","currency":"USD"}"#
+);
+
+/// The next id of each type in a fresh account.
+const FIRST_IDS: [(&str, i64); 5] = [
+    ("users", MASTER_USER + 1),
+    ("withdrawal_instructions", 2122),
+    ("concierge_requests", 1011),
+    ("concierge_request_outputs", 32323),
+    ("events", 1),
+];
+
+/// Makes the default account unless it is there. Several servers may do so at once.
+///
+/// # Errors
+/// Those of the database.
+pub async fn ensure_default_account(connection: &mut PgConnection, now: OffsetDateTime) -> Result<(), Error> {
+    let key = sha256(DEFAULT_KEYS[0].0.as_bytes());
+    let found: Option<i64> = sqlx::query_scalar("select account_id from api_keys where key_sha256 = $1")
+        .bind(key.as_slice())
+        .fetch_optional(&mut *connection)
+        .await?;
+    if found.is_some() {
+        return Ok(());
+    }
+    match create_account(connection, &DEFAULT_KEYS, now).await {
+        // another server was faster
+        Err(Error::Database(error)) if error.constraint() == Some("api_keys_pkey") => Ok(()),
+        done => done,
+    }
+}
+
+/// Makes an account with these keys (each with its level) and all fixtures, in one transaction.
+///
+/// # Errors
+/// Those of the database; a key that is taken violates `api_keys_pkey`.
+pub async fn create_account(
+    connection: &mut PgConnection,
+    keys: &[(&str, &str)],
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    let mut transaction = connection.begin().await?;
+    let account_id: i64 = sqlx::query_scalar("insert into accounts (created_at) values ($1) returning id")
+        .bind(now)
+        .fetch_one(&mut *transaction)
+        .await?;
+    let users = "insert into users
+            (account_id, id, name, email, kyc_accepted, otp_enabled, do_not_email, compliance_state, created_at)
+        values ($1, $2, 'master@example.com', 'master@example.com', true, true, false, 'enabled', $4),
+               ($1, $3, 'person3@example.com', 'person3@example.com', true, true, true, 'enabled', $4)";
+    sqlx::query(users).bind(account_id).bind(MASTER_USER).bind(PAYEE).bind(now).execute(&mut *transaction).await?;
+    for (key, level) in keys {
+        sqlx::query("insert into api_keys (key_sha256, account_id, user_id, level, created_at) values ($1, $2, $3, $4, $5)")
+            .bind(sha256(key.as_bytes()).as_slice())
+            .bind(account_id)
+            .bind(MASTER_USER)
+            .bind(level)
+            .bind(now)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    let instruction = "insert into withdrawal_instructions (account_id, id, user_id, schema, body, created_at)
+        values ($1, 2121, $2, 'bitex', $3::text::json, $4)";
+    sqlx::query(instruction)
+        .bind(account_id)
+        .bind(PAYEE)
+        .bind(INSTRUCTION_BODY)
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?;
+    let request = "insert into concierge_requests (account_id, id, user_id, port_code, state, created_at)
+        values ($1, 1010, $2, 'ar_ars', 'draft', $3)";
+    sqlx::query(request).bind(account_id).bind(MASTER_USER).bind(now).execute(&mut *transaction).await?;
+    let (types, next): (Vec<&str>, Vec<i64>) = FIRST_IDS.into_iter().unzip();
+    sqlx::query("insert into id_counters (account_id, type, next_id) select $1, * from unnest($2::text[], $3::bigint[])")
+        .bind(account_id)
+        .bind(types)
+        .bind(next)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await
+}

@@ -1,0 +1,6 @@
+//! Accounts: isolated worlds. Who calls ([`caller`]), which ids are next ([`ids`]), and what a fresh account holds
+//! ([`fixtures`]).
+
+pub mod caller;
+pub mod fixtures;
+pub mod ids;

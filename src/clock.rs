@@ -1,0 +1,63 @@
+//! The only reader of the machine's clock. Everything that happens in the emulated world takes its time from here,
+//! as a parameter.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+/// A source of the present instant. Cheap to clone; clones show the same time.
+#[derive(Debug, Clone)]
+pub struct Clock(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    Machine,
+    Manual(Arc<watch::Sender<OffsetDateTime>>),
+}
+
+impl Clock {
+    /// The machine's time.
+    pub fn machine() -> Self {
+        Self(Source::Machine)
+    }
+
+    /// A clock that stands still until it is advanced.
+    pub fn manual(start: OffsetDateTime) -> Self {
+        Self(Source::Manual(Arc::new(watch::Sender::new(start))))
+    }
+
+    /// The present instant, in whole milliseconds like every time that is shown.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    pub fn now(&self) -> OffsetDateTime {
+        let now = match &self.0 {
+            Source::Machine => OffsetDateTime::now_utc(),
+            Source::Manual(time) => *time.borrow(),
+        };
+        now.truncate_to_millisecond()
+    }
+
+    /// Moves a manual clock on and returns its new time; a machine's clock stays as it is.
+    pub fn advance(&self, by: Duration) -> OffsetDateTime {
+        if let Source::Manual(time) = &self.0 {
+            time.send_modify(|time| *time += by);
+        }
+        self.now()
+    }
+
+    /// Returns once the clock shows `instant` or later.
+    pub async fn sleep_until(&self, instant: OffsetDateTime) {
+        match &self.0 {
+            Source::Machine => {
+                let left = instant - self.now();
+                // a part of a millisecond more, so that it is never early
+                tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
+            }
+            Source::Manual(time) => {
+                // the sender lives in `self`, so the wait can't fail
+                let _ = time.subscribe().wait_for(|time| *time >= instant).await;
+            }
+        }
+    }
+}

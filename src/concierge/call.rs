@@ -1,0 +1,180 @@
+//! A request as the rooms see it, and the answers they give: the border between HTTP and JSON:API.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
+
+use crate::accounts::caller::{Access, Credentials, authenticate};
+use crate::jsonapi::error::{BODY_TIMEOUT, BODY_TOO_LARGE, DOCUMENT_INVALID, Error, Errors, HEADER_INVALID, RESOURCE_NOT_FOUND};
+use crate::jsonapi::query::{Query, Target};
+use crate::jsonapi::schema::Schema;
+use crate::jsonapi::{MEDIA_TYPE, negotiation};
+use crate::server::App;
+
+/// The largest body that is read.
+pub const LARGEST_BODY: usize = 1 << 20;
+/// How much of a body that is too large is still taken in, so that its sender gets to read the answer.
+const LARGEST_DISCARDED: usize = 16 << 20;
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// A request whose headers were checked and whose body has arrived.
+#[derive(Debug)]
+pub struct Call {
+    credentials: Result<Credentials, Errors>,
+    query: Option<String>,
+    /// The id in the path, empty where the path has none.
+    pub id: String,
+    pub body: Bytes,
+}
+
+impl Call {
+    /// Who calls, as far as the header tells.
+    ///
+    /// # Errors
+    /// 401 where there is no usable `Authorization`.
+    pub fn credentials(&self) -> Result<&Credentials, Errors> {
+        self.credentials.as_ref().map_err(Errors::clone)
+    }
+
+    /// The query parameters.
+    ///
+    /// # Errors
+    /// 400 as [`Query::read`] says.
+    pub fn query(&self, schema: &'static Schema, target: Target) -> Result<Query, Errors> {
+        Query::read(self.query.as_deref(), schema, target)
+    }
+
+    /// Passes on what was read of the request; where it was faulty, who calls is looked up first, because a
+    /// stranger is told nothing else than that.
+    ///
+    /// # Errors
+    /// 401, or the faults.
+    pub async fn checked<T>(&self, app: &App, access: Access, read: Result<T, Errors>) -> Result<T, Errors> {
+        let Err(faults) = read else { return read };
+        let mut connection = app.database.connection().await?;
+        let found = authenticate(&mut connection, self.credentials()?, access).await;
+        connection.conclude(found)??;
+        Err(faults)
+    }
+}
+
+impl FromRequest<App> for Call {
+    type Rejection = Errors;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Errors> {
+        let (mut parts, body) = request.into_parts();
+        // an id that isn't UTF-8 is nobody's, like any other that isn't a number
+        let path = RawPathParams::from_request_parts(&mut parts, app).await.ok();
+        let id = path.and_then(|path| path.iter().next().map(|(_, id)| id.to_owned())).unwrap_or_default();
+        let headers = &parts.headers;
+        let credentials = Credentials::read(headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes));
+        if let Ok(credentials) = &credentials {
+            app.rate_limit.check(&credentials.key_sha256)?;
+        }
+        check_version(headers)?;
+        negotiation::check_accept(text(headers, header::ACCEPT)?)?;
+        let body = read_body(headers, body).await?;
+        if !body.is_empty() {
+            negotiation::check_content_type(text(headers, header::CONTENT_TYPE)?)?;
+        }
+        Ok(Self { credentials, query: parts.uri.query().map(str::to_owned), id, body })
+    }
+}
+
+/// A header's text; several of one name are a list.
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<&str>, Error> {
+    let invalid = |_| Error::new(HEADER_INVALID, format!("{name} must be plain ASCII"));
+    headers.get(&name).map(|value| value.to_str().map_err(invalid)).transpose()
+}
+
+/// `Version: x.y` or `x.y.z`, which real clients send.
+fn check_version(headers: &HeaderMap) -> Result<(), Error> {
+    let Some(value) = headers.get("version") else { return Ok(()) };
+    let number = |part: &str| !part.is_empty() && part.len() <= 9 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let well_formed = value.to_str().is_ok_and(|version| {
+        (2..=3).contains(&version.split('.').count()) && version.split('.').all(number)
+    });
+    if well_formed {
+        return Ok(());
+    }
+    Err(Error::new(HEADER_INVALID, "must be a version such as 2.1 or 2.1.0").header("Version"))
+}
+
+async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Errors> {
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if declared == Some(0) {
+        return Ok(Bytes::new());
+    }
+    match tokio::time::timeout(BODY_TIME, collect(body)).await {
+        Ok(read) => read,
+        Err(_) => {
+            let detail = format!("the body did not arrive whole within {} s", BODY_TIME.as_secs());
+            Err(Error::new(BODY_TIMEOUT, detail).into())
+        }
+    }
+}
+
+async fn collect(mut body: Body) -> Result<Bytes, Errors> {
+    let mut first: Option<Bytes> = None;
+    let mut rest = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Error::new(DOCUMENT_INVALID, "the body ended before its declared length"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length > LARGEST_DISCARDED {
+            break;
+        }
+        if length <= LARGEST_BODY {
+            match &first {
+                None => first = Some(data),
+                Some(start) => {
+                    if rest.is_empty() {
+                        rest.extend_from_slice(start);
+                    }
+                    rest.extend_from_slice(&data);
+                }
+            }
+        }
+    }
+    if length > LARGEST_BODY {
+        let detail = format!("the body is larger than {LARGEST_BODY} bytes; send less at once");
+        return Err(Error::new(BODY_TOO_LARGE, detail).into());
+    }
+    Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.into() })
+}
+
+/// A document with its status.
+pub fn answer(status: StatusCode, document: Vec<u8>) -> Response {
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))], document).into_response()
+}
+
+/// 201 with the new resource's document and where it is from now on.
+pub fn created(schema: &Schema, id: &str, document: Vec<u8>) -> Response {
+    let mut response = answer(StatusCode::CREATED, document);
+    if let Ok(location) = HeaderValue::try_from(format!("{}/{id}", schema.path)) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+impl IntoResponse for Errors {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = answer(status, self.render());
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+/// 404 for a path's id that names nothing.
+pub fn not_found(schema: &Schema, id: &str) -> Errors {
+    Error::new(RESOURCE_NOT_FOUND, format!("none of the {} has the id \"{id}\"", schema.type_name)).into()
+}

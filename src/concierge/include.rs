@@ -1,0 +1,73 @@
+//! Bringing in what a document's `include` paths lead to.
+
+use std::collections::HashSet;
+
+use crate::jsonapi::document::id_number;
+use crate::jsonapi::error::Errors;
+use crate::jsonapi::query::Query;
+use crate::jsonapi::render::{self, Included, Resource};
+use crate::server::App;
+
+/// Follows every include path from the primary resources. What `known` holds already isn't loaded again, so that
+/// the default includes cost no statement of their own.
+///
+/// # Errors
+/// 503 where the database is away.
+pub async fn follow(
+    app: &App,
+    account_id: i64,
+    primary: &[Resource],
+    known: Vec<Resource>,
+    query: &Query,
+) -> Result<Included, Errors> {
+    let mut included = Included::default();
+    for resource in known {
+        included.add(resource);
+    }
+    for path in &query.include {
+        // where the path has come to; at first, the primary resources
+        let mut reached: Option<Vec<String>> = None;
+        for step in path {
+            let (name, target) = (step.relationship.name, step.relationship.target);
+            let linked = |resource: &Resource| resource.linkage(name).map_or(Vec::new(), |link| link.ids().to_vec());
+            let ids: Vec<String> = match &reached {
+                None => primary.iter().flat_map(linked).collect(),
+                Some(ids) => ids.iter().filter_map(|id| included.get(step.owner, id)).flat_map(linked).collect(),
+            };
+            let mut seen = HashSet::with_capacity(ids.len());
+            let ids: Vec<String> = ids.into_iter().filter(|id| seen.insert(id.clone())).collect();
+            let unknown: Vec<i64> = ids
+                .iter()
+                .filter(|id| included.get(target.type_name, id).is_none())
+                .map(|id| id_number(id))
+                .collect();
+            if !unknown.is_empty() {
+                let mut connection = app.database.connection().await?;
+                let loaded = super::load(&mut connection, account_id, target, &unknown).await;
+                for resource in connection.conclude(loaded)? {
+                    included.add(resource);
+                }
+            }
+            for id in &ids {
+                included.show(target.type_name, id);
+            }
+            reached = Some(ids);
+        }
+    }
+    Ok(included)
+}
+
+/// The document of one resource, with what its include paths lead to.
+///
+/// # Errors
+/// As [`follow`].
+pub async fn document(
+    app: &App,
+    account_id: i64,
+    resource: &Resource,
+    known: Vec<Resource>,
+    query: &Query,
+) -> Result<Vec<u8>, Errors> {
+    let included = follow(app, account_id, std::slice::from_ref(resource), known, query).await?;
+    Ok(render::document(resource, &included, query))
+}

@@ -1,0 +1,199 @@
+//! A page of a collection, read in one statement: who calls, how many there are, and the resources.
+//!
+//! Its cost doesn't grow with the table: pages are read in the order of an index, the next one starts behind the
+//! last resource seen, and counting stops at [`COUNTED`].
+
+use std::fmt::Write;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::{Arguments, AssertSqlSafe, Row};
+
+use super::call::{Call, answer};
+use super::include;
+use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::jsonapi::document::id_number;
+use crate::jsonapi::error::Errors;
+use crate::jsonapi::links::{COUNTED, Links, PageOf};
+use crate::jsonapi::query::{Query, SortKey, Start, Target};
+use crate::jsonapi::render::{Resource, collection};
+use crate::jsonapi::schema::{Schema, Values};
+use crate::server::App;
+
+/// Where a collection's resources are stored.
+#[derive(Debug)]
+pub struct Table<T> {
+    /// The table, whose alias is `t`.
+    pub name: &'static str,
+    /// What is read of it, the id first.
+    pub columns: &'static str,
+    /// Left joins from `t` that the columns need.
+    pub joins: &'static str,
+    /// What else must hold of `t`, beginning with `and`.
+    pub condition: &'static str,
+    /// Reads one resource from its row, whose columns begin at that index.
+    pub read: fn(&PgRow, usize) -> Result<T, sqlx::Error>,
+}
+
+/// A page as it was read.
+#[derive(Debug)]
+struct Listing<T> {
+    caller: Caller,
+    resources: Vec<T>,
+    /// Whether the collection goes on in the direction it was read.
+    more: bool,
+    total: Option<i64>,
+}
+
+/// The columns that come before the table's own.
+const FIRST_COLUMN: usize = 4;
+
+impl<T> Table<T> {
+    /// Reads the page that `query` asks for.
+    ///
+    /// # Errors
+    /// Those of the database; inside, 401 for the caller.
+    async fn page(
+        &self,
+        connection: &mut PgConnection,
+        credentials: &Credentials,
+        query: &Query,
+    ) -> Result<Result<Listing<T>, Errors>, sqlx::Error> {
+        let (sql, arguments) = self.statement(credentials, query)?;
+        let rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_all(connection).await?;
+        let caller = match Caller::judge(rows.first(), Access::Read)? {
+            Ok(caller) => caller,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let total = rows.first().map(|row| row.try_get(3)).transpose()?.filter(|total| *total <= COUNTED);
+        let mut resources = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if row.try_get::<Option<i64>, _>(FIRST_COLUMN)?.is_some() {
+                resources.push((self.read)(row, FIRST_COLUMN)?);
+            }
+        }
+        let more = resources.len() > query.page.size as usize;
+        resources.truncate(query.page.size as usize);
+        if matches!(query.page.start, Start::Before(_)) {
+            resources.reverse();
+        }
+        Ok(Ok(Listing { caller, resources, more, total }))
+    }
+
+    fn statement(&self, credentials: &Credentials, query: &Query) -> Result<(String, PgArguments), sqlx::Error> {
+        let mut arguments = PgArguments::default();
+        arguments.add(credentials.key_sha256.as_slice()).map_err(sqlx::Error::Encode)?;
+        arguments.add(credentials.acting_as).map_err(sqlx::Error::Encode)?;
+        let Self { name, columns, joins, condition, .. } = self;
+        let mut matches = format!("t.account_id = (select account_id from caller) {condition}");
+        for (filter, values) in &query.filters {
+            match filter.values {
+                Values::Ids => {
+                    arguments.add(values.iter().map(|id| id_number(id)).collect::<Vec<_>>())
+                }
+                Values::OneOf(_) | Values::Text => arguments.add(values),
+            }
+            .map_err(sqlx::Error::Encode)?;
+            // one value is compared as one, so that the index gives the page in order
+            let any = if let [_] = values.as_slice() { ("(", ")[1]") } else { ("any(", ")") };
+            write!(matches, " and t.{} = {}${}{}", filter.name, any.0, arguments.len(), any.1).unwrap_or_default();
+        }
+        let mut keys = order(&query.sort);
+        if matches!(query.page.start, Start::Before(_)) {
+            keys.iter_mut().for_each(|key| key.descending = !key.descending);
+        }
+        let mut place = String::new();
+        let mut offset = 0;
+        match query.page.start {
+            Start::Number(number) => offset = u64::from(number - 1) * u64::from(query.page.size),
+            Start::Offset(passed) => offset = u64::from(passed),
+            Start::After(id) | Start::Before(id) => {
+                arguments.add(id).map_err(sqlx::Error::Encode)?;
+                place = format!(" and ({})", self.behind(&keys, arguments.len()));
+            }
+        }
+        let order = keys.iter().map(|key| format!("t.{} {}", key.name, if key.descending { "desc" } else { "asc" }));
+        let order = order.collect::<Vec<_>>().join(", ");
+        let (limit, counted) = (query.page.size + 1, COUNTED + 1);
+        let sql = format!(
+            "with {caller}, page as (
+                select t.* from {name} t where {matches}{place} order by {order} limit {limit} offset {offset}
+            )
+            select c.account_id, c.level, c.user_id,
+                (select count(*) from (select 1 from {name} t where {matches} limit {counted}) counted),
+                {columns}
+            from caller c left join page t on true {joins} order by {order}",
+            caller = crate::caller!(),
+        );
+        Ok((sql, arguments))
+    }
+
+    /// The condition of being behind the resource whose id is the given argument, in the order of the keys.
+    fn behind(&self, keys: &[SortKey], argument: usize) -> String {
+        if let [SortKey { name: "id", descending }] = keys {
+            return format!("t.id {} ${argument}", if *descending { "<" } else { ">" });
+        }
+        let names = |table: &str| keys.iter().map(|key| format!("{table}.{}", key.name)).collect::<Vec<_>>().join(", ");
+        let cursor = |columns: String| {
+            let name = self.name;
+            format!("(select {columns} from {name} k where k.account_id = (select account_id from caller) and k.id = ${argument})")
+        };
+        if keys.iter().all(|key| key.descending == keys[0].descending) {
+            let than = if keys[0].descending { "<" } else { ">" };
+            return format!("({}) {than} {}", names("t"), cursor(names("k")));
+        }
+        let mut alternatives = Vec::new();
+        for (index, key) in keys.iter().enumerate() {
+            let mut all: Vec<String> = Vec::new();
+            for same in &keys[..index] {
+                all.push(format!("t.{} = {}", same.name, cursor(format!("k.{}", same.name))));
+            }
+            let than = if key.descending { "<" } else { ">" };
+            all.push(format!("t.{} {than} {}", key.name, cursor(format!("k.{}", key.name))));
+            alternatives.push(all.join(" and "));
+        }
+        alternatives.join(" or ")
+    }
+}
+
+/// The keys of an order that leaves no two resources in the same place: those asked for, then the id.
+fn order(sort: &[SortKey]) -> Vec<SortKey> {
+    let mut keys: Vec<SortKey> = Vec::new();
+    for key in sort {
+        if !keys.iter().any(|known| known.name == key.name) {
+            keys.push(*key);
+        }
+        if key.name == "id" {
+            return keys;
+        }
+    }
+    let descending = keys.last().is_some_and(|key| key.descending);
+    keys.push(SortKey { name: "id", descending });
+    keys
+}
+
+/// Answers a GET of a collection. `known` gives the related resources that came with a resource's row.
+///
+/// # Errors
+/// 400 for its parameters, 401 for the caller, 503 where the database is away.
+pub async fn respond<T>(
+    app: &App,
+    call: &Call,
+    schema: &'static Schema,
+    table: &Table<T>,
+    render: fn(&T) -> Resource,
+    known: fn(&T) -> Vec<Resource>,
+) -> Result<Response, Errors> {
+    let query = call.query(schema, Target::Collection);
+    let query = call.checked(app, Access::Read, query).await?;
+    let mut connection = app.database.connection().await?;
+    let page = table.page(&mut connection, call.credentials()?, &query).await;
+    let page = connection.conclude(page)??;
+    let resources: Vec<Resource> = page.resources.iter().map(render).collect();
+    let known = page.resources.iter().flat_map(known).collect();
+    let included = include::follow(app, page.caller.account_id, &resources, known, &query).await?;
+    let ends = resources.first().zip(resources.last()).map(|(first, last)| (first.id.as_str(), last.id.as_str()));
+    let links = Links::new(schema.path, &query, PageOf { ends, more: page.more, total: page.total });
+    Ok(answer(StatusCode::OK, collection(&resources, &included, &query, &links)))
+}

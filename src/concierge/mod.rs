@@ -1,0 +1,76 @@
+//! The emulated API, one room a resource, and the table of all its routes.
+//!
+//! A resource is its schema (data), its `document` (reading and rendering), its `store` (all its SQL) and its
+//! `routes` (thin handlers); where it lives through states, `state` says which, without touching anything.
+
+pub mod call;
+pub mod include;
+pub mod listing;
+pub mod outputs;
+pub mod ports;
+pub mod requests;
+pub mod users;
+pub mod withdrawal_instructions;
+
+use axum::Router;
+use axum::routing::get;
+use sqlx::postgres::PgConnection;
+
+use crate::jsonapi::error::Code;
+use crate::jsonapi::render::Resource;
+use crate::jsonapi::schema::Schema;
+use crate::server::App;
+
+/// Every route of the emulated API.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/users", get(users::routes::list).post(users::routes::create))
+        .route("/api/users/me", get(users::routes::show_me).patch(users::routes::update_me))
+        .route("/api/users/{id}", get(users::routes::show).patch(users::routes::update))
+        .route(
+            "/api/withdrawal_instructions",
+            get(withdrawal_instructions::routes::list).post(withdrawal_instructions::routes::create),
+        )
+        .route(
+            "/api/withdrawal_instructions/{id}",
+            get(withdrawal_instructions::routes::show).delete(withdrawal_instructions::routes::delete),
+        )
+        .route("/api/concierge_ports", get(ports::list))
+        .route("/api/concierge_ports/{id}", get(ports::show))
+        .route("/api/concierge_requests", get(requests::routes::list).post(requests::routes::create))
+        .route("/api/concierge_requests/{id}", get(requests::routes::show))
+        .route("/api/concierge_request_outputs", get(outputs::routes::list).post(outputs::routes::create))
+        .route("/api/concierge_request_outputs/{id}", get(outputs::routes::show))
+}
+
+/// Every resource's schema.
+pub const SCHEMAS: [&Schema; 5] =
+    [&users::SCHEMA, &withdrawal_instructions::SCHEMA, &ports::SCHEMA, &requests::SCHEMA, &outputs::SCHEMA];
+
+/// The error codes of the resources, beside those of the protocol.
+pub const CODES: [&[Code]; 2] = [outputs::document::CODES, withdrawal_instructions::routes::CODES];
+
+/// Loads resources of one type that a document links to.
+///
+/// # Errors
+/// Those of the database.
+async fn load(
+    connection: &mut PgConnection,
+    account_id: i64,
+    schema: &'static Schema,
+    ids: &[i64],
+) -> Result<Vec<Resource>, sqlx::Error> {
+    if schema.type_name == users::SCHEMA.type_name {
+        let found = users::store::load(connection, account_id, ids).await?;
+        Ok(found.iter().map(users::document::render).collect())
+    } else if schema.type_name == withdrawal_instructions::SCHEMA.type_name {
+        let found = withdrawal_instructions::store::load(connection, account_id, ids).await?;
+        Ok(found.iter().map(withdrawal_instructions::document::render).collect())
+    } else if schema.type_name == requests::SCHEMA.type_name {
+        let found = requests::store::load(connection, account_id, ids).await?;
+        Ok(found.iter().map(requests::document::render).collect())
+    } else {
+        let found = outputs::store::load(connection, account_id, ids).await?;
+        Ok(found.iter().map(outputs::document::render).collect())
+    }
+}

@@ -1,0 +1,136 @@
+//! An output's schema, reading and rendering.
+
+use super::store::Outcome;
+use super::{NewOutput, Output, Price, state};
+use crate::concierge::{ports, requests, users, withdrawal_instructions};
+use crate::jsonapi::document::{Purpose, Reader};
+use crate::jsonapi::error::Errors;
+use crate::jsonapi::render::{Linkage, Resource, Value};
+use crate::jsonapi::schema::{Attribute, Filter, Relationship, Schema, Values};
+
+crate::codes! {
+    AMOUNT_OR_BUDGET_MISSING = 422 "amount_or_budget_missing" "Neither amount nor budget is given";
+    AMOUNT_AND_BUDGET_GIVEN = 422 "amount_and_budget_given" "Both amount and budget are given";
+    AMOUNT_NOT_POSITIVE = 422 "amount_not_positive" "The amount must be above zero";
+    BUDGET_NOT_POSITIVE = 422 "budget_not_positive" "The budget must be above zero";
+    REQUEST_NOT_DRAFT = 422 "request_not_draft" "The request takes no more outputs";
+    INSTRUCTION_OF_ANOTHER_USER = 422 "withdrawal_instruction_of_another_user"
+        "The instruction belongs to another user";
+}
+
+/// What an output's document shows.
+pub static SCHEMA: Schema = Schema {
+    type_name: "concierge_request_outputs",
+    path: "/api/concierge_request_outputs",
+    attributes: &[
+        Attribute::new("amount"),
+        Attribute::new("budget"),
+        Attribute::new("port_code"),
+        Attribute::new("state"),
+        Attribute::new("rejection_reason"),
+    ],
+    relationships: &[
+        Relationship { name: "request", target: &requests::SCHEMA, when_included: true },
+        Relationship { name: "user", target: &users::SCHEMA, when_included: true },
+        Relationship {
+            name: "withdrawal_instruction",
+            target: &withdrawal_instructions::SCHEMA,
+            when_included: true,
+        },
+    ],
+    default_include: &["user", "withdrawal_instruction"],
+    sort: &["state", "port_code"],
+    filters: &[
+        Filter { name: "request_id", values: Values::Ids },
+        Filter { name: "user_id", values: Values::Ids },
+        Filter { name: "state", values: Values::OneOf(&state::NAMES) },
+        Filter { name: "port_code", values: Values::Text },
+    ],
+};
+
+/// Reads the document of a new output. The reader comes back for [`explain`].
+///
+/// # Errors
+/// Every fault of the document.
+pub fn read_new(body: &[u8]) -> Result<(NewOutput, Reader), Errors> {
+    let mut reader = Reader::open(body, &SCHEMA, Purpose::Create)?;
+    let port_code = ports::read_code(&mut reader);
+    let price = read_price(&mut reader);
+    let request = reader.linkage(&SCHEMA, "request", true);
+    let user = reader.linkage(&SCHEMA, "user", true);
+    let instruction = reader.linkage(&SCHEMA, "withdrawal_instruction", true);
+    match (port_code, price, request, user, instruction) {
+        (Some(port_code), Some(price), Some(request), Some(user), Some(withdrawal_instruction)) => {
+            Ok((NewOutput { request, user, withdrawal_instruction, port_code, price }, reader))
+        }
+        _ => Err(reader.into_errors()),
+    }
+}
+
+/// Exactly one of `amount` and `budget`.
+fn read_price(reader: &mut Reader) -> Option<Price> {
+    const CHOICE: &str = "give `amount` (what the payee receives) or `budget` (what the payer spends)";
+    match (reader.is_null("amount"), reader.is_null("budget")) {
+        (true, true) => {
+            reader.fault(AMOUNT_OR_BUDGET_MISSING, "/data/attributes", format!("neither is there; {CHOICE}"));
+            None
+        }
+        (false, false) => {
+            let detail = format!("is there beside `amount`; {CHOICE}, not both");
+            reader.fault(AMOUNT_AND_BUDGET_GIVEN, "/data/attributes/budget", detail);
+            None
+        }
+        (false, true) => reader.positive_decimal("amount", AMOUNT_NOT_POSITIVE).map(Price::Amount),
+        (true, false) => reader.positive_decimal("budget", BUDGET_NOT_POSITIVE).map(Price::Budget),
+    }
+}
+
+/// Says why an output could not be made of what was found, with the pointers of the document it was read from.
+pub fn explain(mut reader: Reader, new: &NewOutput, outcome: &Outcome) -> Errors {
+    match outcome.request_state {
+        None => reader.not_found("request", requests::SCHEMA.type_name, &new.request),
+        Some(state) if !state.takes_outputs() => {
+            let detail = format!("the request is {}; outputs can be added only to a draft", state.name());
+            reader.fault(REQUEST_NOT_DRAFT, "/data/relationships/request/data/id", detail);
+        }
+        Some(_) => {}
+    }
+    if outcome.user.is_none() {
+        reader.not_found("user", users::SCHEMA.type_name, &new.user);
+    }
+    match (&outcome.withdrawal_instruction, &outcome.user) {
+        (None, _) => {
+            let target = withdrawal_instructions::SCHEMA.type_name;
+            reader.not_found("withdrawal_instruction", target, &new.withdrawal_instruction);
+        }
+        (Some(instruction), Some(user)) if instruction.user_id != user.id => {
+            let detail = format!("belongs to user {}, the output's user is {}", instruction.user_id, user.id);
+            let pointer = "/data/relationships/withdrawal_instruction/data/id";
+            reader.fault(INSTRUCTION_OF_ANOTHER_USER, pointer, detail);
+        }
+        (Some(_), _) => {}
+    }
+    reader.into_errors()
+}
+
+/// An output as a resource. What it doesn't have (yet) is left out.
+pub fn render(output: &Output) -> Resource {
+    let reason = output.rejection_reason.clone().map(|reason| Value::Text(Some(reason)));
+    let attributes = [
+        ("amount", output.amount.map(Value::Decimal)),
+        ("budget", output.budget.map(Value::Decimal)),
+        ("port_code", Some(Value::Text(Some(output.port_code.clone())))),
+        ("state", Some(Value::Name(output.state.name()))),
+        ("rejection_reason", reason),
+    ];
+    Resource {
+        schema: &SCHEMA,
+        id: output.id.to_string(),
+        attributes: attributes.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+        relationships: vec![
+            ("request", Linkage::ToOne(output.request_id.to_string())),
+            ("user", Linkage::ToOne(output.user_id.to_string())),
+            ("withdrawal_instruction", Linkage::ToOne(output.withdrawal_instruction_id.to_string())),
+        ],
+    }
+}

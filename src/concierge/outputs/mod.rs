@@ -1,0 +1,57 @@
+//! Outputs: who is paid, where, how much and how. The heart of the API.
+
+pub mod document;
+pub mod routes;
+pub mod state;
+pub mod store;
+
+pub use document::SCHEMA;
+use rust_decimal::Decimal;
+use state::State;
+
+use super::users::User;
+use super::withdrawal_instructions::WithdrawalInstruction;
+use crate::jsonapi::document::Identifier;
+
+/// An output as it is stored.
+#[derive(Debug, Clone)]
+pub struct Output {
+    pub id: i64,
+    pub request_id: i64,
+    /// The payee.
+    pub user_id: i64,
+    pub withdrawal_instruction_id: i64,
+    /// Where the money goes to.
+    pub port_code: String,
+    /// What the payee receives, in the port's currency.
+    pub amount: Option<Decimal>,
+    /// What the payer spends, in the request's currency.
+    pub budget: Option<Decimal>,
+    pub state: State,
+    pub rejection_reason: Option<String>,
+}
+
+/// An output with what its document includes unless the client says otherwise.
+#[derive(Debug, Clone)]
+pub struct Complete {
+    pub output: Output,
+    pub user: User,
+    pub withdrawal_instruction: WithdrawalInstruction,
+}
+
+/// How much is paid: what the payee receives, or what the payer spends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Price {
+    Amount(Decimal),
+    Budget(Decimal),
+}
+
+/// An output to be made.
+#[derive(Debug, Clone)]
+pub struct NewOutput {
+    pub request: Identifier,
+    pub user: Identifier,
+    pub withdrawal_instruction: Identifier,
+    pub port_code: String,
+    pub price: Price,
+}

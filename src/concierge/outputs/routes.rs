@@ -1,0 +1,88 @@
+//! `/api/concierge_request_outputs`
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::document::{SCHEMA, explain, read_new, render};
+use super::store::{self, Outcome};
+use super::{Complete, NewOutput, Output, Price, state};
+use crate::accounts::caller::Access;
+use crate::concierge::call::{Call, answer, created, not_found};
+use crate::concierge::{include, listing, users, withdrawal_instructions};
+use crate::jsonapi::document::id_number;
+use crate::jsonapi::error::Errors;
+use crate::jsonapi::query::Target;
+use crate::jsonapi::render::Resource;
+use crate::server::App;
+
+/// `GET /api/concierge_request_outputs`
+pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let render = |complete: &Complete| render(&complete.output);
+    listing::respond(&app, &call, &SCHEMA, &store::TABLE, render, related).await
+}
+
+/// `POST /api/concierge_request_outputs`: an accepting output, whose checks run in the background.
+pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let credentials = call.credentials()?;
+    let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
+    let (query, (new, reader)) = call.checked(&app, Access::Write, read).await?;
+    let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
+    let now = app.clock.now();
+    let due_at = now + app.pace.check_delay;
+    let mut connection = app.database.connection().await?;
+    let outcome = store::create(&mut connection, credentials, taken.id, &new, now, due_at).await;
+    let refused = match connection.conclude(outcome)? {
+        Ok(Outcome { caller, user: Some(user), withdrawal_instruction: Some(instruction), created: true, .. }) => {
+            app.alarm.set(due_at);
+            let output = accepting(taken.id, new);
+            let complete = Complete { output, user, withdrawal_instruction: instruction };
+            let output = render(&complete.output);
+            let known = related(&complete);
+            let document = include::document(&app, caller.account_id, &output, known, &query).await?;
+            return Ok(created(&SCHEMA, &output.id, document));
+        }
+        Ok(outcome) => explain(reader, &new, &outcome),
+        Err(refused) => refused,
+    };
+    taken.give_back();
+    Err(refused)
+}
+
+/// The output that was just made.
+fn accepting(id: i64, new: NewOutput) -> Output {
+    let (amount, budget) = match new.price {
+        Price::Amount(amount) => (Some(amount), None),
+        Price::Budget(budget) => (None, Some(budget)),
+    };
+    Output {
+        id,
+        request_id: new.request.number(),
+        user_id: new.user.number(),
+        withdrawal_instruction_id: new.withdrawal_instruction.number(),
+        port_code: new.port_code,
+        amount,
+        budget,
+        state: state::State::Accepting,
+        rejection_reason: None,
+    }
+}
+
+/// What came with an output's row.
+fn related(complete: &Complete) -> Vec<Resource> {
+    let instruction = withdrawal_instructions::document::render(&complete.withdrawal_instruction);
+    vec![users::document::render(&complete.user), instruction]
+}
+
+/// `GET /api/concierge_request_outputs/:id`
+pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let query = call.query(&SCHEMA, Target::Single);
+    let query = call.checked(&app, Access::Read, query).await?;
+    let mut connection = app.database.connection().await?;
+    let found = store::find(&mut connection, call.credentials()?, id_number(&call.id)).await;
+    let (caller, complete) = connection.conclude(found)??;
+    let complete = complete.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
+    let output = render(&complete.output);
+    let document = include::document(&app, caller.account_id, &output, related(&complete), &query).await?;
+    Ok(answer(StatusCode::OK, document))
+}

@@ -1,0 +1,141 @@
+//! Ports: where money enters and leaves, a country and a currency. A fixed table; no key is needed to read it.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::call::{Call, answer, not_found};
+use crate::jsonapi::document::Reader;
+use crate::jsonapi::error::{Error, Errors, PARAMETER_INVALID};
+use crate::jsonapi::links::{Links, PageOf};
+use crate::jsonapi::query::{Start, Target};
+use crate::jsonapi::render::{Included, Resource, Value, collection, document};
+use crate::jsonapi::schema::{Attribute, Filter, Schema, Values};
+use crate::server::App;
+
+/// What a port's document shows.
+pub static SCHEMA: Schema = Schema {
+    type_name: "concierge_ports",
+    path: "/api/concierge_ports",
+    attributes: &[
+        Attribute::new("code"),
+        Attribute::new("country"),
+        Attribute::new("currency"),
+        Attribute::new("name"),
+    ],
+    relationships: &[],
+    default_include: &[],
+    sort: &[],
+    filters: &[Filter { name: "country", values: Values::Text }, Filter { name: "currency", values: Values::Text }],
+};
+
+/// A port. Its code, which is its id, is the country and the currency in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Port {
+    pub code: &'static str,
+    /// ISO 3166 alpha-2.
+    pub country: &'static str,
+    /// ISO 4217.
+    pub currency: &'static str,
+    pub name: &'static str,
+}
+
+const fn port(code: &'static str, country: &'static str, currency: &'static str, name: &'static str) -> Port {
+    Port { code, country, currency, name }
+}
+
+/// Every port, by code.
+pub const PORTS: [Port; 13] = [
+    port("ar_ars", "AR", "ARS", "Argentina, Argentine peso"),
+    port("ar_usd", "AR", "USD", "Argentina, US dollar"),
+    port("br_brl", "BR", "BRL", "Brazil, Brazilian real"),
+    port("cl_clp", "CL", "CLP", "Chile, Chilean peso"),
+    port("co_cop", "CO", "COP", "Colombia, Colombian peso"),
+    port("es_eur", "ES", "EUR", "Spain, euro"),
+    port("mx_mxn", "MX", "MXN", "Mexico, Mexican peso"),
+    port("pe_pen", "PE", "PEN", "Peru, Peruvian sol"),
+    port("py_pyg", "PY", "PYG", "Paraguay, Paraguayan guaraní"),
+    port("py_usd", "PY", "USD", "Paraguay, US dollar"),
+    port("us_usd", "US", "USD", "United States, US dollar"),
+    port("uy_usd", "UY", "USD", "Uruguay, US dollar"),
+    port("uy_uyu", "UY", "UYU", "Uruguay, Uruguayan peso"),
+];
+
+/// The port with that code.
+pub fn find(code: &str) -> Option<&'static Port> {
+    PORTS.iter().find(|port| port.code == code)
+}
+
+/// What a `port_code` must be, for complaints.
+fn expected(code: &str) -> String {
+    match find(&code.to_lowercase()) {
+        Some(port) => format!("\"{}\", in lower case", port.code),
+        None => {
+            let codes: Vec<&str> = PORTS.iter().map(|port| port.code).collect();
+            format!("one of {}", codes.join(", "))
+        }
+    }
+}
+
+fn render(port: &Port) -> Resource {
+    Resource {
+        schema: &SCHEMA,
+        id: port.code.to_owned(),
+        attributes: vec![
+            ("code", Value::Name(port.code)),
+            ("country", Value::Name(port.country)),
+            ("currency", Value::Name(port.currency)),
+            ("name", Value::Name(port.name)),
+        ],
+        relationships: Vec::new(),
+    }
+}
+
+/// `GET /api/concierge_ports`
+pub async fn list(State(_): State<App>, call: Call) -> Result<Response, Errors> {
+    let query = call.query(&SCHEMA, Target::Collection)?;
+    let size = query.page.size as usize;
+    let skipped = match query.page.start {
+        Start::Number(number) => (number as usize - 1).saturating_mul(size),
+        Start::Offset(offset) => offset as usize,
+        Start::After(_) | Start::Before(_) => {
+            let detail = "ports have numbered pages only; use page[number]";
+            return Err(Error::new(PARAMETER_INVALID, detail).parameter("page[after]").into());
+        }
+    };
+    let found = PORTS.iter().filter(|port| {
+        query.filters.iter().all(|(filter, values)| {
+            let value = if filter.name == "country" { port.country } else { port.currency };
+            values.iter().any(|wanted| wanted.eq_ignore_ascii_case(value))
+        })
+    });
+    let mut found: Vec<Resource> = found.map(render).collect();
+    if query.sort.first().is_some_and(|key| key.descending) {
+        found.reverse();
+    }
+    let total = found.len();
+    let page: Vec<Resource> = found.into_iter().skip(skipped).take(size).collect();
+    let more = skipped.saturating_add(size) < total;
+    let links = Links::new(SCHEMA.path, &query, PageOf { ends: None, more, total: i64::try_from(total).ok() });
+    Ok(answer(StatusCode::OK, collection(&page, &Included::default(), &query, &links)))
+}
+
+/// `GET /api/concierge_ports/:id`
+pub async fn show(State(_): State<App>, call: Call) -> Result<Response, Errors> {
+    let query = call.query(&SCHEMA, Target::Single)?;
+    let port = find(&call.id).ok_or_else(|| not_found(&SCHEMA, &call.id))?;
+    Ok(answer(StatusCode::OK, document(&render(port), &Included::default(), &query)))
+}
+
+/// Reads a document's required `port_code`, an attribute that names a port.
+pub fn read_code(reader: &mut Reader) -> Option<String> {
+    let present = !reader.is_null("port_code");
+    let code = reader.text("port_code", usize::MAX);
+    match &code {
+        Some(code) if find(code).is_some() => return Some(code.clone()),
+        Some(code) => reader.invalid("port_code", expected(code)),
+        None if present => {}
+        None => reader.missing("port_code", expected("")),
+    }
+    None
+}

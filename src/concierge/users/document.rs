@@ -1,0 +1,89 @@
+//! A user's schema, reading and rendering.
+
+use super::{Changes, User};
+use crate::jsonapi::document::{Purpose, Reader, attribute};
+use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors};
+use crate::jsonapi::render::{Resource, Value};
+use crate::jsonapi::schema::{Attribute, Schema};
+
+/// What a user's document shows. Included in another resource's document it shows the six known attributes.
+pub static SCHEMA: Schema = Schema {
+    type_name: "users",
+    path: "/api/users",
+    attributes: &[
+        Attribute::new("name"),
+        Attribute::new("email"),
+        Attribute::new("kyc_accepted"),
+        Attribute::new("otp_enabled"),
+        Attribute::new("do_not_email"),
+        Attribute::new("trezor_login_enabled"),
+        Attribute::own_document("compliance_state"),
+        Attribute::own_document("webhook_url"),
+    ],
+    relationships: &[],
+    default_include: &[],
+    sort: &[],
+    filters: &[],
+};
+
+/// Longest name and e-mail address, in characters.
+const LONGEST: usize = 254;
+const LONGEST_URL: usize = 2048;
+
+/// Reads the document of a new user: its e-mail address, if it has one. A password is never looked at.
+///
+/// # Errors
+/// Every fault of the document.
+pub fn read_new(body: &[u8]) -> Result<Option<String>, Errors> {
+    let mut reader = Reader::open(body, &SCHEMA, Purpose::Create)?;
+    let email = reader.text("email", LONGEST);
+    check_email(&mut reader, email.as_deref());
+    reader.finish(Some(email))
+}
+
+/// Reads what a PATCH changes. An attribute that isn't there stays, one that is `null` is cleared.
+///
+/// # Errors
+/// Every fault of the document.
+pub fn read_changes(body: &[u8], purpose: Purpose<'_>) -> Result<Changes, Errors> {
+    let mut reader = Reader::open(body, &SCHEMA, purpose)?;
+    let mut text = |name: &str, longest| reader.has_attribute(name).then(|| reader.text(name, longest));
+    let changes = Changes {
+        name: text("name", LONGEST),
+        email: text("email", LONGEST),
+        webhook_url: text("webhook_url", LONGEST_URL),
+        do_not_email: reader.boolean("do_not_email"),
+    };
+    check_email(&mut reader, changes.email.as_ref().and_then(Option::as_deref));
+    reader.finish(Some(changes))
+}
+
+fn check_email(reader: &mut Reader, email: Option<&str>) {
+    let Some(email) = email else { return };
+    let well_formed = email.split_once('@').is_some_and(|(local, domain)| {
+        !local.is_empty() && !domain.is_empty() && !domain.contains('@')
+    });
+    if !well_formed || email.chars().any(char::is_whitespace) {
+        let detail = format!("is {email:?}; an e-mail address looks like person@example.com");
+        reader.fault(ATTRIBUTE_INVALID, &attribute("email"), detail);
+    }
+}
+
+/// A user as a resource.
+pub fn render(user: &User) -> Resource {
+    Resource {
+        schema: &SCHEMA,
+        id: user.id.to_string(),
+        attributes: vec![
+            ("name", Value::Text(user.name.clone())),
+            ("email", Value::Text(user.email.clone())),
+            ("kyc_accepted", Value::Boolean(user.kyc_accepted)),
+            ("otp_enabled", Value::Boolean(user.otp_enabled)),
+            ("do_not_email", Value::Boolean(user.do_not_email)),
+            ("trezor_login_enabled", Value::Boolean(user.trezor_login_enabled)),
+            ("compliance_state", Value::Name(user.compliance_state.name())),
+            ("webhook_url", Value::Text(user.webhook_url.clone())),
+        ],
+        relationships: Vec::new(),
+    }
+}

@@ -1,0 +1,32 @@
+//! Users: the master user of an account and the ones it manages, payers and payees alike.
+
+pub mod document;
+pub mod routes;
+pub mod state;
+pub mod store;
+
+pub use document::SCHEMA;
+use state::ComplianceState;
+
+/// A user as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    pub id: i64,
+    pub name: Option<String>,
+    pub email: Option<String>,
+    pub kyc_accepted: bool,
+    pub otp_enabled: bool,
+    pub do_not_email: bool,
+    pub trezor_login_enabled: bool,
+    pub compliance_state: ComplianceState,
+    pub webhook_url: Option<String>,
+}
+
+/// What a PATCH changes; `None` leaves as it is, `Some(None)` clears.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub name: Option<Option<String>>,
+    pub email: Option<Option<String>>,
+    pub webhook_url: Option<Option<String>>,
+    pub do_not_email: Option<bool>,
+}

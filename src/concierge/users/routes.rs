@@ -1,0 +1,94 @@
+//! `/api/users`
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::document::{SCHEMA, read_changes, read_new, render};
+use super::store::{self, Which};
+use crate::accounts::caller::Access;
+use crate::concierge::listing;
+use crate::concierge::call::{Call, answer, created, not_found};
+use crate::jsonapi::document::{Purpose, id_number};
+use crate::jsonapi::error::Errors;
+use crate::jsonapi::query::Target;
+use crate::jsonapi::render::{Included, document};
+use crate::server::App;
+
+/// `GET /api/users`: the master user and all it manages.
+pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    listing::respond(&app, &call, &SCHEMA, &store::TABLE, render, |_| Vec::new()).await
+}
+
+/// `POST /api/users`: a new user, to be approved.
+pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let credentials = call.credentials()?;
+    let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
+    let (query, email) = call.checked(&app, Access::Write, read).await?;
+    let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
+    let now = app.clock.now();
+    let due_at = app.pace.approval_delay.map(|delay| now + delay);
+    let mut connection = app.database.connection().await?;
+    let user = store::create(&mut connection, credentials, taken.id, email.as_deref(), now, due_at).await;
+    match connection.conclude(user)? {
+        Ok(user) => {
+            let user = render(&user.ok_or_else(|| not_found(&SCHEMA, "me"))?);
+            if let Some(due_at) = due_at {
+                app.alarm.set(due_at);
+            }
+            Ok(created(&SCHEMA, &user.id, document(&user, &Included::default(), &query)))
+        }
+        Err(refused) => {
+            taken.give_back();
+            Err(refused)
+        }
+    }
+}
+
+/// `GET /api/users/me`: the user the caller acts as.
+pub async fn show_me(app: State<App>, call: Call) -> Result<Response, Errors> {
+    show_user(app, call, Which::Caller).await
+}
+
+/// `GET /api/users/:id`
+pub async fn show(app: State<App>, call: Call) -> Result<Response, Errors> {
+    let which = Which::Id(id_number(&call.id));
+    show_user(app, call, which).await
+}
+
+async fn show_user(State(app): State<App>, call: Call, which: Which) -> Result<Response, Errors> {
+    let query = call.query(&SCHEMA, Target::Single);
+    let query = call.checked(&app, Access::Read, query).await?;
+    let mut connection = app.database.connection().await?;
+    let user = store::find(&mut connection, call.credentials()?, which).await;
+    let user = connection.conclude(user)??.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
+    Ok(answer(StatusCode::OK, document(&render(&user), &Included::default(), &query)))
+}
+
+/// `PATCH /api/users/me`: an id in the document has no effect.
+pub async fn update_me(app: State<App>, call: Call) -> Result<Response, Errors> {
+    let changes = read_changes(&call.body, Purpose::UpdateByRole);
+    update_user(app, call, Which::Caller, changes).await
+}
+
+/// `PATCH /api/users/:id`
+pub async fn update(app: State<App>, call: Call) -> Result<Response, Errors> {
+    let changes = read_changes(&call.body, Purpose::Update(&call.id));
+    let which = Which::Id(id_number(&call.id));
+    update_user(app, call, which, changes).await
+}
+
+async fn update_user(
+    State(app): State<App>,
+    call: Call,
+    which: Which,
+    changes: Result<super::Changes, Errors>,
+) -> Result<Response, Errors> {
+    let credentials = call.credentials()?;
+    let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, changes?)));
+    let (query, changes) = call.checked(&app, Access::Write, read).await?;
+    let mut connection = app.database.connection().await?;
+    let user = store::update(&mut connection, credentials, which, &changes).await;
+    let user = connection.conclude(user)??.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
+    Ok(answer(StatusCode::OK, document(&render(&user), &Included::default(), &query)))
+}

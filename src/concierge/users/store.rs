@@ -1,0 +1,262 @@
+//! All SQL of users.
+
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
+use time::OffsetDateTime;
+
+use super::state::ComplianceState;
+use super::{Changes, User};
+use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::concierge::listing::Table;
+use crate::jsonapi::error::Errors;
+
+/// The columns [`read`] reads, of a table alias.
+#[macro_export]
+macro_rules! user_columns {
+    ($t:literal) => {
+        concat!(
+            $t, ".id, ", $t, ".name, ", $t, ".email, ", $t, ".kyc_accepted, ", $t, ".otp_enabled, ",
+            $t, ".do_not_email, ", $t, ".trezor_login_enabled, ", $t, ".compliance_state, ", $t, ".webhook_url"
+        )
+    };
+}
+
+/// How many columns that is.
+pub const COLUMNS: usize = 9;
+
+/// The collection.
+pub const TABLE: Table<User> =
+    Table { name: "users", columns: crate::user_columns!("t"), joins: "", condition: "", read };
+
+/// Reads a user whose columns begin at `at`.
+///
+/// # Errors
+/// Where the row holds something else.
+pub fn read(row: &PgRow, at: usize) -> Result<User, sqlx::Error> {
+    Ok(User {
+        id: row.try_get(at)?,
+        name: row.try_get(at + 1)?,
+        email: row.try_get(at + 2)?,
+        kyc_accepted: row.try_get(at + 3)?,
+        otp_enabled: row.try_get(at + 4)?,
+        do_not_email: row.try_get(at + 5)?,
+        trezor_login_enabled: row.try_get(at + 6)?,
+        compliance_state: read_state(row.try_get(at + 7)?)?,
+        webhook_url: row.try_get(at + 8)?,
+    })
+}
+
+/// Reads a state's name.
+///
+/// # Errors
+/// Where there is no such state.
+pub fn read_state(name: &str) -> Result<ComplianceState, sqlx::Error> {
+    ComplianceState::named(name).ok_or_else(|| sqlx::Error::Decode(format!("no compliance state {name:?}").into()))
+}
+
+/// Which user a request is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The one the caller acts as.
+    Caller,
+    Id(i64),
+}
+
+impl Which {
+    const fn id(self) -> Option<i64> {
+        match self {
+            Self::Caller => None,
+            Self::Id(id) => Some(id),
+        }
+    }
+}
+
+/// A user of the caller's account.
+///
+/// # Errors
+/// Those of the database; inside, 401 for the caller.
+pub async fn find(
+    connection: &mut PgConnection,
+    credentials: &Credentials,
+    which: Which,
+) -> Result<Result<Option<User>, Errors>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "with ", crate::caller!(),
+        " select c.account_id, c.level, c.user_id, ", crate::user_columns!("u"),
+        " from caller c left join users u on u.account_id = c.account_id and u.id = coalesce($3, c.user_id)"
+    );
+    let row = sqlx::query(SQL)
+        .bind(credentials.key_sha256.as_slice())
+        .bind(credentials.acting_as)
+        .bind(which.id())
+        .fetch_optional(connection)
+        .await?;
+    judged(row.as_ref(), Access::Read)
+}
+
+/// Makes a new user, to be approved at `due_at` if ever.
+///
+/// # Errors
+/// Those of the database; inside, 401 for the caller.
+pub async fn create(
+    connection: &mut PgConnection,
+    credentials: &Credentials,
+    id: i64,
+    email: Option<&str>,
+    now: OffsetDateTime,
+    due_at: Option<OffsetDateTime>,
+) -> Result<Result<Option<User>, Errors>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "with ", crate::caller!(), ", created as (
+            insert into users (account_id, id, name, email, compliance_state, created_at, due_at)
+            select account_id, $3, $4, $4, 'new', $5, $6
+            from caller where level = 'write' and user_id is not null
+            returning *
+        )
+        select c.account_id, c.level, c.user_id, ", crate::user_columns!("u"),
+        " from caller c left join created u on true"
+    );
+    let row = sqlx::query(SQL)
+        .bind(credentials.key_sha256.as_slice())
+        .bind(credentials.acting_as)
+        .bind(id)
+        .bind(email)
+        .bind(now)
+        .bind(due_at)
+        .fetch_optional(connection)
+        .await?;
+    judged(row.as_ref(), Access::Write)
+}
+
+/// Changes a user.
+///
+/// # Errors
+/// Those of the database; inside, 401 for the caller.
+pub async fn update(
+    connection: &mut PgConnection,
+    credentials: &Credentials,
+    which: Which,
+    changes: &Changes,
+) -> Result<Result<Option<User>, Errors>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "with ", crate::caller!(), ", changed as (
+            update users u set
+                name = case when $4 then $5 else u.name end,
+                email = case when $6 then $7 else u.email end,
+                webhook_url = case when $8 then $9 else u.webhook_url end,
+                do_not_email = coalesce($10, u.do_not_email)
+            from caller c
+            where c.level = 'write' and u.account_id = c.account_id and u.id = coalesce($3, c.user_id)
+            returning u.*
+        )
+        select c.account_id, c.level, c.user_id, ", crate::user_columns!("u"),
+        " from caller c left join changed u on true"
+    );
+    let row = sqlx::query(SQL)
+        .bind(credentials.key_sha256.as_slice())
+        .bind(credentials.acting_as)
+        .bind(which.id())
+        .bind(changes.name.is_some())
+        .bind(changes.name.as_ref().and_then(Option::as_deref))
+        .bind(changes.email.is_some())
+        .bind(changes.email.as_ref().and_then(Option::as_deref))
+        .bind(changes.webhook_url.is_some())
+        .bind(changes.webhook_url.as_ref().and_then(Option::as_deref))
+        .bind(changes.do_not_email)
+        .fetch_optional(connection)
+        .await?;
+    judged(row.as_ref(), Access::Write)
+}
+
+fn judged(row: Option<&PgRow>, access: Access) -> Result<Result<Option<User>, Errors>, sqlx::Error> {
+    if let Err(refused) = Caller::judge(row, access)? {
+        return Ok(Err(refused));
+    }
+    let Some(row) = row else { return Ok(Ok(None)) };
+    let found: Option<i64> = row.try_get(3)?;
+    Ok(Ok(found.map(|_| read(row, 3)).transpose()?))
+}
+
+/// The users with these ids, of one account.
+///
+/// # Errors
+/// Those of the database.
+pub async fn load(connection: &mut PgConnection, account_id: i64, ids: &[i64]) -> Result<Vec<User>, sqlx::Error> {
+    const SQL: &str =
+        concat!("select ", crate::user_columns!("u"), " from users u where u.account_id = $1 and u.id = any($2)");
+    let rows = sqlx::query(SQL).bind(account_id).bind(ids).fetch_all(connection).await?;
+    rows.iter().map(|row| read(row, 0)).collect()
+}
+
+/// A user whose approval is due.
+#[derive(Debug, Clone, Copy)]
+pub struct Due {
+    pub account_id: i64,
+    pub id: i64,
+    pub state: ComplianceState,
+    pub due_at: OffsetDateTime,
+}
+
+/// Locks users whose approval is due, those first that have waited longest, and leaves out what another server has
+/// locked.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim(connection: &mut PgConnection, now: OffsetDateTime, limit: i64) -> Result<Vec<Due>, sqlx::Error> {
+    let sql = "select account_id, id, compliance_state, due_at from users
+        where due_at <= $1 order by due_at, account_id, id limit $2 for no key update skip locked";
+    let rows = sqlx::query(sql).bind(now).bind(limit).fetch_all(connection).await?;
+    let due = |row: &PgRow| {
+        Ok(Due {
+            account_id: row.try_get(0)?,
+            id: row.try_get(1)?,
+            state: read_state(row.try_get(2)?)?,
+            due_at: row.try_get(3)?,
+        })
+    };
+    rows.iter().map(due).collect()
+}
+
+/// A user's move to another state at its own time.
+#[derive(Debug, Clone, Copy)]
+pub struct Move {
+    pub account_id: i64,
+    pub id: i64,
+    pub to: ComplianceState,
+    pub at: OffsetDateTime,
+}
+
+/// Saves moves of users together with the events that tell of them. An enabled user has passed its identity check.
+///
+/// # Errors
+/// Those of the database.
+pub async fn save(connection: &mut PgConnection, moves: &[Move]) -> Result<(), sqlx::Error> {
+    const SQL: &str = concat!(
+        "with moved as (
+            update users u set
+                compliance_state = m.state, due_at = null, kyc_accepted = u.kyc_accepted or m.state = 'enabled'
+            from unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[]) with ordinality
+                as m (account_id, id, state, event_type, at, position)
+            where u.account_id = m.account_id and u.id = m.id
+            returning m.*
+        ), ", crate::tell!()
+    );
+    sqlx::query(SQL)
+        .bind(super::SCHEMA.type_name)
+        .bind(moves.iter().map(|step| step.account_id).collect::<Vec<_>>())
+        .bind(moves.iter().map(|step| step.id).collect::<Vec<_>>())
+        .bind(moves.iter().map(|step| step.to.name()).collect::<Vec<_>>())
+        .bind(moves.iter().map(|step| step.to.event_type()).collect::<Vec<_>>())
+        .bind(moves.iter().map(|step| step.at).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// When the next approval is due.
+///
+/// # Errors
+/// Those of the database.
+pub async fn next_due(connection: &mut PgConnection) -> Result<Option<OffsetDateTime>, sqlx::Error> {
+    sqlx::query_scalar("select min(due_at) from users").fetch_one(connection).await
+}

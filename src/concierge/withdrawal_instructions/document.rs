@@ -1,0 +1,89 @@
+//! An instruction's schema, reading and rendering.
+
+use super::{NewWithdrawalInstruction, WithdrawalInstruction};
+use crate::concierge::users;
+use crate::jsonapi::document::{Purpose, Reader};
+use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors};
+use crate::jsonapi::render::{Linkage, Resource, Value};
+use crate::jsonapi::schema::{Attribute, Filter, Relationship, Schema, Values};
+
+/// What an instruction's document shows. Included in another resource's document it shows the known attributes.
+pub static SCHEMA: Schema = Schema {
+    type_name: "withdrawal_instructions",
+    path: "/api/withdrawal_instructions",
+    attributes: &[
+        Attribute::new("label"),
+        Attribute::new("schema"),
+        Attribute::new("body"),
+        Attribute::own_document("payment_method_type"),
+    ],
+    relationships: &[Relationship { name: "user", target: &users::SCHEMA, when_included: false }],
+    default_include: &[],
+    sort: &[],
+    filters: &[Filter { name: "user_id", values: Values::Ids }],
+};
+
+/// The one schema a body is known to follow.
+const BITEX: &str = "bitex";
+/// What `body.payment_method` may be.
+const PAYMENT_METHODS: [&str; 3] = ["domestic_bank", "international_bank", "third_party"];
+const LONGEST: usize = 255;
+
+/// Reads the document of a new instruction.
+///
+/// # Errors
+/// Every fault of the document.
+pub fn read_new(body: &[u8]) -> Result<(NewWithdrawalInstruction, Reader), Errors> {
+    let mut reader = Reader::open(body, &SCHEMA, Purpose::Create)?;
+    let label = reader.text("label", LONGEST);
+    let schema = reader.text("schema", LONGEST);
+    if schema.as_deref().is_some_and(|schema| schema != BITEX) {
+        reader.invalid("schema", format!("\"{BITEX}\""));
+    }
+    let payment_method_type = reader.text("payment_method_type", LONGEST);
+    let body = read_body(&mut reader);
+    let user = reader.linkage(&SCHEMA, "user", false);
+    match body {
+        Some(body) if reader.is_faultless() => {
+            let schema = schema.unwrap_or_else(|| BITEX.to_owned());
+            Ok((NewWithdrawalInstruction { user, label, schema, body, payment_method_type }, reader))
+        }
+        _ => Err(reader.into_errors()),
+    }
+}
+
+fn read_body(reader: &mut Reader) -> Option<String> {
+    const EXPECTED: &str = "an object that says where the money goes";
+    let Some(body) = reader.object("body") else {
+        // an object of the wrong kind has been complained about
+        if reader.is_null("body") {
+            reader.missing("body", EXPECTED);
+        }
+        return None;
+    };
+    let text = serde_json::Value::Object(body.clone()).to_string();
+    let method = body.get("payment_method").filter(|method| !method.is_null()).cloned();
+    if let Some(method) = method
+        && !method.as_str().is_some_and(|method| PAYMENT_METHODS.contains(&method))
+    {
+        let detail = format!("is {method}; a payment_method is one of {}", PAYMENT_METHODS.join(", "));
+        reader.fault(ATTRIBUTE_INVALID, "/data/attributes/body/payment_method", detail);
+        return None;
+    }
+    Some(text)
+}
+
+/// An instruction as a resource.
+pub fn render(instruction: &WithdrawalInstruction) -> Resource {
+    Resource {
+        schema: &SCHEMA,
+        id: instruction.id.to_string(),
+        attributes: vec![
+            ("label", Value::Text(instruction.label.clone())),
+            ("schema", Value::Text(Some(instruction.schema.clone()))),
+            ("body", Value::Json(instruction.body.clone())),
+            ("payment_method_type", Value::Text(instruction.payment_method_type.clone())),
+        ],
+        relationships: vec![("user", Linkage::ToOne(instruction.user_id.to_string()))],
+    }
+}

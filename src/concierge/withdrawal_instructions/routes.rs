@@ -1,0 +1,78 @@
+//! `/api/withdrawal_instructions`
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::document::{SCHEMA, read_new, render};
+use super::store::{self, Creation, Deletion};
+use crate::accounts::caller::Access;
+use crate::concierge::call::{Call, answer, created, not_found};
+use crate::concierge::{include, listing, users};
+use crate::jsonapi::document::id_number;
+use crate::jsonapi::error::{Error, Errors};
+use crate::jsonapi::query::Target;
+use crate::server::App;
+
+crate::codes! {
+    INSTRUCTION_IN_USE = 409 "withdrawal_instruction_in_use" "The instruction is in use";
+}
+
+/// `GET /api/withdrawal_instructions`
+pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    listing::respond(&app, &call, &SCHEMA, &store::TABLE, render, |_| Vec::new()).await
+}
+
+/// `POST /api/withdrawal_instructions`
+pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let credentials = call.credentials()?;
+    let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
+    let (query, (new, mut reader)) = call.checked(&app, Access::Write, read).await?;
+    let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
+    let mut connection = app.database.connection().await?;
+    let creation = store::create(&mut connection, credentials, taken.id, &new, app.clock.now()).await;
+    let refused = match connection.conclude(creation)? {
+        Ok(Creation::Created(caller, instruction)) => {
+            let instruction = render(&instruction);
+            let document = include::document(&app, caller.account_id, &instruction, Vec::new(), &query).await?;
+            return Ok(created(&SCHEMA, &instruction.id, document));
+        }
+        Ok(Creation::UserNotFound) => {
+            if let Some(user) = &new.user {
+                reader.not_found("user", users::SCHEMA.type_name, user);
+            }
+            reader.into_errors()
+        }
+        Err(refused) => refused,
+    };
+    taken.give_back();
+    Err(refused)
+}
+
+/// `GET /api/withdrawal_instructions/:id`
+pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let query = call.query(&SCHEMA, Target::Single);
+    let query = call.checked(&app, Access::Read, query).await?;
+    let mut connection = app.database.connection().await?;
+    let found = store::find(&mut connection, call.credentials()?, id_number(&call.id)).await;
+    let (caller, instruction) = connection.conclude(found)??;
+    let instruction = render(&instruction.ok_or_else(|| not_found(&SCHEMA, &call.id))?);
+    Ok(answer(StatusCode::OK, include::document(&app, caller.account_id, &instruction, Vec::new(), &query).await?))
+}
+
+/// `DELETE /api/withdrawal_instructions/:id`: refused while an output that is not final uses it.
+pub async fn delete(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let query = call.query(&SCHEMA, Target::Nothing);
+    call.checked(&app, Access::Write, query).await?;
+    let mut connection = app.database.connection().await?;
+    let id = id_number(&call.id);
+    let deletion = store::delete(&mut connection, call.credentials()?, id, app.clock.now()).await;
+    match connection.conclude(deletion)?? {
+        Deletion::Deleted => Ok(StatusCode::NO_CONTENT.into_response()),
+        Deletion::NotFound => Err(not_found(&SCHEMA, &call.id)),
+        Deletion::InUse(output) => {
+            let detail = format!("output {output} uses it and is not final; delete the instruction after that");
+            Err(Error::new(INSTRUCTION_IN_USE, detail).into())
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! All SQL of withdrawal instructions.
+
+use serde_json::value::RawValue;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::types::Json;
+use sqlx::{Acquire, Row};
+use time::OffsetDateTime;
+
+use super::{NewWithdrawalInstruction, WithdrawalInstruction};
+use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::concierge::listing::Table;
+use crate::jsonapi::error::Errors;
+
+/// The columns [`read`] reads, of a table alias.
+#[macro_export]
+macro_rules! withdrawal_instruction_columns {
+    ($t:literal) => {
+        concat!($t, ".id, ", $t, ".user_id, ", $t, ".label, ", $t, ".schema, ", $t, ".body, ", $t, ".payment_method_type")
+    };
+}
+
+/// How many columns that is.
+pub const COLUMNS: usize = 6;
+
+/// The collection: those that weren't deleted.
+pub const TABLE: Table<WithdrawalInstruction> = Table {
+    name: "withdrawal_instructions",
+    columns: crate::withdrawal_instruction_columns!("t"),
+    joins: "",
+    condition: "and t.deleted_at is null",
+    read,
+};
+
+/// Reads an instruction whose columns begin at `at`.
+///
+/// # Errors
+/// Where the row holds something else.
+pub fn read(row: &PgRow, at: usize) -> Result<WithdrawalInstruction, sqlx::Error> {
+    let Json(body): Json<Box<RawValue>> = row.try_get(at + 4)?;
+    Ok(WithdrawalInstruction {
+        id: row.try_get(at)?,
+        user_id: row.try_get(at + 1)?,
+        label: row.try_get(at + 2)?,
+        schema: row.try_get(at + 3)?,
+        body,
+        payment_method_type: row.try_get(at + 5)?,
+    })
+}
+
+/// What came of making an instruction.
+#[derive(Debug)]
+pub enum Creation {
+    Created(Caller, WithdrawalInstruction),
+    /// The user it should belong to isn't there.
+    UserNotFound,
+}
+
+/// Makes an instruction.
+///
+/// # Errors
+/// Those of the database; inside, 401 for the caller.
+pub async fn create(
+    connection: &mut PgConnection,
+    credentials: &Credentials,
+    id: i64,
+    new: &NewWithdrawalInstruction,
+    now: OffsetDateTime,
+) -> Result<Result<Creation, Errors>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "with ", crate::caller!(), ", created as (
+            insert into withdrawal_instructions
+                (account_id, id, user_id, label, schema, body, payment_method_type, created_at)
+            select c.account_id, $3, u.id, $5, $6, $7::text::json, $8, $9
+            from caller c join users u on u.account_id = c.account_id and u.id = coalesce($4, c.user_id)
+            where c.level = 'write' and c.user_id is not null
+            returning *
+        )
+        select c.account_id, c.level, c.user_id, ", crate::withdrawal_instruction_columns!("w"),
+        " from caller c left join created w on true"
+    );
+    let row = sqlx::query(SQL)
+        .bind(credentials.key_sha256.as_slice())
+        .bind(credentials.acting_as)
+        .bind(id)
+        .bind(new.user.as_ref().map(|user| user.number()))
+        .bind(new.label.as_deref())
+        .bind(&new.schema)
+        .bind(&new.body)
+        .bind(new.payment_method_type.as_deref())
+        .bind(now)
+        .fetch_optional(connection)
+        .await?;
+    let caller = match Caller::judge(row.as_ref(), Access::Write)? {
+        Ok(caller) => caller,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    Ok(Ok(match found(row.as_ref())? {
+        Some(instruction) => Creation::Created(caller, instruction),
+        None => Creation::UserNotFound,
+    }))
+}
+
+/// An instruction of the caller's account.
+///
+/// # Errors
+/// Those of the database; inside, 401 for the caller.
+pub async fn find(
+    connection: &mut PgConnection,
+    credentials: &Credentials,
+    id: i64,
+) -> Result<Result<(Caller, Option<WithdrawalInstruction>), Errors>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "with ", crate::caller!(),
+        " select c.account_id, c.level, c.user_id, ", crate::withdrawal_instruction_columns!("w"),
+        " from caller c
+        left join withdrawal_instructions w on w.account_id = c.account_id and w.id = $3 and w.deleted_at is null"
+    );
+    let row = sqlx::query(SQL)
+        .bind(credentials.key_sha256.as_slice())
+        .bind(credentials.acting_as)
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
+    let caller = match Caller::judge(row.as_ref(), Access::Read)? {
+        Ok(caller) => caller,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    Ok(Ok((caller, found(row.as_ref())?)))
+}
+
+fn found(row: Option<&PgRow>) -> Result<Option<WithdrawalInstruction>, sqlx::Error> {
+    let Some(row) = row else { return Ok(None) };
+    let id: Option<i64> = row.try_get(3)?;
+    id.map(|_| read(row, 3)).transpose()
+}
+
+/// The instructions with these ids, of one account: deleted ones too, because outputs still show them.
+///
+/// # Errors
+/// Those of the database.
+pub async fn load(
+    connection: &mut PgConnection,
+    account_id: i64,
+    ids: &[i64],
+) -> Result<Vec<WithdrawalInstruction>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "select ", crate::withdrawal_instruction_columns!("w"),
+        " from withdrawal_instructions w where w.account_id = $1 and w.id = any($2)"
+    );
+    let rows = sqlx::query(SQL).bind(account_id).bind(ids).fetch_all(connection).await?;
+    rows.iter().map(|row| read(row, 0)).collect()
+}
+
+/// What came of deleting an instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    Deleted,
+    NotFound,
+    /// An output that isn't final uses it; the first of them.
+    InUse(i64),
+}
+
+/// Deletes an instruction unless an output that isn't final uses it.
+///
+/// Two statements: the lock keeps new outputs from using it (they take a share of it), and the second then sees
+/// every one that did.
+///
+/// # Errors
+/// Those of the database; inside, 401 for the caller.
+pub async fn delete(
+    connection: &mut PgConnection,
+    credentials: &Credentials,
+    id: i64,
+    now: OffsetDateTime,
+) -> Result<Result<Deletion, Errors>, sqlx::Error> {
+    const LOCK: &str = concat!(
+        "with ", crate::caller!(), ", instruction as (
+            select w.id from withdrawal_instructions w, caller c
+            where w.account_id = c.account_id and w.id = $3 and w.deleted_at is null and c.level = 'write'
+            for update of w
+        )
+        select c.account_id, c.level, c.user_id, i.id from caller c left join instruction i on true"
+    );
+    const DELETE: &str = "
+        with used as (
+            select min(id) as id from concierge_request_outputs
+            where account_id = $1 and withdrawal_instruction_id = $2 and state not in ('rejected')
+        ), deleted as (
+            update withdrawal_instructions set deleted_at = $3
+            where account_id = $1 and id = $2 and (select id from used) is null
+        )
+        select id from used";
+    let mut transaction = connection.begin().await?;
+    let row = sqlx::query(LOCK)
+        .bind(credentials.key_sha256.as_slice())
+        .bind(credentials.acting_as)
+        .bind(id)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    let caller = match Caller::judge(row.as_ref(), Access::Write)? {
+        Ok(caller) => caller,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    if row.map(|row| row.try_get::<Option<i64>, _>(3)).transpose()?.flatten().is_none() {
+        return Ok(Ok(Deletion::NotFound));
+    }
+    let used: Option<i64> =
+        sqlx::query_scalar(DELETE).bind(caller.account_id).bind(id).bind(now).fetch_one(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(Ok(used.map_or(Deletion::Deleted, Deletion::InUse)))
+}

@@ -1,0 +1,149 @@
+//! Every setting in one place: its flag, its environment variable, its default and its help.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::database::Location;
+
+/// The command line.
+#[derive(Debug, Clone, Parser)]
+#[command(version, about = "A sandbox for payout integrations: emulates the Concierge (CrossBorder) JSON:API")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub config: Config,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Serve until SIGTERM or Ctrl-C (the default)
+    Serve,
+    /// Bring the database's schema up to date and exit
+    Migrate,
+    /// Ask a running server on the --listen address whether it is ready; exit 0 if it is, else 1
+    Healthcheck,
+}
+
+/// The settings.
+#[derive(Debug, Clone, Args)]
+#[command(next_display_order = None)]
+pub struct Config {
+    /// Address to listen on; port 0 picks a free one
+    #[arg(long, env = "SANDBOX_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080", global = true)]
+    pub listen: SocketAddr,
+
+    /// PostgreSQL 15 or newer to use, as postgres://USER:PASSWORD@HOST:5432/DATABASE; without it, a private one is
+    /// started from the programs installed on this machine
+    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true, global = true)]
+    pub database_url: Option<String>,
+
+    /// Folder in which the private database is kept; without it, every start is a fresh world
+    #[arg(long, env = "SANDBOX_DATA_DIR", value_name = "FOLDER", global = true)]
+    pub data_dir: Option<PathBuf>,
+
+    /// The most connections to the database
+    #[arg(
+        long, env = "SANDBOX_DATABASE_CONNECTIONS", value_name = "NUMBER", default_value_t = 16,
+        value_parser = clap::value_parser!(u32).range(2..=1000), global = true
+    )]
+    pub database_connections: u32,
+
+    /// Time from a new output to the end of its preliminary checks, such as 1s, 250ms, 0s or 2h
+    #[arg(
+        long, env = "SANDBOX_CHECK_DELAY", value_name = "TIME", default_value = "1s", value_parser = delay, global = true
+    )]
+    pub check_delay: Duration,
+
+    /// How new users are approved: by themselves, or not at all
+    #[arg(long, env = "SANDBOX_APPROVAL", value_name = "POLICY", default_value = "auto", global = true)]
+    pub approval: Approval,
+
+    /// Time from a new user to its approval under --approval auto
+    #[arg(
+        long, env = "SANDBOX_APPROVAL_DELAY", value_name = "TIME", default_value = "1s", value_parser = delay,
+        global = true
+    )]
+    pub approval_delay: Duration,
+
+    /// Requests a second that each key may make, 429 beyond; the real system allows 5 [default: no limit]
+    #[arg(
+        long, env = "SANDBOX_RATE_LIMIT", value_name = "NUMBER",
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000), global = true
+    )]
+    pub rate_limit: Option<u32>,
+
+    /// How log lines look; they go to standard error
+    #[arg(long, env = "SANDBOX_LOG_FORMAT", value_name = "FORMAT", default_value = "text", global = true)]
+    pub log_format: LogFormat,
+
+    /// Which log lines there are, such as info, debug or concierge_sandbox=debug,postgres=info
+    #[arg(long, env = "SANDBOX_LOG", value_name = "FILTER", default_value = "info", global = true)]
+    pub log: String,
+}
+
+/// How new users are approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Approval {
+    /// After --approval-delay
+    Auto,
+    /// Not by time: they stay new
+    Manual,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Config {
+    /// Every setting at its default, whatever the environment says.
+    pub fn defaults() -> Self {
+        let command = <Cli as clap::CommandFactory>::command().mut_args(|arg| arg.env(None::<&str>));
+        let matches = command.get_matches_from(["concierge-sandbox"]);
+        match <Cli as clap::FromArgMatches>::from_arg_matches(&matches) {
+            Ok(cli) => cli.config,
+            Err(error) => error.exit(),
+        }
+    }
+
+    /// Where the data is.
+    pub fn location(&self) -> Location {
+        match (&self.database_url, &self.data_dir) {
+            (Some(url), _) if !url.is_empty() => Location::Url(url.clone()),
+            (_, Some(folder)) => Location::Kept(folder.clone()),
+            _ => Location::ThrowAway,
+        }
+    }
+
+    /// How long things take in the emulated world.
+    pub fn pace(&self) -> Pace {
+        let approval_delay = match self.approval {
+            Approval::Auto => Some(self.approval_delay),
+            Approval::Manual => None,
+        };
+        Pace { check_delay: self.check_delay, approval_delay }
+    }
+}
+
+/// How long things take in the emulated world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// From a new output to the end of its checks.
+    pub check_delay: Duration,
+    /// From a new user to its approval; `None`: it isn't approved by time.
+    pub approval_delay: Option<Duration>,
+}
+
+fn delay(text: &str) -> Result<Duration, String> {
+    /// Ten years: beyond that, due times leave the calendar.
+    const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+    let read = humantime::parse_duration(text).ok().filter(|delay| *delay <= LONGEST);
+    read.ok_or_else(|| "a time is a number with its unit, such as 500ms, 1s or 2h, and at most ten years".into())
+}

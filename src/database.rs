@@ -1,0 +1,258 @@
+//! The database: which one, the pool, and the schema.
+//!
+//! `DATABASE_URL` where it is set, else a [private](private) PostgreSQL of our own. Stores get connections here and
+//! nothing else; SQL is in the stores.
+
+pub mod private;
+
+use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::pool::PoolConnection;
+use sqlx::{ConnectOptions, Executor, Postgres};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use private::{PrivateError, PrivatePostgres};
+
+use crate::jsonapi::error::{Error, Errors, INTERNAL, UNAVAILABLE};
+
+/// The schema's history, embedded in the program.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// How long a request waits for a connection before it is told that the database is away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Where the data is.
+#[derive(Debug, Clone)]
+pub enum Location {
+    /// A server that is there already.
+    Url(String),
+    /// A private server with its data in this folder.
+    Kept(PathBuf),
+    /// A private server whose data goes with it.
+    ThrowAway,
+}
+
+/// Why there is no database; each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    #[error("DATABASE_URL can't be used: {0}. It looks like postgres://USER:PASSWORD@HOST:5432/DATABASE")]
+    Url(sqlx::Error),
+    #[error(
+        "the database at {at} can't be reached: {cause}. Start it or correct DATABASE_URL (--database-url); \
+         without one, a private PostgreSQL is used"
+    )]
+    Unreachable { at: String, cause: sqlx::Error },
+    #[error("the database at {at} runs PostgreSQL {found}; version 15 or newer is needed")]
+    TooOld { at: String, found: i32 },
+    #[error("the schema of the database at {at} can't be brought up to date: {cause}")]
+    Migration { at: String, cause: sqlx::migrate::MigrateError },
+    #[error(transparent)]
+    Private(#[from] PrivateError),
+}
+
+/// Connections to the database. Cheap to clone.
+///
+/// A connection whose statement ended well is kept warm and handed to the next request as it is: the pool would
+/// ask the server after each use whether the connection is still good, a round trip a request. One that was
+/// dropped in the middle goes back to the pool, which tests it.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pool: PgPool,
+    warm: Arc<Mutex<Vec<PoolConnection<Postgres>>>>,
+    permits: Arc<Semaphore>,
+}
+
+/// A connection on loan; hand it back with [`Loan::end`] when its work went well.
+#[derive(Debug)]
+pub struct Loan {
+    connection: PoolConnection<Postgres>,
+    warm: Arc<Mutex<Vec<PoolConnection<Postgres>>>>,
+    // dropped last: whoever waits for it finds the connection
+    permit: OwnedSemaphorePermit,
+}
+
+impl Loan {
+    /// Ends the loan after a success, so that the connection is used again at once.
+    pub fn end(self) {
+        self.warm.lock().push(self.connection);
+        drop(self.permit);
+    }
+
+    /// Ends the loan with the outcome of its work; a failure is logged here, once, and told to the client as what it
+    /// means to it.
+    ///
+    /// # Errors
+    /// 503 where the database is away, else 500.
+    pub fn conclude<T>(self, outcome: Result<T, sqlx::Error>) -> Result<T, Errors> {
+        match outcome {
+            Ok(value) => {
+                self.end();
+                Ok(value)
+            }
+            Err(error) => {
+                if is_away(&error) {
+                    // the others are not to be trusted either
+                    self.warm.lock().clear();
+                }
+                Err(error.into())
+            }
+        }
+    }
+}
+
+impl From<sqlx::Error> for Errors {
+    fn from(error: sqlx::Error) -> Self {
+        if is_away(&error) {
+            tracing::warn!(%error, "the database is away");
+            let detail = "the database is away; the same request can be repeated in a moment";
+            return Self::from(Error::new(UNAVAILABLE, detail)).retry_after(1);
+        }
+        tracing::error!(%error, "a statement failed");
+        Error::new(INTERNAL, "the server failed; its log says why, under this answer's X-Request-Id").into()
+    }
+}
+
+impl Deref for Loan {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Loan {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+impl Database {
+    /// Connects, checks the version and brings the schema up to date. Several servers may do so at once.
+    ///
+    /// # Errors
+    /// Where the database can't be reached, is too old, or its schema can't be migrated.
+    pub async fn open(options: PgConnectOptions, connections: u32) -> Result<Self, DatabaseError> {
+        let at = describe(&options);
+        let unreachable = |cause| DatabaseError::Unreachable { at: at.clone(), cause };
+        // one statement's plan serves every call: each finds its rows by the same keys
+        let settings = "set plan_cache_mode = force_generic_plan; set jit = off; set client_min_messages = warning";
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .after_connect(move |connection, _| {
+                Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
+            });
+        // a connection of its own first: the pool would hide why it failed behind a time-out
+        let mut first = options.connect().await.map_err(unreachable)?;
+        let version: String =
+            sqlx::query_scalar("show server_version_num").fetch_one(&mut first).await.map_err(unreachable)?;
+        let found = version.parse::<i32>().unwrap_or_default() / 10_000;
+        if found < 15 {
+            return Err(DatabaseError::TooOld { at, found });
+        }
+        MIGRATIONS.run(&mut first).await.map_err(|cause| DatabaseError::Migration { at, cause })?;
+        sqlx::Connection::close(first).await.ok();
+        let permits = Arc::new(Semaphore::new(connections as usize));
+        Ok(Self { pool: pool.connect_lazy_with(options), warm: Arc::default(), permits })
+    }
+
+    /// Lends a connection.
+    ///
+    /// # Errors
+    /// [`sqlx::Error::PoolTimedOut`] and the like where the database is away.
+    pub async fn connection(&self) -> Result<Loan, sqlx::Error> {
+        let permit = tokio::time::timeout(2 * ACQUIRE_TIMEOUT, Arc::clone(&self.permits).acquire_owned());
+        let permit = permit.await.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
+        let warm = self.warm.lock().pop();
+        let connection = match warm {
+            Some(connection) => connection,
+            None => self.pool.acquire().await?,
+        };
+        Ok(Loan { connection, warm: Arc::clone(&self.warm), permit })
+    }
+
+    /// Lets go of the connections that were kept warm: after one failed, the others are not to be trusted either.
+    pub fn cool(&self) {
+        let cooled = std::mem::take(&mut *self.warm.lock());
+        drop(cooled);
+    }
+
+    /// Whether the database answers.
+    pub async fn is_ready(&self) -> bool {
+        let Ok(mut connection) = self.connection().await else { return false };
+        let answer = tokio::time::timeout(ACQUIRE_TIMEOUT, sqlx::query("select 1").execute(&mut *connection)).await;
+        match answer {
+            Ok(Ok(_)) => {
+                connection.end();
+                true
+            }
+            _ => {
+                self.cool();
+                false
+            }
+        }
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.cool();
+        self.pool.close().await;
+    }
+}
+
+/// Where the data is, opened: connection options, and the private server if it is one.
+///
+/// # Errors
+/// Where the URL is none, or no private server can be started.
+pub async fn locate(location: Location) -> Result<(PgConnectOptions, Option<PrivatePostgres>), DatabaseError> {
+    let data_dir = match location {
+        Location::Url(url) => return Ok((PgConnectOptions::from_str(&url).map_err(DatabaseError::Url)?, None)),
+        Location::Kept(folder) => Some(folder),
+        Location::ThrowAway => None,
+    };
+    let options = private::Options { data_dir, settings: Vec::new() };
+    let started = tokio::task::spawn_blocking(|| PrivatePostgres::start(options));
+    let server = started.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    Ok((connect_options(&server, "postgres"), Some(server)))
+}
+
+/// How to reach a database of a private server.
+pub fn connect_options(server: &PrivatePostgres, database: &str) -> PgConnectOptions {
+    PgConnectOptions::new_without_pgpass()
+        .host(&server.socket_dir().to_string_lossy())
+        .port(server.port())
+        .username(server.user())
+        .database(database)
+}
+
+/// Whether an error says that the database is away, rather than that a statement was wrong.
+pub fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        // class 08: connection; 53: resources, a full disk included; 57P: shutting down or starting up
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            code.starts_with("08") || code.starts_with("53") || code.starts_with("57P") || code == "25006"
+        }),
+        _ => false,
+    }
+}
+
+/// Host and database, never the password.
+fn describe(options: &PgConnectOptions) -> String {
+    let database = options.get_database().unwrap_or_else(|| options.get_username());
+    format!("{}:{}/{database}", options.get_host(), options.get_port())
+}

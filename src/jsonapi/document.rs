@@ -1,0 +1,397 @@
+//! Reading a document: each value is looked up by the pointer that a complaint about it would carry, and a fault
+//! is recorded instead of ending the reading, so that one answer names them all.
+
+use std::fmt::Display;
+
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+use super::error::{
+    ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, CLIENT_ID_FORBIDDEN, Code, DOCUMENT_INVALID, Error, Errors, ID_MISMATCH,
+    RELATED_RESOURCE_NOT_FOUND, RELATIONSHIP_MISSING, RELATIONSHIP_TYPE_MISMATCH, TYPE_MISMATCH,
+};
+use super::json;
+use super::schema::Schema;
+
+/// An id as a request names it: what it says, and the number if any resource could have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identifier {
+    pub text: String,
+}
+
+impl Identifier {
+    /// The id as the store counts them; 0, which is nobody's, where the text can't be an id.
+    pub fn number(&self) -> i64 {
+        id_number(&self.text)
+    }
+}
+
+/// An id's text as a number from 1 to 2^63 − 1, or 0 for any other text. Ids have one spelling: no sign, no
+/// leading zero.
+pub fn id_number(text: &str) -> i64 {
+    let canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    if canonical { text.parse().unwrap_or(0) } else { 0 }
+}
+
+/// What a document is read for.
+#[derive(Debug, Clone, Copy)]
+pub enum Purpose<'a> {
+    /// A POST: the client may not choose the id.
+    Create,
+    /// A PATCH of the resource with this id.
+    Update(&'a str),
+    /// A PATCH of a resource that the path names by its role: an id in the document has no effect.
+    UpdateByRole,
+}
+
+/// A document being read, and the faults found so far.
+#[derive(Debug)]
+pub struct Reader {
+    document: Value,
+    faults: Vec<Error>,
+}
+
+impl Reader {
+    /// Reads the body of a POST or PATCH as far as every resource shares it: a resource object of the right type,
+    /// its id, and the shapes of `attributes` and `relationships`.
+    ///
+    /// # Errors
+    /// Where going on makes no sense: no JSON (400), no resource object (400), another type (409), an id that is
+    /// forbidden (403) or another one (409).
+    pub fn open(body: &[u8], schema: &Schema, purpose: Purpose<'_>) -> Result<Self, Errors> {
+        let document = json::read(body).map_err(Errors::new)?;
+        let mut reader = Self { document, faults: Vec::new() };
+        reader.check_resource_object(schema, purpose)?;
+        reader.check_shapes();
+        Ok(reader)
+    }
+
+    fn check_resource_object(&mut self, schema: &Schema, purpose: Purpose<'_>) -> Result<(), Errors> {
+        let shape = |pointer: &str, detail: String| Errors::from(Error::new(DOCUMENT_INVALID, detail).at(pointer));
+        let type_name = schema.type_name;
+        let Some(document) = self.document.as_object() else {
+            return Err(shape("", "the document must be an object with a member `data`".into()));
+        };
+        let Some(data) = document.get("data") else {
+            return Err(shape("", format!("the member `data` is missing; it must be a {type_name} resource object")));
+        };
+        let Some(data) = data.as_object() else {
+            let found = kind(data);
+            return Err(shape("/data", format!("is {found}; it must be a {type_name} resource object")));
+        };
+        match data.get("type") {
+            None => return Err(shape("/data", format!("the member `type` is missing; it must be \"{type_name}\""))),
+            Some(Value::String(found)) if found == type_name => {}
+            Some(Value::String(found)) => {
+                let detail = format!("is \"{found}\"; this endpoint takes \"{type_name}\"");
+                return Err(Error::new(TYPE_MISMATCH, detail).at("/data/type").into());
+            }
+            Some(other) => {
+                let detail = format!("is {}; it must be the string \"{type_name}\"", kind(other));
+                return Err(shape("/data/type", detail));
+            }
+        }
+        let id = match data.get("id") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(Value::Number(number)) => Some(number.to_string()),
+            Some(other) => {
+                return Err(shape("/data/id", format!("is {}; an id is a string of decimal digits", kind(other))));
+            }
+        };
+        match (purpose, id) {
+            (Purpose::Create, Some(_)) => {
+                let detail = "ids are assigned by the server; leave `id` out and read it from the answer";
+                Err(Error::new(CLIENT_ID_FORBIDDEN, detail).at("/data/id").into())
+            }
+            (Purpose::Update(_), None) => {
+                Err(shape("/data", "the member `id` is missing; it must be the id in the path".into()))
+            }
+            (Purpose::Update(expected), Some(id)) if id != expected => {
+                let detail = format!("is {id:?}; the path names {expected:?}");
+                Err(Error::new(ID_MISMATCH, detail).at("/data/id").into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// `attributes`, `relationships` and each relationship must be objects; `null` stands for none.
+    fn check_shapes(&mut self) {
+        for pointer in ["/data/attributes", "/data/relationships"] {
+            if let Some(other) = self.get(pointer).filter(|value| !value.is_object()) {
+                let detail = format!("is {}; it must be an object", kind(other));
+                self.fault(DOCUMENT_INVALID, pointer, detail);
+            }
+        }
+    }
+
+    /// The value at a pointer; `null` counts as absent, because clients send every member of their model.
+    fn get(&self, pointer: &str) -> Option<&Value> {
+        self.document.pointer(pointer).filter(|value| !value.is_null())
+    }
+
+    /// Whether the document has that attribute at all, be it `null`.
+    pub fn has_attribute(&self, name: &str) -> bool {
+        self.document.pointer(&attribute(name)).is_some()
+    }
+
+    /// Whether an attribute is missing, or `null`.
+    pub fn is_null(&self, name: &str) -> bool {
+        self.get(&attribute(name)).is_none()
+    }
+
+    /// The nearest thing to `pointer` that is in the document: itself, or a parent.
+    fn nearest(&self, pointer: &str) -> String {
+        let mut pointer = pointer;
+        while self.document.pointer(pointer).is_none() {
+            pointer = &pointer[..pointer.rfind('/').unwrap_or(0)];
+        }
+        pointer.to_owned()
+    }
+
+    /// Records a fault of what is at `pointer`, or of its nearest parent that is there.
+    pub fn fault(&mut self, code: Code, pointer: &str, detail: impl Into<String>) {
+        let at = self.nearest(pointer);
+        self.faults.push(Error::new(code, detail).at(at));
+    }
+
+    /// Records that an attribute can't be used: what it is, and what would be right.
+    pub fn invalid(&mut self, name: &str, expected: impl Display) {
+        self.invalid_as(ATTRIBUTE_INVALID, name, expected);
+    }
+
+    /// The same with a code of the resource's own.
+    pub fn invalid_as(&mut self, code: Code, name: &str, expected: impl Display) {
+        let pointer = attribute(name);
+        let found = self.get(&pointer).map_or("null".to_owned(), quote);
+        self.fault(code, &pointer, format!("is {found}; {name} must be {expected}"));
+    }
+
+    /// Records that an attribute is missing.
+    pub fn missing(&mut self, name: &str, expected: impl Display) {
+        let detail = format!("the attribute `{name}` is missing; it must be {expected}");
+        self.fault(ATTRIBUTE_MISSING, &attribute(name), detail);
+    }
+
+    /// A text attribute of at most `longest` characters, if it is there.
+    pub fn text(&mut self, name: &str, longest: usize) -> Option<String> {
+        match self.get(&attribute(name))? {
+            Value::String(text) if text.chars().count() <= longest => Some(text.clone()),
+            Value::String(_) => {
+                let detail = format!("is longer than {longest} characters");
+                self.fault(ATTRIBUTE_INVALID, &attribute(name), detail);
+                None
+            }
+            _ => {
+                self.invalid(name, "a string");
+                None
+            }
+        }
+    }
+
+    /// A boolean attribute, if it is there.
+    pub fn boolean(&mut self, name: &str) -> Option<bool> {
+        let found = self.get(&attribute(name))?.as_bool();
+        if found.is_none() {
+            self.invalid(name, "true or false");
+        }
+        found
+    }
+
+    /// An attribute that is an object, as it was sent, if it is there.
+    pub fn object(&mut self, name: &str) -> Option<&serde_json::Map<String, Value>> {
+        if self.get(&attribute(name))?.is_object() {
+            return self.get(&attribute(name))?.as_object();
+        }
+        self.invalid(name, "an object");
+        None
+    }
+
+    /// A positive decimal of at most 12 digits before and 8 after the point, sent as a number or a numeric string,
+    /// if it is there. `not_positive` is the code for zero and less.
+    pub fn positive_decimal(&mut self, name: &str, not_positive: Code) -> Option<Decimal> {
+        const EXPECTED: &str = "a number above 0 with at most 12 digits before and 8 after the point";
+        let read = match self.get(&attribute(name))? {
+            Value::Number(number) => decimal(&number.to_string()),
+            Value::String(text) => decimal(text),
+            _ => None,
+        };
+        match read {
+            Some(value) if value <= Decimal::ZERO => {
+                self.invalid_as(not_positive, name, EXPECTED);
+                None
+            }
+            Some(value) => Some(value),
+            None => {
+                self.invalid(name, EXPECTED);
+                None
+            }
+        }
+    }
+
+    /// A to-one relationship's id, if it is there and well-formed. Its members besides `type` and `id` have no
+    /// effect.
+    pub fn linkage(&mut self, schema: &Schema, name: &str, required: bool) -> Option<Identifier> {
+        let relationship = schema.relationship(name)?;
+        let target = relationship.target.type_name;
+        let pointer = format!("/data/relationships/{name}");
+        let data = format!("{pointer}/data");
+        let missing = |reader: &mut Self, at: &str| {
+            if required {
+                let detail = format!("the relationship `{name}` is missing; it must name one of the {target}");
+                reader.fault(RELATIONSHIP_MISSING, at, detail);
+            }
+            None
+        };
+        match self.get(&pointer) {
+            None => return missing(self, &pointer),
+            Some(Value::Object(members)) if members.contains_key("data") => {}
+            Some(Value::Object(_)) => {
+                self.fault(DOCUMENT_INVALID, &pointer, "has no member `data`; it must hold the resource's identifier");
+                return None;
+            }
+            Some(other) => {
+                let detail = format!("is {}; it must be an object with a member `data`", kind(other));
+                self.fault(DOCUMENT_INVALID, &pointer, detail);
+                return None;
+            }
+        }
+        match self.get(&data) {
+            None => return missing(self, &data),
+            Some(Value::Object(_)) => {}
+            Some(other) => {
+                let detail = format!("is {}; it must be an identifier, an object with `type` and `id`", kind(other));
+                self.fault(DOCUMENT_INVALID, &data, detail);
+                return None;
+            }
+        }
+        let right_type = self.linkage_type(&data, target);
+        let id = self.linkage_id(&data);
+        if right_type { id } else { None }
+    }
+
+    fn linkage_type(&mut self, data: &str, target: &str) -> bool {
+        let pointer = format!("{data}/type");
+        let (code, detail) = match self.document.pointer(&pointer) {
+            Some(Value::String(found)) if found == target => return true,
+            Some(Value::String(found)) => {
+                (RELATIONSHIP_TYPE_MISMATCH, format!("is \"{found}\"; this relationship takes \"{target}\""))
+            }
+            Some(other) => (DOCUMENT_INVALID, format!("is {}; it must be the string \"{target}\"", kind(other))),
+            None => (DOCUMENT_INVALID, format!("the member `type` is missing; it must be \"{target}\"")),
+        };
+        self.fault(code, &pointer, detail);
+        false
+    }
+
+    fn linkage_id(&mut self, data: &str) -> Option<Identifier> {
+        let pointer = format!("{data}/id");
+        let text = match self.document.pointer(&pointer) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            found => {
+                let found = found.map_or("missing", kind);
+                self.fault(DOCUMENT_INVALID, &pointer, format!("the `id` is {found}; it must be a string or a number"));
+                return None;
+            }
+        };
+        Some(Identifier { text })
+    }
+
+    /// Records that a relationship names something that isn't there.
+    pub fn not_found(&mut self, name: &str, target: &str, id: &Identifier) {
+        let detail = format!("none of the {target} has the id \"{}\"", shorten(&id.text));
+        self.fault(RELATED_RESOURCE_NOT_FOUND, &format!("/data/relationships/{name}/data/id"), detail);
+    }
+
+    /// Whether nothing was wrong so far.
+    pub fn is_faultless(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// Ends the reading: `value` where nothing was wrong, else every fault.
+    ///
+    /// # Errors
+    /// All that was recorded.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, Errors> {
+        match value {
+            Some(value) if self.faults.is_empty() => Ok(value),
+            _ => Err(self.into_errors()),
+        }
+    }
+
+    /// The faults recorded so far, of which there must be one.
+    pub fn into_errors(self) -> Errors {
+        Errors::new(self.faults)
+    }
+}
+
+/// The pointer of an attribute.
+pub fn attribute(name: &str) -> String {
+    format!("/data/attributes/{name}")
+}
+
+/// Reads a decimal in JSON's number grammar without rounding it; `None` where it is none, or has more than 12
+/// digits before or 8 after the point.
+pub fn decimal(text: &str) -> Option<Decimal> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-');
+    let json_number = serde_json::from_str::<serde_json::Number>(text).is_ok();
+    if !json_number {
+        return None;
+    }
+    let value = if plain { exact(text) } else { scientific(text) }?.normalize();
+    let limit = Decimal::from(1_000_000_000_000_i64);
+    (value.scale() <= 8 && value.abs() < limit).then_some(value)
+}
+
+fn exact(text: &str) -> Option<Decimal> {
+    // zeros at the end of a fraction say nothing, and could be more than a decimal holds
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text };
+    Decimal::from_str_exact(text).ok()
+}
+
+fn scientific(text: &str) -> Option<Decimal> {
+    let (mantissa, exponent) = text.split_once(['e', 'E'])?;
+    let mantissa = exact(mantissa)?;
+    if mantissa.is_zero() {
+        return Some(Decimal::ZERO);
+    }
+    let exponent: i32 = exponent.parse().ok()?;
+    let ten = Decimal::TEN;
+    match exponent {
+        0..=28 => (0..exponent).try_fold(mantissa, |value, _| value.checked_mul(ten)),
+        // dividing by ten only moves the point, as long as the digits fit
+        -28..=-1 => {
+            let mut value = mantissa.normalize();
+            let scale = value.scale().checked_add(exponent.unsigned_abs())?;
+            value.set_scale(scale).ok()?;
+            Some(value)
+        }
+        _ => None,
+    }
+}
+
+/// A value as a complaint shows it: whole if short.
+fn quote(value: &Value) -> String {
+    shorten(&value.to_string())
+}
+
+fn shorten(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// What a value is, for people.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}

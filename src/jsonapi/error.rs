@@ -1,0 +1,179 @@
+//! Error objects and error documents.
+
+use serde_json::{Value, json};
+
+/// A kind of error: a stable code, the status it is answered with, and a title that never varies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable `snake_case` name, for programs.
+    pub name: &'static str,
+    /// The same for every occurrence, for people.
+    pub title: &'static str,
+}
+
+impl Code {
+    /// A code; rooms declare theirs as constants.
+    pub const fn new(status: u16, name: &'static str, title: &'static str) -> Self {
+        Self { status, name, title }
+    }
+}
+
+/// Declares codes as constants, and `CODES` with all of them for the published table.
+#[macro_export]
+macro_rules! codes {
+    ($($name:ident = $status:literal $code:literal $title:literal;)*) => {
+        $(#[doc = $title] pub const $name: $crate::jsonapi::error::Code =
+            $crate::jsonapi::error::Code::new($status, $code, $title);)*
+        /// Every code of this room.
+        pub const CODES: &[$crate::jsonapi::error::Code] = &[$($name),*];
+    };
+}
+
+codes! {
+    JSON_INVALID = 400 "json_invalid" "The body is not valid JSON";
+    DOCUMENT_INVALID = 400 "document_invalid" "The document does not have the shape JSON:API asks for";
+    PARAMETER_INVALID = 400 "parameter_invalid" "A query parameter has a value that can't be used";
+    PARAMETER_UNKNOWN = 400 "parameter_unknown" "A query parameter is not known here";
+    INCLUDE_UNKNOWN = 400 "include_unknown" "An include path is not known here";
+    SORT_UNKNOWN = 400 "sort_unknown" "A sort key is not known here";
+    FILTER_UNKNOWN = 400 "filter_unknown" "A filter is not known here";
+    FIELD_UNKNOWN = 400 "field_unknown" "A field is not known here";
+    HEADER_INVALID = 400 "header_invalid" "A header has a value that can't be used";
+    CLIENT_ID_FORBIDDEN = 403 "client_id_forbidden" "Ids are assigned by the server";
+    ROUTE_UNKNOWN = 404 "route_unknown" "There is nothing at this path";
+    RESOURCE_NOT_FOUND = 404 "resource_not_found" "There is no such resource";
+    RELATED_RESOURCE_NOT_FOUND = 404 "related_resource_not_found" "A related resource does not exist";
+    METHOD_NOT_ALLOWED = 405 "method_not_allowed" "This path does not answer this method";
+    ACCEPT_UNSUPPORTED = 406 "accept_unsupported" "No acceptable media type can be produced";
+    BODY_TIMEOUT = 408 "body_timeout" "The body did not arrive in time";
+    TYPE_MISMATCH = 409 "type_mismatch" "The document's type is not that of this endpoint";
+    ID_MISMATCH = 409 "id_mismatch" "The document's id is not that of this endpoint";
+    BODY_TOO_LARGE = 413 "body_too_large" "The body is too large";
+    MEDIA_TYPE_UNSUPPORTED = 415 "media_type_unsupported" "The body's media type is not supported";
+    ATTRIBUTE_MISSING = 422 "attribute_missing" "An attribute is missing";
+    ATTRIBUTE_INVALID = 422 "attribute_invalid" "An attribute has a value that can't be used";
+    RELATIONSHIP_MISSING = 422 "relationship_missing" "A relationship is missing";
+    RELATIONSHIP_TYPE_MISMATCH = 422 "relationship_type_mismatch" "A relationship names another type of resource";
+    RATE_LIMITED = 429 "rate_limited" "Too many requests";
+    INTERNAL = 500 "internal" "The server failed";
+    UNAVAILABLE = 503 "unavailable" "The server can't answer right now";
+}
+
+/// Where in the request an error's cause is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// RFC 6901 pointer to something that is in the document.
+    Pointer(String),
+    /// Query parameter, as it was sent.
+    Parameter(String),
+    /// Header.
+    Header(&'static str),
+}
+
+/// One error object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    pub code: Code,
+    /// What was wrong with this value, and what would be right.
+    pub detail: String,
+    pub source: Option<Source>,
+}
+
+impl Error {
+    /// An error without a source.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), source: None }
+    }
+
+    /// The same, caused by what `pointer` points at.
+    #[must_use]
+    pub fn at(mut self, pointer: impl Into<String>) -> Self {
+        self.source = Some(Source::Pointer(pointer.into()));
+        self
+    }
+
+    /// The same, caused by a query parameter.
+    #[must_use]
+    pub fn parameter(mut self, name: impl Into<String>) -> Self {
+        self.source = Some(Source::Parameter(name.into()));
+        self
+    }
+
+    /// The same, caused by a header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str) -> Self {
+        self.source = Some(Source::Header(name));
+        self
+    }
+
+    fn render(&self) -> Value {
+        let mut object = json!({
+            "status": self.code.status.to_string(),
+            "code": self.code.name,
+            "title": self.code.title,
+            "detail": self.detail,
+        });
+        if let Some(source) = &self.source {
+            object["source"] = match source {
+                Source::Pointer(pointer) => json!({ "pointer": pointer }),
+                Source::Parameter(name) => json!({ "parameter": name }),
+                Source::Header(name) => json!({ "header": name }),
+            };
+        }
+        object
+    }
+}
+
+/// Everything that is wrong with one request; never empty. The body of an error answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errors {
+    errors: Vec<Error>,
+    /// Seconds after which the same request may succeed: the `Retry-After` header.
+    pub retry_after: Option<u64>,
+}
+
+impl Errors {
+    /// The faults that were collected, which must be at least one.
+    pub fn new(errors: Vec<Error>) -> Self {
+        debug_assert!(!errors.is_empty());
+        Self { errors, retry_after: None }
+    }
+
+    /// The same, to be repeated after some seconds.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The status of the whole answer: that of the errors where they agree, else the general one of their class.
+    pub fn status(&self) -> u16 {
+        let first = self.errors.first().map_or(500, |error| error.code.status);
+        if self.errors.iter().all(|error| error.code.status == first) {
+            first
+        } else if self.errors.iter().all(|error| error.code.status < 500) {
+            400
+        } else {
+            500
+        }
+    }
+
+    /// The error objects.
+    pub fn as_slice(&self) -> &[Error] {
+        &self.errors
+    }
+
+    /// The error document.
+    pub fn render(&self) -> Vec<u8> {
+        let errors: Vec<Value> = self.errors.iter().map(Error::render).collect();
+        json!({ "errors": errors }).to_string().into_bytes()
+    }
+}
+
+impl From<Error> for Errors {
+    fn from(error: Error) -> Self {
+        Self::new(vec![error])
+    }
+}

@@ -1,0 +1,172 @@
+//! Bytes to a JSON value, more strictly than the grammar alone: no member twice, no endless nesting, no NUL.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::error::{ATTRIBUTE_INVALID, Error, JSON_INVALID};
+
+/// How deep arrays and objects may be nested.
+pub const DEPTH: usize = 64;
+
+/// Reads one JSON text. Numbers keep every digit and objects their order.
+///
+/// # Errors
+/// One error with line and column where the text isn't JSON, names a member twice or nests deeper than [`DEPTH`];
+/// one with a pointer for each string that holds U+0000, which no text of ours can store.
+pub fn read(bytes: &[u8]) -> Result<Value, Vec<Error>> {
+    let invalid = |error: serde_json::Error| {
+        // an empty text fails before its first character, which is line 1, column 1 to a person
+        let (line, column) = (error.line().max(1), error.column().max(1));
+        let message = error.to_string();
+        let what = message.split(" at line ").next().unwrap_or_default();
+        vec![Error::new(JSON_INVALID, format!("line {line}, column {column}: {what}"))]
+    };
+    let mut strict = serde_json::Deserializer::from_slice(bytes);
+    Checked { depth: DEPTH }.deserialize(&mut strict).map_err(invalid)?;
+    strict.end().map_err(invalid)?;
+    let value = serde_json::from_slice(bytes).map_err(invalid)?;
+    if bytes.windows(6).any(|escape| escape == br"\u0000") {
+        let mut faults = Vec::new();
+        find_nul(&value, &mut String::new(), &mut faults);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+    }
+    Ok(value)
+}
+
+/// Escapes a member name for use in a pointer (RFC 6901).
+pub fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+fn find_nul(value: &Value, pointer: &mut String, faults: &mut Vec<Error>) {
+    let mut fault = |pointer: &str| {
+        let detail = "holds the character U+0000, which can't be stored; leave it out";
+        faults.push(Error::new(ATTRIBUTE_INVALID, detail).at(pointer));
+    };
+    let length = pointer.len();
+    match value {
+        Value::String(text) if text.contains('\0') => fault(pointer),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                pointer.push_str(&format!("/{index}"));
+                find_nul(item, pointer, faults);
+                pointer.truncate(length);
+            }
+        }
+        Value::Object(members) => {
+            for (name, item) in members {
+                if name.contains('\0') {
+                    faults.push(Error::new(ATTRIBUTE_INVALID, "has a member with U+0000 in its name").at(&*pointer));
+                }
+                pointer.push('/');
+                pointer.push_str(&escape(name));
+                find_nul(item, pointer, faults);
+                pointer.truncate(length);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Walks a text without keeping anything of it but the member names of the objects it is in.
+struct Checked {
+    depth: usize,
+}
+
+impl Checked {
+    fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
+        match self.depth.checked_sub(1) {
+            Some(depth) => Ok(Self { depth }),
+            None => Err(E::custom(format!("nested deeper than {DEPTH} levels"))),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Checked {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Checked {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("any JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let deeper = || self.deeper::<A::Error>();
+        while items.next_element_seed(deeper()?)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let mut names: HashSet<Name<'de>> = HashSet::new();
+        while let Some(name) = members.next_key::<Name<'de>>()? {
+            if names.contains(&name) {
+                return Err(serde::de::Error::custom(format!("the member \"{}\" is there twice", name.0)));
+            }
+            names.insert(name);
+            members.next_value_seed(self.deeper::<A::Error>()?)?;
+        }
+        Ok(())
+    }
+}
+
+/// A member's name, borrowed from the text where it has no escapes.
+#[derive(PartialEq, Eq, Hash)]
+struct Name<'de>(std::borrow::Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+        impl<'de> Visitor<'de> for NameVisitor {
+            type Value = Name<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("a member name")
+            }
+
+            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(name.into()))
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Name<'de>, E> {
+                Ok(Name(name.to_owned().into()))
+            }
+        }
+        deserializer.deserialize_str(NameVisitor)
+    }
+}

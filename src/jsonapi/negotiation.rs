@@ -1,0 +1,86 @@
+//! Content negotiation: which media types come in, and whether ours may go out.
+
+use super::MEDIA_TYPE;
+use super::error::{ACCEPT_UNSUPPORTED, Error, MEDIA_TYPE_UNSUPPORTED};
+
+/// Checks the `Content-Type` of a request with a body.
+///
+/// # Errors
+/// 415 where it is missing, another type, or JSON:API's with a parameter other than `profile`: extensions (`ext`)
+/// are not supported, and any other parameter is forbidden by the specification.
+pub fn check_content_type(header: Option<&str>) -> Result<(), Error> {
+    let unsupported = |detail: String| Err(Error::new(MEDIA_TYPE_UNSUPPORTED, detail).header("Content-Type"));
+    let expected = format!("send {MEDIA_TYPE} or application/json");
+    let Some(header) = header else {
+        return unsupported(format!("is missing; {expected}"));
+    };
+    let media = MediaType::read(header);
+    if media.is("application/json") {
+        return Ok(());
+    }
+    if !media.is(MEDIA_TYPE) {
+        return unsupported(format!("is \"{header}\"; {expected}"));
+    }
+    match media.forbidden_parameter() {
+        None => Ok(()),
+        Some("ext") => unsupported("names an extension; none is supported, leave `ext` out".into()),
+        Some(name) => unsupported(format!("has the parameter `{name}`, which JSON:API forbids; leave it out")),
+    }
+}
+
+/// Checks that `Accept` leaves room for JSON:API without parameters. A client that names other types only gets
+/// JSON:API all the same, as HTTP allows.
+///
+/// # Errors
+/// 406 where it names JSON:API, and every time with a parameter that can't be honoured.
+pub fn check_accept(header: Option<&str>) -> Result<(), Error> {
+    let Some(header) = header else { return Ok(()) };
+    let mut ours = split_quoted(header, ',').map(MediaType::read).filter(|media| media.is(MEDIA_TYPE)).peekable();
+    if ours.peek().is_none() || ours.any(|media| media.forbidden_parameter().is_none()) {
+        return Ok(());
+    }
+    let detail = format!("names {MEDIA_TYPE} only with parameters that can't be honoured; accept it without them");
+    Err(Error::new(ACCEPT_UNSUPPORTED, detail).header("Accept"))
+}
+
+/// One media type with its parameters, as text.
+struct MediaType<'a> {
+    name: &'a str,
+    parameters: Vec<&'a str>,
+}
+
+impl<'a> MediaType<'a> {
+    fn read(text: &'a str) -> Self {
+        let mut parts = split_quoted(text, ';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        Self { name, parameters: parts.filter(|part| !part.is_empty()).collect() }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+
+    /// A media type parameter that may not be there. `q` is not one: it belongs to `Accept`.
+    fn forbidden_parameter(&self) -> Option<&'a str> {
+        let names = self.parameters.iter().map(|parameter| parameter.split('=').next().unwrap_or_default().trim());
+        names.into_iter().find(|name| !name.eq_ignore_ascii_case("profile") && !name.eq_ignore_ascii_case("q"))
+    }
+}
+
+/// Splits at a separator outside of quotation marks.
+fn split_quoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    let mut escaped = false;
+    text.split(move |character| {
+        if escaped {
+            escaped = false;
+            return false;
+        }
+        match character {
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        character == separator && !quoted
+    })
+}

@@ -1,0 +1,292 @@
+//! The query parameters of JSON:API: `include`, `fields`, `sort`, `filter` and `page`, checked against the schema.
+
+use form_urlencoded::parse;
+
+use super::document::id_number;
+use super::error::{
+    Code, Error, Errors, FIELD_UNKNOWN, FILTER_UNKNOWN, INCLUDE_UNKNOWN, PARAMETER_INVALID, PARAMETER_UNKNOWN,
+    SORT_UNKNOWN,
+};
+use super::schema::{Filter, Relationship, Schema, Values};
+
+/// Resources on a page where the client doesn't say.
+pub const DEFAULT_PAGE_SIZE: u32 = 100;
+/// The most resources on a page.
+pub const LARGEST_PAGE_SIZE: u32 = 1000;
+
+/// What a request is for, which decides the parameters it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    Collection,
+    Single,
+    /// Nothing is answered that parameters could shape.
+    Nothing,
+}
+
+/// The query parameters of one request, all of them known to the schema.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// Relationship paths to include.
+    pub include: Vec<Vec<Step>>,
+    /// The fields asked for, by type.
+    pub fields: Vec<(&'static str, Vec<&'static str>)>,
+    /// Sort keys, the first first; empty means by id.
+    pub sort: Vec<SortKey>,
+    /// Filters, each with the values that may be found.
+    pub filters: Vec<(&'static Filter, Vec<String>)>,
+    pub page: Page,
+    /// The parameters other than `page[…]` as they came, for links.
+    pub others: Vec<(String, String)>,
+}
+
+/// One relationship of an include path.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// The type whose relationship it is.
+    pub owner: &'static str,
+    pub relationship: &'static Relationship,
+}
+
+/// One key of `sort`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SortKey {
+    /// Attribute and column.
+    pub name: &'static str,
+    pub descending: bool,
+}
+
+/// Which part of a collection is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    pub size: u32,
+    pub start: Start,
+}
+
+/// Where a page starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Page number, from 1.
+    Number(u32),
+    /// Resources passed over.
+    Offset(u32),
+    /// After the resource with this id, in the order of the collection.
+    After(i64),
+    /// The page that ends before the resource with this id.
+    Before(i64),
+}
+
+impl Query {
+    /// Reads a raw query string for a resource.
+    ///
+    /// # Errors
+    /// 400 for each parameter that is unknown or malformed, with its name as it was sent.
+    pub fn read(raw: Option<&str>, schema: &'static Schema, target: Target) -> Result<Self, Errors> {
+        let include = schema.default_include.iter().filter_map(|path| resolve(schema, path).ok()).collect();
+        let page = Page { size: DEFAULT_PAGE_SIZE, start: Start::Number(1) };
+        let empty =
+            Self { include, fields: Vec::new(), sort: Vec::new(), filters: Vec::new(), page, others: Vec::new() };
+        let Some(raw) = raw.filter(|raw| !raw.is_empty()) else { return Ok(empty) };
+        let mut reading = Reading { query: empty, schema, start: None, seen: Vec::new(), faults: Vec::new() };
+        for (name, value) in parse(raw.as_bytes()) {
+            reading.parameter(&name, &value, target);
+        }
+        if reading.faults.is_empty() { Ok(reading.query) } else { Err(Errors::new(reading.faults)) }
+    }
+
+    /// The fields asked for of a type, if the client said.
+    pub fn fields_of(&self, type_name: &str) -> Option<&[&'static str]> {
+        self.fields.iter().find(|(name, _)| *name == type_name).map(|(_, fields)| fields.as_slice())
+    }
+}
+
+struct Reading {
+    query: Query,
+    schema: &'static Schema,
+    /// The parameter that said where the page starts.
+    start: Option<String>,
+    seen: Vec<String>,
+    faults: Vec<Error>,
+}
+
+impl Reading {
+    fn parameter(&mut self, name: &str, value: &str, target: Target) {
+        if self.seen.iter().any(|seen| seen == name) {
+            self.fault(PARAMETER_INVALID, name, "is there more than once; send it once, its values with commas".into());
+            return;
+        }
+        self.seen.push(name.to_owned());
+        let (family, key) = match name.split_once('[') {
+            Some((family, rest)) => (family, rest.strip_suffix(']')),
+            None => (name, None),
+        };
+        let bracketed = name.contains('[');
+        match (family, key, target) {
+            ("include", None, Target::Collection | Target::Single) if !bracketed => self.include(name, value),
+            ("fields", Some(key), Target::Collection | Target::Single) => self.fields(name, key, value),
+            ("sort", None, Target::Collection) if !bracketed => self.sort(name, value),
+            ("filter", Some(key), Target::Collection) => self.filter(name, key, value),
+            ("page", Some(key), Target::Collection) => self.page(name, key, value),
+            _ => {
+                let known = match target {
+                    Target::Collection => "include, fields[TYPE], sort, filter[KEY] and page[KEY] are",
+                    Target::Single => "include and fields[TYPE] are",
+                    Target::Nothing => "none is",
+                };
+                self.fault(PARAMETER_UNKNOWN, name, format!("is not known here; {known}"));
+            }
+        }
+        if family != "page" {
+            self.query.others.push((name.to_owned(), value.to_owned()));
+        }
+    }
+
+    fn fault(&mut self, code: Code, name: &str, detail: String) {
+        self.faults.push(Error::new(code, detail).parameter(name));
+    }
+
+    fn include(&mut self, name: &str, value: &str) {
+        self.query.include.clear();
+        for path in value.split(',').filter(|_| !value.is_empty()) {
+            match resolve(self.schema, path) {
+                Ok(path) => self.query.include.push(path),
+                Err(detail) => self.fault(INCLUDE_UNKNOWN, name, detail),
+            }
+        }
+    }
+
+    fn fields(&mut self, name: &str, type_name: &str, value: &str) {
+        let reachable = self.schema.reachable();
+        let Some(schema) = reachable.iter().find(|schema| schema.type_name == type_name) else {
+            let types = join(reachable.iter().map(|schema| schema.type_name));
+            self.fault(FIELD_UNKNOWN, name, format!("no \"{type_name}\" can be in this answer; the types are {types}"));
+            return;
+        };
+        let mut fields = Vec::new();
+        for field in value.split(',').filter(|_| !value.is_empty()) {
+            match schema.field(field) {
+                Some(field) => fields.push(field),
+                None => {
+                    let known = join(schema.fields());
+                    self.fault(FIELD_UNKNOWN, name, format!("{type_name} have no field \"{field}\"; they have {known}"));
+                }
+            }
+        }
+        self.query.fields.push((schema.type_name, fields));
+    }
+
+    fn sort(&mut self, name: &str, value: &str) {
+        for key in value.split(',') {
+            let (descending, wanted) = match key.strip_prefix('-') {
+                Some(wanted) => (true, wanted),
+                None => (false, key),
+            };
+            let mut known = std::iter::once("id").chain(self.schema.sort.iter().copied());
+            match known.find(|known| *known == wanted) {
+                Some(name) => self.query.sort.push(SortKey { name, descending }),
+                None => {
+                    let known = join(std::iter::once("id").chain(self.schema.sort.iter().copied()));
+                    self.fault(SORT_UNKNOWN, name, format!("\"{key}\" is not a sort key; the keys are {known}"));
+                }
+            }
+        }
+    }
+
+    fn filter(&mut self, name: &str, key: &str, value: &str) {
+        let Some(filter) = self.schema.filters.iter().find(|filter| filter.name == key) else {
+            let known = match self.schema.filters {
+                [] => "there is none".to_owned(),
+                filters => format!("the filters are {}", join(filters.iter().map(|filter| filter.name))),
+            };
+            self.fault(FILTER_UNKNOWN, name, format!("\"{key}\" is not a filter of this collection; {known}"));
+            return;
+        };
+        let values: Vec<String> = value.split(',').map(str::to_owned).collect();
+        for value in &values {
+            let expected = match filter.values {
+                Values::Ids if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                    "an id is a string of decimal digits".to_owned()
+                }
+                Values::OneOf(known) if !known.contains(&value.as_str()) => {
+                    format!("the values are {}", join(known.iter().copied()))
+                }
+                _ if value.contains('\0') => "no value holds U+0000".to_owned(),
+                _ => continue,
+            };
+            self.fault(PARAMETER_INVALID, name, format!("can't be \"{}\"; {expected}", value.escape_default()));
+        }
+        self.query.filters.push((filter, values));
+    }
+
+    fn page(&mut self, name: &str, key: &str, value: &str) {
+        match key {
+            "size" | "per_page" | "limit" => {
+                if let Some(size) = self.number(name, value, 1, LARGEST_PAGE_SIZE) {
+                    self.query.page.size = size;
+                }
+            }
+            "number" | "page" => {
+                let number = self.number(name, value, 1, u32::MAX);
+                self.start(name, number.map(Start::Number));
+            }
+            "offset" => {
+                let offset = self.number(name, value, 0, u32::MAX);
+                self.start(name, offset.map(Start::Offset));
+            }
+            "after" | "before" => match id_number(value) {
+                0 => self.fault(PARAMETER_INVALID, name, "must be the id of a resource of this collection".into()),
+                id if key == "after" => self.start(name, Some(Start::After(id))),
+                id => self.start(name, Some(Start::Before(id))),
+            },
+            _ => {
+                let detail = "is not known; a page has size (per_page, limit) and one of number (page), offset, after, before";
+                self.fault(PARAMETER_UNKNOWN, name, detail.into());
+            }
+        }
+    }
+
+    fn start(&mut self, name: &str, start: Option<Start>) {
+        if let Some(other) = self.start.replace(name.to_owned()) {
+            self.fault(PARAMETER_INVALID, name, format!("can't be combined with {other}: each says where the page starts"));
+        } else if let Some(start) = start {
+            self.query.page.start = start;
+        }
+    }
+
+    fn number(&mut self, name: &str, value: &str, least: u32, most: u32) -> Option<u32> {
+        let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+        let number = value.parse().ok().filter(|number| digits && (least..=most).contains(number));
+        if number.is_none() {
+            let detail = format!("is \"{}\"; it must be a whole number from {least} to {most}", value.escape_default());
+            self.fault(PARAMETER_INVALID, name, detail);
+        }
+        number
+    }
+}
+
+/// Follows a relationship path through the schemas.
+fn resolve(schema: &'static Schema, path: &str) -> Result<Vec<Step>, String> {
+    /// Longer paths only come back to where they have been.
+    const LONGEST: usize = 5;
+    if path.split('.').count() > LONGEST {
+        return Err(format!("a path has at most {LONGEST} relationships"));
+    }
+    let mut schema = schema;
+    let mut resolved = Vec::new();
+    for name in path.split('.') {
+        let Some(relationship) = schema.relationship(name) else {
+            let type_name = schema.type_name;
+            let known = match schema.relationships {
+                [] => "none".to_owned(),
+                relationships => join(relationships.iter().map(|relationship| relationship.name)),
+            };
+            return Err(format!("\"{path}\": {type_name} have no relationship \"{name}\"; they have {known}"));
+        };
+        resolved.push(Step { owner: schema.type_name, relationship });
+        schema = relationship.target;
+    }
+    Ok(resolved)
+}
+
+fn join(names: impl Iterator<Item = &'static str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}

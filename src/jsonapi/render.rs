@@ -1,0 +1,274 @@
+//! Writing documents: resources as data in, bytes out, with sparse fieldsets applied.
+
+use std::collections::{HashMap, HashSet};
+
+use rust_decimal::Decimal;
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde_json::value::RawValue;
+
+use super::links::Links;
+use super::query::Query;
+use super::schema::Schema;
+
+/// A resource as a document shows it.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    pub schema: &'static Schema,
+    pub id: String,
+    /// In the order they are shown; one that isn't here is left out of the document.
+    pub attributes: Vec<(&'static str, Value)>,
+    pub relationships: Vec<(&'static str, Linkage)>,
+}
+
+/// An attribute's value.
+#[derive(Debug, Clone)]
+pub enum Value {
+    Boolean(bool),
+    /// Text, or `null`.
+    Text(Option<String>),
+    /// A fixed text.
+    Name(&'static str),
+    /// Printed with the digits it needs and no more.
+    Decimal(Decimal),
+    /// JSON that is handed through unread.
+    Json(Box<RawValue>),
+}
+
+/// The ids a relationship links to; their type is in the schema.
+#[derive(Debug, Clone)]
+pub enum Linkage {
+    ToOne(String),
+    ToMany(Vec<String>),
+}
+
+impl Linkage {
+    /// The linked ids.
+    pub fn ids(&self) -> &[String] {
+        match self {
+            Self::ToOne(id) => std::slice::from_ref(id),
+            Self::ToMany(ids) => ids,
+        }
+    }
+}
+
+impl Resource {
+    /// What a relationship links to.
+    pub fn linkage(&self, name: &str) -> Option<&Linkage> {
+        self.relationships.iter().find(|(known, _)| *known == name).map(|(_, linkage)| linkage)
+    }
+}
+
+/// The resources related to a document's primary ones: all that were loaded, and which of them the document shows.
+#[derive(Debug, Default)]
+pub struct Included {
+    loaded: Vec<Resource>,
+    places: HashMap<(&'static str, String), usize>,
+    /// Places of the resources that are shown, in order.
+    shown: Vec<usize>,
+    is_shown: HashSet<usize>,
+}
+
+impl Included {
+    /// Adds a resource unless it is there already.
+    pub fn add(&mut self, resource: Resource) {
+        let key = (resource.schema.type_name, resource.id.clone());
+        let next = self.loaded.len();
+        if *self.places.entry(key).or_insert(next) == next {
+            self.loaded.push(resource);
+        }
+    }
+
+    /// The resource with that type and id.
+    pub fn get(&self, type_name: &'static str, id: &str) -> Option<&Resource> {
+        self.places.get(&(type_name, id.to_owned())).and_then(|place| self.loaded.get(*place))
+    }
+
+    /// Has the document show a resource, once, behind those it shows already.
+    pub fn show(&mut self, type_name: &'static str, id: &str) {
+        if let Some(place) = self.places.get(&(type_name, id.to_owned()))
+            && self.is_shown.insert(*place)
+        {
+            self.shown.push(*place);
+        }
+    }
+
+    fn shown(&self) -> impl Iterator<Item = &Resource> {
+        self.shown.iter().filter_map(|place| self.loaded.get(*place))
+    }
+}
+
+/// The document of one resource.
+pub fn document(resource: &Resource, included: &Included, query: &Query) -> Vec<u8> {
+    write(&Document { data: Data::One(resource), included, query, links: None })
+}
+
+/// The document of a page of a collection.
+pub fn collection(resources: &[Resource], included: &Included, query: &Query, links: &Links) -> Vec<u8> {
+    write(&Document { data: Data::Many(resources), included, query, links: Some(links) })
+}
+
+fn write(document: &Document<'_>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(1024);
+    // writing to memory can't fail, and no key of ours is anything but a string
+    serde_json::to_writer(&mut bytes, document).unwrap_or_default();
+    bytes
+}
+
+struct Document<'a> {
+    data: Data<'a>,
+    included: &'a Included,
+    query: &'a Query,
+    links: Option<&'a Links>,
+}
+
+enum Data<'a> {
+    One(&'a Resource),
+    Many(&'a [Resource]),
+}
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let view = |resource, primary| View { resource, query: self.query, primary };
+        let mut map = serializer.serialize_map(None)?;
+        let (first, schema) = match &self.data {
+            Data::One(resource) => {
+                map.serialize_entry("data", &view(resource, true))?;
+                (std::slice::from_ref(*resource), Some(resource.schema))
+            }
+            Data::Many(resources) => {
+                let all: Vec<View<'_>> = resources.iter().map(|resource| view(resource, true)).collect();
+                map.serialize_entry("data", &all)?;
+                (*resources, resources.first().map(|resource| resource.schema))
+            }
+        };
+        if !self.query.include.is_empty() {
+            let primary = |resource: &Resource| {
+                schema.is_some_and(|schema| schema.type_name == resource.schema.type_name)
+                    && first.iter().any(|primary| primary.id == resource.id)
+            };
+            let rest: Vec<View<'_>> =
+                self.included.shown().filter(|resource| !primary(resource)).map(|r| view(r, false)).collect();
+            map.serialize_entry("included", &rest)?;
+        }
+        if let Some(links) = self.links {
+            map.serialize_entry("links", links)?;
+            if let Some(total) = links.total {
+                map.serialize_entry("meta", &HashMap::from([("total", total)]))?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// A resource as one document shows it.
+struct View<'a> {
+    resource: &'a Resource,
+    query: &'a Query,
+    primary: bool,
+}
+
+impl View<'_> {
+    /// Whether a field is shown: asked for, or, where nobody asked, part of what is always shown.
+    fn shows(&self, name: &str, when_included: bool) -> bool {
+        match self.query.fields_of(self.resource.schema.type_name) {
+            Some(fields) => fields.contains(&name),
+            None => self.primary || when_included || self.is_followed(name),
+        }
+    }
+
+    /// Whether an include path goes through that relationship, so that its linkage has to be there.
+    fn is_followed(&self, name: &str) -> bool {
+        let mut steps = self.query.include.iter().flatten();
+        steps.any(|step| step.owner == self.resource.schema.type_name && step.relationship.name == name)
+    }
+}
+
+impl Serialize for View<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Resource { schema, id, attributes, relationships } = self.resource;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", id)?;
+        map.serialize_entry("type", schema.type_name)?;
+        let shown = attributes.iter().filter(|(name, _)| {
+            let declared = schema.attributes.iter().find(|attribute| attribute.name == *name);
+            declared.is_some_and(|attribute| self.shows(name, attribute.when_included))
+        });
+        map.serialize_entry("attributes", &Members(shown.map(|(name, value)| (*name, value)).collect()))?;
+        let shown: Vec<_> = relationships
+            .iter()
+            .filter_map(|(name, linkage)| {
+                let declared = schema.relationship(name)?;
+                let shown = self.shows(name, declared.when_included);
+                shown.then_some((*name, RelationshipObject { target: declared.target, linkage }))
+            })
+            .collect();
+        if !shown.is_empty() {
+            map.serialize_entry("relationships", &Members(shown))?;
+        }
+        map.end()
+    }
+}
+
+/// An object with its members in order.
+struct Members<V>(Vec<(&'static str, V)>);
+
+impl<V: Serialize> Serialize for Members<V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+struct RelationshipObject<'a> {
+    target: &'static Schema,
+    linkage: &'a Linkage,
+}
+
+impl Serialize for RelationshipObject<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        let type_name = self.target.type_name;
+        match self.linkage {
+            Linkage::ToOne(id) => map.serialize_entry("data", &ResourceIdentifier { type_name, id })?,
+            Linkage::ToMany(ids) => map.serialize_entry("data", &Identifiers { type_name, ids })?,
+        }
+        map.end()
+    }
+}
+
+#[derive(serde::Serialize)]
+struct ResourceIdentifier<'a> {
+    #[serde(rename = "type")]
+    type_name: &'static str,
+    id: &'a str,
+}
+
+struct Identifiers<'a> {
+    type_name: &'static str,
+    ids: &'a [String],
+}
+
+impl Serialize for Identifiers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut items = serializer.serialize_seq(Some(self.ids.len()))?;
+        for id in self.ids {
+            items.serialize_element(&ResourceIdentifier { type_name: self.type_name, id })?;
+        }
+        items.end()
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Boolean(value) => serializer.serialize_bool(*value),
+            Self::Text(text) => text.serialize(serializer),
+            Self::Name(text) => serializer.serialize_str(text),
+            Self::Json(json) => json.serialize(serializer),
+            Self::Decimal(value) => {
+                let digits = value.normalize().to_string();
+                let number: serde_json::Number = digits.parse().map_err(serde::ser::Error::custom)?;
+                number.serialize(serializer)
+            }
+        }
+    }
+}

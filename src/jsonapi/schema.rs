@@ -1,0 +1,97 @@
+//! A resource's schema as data: rendering, `include`, `fields`, `sort` and `filter` all read it.
+
+/// What there is to know about a type of resource.
+#[derive(Debug)]
+pub struct Schema {
+    /// The `type` member.
+    pub type_name: &'static str,
+    /// Path of the collection.
+    pub path: &'static str,
+    pub attributes: &'static [Attribute],
+    pub relationships: &'static [Relationship],
+    /// Relationships that are included where the client doesn't say what to include.
+    pub default_include: &'static [&'static str],
+    /// Keys `sort` takes, besides `id`. Each is a column of an index, so that page one costs the same in any table.
+    pub sort: &'static [&'static str],
+    pub filters: &'static [Filter],
+}
+
+/// A member of `attributes`.
+#[derive(Debug)]
+pub struct Attribute {
+    pub name: &'static str,
+    /// Whether it is there too when the resource is included in another one's document and nobody asked for it.
+    pub when_included: bool,
+}
+
+/// A member of `relationships`.
+#[derive(Debug)]
+pub struct Relationship {
+    pub name: &'static str,
+    pub target: &'static Schema,
+    /// Whether it is there too when the resource is included in another one's document and nobody asked for it.
+    pub when_included: bool,
+}
+
+/// A `filter[…]` key, which is also the column it compares.
+#[derive(Debug)]
+pub struct Filter {
+    pub name: &'static str,
+    pub values: Values,
+}
+
+/// What a filter's values are.
+#[derive(Debug, Clone, Copy)]
+pub enum Values {
+    /// Ids: decimal digits. One that names nothing finds nothing.
+    Ids,
+    /// One of these.
+    OneOf(&'static [&'static str]),
+    /// Any text.
+    Text,
+}
+
+impl Attribute {
+    /// An attribute that is always there.
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, when_included: true }
+    }
+
+    /// An attribute of the resource's own documents.
+    pub const fn own_document(name: &'static str) -> Self {
+        Self { name, when_included: false }
+    }
+}
+
+impl Schema {
+    /// The relationship of that name.
+    pub fn relationship(&self, name: &str) -> Option<&'static Relationship> {
+        self.relationships.iter().find(|relationship| relationship.name == name)
+    }
+
+    /// Every field (attribute or relationship) of that name, as the schema spells it.
+    pub fn field(&self, name: &str) -> Option<&'static str> {
+        self.fields().find(|field| *field == name)
+    }
+
+    /// The names of all fields.
+    pub fn fields(&self) -> impl Iterator<Item = &'static str> {
+        let attributes = self.attributes.iter().map(|attribute| attribute.name);
+        attributes.chain(self.relationships.iter().map(|relationship| relationship.name))
+    }
+
+    /// This schema and all that can be reached from it through relationships.
+    pub fn reachable(&'static self) -> Vec<&'static Schema> {
+        let mut found = vec![self];
+        let mut next = 0;
+        while let Some(schema) = found.get(next) {
+            for relationship in schema.relationships {
+                if !found.iter().any(|known| known.type_name == relationship.target.type_name) {
+                    found.push(relationship.target);
+                }
+            }
+            next += 1;
+        }
+        found
+    }
+}

@@ -1,0 +1,91 @@
+//! The program: reads the command line, starts telemetry, runs the server until a signal.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use concierge_sandbox::clock::Clock;
+use concierge_sandbox::config::{Cli, Command, Config};
+use concierge_sandbox::database::{self, Database};
+use concierge_sandbox::server::Server;
+use concierge_sandbox::telemetry;
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(&cli.config).await,
+        Command::Migrate => migrate(&cli.config).await,
+        Command::Healthcheck => healthcheck(cli.config.listen).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("concierge-sandbox: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(config: &Config) -> Result<(), String> {
+    telemetry::start(config)?;
+    // installed before the ready line: whoever reads it may stop us at once
+    let no_signals = |error| format!("signals can't be received: {error}");
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let server = Server::start(config, Clock::machine()).await.map_err(|error| error.to_string())?;
+    println!("concierge-sandbox is ready on http://{}", server.address);
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("Ctrl-C: stopping"),
+    }
+    server.stop().await;
+    Ok(())
+}
+
+async fn migrate(config: &Config) -> Result<(), String> {
+    telemetry::start(config)?;
+    let (options, private) = database::locate(config.location()).await.map_err(|error| error.to_string())?;
+    let opened = Database::open(options, config.database_connections).await;
+    if let Ok(database) = &opened {
+        database.close().await;
+        tracing::info!("the schema is up to date");
+    }
+    if let Some(private) = private {
+        tokio::task::spawn_blocking(|| private.stop()).await.ok();
+    }
+    opened.map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// Asks a server whether it is ready. One that listens on every address is asked on this machine's own.
+async fn healthcheck(mut address: SocketAddr) -> Result<(), String> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { [0, 0, 0, 0, 0, 0, 0, 1].into() });
+    }
+    let status = tokio::time::timeout(PATIENCE, ask(address)).await;
+    match status {
+        Ok(Ok(status)) if status.is_success() => Ok(()),
+        Ok(Ok(status)) => Err(format!("the server on {address} is not ready: it answered {status}")),
+        Ok(Err(error)) => Err(format!("no server answers on {address}: {error}; name its address with --listen")),
+        Err(_) => Err(format!("the server on {address} did not answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+async fn ask(address: SocketAddr) -> Result<hyper::StatusCode, Box<dyn std::error::Error>> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let request = hyper::Request::get("/_sandbox/health/ready")
+        .header("host", address.to_string())
+        .body(Empty::<Bytes>::new())?;
+    let status = sender.send_request(request).await?.status();
+    connection.abort();
+    Ok(status)
+}

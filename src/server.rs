@@ -1,0 +1,223 @@
+//! The application as a value: binds, layers the router, starts the background tasks, stops gracefully.
+
+mod rate_limit;
+
+use std::any::Any;
+use std::future::IntoFuture;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::Response;
+use axum::response::IntoResponse;
+use axum::serve::ListenerExt;
+use axum::{Router, ServiceExt};
+use sqlx::postgres::PgConnectOptions;
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tower::{Layer, ServiceBuilder};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::normalize_path::NormalizePathLayer;
+use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::trace::TraceLayer;
+
+use crate::accounts::fixtures::ensure_default_account;
+use crate::accounts::ids::Ids;
+use crate::clock::Clock;
+use crate::config::{Config, Pace};
+use crate::database::{self, Database, DatabaseError};
+use crate::database::private::PrivatePostgres;
+use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_UNKNOWN};
+use crate::lifecycle::{self, Alarm};
+use crate::{concierge, sandbox, telemetry};
+use rate_limit::RateLimit;
+
+/// How long requests under way may take once the server is told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What every handler may use. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App(Arc<Rooms>);
+
+/// The parts of an [`App`].
+#[derive(Debug)]
+pub struct Rooms {
+    pub database: Database,
+    pub ids: Ids,
+    pub clock: Clock,
+    pub pace: Pace,
+    pub alarm: Alarm,
+    pub rate_limit: RateLimit,
+}
+
+impl Deref for App {
+    type Target = Rooms;
+
+    fn deref(&self) -> &Rooms {
+        &self.0
+    }
+}
+
+/// Why a server can't be started; each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error("{address} can't be listened on: {cause}. Choose another address with --listen; port 0 picks a free one")]
+    Listen { address: SocketAddr, cause: std::io::Error },
+    #[error("the default account can't be made: {0}")]
+    Fixtures(sqlx::Error),
+}
+
+/// A running server. Dropping it leaves it running; [`Server::stop`] ends it.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens, the port picked included.
+    pub address: SocketAddr,
+    app: App,
+    reached: watch::Receiver<OffsetDateTime>,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<std::io::Result<()>>,
+    lifecycle: JoinHandle<()>,
+    private: Option<PrivatePostgres>,
+}
+
+impl Server {
+    /// Opens the database that the settings name and starts serving it.
+    ///
+    /// # Errors
+    /// Where there is no database, or the address can't be listened on.
+    pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
+        // first what fails fastest, so that a taken port costs no database
+        let listener = listen(config.listen).await?;
+        let (options, private) = database::locate(config.location()).await?;
+        if private.as_ref().is_some_and(PrivatePostgres::is_throw_away) {
+            tracing::info!("the database is private and goes with this process: keep one with --data-dir");
+        }
+        Self::start_with(config, clock, listener, options, private).await
+    }
+
+    /// Starts serving a database that is there already.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_on(config: &Config, clock: Clock, options: PgConnectOptions) -> Result<Self, StartError> {
+        let listener = listen(config.listen).await?;
+        Self::start_with(config, clock, listener, options, None).await
+    }
+
+    async fn start_with(
+        config: &Config,
+        clock: Clock,
+        listener: TcpListener,
+        options: PgConnectOptions,
+        private: Option<PrivatePostgres>,
+    ) -> Result<Self, StartError> {
+        let cannot_listen = |cause| StartError::Listen { address: config.listen, cause };
+        let address = listener.local_addr().map_err(cannot_listen)?;
+        let database = Database::open(options, config.database_connections).await?;
+        let mut connection = database.connection().await.map_err(StartError::Fixtures)?;
+        ensure_default_account(&mut connection, clock.now()).await.map_err(StartError::Fixtures)?;
+        connection.end();
+        let app = App(Arc::new(Rooms {
+            database: database.clone(),
+            ids: Ids::default(),
+            clock: clock.clone(),
+            pace: config.pace(),
+            alarm: Alarm::default(),
+            rate_limit: RateLimit::new(config.rate_limit),
+        }));
+        let (stop, stopped) = watch::channel(false);
+        let (reached_sender, reached) = watch::channel(OffsetDateTime::UNIX_EPOCH);
+        let lifecycle =
+            tokio::spawn(lifecycle::run(database, clock, app.alarm.clone(), reached_sender, stopped.clone()));
+        let service = NormalizePathLayer::trim_trailing_slash().layer(router(app.clone()));
+        let service = ServiceExt::<Request>::into_make_service(service);
+        // small answers leave at once
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        let serving = axum::serve(listener, service).with_graceful_shutdown(told(stopped));
+        let serving = tokio::spawn(serving.into_future());
+        Ok(Self { address, app, reached, stop, serving, lifecycle, private })
+    }
+
+    /// What the handlers use.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Returns once everything that is due up to `instant` has happened.
+    pub async fn reached(&self, instant: OffsetDateTime) {
+        let mut reached = self.reached.clone();
+        // the sender lives as long as the lifecycle; when that has stopped, nothing more will happen
+        let _ = reached.wait_for(|reached| *reached >= instant).await;
+    }
+
+    /// Stops: no new connections, requests under way finish (10 s at most), what is half done in the background
+    /// is finished, the private database stops.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        if tokio::time::timeout(GRACE, self.serving).await.is_err() {
+            tracing::warn!("requests under way did not finish within {} s", GRACE.as_secs());
+        }
+        if tokio::time::timeout(GRACE, self.lifecycle).await.is_err() {
+            tracing::warn!("the background task did not finish");
+        }
+        if let Err(error) = self.app.ids.release(&self.app.database).await {
+            tracing::warn!(%error, "unused ids could not be given back; there will be a gap in the numbers");
+        }
+        self.app.database.close().await;
+        if let Some(private) = self.private {
+            tokio::task::spawn_blocking(|| private.stop()).await.ok();
+        }
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|cause| StartError::Listen { address, cause })
+}
+
+async fn told(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// Every route, and what all of them share. The outermost layer comes first.
+fn router(app: App) -> Router {
+    let layers = ServiceBuilder::new()
+        .map_request(telemetry::keep_valid_request_id)
+        .layer(SetRequestIdLayer::new(telemetry::REQUEST_ID, telemetry::NewRequestId))
+        .layer(PropagateRequestIdLayer::new(telemetry::REQUEST_ID))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(telemetry::request_span as fn(&Request) -> tracing::Span)
+                .on_request(())
+                .on_response(telemetry::log_response)
+                .on_failure(()),
+        )
+        .layer(CatchPanicLayer::custom(answer_panic));
+    Router::new()
+        .merge(concierge::routes())
+        .merge(sandbox::routes())
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(app)
+        .layer(layers)
+}
+
+async fn unknown_route(request: Request) -> Errors {
+    let detail = format!("there is nothing at {}; the API is under /api", request.uri().path());
+    Error::new(ROUTE_UNKNOWN, detail).into()
+}
+
+async fn wrong_method(request: Request) -> Errors {
+    let detail = format!("{} is not one of the methods in Allow", request.method());
+    Error::new(METHOD_NOT_ALLOWED, detail).into()
+}
+
+fn answer_panic(_: Box<dyn Any + Send + 'static>) -> Response<axum::body::Body> {
+    let detail = "the server failed; its log says why, under this answer's X-Request-Id";
+    Errors::from(Error::new(INTERNAL, detail)).into_response()
+}

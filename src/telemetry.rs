@@ -1,0 +1,70 @@
+//! Logs, and a span for each request that carries its id into every line.
+
+use axum::extract::MatchedPath;
+use axum::http::{HeaderName, HeaderValue, Request, Response};
+use tower_http::request_id::{MakeRequestId, RequestId};
+use tracing::Span;
+use tracing_subscriber::EnvFilter;
+use uuid::Uuid;
+
+use crate::config::{Config, LogFormat};
+
+/// The header that carries a request's id.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Starts logging to standard error.
+///
+/// # Errors
+/// Where the filter can't be read.
+pub fn start(config: &Config) -> Result<(), String> {
+    let filter = EnvFilter::try_new(&config.log)
+        .map_err(|error| format!("--log {:?} can't be read: {error}; it looks like info or postgres=debug", config.log))?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// Gives each request a UUID.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NewRequestId;
+
+impl MakeRequestId for NewRequestId {
+    fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
+        HeaderValue::try_from(Uuid::new_v4().to_string()).ok().map(RequestId::new)
+    }
+}
+
+/// Forgets an incoming request id that is no UUID, so that a new one is made.
+pub fn keep_valid_request_id<B>(mut request: Request<B>) -> Request<B> {
+    let valid = |value: &HeaderValue| value.to_str().is_ok_and(|id| Uuid::try_parse(id).is_ok());
+    if request.headers().get(&REQUEST_ID).is_some_and(|value| !valid(value)) {
+        request.headers_mut().remove(&REQUEST_ID);
+    }
+    request
+}
+
+/// The span of a request, named by its route.
+pub fn request_span<B>(request: &Request<B>) -> Span {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    tracing::info_span!(
+        "request",
+        id = text("x-request-id"),
+        method = %request.method(),
+        route,
+        version = text("version"),
+    )
+}
+
+/// A line for each answer: failures of ours as errors, everything else for those who want to see it.
+pub fn log_response<B>(response: &Response<B>, took: std::time::Duration, _: &Span) {
+    let (status, milliseconds) = (response.status().as_u16(), took.as_secs_f64() * 1000.0);
+    if status >= 500 && status != 503 {
+        tracing::error!(status, milliseconds, "answered with a failure");
+    } else {
+        tracing::debug!(status, milliseconds, "answered");
+    }
+}

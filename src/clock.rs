@@ -46,6 +46,24 @@ impl Clock {
         self.now()
     }
 
+    /// Returns once a manual clock was moved since `seen` was last looked at; never for the machine's.
+    pub async fn moved(seen: &mut Option<watch::Receiver<OffsetDateTime>>) {
+        if let Some(seen) = seen
+            && seen.changed().await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+
+    /// What [`Clock::moved`] looks at.
+    pub fn moves(&self) -> Option<watch::Receiver<OffsetDateTime>> {
+        match &self.0 {
+            Source::Machine => None,
+            Source::Manual(time) => Some(time.subscribe()),
+        }
+    }
+
     /// Returns once the clock shows `instant` or later.
     pub async fn sleep_until(&self, instant: OffsetDateTime) {
         match &self.0 {

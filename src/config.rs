@@ -37,7 +37,7 @@ pub struct Config {
     #[arg(long, env = "SANDBOX_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080", global = true)]
     pub listen: SocketAddr,
 
-    /// PostgreSQL 15 or newer to use, as postgres://USER:PASSWORD@HOST:5432/DATABASE; without it, a private one is
+    /// PostgreSQL 15 or newer to use, as `postgres://USER:PASSWORD@HOST:5432/DATABASE`; without it, a private one is
     /// started from the programs installed on this machine
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true, global = true)]
     pub database_url: Option<String>,
@@ -143,7 +143,7 @@ pub struct Pace {
 
 fn delay(text: &str) -> Result<Duration, String> {
     /// Ten years: beyond that, due times leave the calendar.
-    const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+    const LONGEST: Duration = Duration::from_hours(10 * 366 * 24);
     let read = humantime::parse_duration(text).ok().filter(|delay| *delay <= LONGEST);
     read.ok_or_else(|| "a time is a number with its unit, such as 500ms, 1s or 2h, and at most ten years".into())
 }

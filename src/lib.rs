@@ -7,14 +7,14 @@
 //!
 //! In reading order:
 
-pub mod config; // every setting: flag, environment variable, default and help
-pub mod server; // binds, layers the router, starts the background tasks, stops gracefully
-pub mod telemetry; // logs, and a span for each request
-pub mod clock; // the only reader of the machine's clock
-pub mod database; // DATABASE_URL or a private PostgreSQL; connections; migrations
 pub mod accounts; // who calls, which ids are next, what a fresh account holds
-pub mod jsonapi; // the protocol; knows no resource
+pub mod clock; // the only reader of the machine's clock
 pub mod concierge; // the emulated API, one room a resource
+pub mod config; // every setting: flag, environment variable, default and help
+pub mod database; // DATABASE_URL or a private PostgreSQL; connections; migrations
 pub mod events; // the outbox
+pub mod jsonapi; // the protocol; knows no resource
 pub mod lifecycle; // what moves things in time
-pub mod sandbox; // the control plane, /_sandbox
+pub mod sandbox;
+pub mod server; // binds, layers the router, starts the background tasks, stops gracefully
+pub mod telemetry; // logs, and a span for each request // the control plane, /_sandbox

@@ -82,9 +82,8 @@ async fn ask(address: SocketAddr) -> Result<hyper::StatusCode, Box<dyn std::erro
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
-    let request = hyper::Request::get("/_sandbox/health/ready")
-        .header("host", address.to_string())
-        .body(Empty::<Bytes>::new())?;
+    let request =
+        hyper::Request::get("/_sandbox/health/ready").header("host", address.to_string()).body(Empty::<Bytes>::new())?;
     let status = sender.send_request(request).await?.status();
     connection.abort();
     Ok(status)

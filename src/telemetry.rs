@@ -1,5 +1,7 @@
 //! Logs, and a span for each request that carries its id into every line.
 
+use std::io::IsTerminal;
+
 use axum::extract::MatchedPath;
 use axum::http::{HeaderName, HeaderValue, Request, Response};
 use tower_http::request_id::{MakeRequestId, RequestId};
@@ -17,9 +19,13 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// # Errors
 /// Where the filter can't be read.
 pub fn start(config: &Config) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&config.log)
-        .map_err(|error| format!("--log {:?} can't be read: {error}; it looks like info or postgres=debug", config.log))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(&config.log).map_err(|error| {
+        format!("--log {:?} can't be read: {error}; it looks like info or postgres=debug", config.log)
+    })?;
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match config.log_format {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().flatten_event(true).init(),

@@ -4,8 +4,8 @@
 //! [`caller!`](crate::caller)), so a key that goes is refused at once by every server.
 
 use sha2::{Digest, Sha256};
-use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::{Error, Errors};

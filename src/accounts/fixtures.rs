@@ -64,17 +64,19 @@ pub async fn create_account(
     let users = "insert into users
             (account_id, id, name, email, kyc_accepted, otp_enabled, do_not_email, compliance_state, created_at)
         values ($1, $2, 'master@example.com', 'master@example.com', true, true, false, 'enabled', $4),
-               ($1, $3, 'person3@example.com', 'person3@example.com', true, true, true, 'enabled', $4)";
+               ($1, $3, 'person3@example.com', 'person3@example.com', true, true, false, 'enabled', $4)";
     sqlx::query(users).bind(account_id).bind(MASTER_USER).bind(PAYEE).bind(now).execute(&mut *transaction).await?;
     for (key, level) in keys {
-        sqlx::query("insert into api_keys (key_sha256, account_id, user_id, level, created_at) values ($1, $2, $3, $4, $5)")
-            .bind(sha256(key.as_bytes()).as_slice())
-            .bind(account_id)
-            .bind(MASTER_USER)
-            .bind(level)
-            .bind(now)
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(
+            "insert into api_keys (key_sha256, account_id, user_id, level, created_at) values ($1, $2, $3, $4, $5)",
+        )
+        .bind(sha256(key.as_bytes()).as_slice())
+        .bind(account_id)
+        .bind(MASTER_USER)
+        .bind(level)
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?;
     }
     let instruction = "insert into withdrawal_instructions (account_id, id, user_id, schema, body, created_at)
         values ($1, 2121, $2, 'bitex', $3::text::json, $4)";
@@ -89,11 +91,13 @@ pub async fn create_account(
         values ($1, 1010, $2, 'ar_ars', 'draft', $3)";
     sqlx::query(request).bind(account_id).bind(MASTER_USER).bind(now).execute(&mut *transaction).await?;
     let (types, next): (Vec<&str>, Vec<i64>) = FIRST_IDS.into_iter().unzip();
-    sqlx::query("insert into id_counters (account_id, type, next_id) select $1, * from unnest($2::text[], $3::bigint[])")
-        .bind(account_id)
-        .bind(types)
-        .bind(next)
-        .execute(&mut *transaction)
-        .await?;
+    sqlx::query(
+        "insert into id_counters (account_id, type, next_id) select $1, * from unnest($2::text[], $3::bigint[])",
+    )
+    .bind(account_id)
+    .bind(types)
+    .bind(next)
+    .execute(&mut *transaction)
+    .await?;
     transaction.commit().await
 }

@@ -9,7 +9,9 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 
 use crate::accounts::caller::{Access, Credentials, authenticate};
-use crate::jsonapi::error::{BODY_TIMEOUT, BODY_TOO_LARGE, DOCUMENT_INVALID, Error, Errors, HEADER_INVALID, RESOURCE_NOT_FOUND};
+use crate::jsonapi::error::{
+    BODY_TIMEOUT, BODY_TOO_LARGE, DOCUMENT_INVALID, Error, Errors, HEADER_INVALID, RESOURCE_NOT_FOUND,
+};
 use crate::jsonapi::query::{Query, Target};
 use crate::jsonapi::schema::Schema;
 use crate::jsonapi::{MEDIA_TYPE, negotiation};
@@ -77,28 +79,28 @@ impl FromRequest<App> for Call {
             app.rate_limit.check(&credentials.key_sha256)?;
         }
         check_version(headers)?;
-        negotiation::check_accept(text(headers, header::ACCEPT)?)?;
+        negotiation::check_accept(text(headers, &header::ACCEPT)?)?;
         let body = read_body(headers, body).await?;
         if !body.is_empty() {
-            negotiation::check_content_type(text(headers, header::CONTENT_TYPE)?)?;
+            negotiation::check_content_type(text(headers, &header::CONTENT_TYPE)?)?;
         }
         Ok(Self { credentials, query: parts.uri.query().map(str::to_owned), id, body })
     }
 }
 
 /// A header's text; several of one name are a list.
-fn text(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<&str>, Error> {
+fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Result<Option<&'a str>, Error> {
     let invalid = |_| Error::new(HEADER_INVALID, format!("{name} must be plain ASCII"));
-    headers.get(&name).map(|value| value.to_str().map_err(invalid)).transpose()
+    headers.get(name).map(|value| value.to_str().map_err(invalid)).transpose()
 }
 
 /// `Version: x.y` or `x.y.z`, which real clients send.
 fn check_version(headers: &HeaderMap) -> Result<(), Error> {
     let Some(value) = headers.get("version") else { return Ok(()) };
     let number = |part: &str| !part.is_empty() && part.len() <= 9 && part.bytes().all(|byte| byte.is_ascii_digit());
-    let well_formed = value.to_str().is_ok_and(|version| {
-        (2..=3).contains(&version.split('.').count()) && version.split('.').all(number)
-    });
+    let well_formed = value
+        .to_str()
+        .is_ok_and(|version| (2..=3).contains(&version.split('.').count()) && version.split('.').all(number));
     if well_formed {
         return Ok(());
     }

@@ -36,11 +36,8 @@ pub async fn follow(
             };
             let mut seen = HashSet::with_capacity(ids.len());
             let ids: Vec<String> = ids.into_iter().filter(|id| seen.insert(id.clone())).collect();
-            let unknown: Vec<i64> = ids
-                .iter()
-                .filter(|id| included.get(target.type_name, id).is_none())
-                .map(|id| id_number(id))
-                .collect();
+            let unknown: Vec<i64> =
+                ids.iter().filter(|id| included.get(target.type_name, id).is_none()).map(|id| id_number(id)).collect();
             if !unknown.is_empty() {
                 let mut connection = app.database.connection().await?;
                 let loaded = super::load(&mut connection, account_id, target, &unknown).await;

@@ -89,9 +89,7 @@ impl<T> Table<T> {
         let mut matches = format!("t.account_id = (select account_id from caller) {condition}");
         for (filter, values) in &query.filters {
             match filter.values {
-                Values::Ids => {
-                    arguments.add(values.iter().map(|id| id_number(id)).collect::<Vec<_>>())
-                }
+                Values::Ids => arguments.add(values.iter().map(|id| id_number(id)).collect::<Vec<_>>()),
                 Values::OneOf(_) | Values::Text => arguments.add(values),
             }
             .map_err(sqlx::Error::Encode)?;
@@ -101,7 +99,9 @@ impl<T> Table<T> {
         }
         let mut keys = order(&query.sort);
         if matches!(query.page.start, Start::Before(_)) {
-            keys.iter_mut().for_each(|key| key.descending = !key.descending);
+            for key in &mut keys {
+                key.descending = !key.descending;
+            }
         }
         let mut place = String::new();
         let mut offset = 0;
@@ -137,7 +137,9 @@ impl<T> Table<T> {
         let names = |table: &str| keys.iter().map(|key| format!("{table}.{}", key.name)).collect::<Vec<_>>().join(", ");
         let cursor = |columns: String| {
             let name = self.name;
-            format!("(select {columns} from {name} k where k.account_id = (select account_id from caller) and k.id = ${argument})")
+            format!(
+                "(select {columns} from {name} k where k.account_id = (select account_id from caller) and k.id = ${argument})"
+            )
         };
         if keys.iter().all(|key| key.descending == keys[0].descending) {
             let than = if keys[0].descending { "<" } else { ">" };

@@ -23,8 +23,7 @@ use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 const USER: &str = "postgres";
-const INITDB: &str =
-    "--username=postgres --auth=trust --encoding=UTF8 --locale=C --no-instructions";
+const INITDB: &str = "--username=postgres --auth=trust --encoding=UTF8 --locale=C --no-instructions";
 const PORT: u16 = 5432;
 const SOCKET: &str = "/.s.PGSQL.5432";
 const OLDEST: u32 = 15;
@@ -85,10 +84,7 @@ pub enum PrivateError {
          because root may not: let it into {barrier:?} (`chmod o+x`), or choose a data directory \
          elsewhere"
     )]
-    OutOfReach {
-        barrier: PathBuf,
-        account: &'static str,
-    },
+    OutOfReach { barrier: PathBuf, account: &'static str },
     #[error(
         "the database in {0:?} was made by PostgreSQL {1}, but only {2} is installed: install \
          PostgreSQL {1}, or choose another data directory"
@@ -99,9 +95,7 @@ pub enum PrivateError {
          data directory"
     )]
     InUse(PathBuf),
-    #[error(
-        "{0:?} holds something else than our database: choose an empty or a new data directory"
-    )]
+    #[error("{0:?} holds something else than our database: choose an empty or a new data directory")]
     NotOurs(PathBuf),
     #[error(
         "the database in {0:?} belongs to another account (id {1}) than PostgreSQL would run as \
@@ -191,11 +185,7 @@ impl PrivatePostgres {
                 (outcome, _) => break outcome?,
             }
         };
-        Ok(Self {
-            server,
-            scratch,
-            data,
-        })
+        Ok(Self { server, scratch, data })
     }
 
     /// The folder that holds the server's socket, closed to all but the account that runs it.
@@ -246,9 +236,7 @@ pub fn program_folders() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
     let installed = usual.into_iter().flat_map(|(parent, prefix, rest)| {
-        entries(Path::new(parent), prefix)
-            .into_iter()
-            .map(move |folder| folder.join(rest))
+        entries(Path::new(parent), prefix).into_iter().map(move |folder| folder.join(rest))
     });
     on_path.chain(installed).collect()
 }
@@ -257,12 +245,7 @@ pub fn program_folders() -> Vec<PathBuf> {
 fn entries(folder: &Path, prefix: &str) -> Vec<PathBuf> {
     let found = fs::read_dir(folder).into_iter().flatten().flatten();
     found
-        .filter(|entry| {
-            entry
-                .file_name()
-                .as_encoded_bytes()
-                .starts_with(prefix.as_bytes())
-        })
+        .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()))
         .map(|entry| entry.path())
         .collect()
 }
@@ -273,12 +256,7 @@ fn install_command() -> &'static str {
         return "`brew install postgresql@17`";
     }
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let value = |key| {
-        release
-            .lines()
-            .find_map(|line| line.strip_prefix(key))
-            .unwrap_or_default()
-    };
+    let value = |key| release.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
     let systems = format!("{} {}", value("ID="), value("ID_LIKE=")).replace(['"', '\''], " ");
     let command = systems.split_whitespace().find_map(|system| match system {
         "debian" | "ubuntu" => Some("`apt-get install postgresql`"),
@@ -324,11 +302,7 @@ impl Programs {
         let digits = text.trim_start_matches(|c: char| !c.is_ascii_digit());
         let digits = digits.split(|c: char| !c.is_ascii_digit()).next()?;
         let major = digits.parse().ok()?;
-        Some(Self {
-            folder,
-            major,
-            account,
-        })
+        Some(Self { folder, major, account })
     }
 
     /// Makes a database in the empty folder `cluster`; if we are killed meanwhile, `doomed` goes.
@@ -356,10 +330,7 @@ impl Programs {
     ) -> Result<Tied, PrivateError> {
         let ours = [
             ("listen_addresses", String::new()),
-            (
-                "unix_socket_directories",
-                format!("\"{}\"", scratch.display()),
-            ),
+            ("unix_socket_directories", format!("\"{}\"", scratch.display())),
             ("port", PORT.to_string()),
             ("lc_messages", "C".into()),
             ("logging_collector", "off".into()),
@@ -371,9 +342,7 @@ impl Programs {
         }
         let program = self.folder.join("postgres");
         let server = Tied::spawn(self.account, &program, &args, scratch, signals)?;
-        let progress = server
-            .log
-            .wait_until(START_LIMIT, |log| log.ready || log.ended);
+        let progress = server.log.wait_until(START_LIMIT, |log| log.ready || log.ended);
         match progress {
             Progress { ended: true, .. } => Err(progress.failure(cluster)),
             Progress { ready: true, .. } => Ok(server),
@@ -392,10 +361,7 @@ struct Account {
 impl Account {
     fn choose() -> Result<Self, PrivateError> {
         if !geteuid().is_root() {
-            return Ok(Self {
-                name: "",
-                ids: None,
-            });
+            return Ok(Self { name: "", ids: None });
         }
         let id = |flag, name| -> Option<u32> {
             let output = Command::new("id").args([flag, name]).output().ok()?;
@@ -404,13 +370,7 @@ impl Account {
         for name in ["postgres", "nobody"] {
             let ids = id("-u", name).zip(id("-g", name));
             let account = Self { name, ids };
-            if ids.is_some()
-                && account
-                    .command("/bin/sh")
-                    .args(["-c", ":"])
-                    .status()
-                    .is_ok()
-            {
+            if ids.is_some() && account.command("/bin/sh").args(["-c", ":"]).status().is_ok() {
                 return Ok(account);
             }
         }
@@ -424,10 +384,7 @@ impl Account {
     /// A command that runs as this account, in a folder that it can enter, and speaks English.
     fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .env("LC_ALL", "C");
+        command.current_dir("/").stdin(Stdio::null()).env("LC_ALL", "C");
         // What is set for somebody's psql is not meant for this server.
         for (name, _) in std::env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"PG") {
@@ -466,9 +423,7 @@ impl Account {
 /// Turns an I/O error into ours.
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrivateError {
     move |error| match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            PrivateError::DiskFull(path.into())
-        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => PrivateError::DiskFull(path.into()),
         _ => PrivateError::Io(action, path.into(), error),
     }
 }
@@ -512,10 +467,7 @@ impl Scratch {
             }
         });
         let lock = locked.map_err(failed("make", &folder))?;
-        Ok(Self {
-            folder,
-            _lock: lock,
-        })
+        Ok(Self { folder, _lock: lock })
     }
 }
 
@@ -539,10 +491,7 @@ fn remove_scratch(folder: &Path) {
 /// Removes what killed servers of this account have left in the temp folders.
 fn sweep(account: Account) {
     let temp_folders = temp_folders();
-    for folder in temp_folders
-        .iter()
-        .flat_map(|parent| entries(parent, PREFIX))
-    {
+    for folder in temp_folders.iter().flat_map(|parent| entries(parent, PREFIX)) {
         // Anybody may put anything there under our name, and as root we must not fall for it.
         let ours = |found: Metadata| found.is_dir() && found.uid() == account.uid();
         if !fs::symlink_metadata(&folder).is_ok_and(ours) {
@@ -602,10 +551,7 @@ impl DataDir {
             fchown(&file, Some(uid), Some(gid)).map_err(failed("own", &lock))?;
         }
         match file.try_lock() {
-            Ok(()) => Ok(Self {
-                folder,
-                _lock: file,
-            }),
+            Ok(()) => Ok(Self { folder, _lock: file }),
             Err(TryLockError::WouldBlock) => Err(PrivateError::InUse(folder)),
             Err(TryLockError::Error(error)) => Err(failed("lock", &lock)(error)),
         }
@@ -614,8 +560,7 @@ impl DataDir {
     /// Makes the folder if it is missing, and resolves its path; the account can enter it.
     fn reach(folder: &Path, account: Account) -> Result<PathBuf, PrivateError> {
         let wanted = absolute(folder).map_err(failed("find", folder))?;
-        let (there, missing): (Vec<&Path>, Vec<&Path>) =
-            wanted.ancestors().partition(|path| path.exists());
+        let (there, missing): (Vec<&Path>, Vec<&Path>) = wanted.ancestors().partition(|path| path.exists());
         let there = there.first().copied().unwrap_or(Path::new("/"));
         let there = there.canonicalize().map_err(failed("find", there))?;
         if !there.is_dir() {
@@ -632,10 +577,7 @@ impl DataDir {
     }
 
     /// The database's folder, made if missing, and the programs that suit it.
-    fn cluster<'a>(
-        &self,
-        programs: &'a [Programs],
-    ) -> Result<(PathBuf, &'a Programs), PrivateError> {
+    fn cluster<'a>(&self, programs: &'a [Programs]) -> Result<(PathBuf, &'a Programs), PrivateError> {
         for left_over in entries(&self.folder, STAGING) {
             // Its own watcher may be at it too, and its name is never used again.
             let _ = fs::remove_dir_all(&left_over);
@@ -699,14 +641,8 @@ impl Tied {
         signals: &'static [Signal],
     ) -> Result<Self, PrivateError> {
         let mut command = account.command("/bin/sh");
-        command
-            .args(["-c", TIE, "sh"])
-            .args([doomed, program])
-            .args(args);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        command.args(["-c", TIE, "sh"]).args([doomed, program]).args(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         // Out of the terminal's foreground, so that Ctrl-C reaches us only.
         command.process_group(0);
         let mut child = command.spawn().map_err(failed("run", program))?;
@@ -715,11 +651,7 @@ impl Tied {
             let log = log.clone();
             thread::spawn(move || log.follow(stderr));
         }
-        Ok(Self {
-            child,
-            log,
-            signals,
-        })
+        Ok(Self { child, log, signals })
     }
 
     /// Sends the watcher away and reaps the child, which has ended or is about to; whether all
@@ -782,10 +714,7 @@ impl Log {
         let mut reader = BufReader::new(stderr);
         let mut tail = VecDeque::new();
         let mut bytes = Vec::new();
-        while reader
-            .read_until(b'\n', &mut bytes)
-            .is_ok_and(|count| count > 0)
-        {
+        while reader.read_until(b'\n', &mut bytes).is_ok_and(|count| count > 0) {
             let line = String::from_utf8_lossy(&bytes).trim_end().to_owned();
             bytes.clear();
             tracing::debug!(target: "postgres", "{line}");
@@ -806,9 +735,7 @@ impl Log {
     /// Waits for `condition`, at most for `limit`, and tells how things stand then.
     fn wait_until(&self, limit: Duration, condition: impl Fn(&Progress) -> bool) -> Progress {
         let waiting = |progress: &mut Progress| !condition(progress);
-        let waited = self
-            .changed
-            .wait_timeout_while(self.progress(), limit, waiting);
+        let waited = self.changed.wait_timeout_while(self.progress(), limit, waiting);
         waited.unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 }

@@ -1,7 +1,7 @@
 //! Bytes to a JSON value, more strictly than the grammar alone: no member twice, no endless nesting, no NUL.
 
 use std::collections::HashSet;
-use std::fmt;
+use std::fmt::{self, Write};
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -53,7 +53,7 @@ fn find_nul(value: &Value, pointer: &mut String, faults: &mut Vec<Error>) {
         Value::String(text) if text.contains('\0') => fault(pointer),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                pointer.push_str(&format!("/{index}"));
+                write!(pointer, "/{index}").unwrap_or_default();
                 find_nul(item, pointer, faults);
                 pointer.truncate(length);
             }

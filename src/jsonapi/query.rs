@@ -167,7 +167,11 @@ impl Reading {
                 Some(field) => fields.push(field),
                 None => {
                     let known = join(schema.fields());
-                    self.fault(FIELD_UNKNOWN, name, format!("{type_name} have no field \"{field}\"; they have {known}"));
+                    self.fault(
+                        FIELD_UNKNOWN,
+                        name,
+                        format!("{type_name} have no field \"{field}\"; they have {known}"),
+                    );
                 }
             }
         }
@@ -238,7 +242,8 @@ impl Reading {
                 id => self.start(name, Some(Start::Before(id))),
             },
             _ => {
-                let detail = "is not known; a page has size (per_page, limit) and one of number (page), offset, after, before";
+                let detail =
+                    "is not known; a page has size (per_page, limit) and one of number (page), offset, after, before";
                 self.fault(PARAMETER_UNKNOWN, name, detail.into());
             }
         }
@@ -246,7 +251,11 @@ impl Reading {
 
     fn start(&mut self, name: &str, start: Option<Start>) {
         if let Some(other) = self.start.replace(name.to_owned()) {
-            self.fault(PARAMETER_INVALID, name, format!("can't be combined with {other}: each says where the page starts"));
+            self.fault(
+                PARAMETER_INVALID,
+                name,
+                format!("can't be combined with {other}: each says where the page starts"),
+            );
         } else if let Some(start) = start {
             self.query.page.start = start;
         }

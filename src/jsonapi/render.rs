@@ -228,7 +228,7 @@ impl Serialize for RelationshipObject<'_> {
         let mut map = serializer.serialize_map(Some(1))?;
         let type_name = self.target.type_name;
         match self.linkage {
-            Linkage::ToOne(id) => map.serialize_entry("data", &ResourceIdentifier { type_name, id })?,
+            Linkage::ToOne(id) => map.serialize_entry("data", &ResourceIdentifier { id, type_name })?,
             Linkage::ToMany(ids) => map.serialize_entry("data", &Identifiers { type_name, ids })?,
         }
         map.end()
@@ -237,9 +237,9 @@ impl Serialize for RelationshipObject<'_> {
 
 #[derive(serde::Serialize)]
 struct ResourceIdentifier<'a> {
+    id: &'a str,
     #[serde(rename = "type")]
     type_name: &'static str,
-    id: &'a str,
 }
 
 struct Identifiers<'a> {
@@ -251,7 +251,7 @@ impl Serialize for Identifiers<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut items = serializer.serialize_seq(Some(self.ids.len()))?;
         for id in self.ids {
-            items.serialize_element(&ResourceIdentifier { type_name: self.type_name, id })?;
+            items.serialize_element(&ResourceIdentifier { id, type_name: self.type_name })?;
         }
         items.end()
     }

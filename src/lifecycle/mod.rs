@@ -61,7 +61,11 @@ pub async fn step(connection: &mut PgConnection, now: OffsetDateTime) -> Result<
 /// Approves new users whose time has come, and resumes the checks of outputs that waited for them.
 async fn approve_users(connection: &mut PgConnection, until: OffsetDateTime) -> Result<usize, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    let due = users::store::claim(&mut transaction, until, BATCH).await?;
+    let mut due = users::store::claim(&mut transaction, until, BATCH).await?;
+    // what waits for an approval happens at its instant, before later approvals
+    if let Some(at) = due.iter().find(|user| user.is_waited_for).map(|user| user.due_at) {
+        due.retain(|user| user.due_at <= at);
+    }
     let moves: Vec<users::store::Move> = due
         .iter()
         .filter_map(|user| {
@@ -114,7 +118,11 @@ pub async fn run(
     reached: watch::Sender<OffsetDateTime>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let mut moves = clock.moves();
     loop {
+        if let Some(moves) = &mut moves {
+            moves.mark_unchanged();
+        }
         let now = clock.now();
         let pause = tokio::time::sleep(PACE);
         let outcome = match database.connection().await {
@@ -146,6 +154,7 @@ pub async fn run(
             pause.await;
             tokio::select! {
                 () = alarm.wait(&clock, wake_at) => {}
+                () = Clock::moved(&mut moves) => {}
                 () = tokio::time::sleep(PATROL) => {}
             }
         };

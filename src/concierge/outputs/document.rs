@@ -32,11 +32,7 @@ pub static SCHEMA: Schema = Schema {
     relationships: &[
         Relationship { name: "request", target: &requests::SCHEMA, when_included: true },
         Relationship { name: "user", target: &users::SCHEMA, when_included: true },
-        Relationship {
-            name: "withdrawal_instruction",
-            target: &withdrawal_instructions::SCHEMA,
-            when_included: true,
-        },
+        Relationship { name: "withdrawal_instruction", target: &withdrawal_instructions::SCHEMA, when_included: true },
     ],
     default_include: &["user", "withdrawal_instruction"],
     sort: &["state", "port_code"],

@@ -17,8 +17,24 @@ use crate::jsonapi::error::Errors;
 macro_rules! output_columns {
     ($t:literal) => {
         concat!(
-            $t, ".id, ", $t, ".request_id, ", $t, ".user_id, ", $t, ".withdrawal_instruction_id, ", $t, ".port_code, ",
-            $t, ".amount, ", $t, ".budget, ", $t, ".state, ", $t, ".rejection_reason"
+            $t,
+            ".id, ",
+            $t,
+            ".request_id, ",
+            $t,
+            ".user_id, ",
+            $t,
+            ".withdrawal_instruction_id, ",
+            $t,
+            ".port_code, ",
+            $t,
+            ".amount, ",
+            $t,
+            ".budget, ",
+            $t,
+            ".state, ",
+            $t,
+            ".rejection_reason"
         )
     };
 }
@@ -28,9 +44,7 @@ const COLUMNS: usize = 9;
 /// The columns of an output, its payee and its instruction.
 macro_rules! complete_columns {
     ($t:literal) => {
-        concat!(
-            output_columns!($t), ", ", crate::user_columns!("u"), ", ", crate::withdrawal_instruction_columns!("w")
-        )
+        concat!(output_columns!($t), ", ", crate::user_columns!("u"), ", ", crate::withdrawal_instruction_columns!("w"))
     };
 }
 
@@ -38,9 +52,17 @@ macro_rules! complete_columns {
 macro_rules! complete_joins {
     ($t:literal) => {
         concat!(
-            " left join users u on u.account_id = ", $t, ".account_id and u.id = ", $t, ".user_id
+            " left join users u on u.account_id = ",
+            $t,
+            ".account_id and u.id = ",
+            $t,
+            ".user_id
             left join withdrawal_instructions w
-                on w.account_id = ", $t, ".account_id and w.id = ", $t, ".withdrawal_instruction_id"
+                on w.account_id = ",
+            $t,
+            ".account_id and w.id = ",
+            $t,
+            ".withdrawal_instruction_id"
         )
     };
 }
@@ -96,7 +118,9 @@ pub struct Outcome {
 /// a request that stops being a draft, the second against a deletion. Shares don't wait for each other, so outputs
 /// of one request are made side by side.
 pub const CREATE: &str = concat!(
-    "with ", crate::caller!(), ", request as (
+    "with ",
+    crate::caller!(),
+    ", request as (
         select r.id, r.state from caller c
         join concierge_requests r on r.account_id = c.account_id and r.id = $4
         where c.level = 'write' for share of r
@@ -117,7 +141,10 @@ pub const CREATE: &str = concat!(
         returning id
     )
     select c.account_id, c.level, c.user_id, o.id, r.state, ",
-    crate::user_columns!("u"), ", ", crate::withdrawal_instruction_columns!("w"), "
+    crate::user_columns!("u"),
+    ", ",
+    crate::withdrawal_instruction_columns!("w"),
+    "
     from caller c
     left join request r on true
     left join payee u on true
@@ -178,10 +205,15 @@ pub async fn create(
 
 /// Showing an output with its payee and its instruction, in one round trip.
 pub const FIND: &str = concat!(
-    "with ", crate::caller!(), "
-    select c.account_id, c.level, c.user_id, ", complete_columns!("o"), "
+    "with ",
+    crate::caller!(),
+    "
+    select c.account_id, c.level, c.user_id, ",
+    complete_columns!("o"),
+    "
     from caller c
-    left join concierge_request_outputs o on o.account_id = c.account_id and o.id = $3", complete_joins!("o")
+    left join concierge_request_outputs o on o.account_id = c.account_id and o.id = $3",
+    complete_joins!("o")
 );
 
 /// An output of the caller's account.
@@ -214,7 +246,8 @@ pub async fn find(
 /// Those of the database.
 pub async fn load(connection: &mut PgConnection, account_id: i64, ids: &[i64]) -> Result<Vec<Output>, sqlx::Error> {
     const SQL: &str = concat!(
-        "select ", output_columns!("o"),
+        "select ",
+        output_columns!("o"),
         " from concierge_request_outputs o where o.account_id = $1 and o.id = any($2) order by o.id"
     );
     let rows = sqlx::query(SQL).bind(account_id).bind(ids).fetch_all(connection).await?;
@@ -273,10 +306,7 @@ pub async fn defer(connection: &mut PgConnection, outputs: &[(i64, i64)]) -> Res
 ///
 /// # Errors
 /// Those of the database.
-pub async fn resume(
-    connection: &mut PgConnection,
-    payees: &[(i64, i64, OffsetDateTime)],
-) -> Result<(), sqlx::Error> {
+pub async fn resume(connection: &mut PgConnection, payees: &[(i64, i64, OffsetDateTime)]) -> Result<(), sqlx::Error> {
     let accounts: Vec<i64> = payees.iter().map(|payee| payee.0).collect();
     let users: Vec<i64> = payees.iter().map(|payee| payee.1).collect();
     let times: Vec<OffsetDateTime> = payees.iter().map(|payee| payee.2).collect();
@@ -309,7 +339,8 @@ pub async fn save(connection: &mut PgConnection, moves: &[Move]) -> Result<(), s
                 with ordinality as m (account_id, id, state, reason, event_type, at, position)
             where o.account_id = m.account_id and o.id = m.id
             returning m.*
-        ), ", crate::tell!()
+        ), ",
+        crate::tell!()
     );
     sqlx::query(SQL)
         .bind(super::SCHEMA.type_name)

@@ -8,16 +8,31 @@ use super::state::State;
 use super::{ConciergeRequest, NewConciergeRequest};
 use crate::accounts::caller::{Access, Caller, Credentials};
 use crate::concierge::listing::Table;
+use crate::jsonapi::document::Identifier;
 use crate::jsonapi::error::Errors;
 
 /// The columns [`read`] reads, of a table alias.
 macro_rules! request_columns {
     ($t:literal) => {
         concat!(
-            $t, ".id, ", $t, ".user_id, ", $t, ".port_code, ", $t, ".state, ", $t, ".external_id, ",
-            $t, ".payment_authorization_code, array(
+            $t,
+            ".id, ",
+            $t,
+            ".user_id, ",
+            $t,
+            ".port_code, ",
+            $t,
+            ".state, ",
+            $t,
+            ".external_id, ",
+            $t,
+            ".payment_authorization_code, array(
                 select o.id from concierge_request_outputs o
-                where o.account_id = ", $t, ".account_id and o.request_id = ", $t, ".id order by o.id
+                where o.account_id = ",
+            $t,
+            ".account_id and o.request_id = ",
+            $t,
+            ".id order by o.id
             )"
         )
     };
@@ -62,7 +77,9 @@ pub async fn create(
     now: OffsetDateTime,
 ) -> Result<Result<Found, Errors>, sqlx::Error> {
     const SQL: &str = concat!(
-        "with ", crate::caller!(), ", created as (
+        "with ",
+        crate::caller!(),
+        ", created as (
             insert into concierge_requests
                 (account_id, id, user_id, port_code, state, external_id, payment_authorization_code, created_at)
             select c.account_id, $3, u.id, $5, 'draft', $6, $7, $8
@@ -70,14 +87,15 @@ pub async fn create(
             where c.level = 'write' and c.user_id is not null
             returning *
         )
-        select c.account_id, c.level, c.user_id, ", request_columns!("r"),
+        select c.account_id, c.level, c.user_id, ",
+        request_columns!("r"),
         " from caller c left join created r on true"
     );
     let row = sqlx::query(SQL)
         .bind(credentials.key_sha256.as_slice())
         .bind(credentials.acting_as)
         .bind(id)
-        .bind(new.user.as_ref().map(|user| user.number()))
+        .bind(new.user.as_ref().map(Identifier::number))
         .bind(&new.port_code)
         .bind(new.external_id.as_deref())
         .bind(new.payment_authorization_code.as_deref())
@@ -97,8 +115,10 @@ pub async fn find(
     id: i64,
 ) -> Result<Result<Found, Errors>, sqlx::Error> {
     const SQL: &str = concat!(
-        "with ", crate::caller!(),
-        " select c.account_id, c.level, c.user_id, ", request_columns!("r"),
+        "with ",
+        crate::caller!(),
+        " select c.account_id, c.level, c.user_id, ",
+        request_columns!("r"),
         " from caller c left join concierge_requests r on r.account_id = c.account_id and r.id = $3"
     );
     let row = sqlx::query(SQL)
@@ -130,7 +150,9 @@ pub async fn load(
     ids: &[i64],
 ) -> Result<Vec<ConciergeRequest>, sqlx::Error> {
     const SQL: &str = concat!(
-        "select ", request_columns!("r"), " from concierge_requests r where r.account_id = $1 and r.id = any($2)"
+        "select ",
+        request_columns!("r"),
+        " from concierge_requests r where r.account_id = $1 and r.id = any($2)"
     );
     let rows = sqlx::query(SQL).bind(account_id).bind(ids).fetch_all(connection).await?;
     rows.iter().map(|row| read(row, 0)).collect()

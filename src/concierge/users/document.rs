@@ -60,9 +60,9 @@ pub fn read_changes(body: &[u8], purpose: Purpose<'_>) -> Result<Changes, Errors
 
 fn check_email(reader: &mut Reader, email: Option<&str>) {
     let Some(email) = email else { return };
-    let well_formed = email.split_once('@').is_some_and(|(local, domain)| {
-        !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-    });
+    let well_formed = email
+        .split_once('@')
+        .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
     if !well_formed || email.chars().any(char::is_whitespace) {
         let detail = format!("is {email:?}; an e-mail address looks like person@example.com");
         reader.fault(ATTRIBUTE_INVALID, &attribute("email"), detail);

@@ -9,6 +9,7 @@ pub use document::SCHEMA;
 use state::ComplianceState;
 
 /// A user as it is stored.
+#[expect(clippy::struct_excessive_bools, reason = "the documented attributes")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub id: i64,

@@ -15,8 +15,24 @@ use crate::jsonapi::error::Errors;
 macro_rules! user_columns {
     ($t:literal) => {
         concat!(
-            $t, ".id, ", $t, ".name, ", $t, ".email, ", $t, ".kyc_accepted, ", $t, ".otp_enabled, ",
-            $t, ".do_not_email, ", $t, ".trezor_login_enabled, ", $t, ".compliance_state, ", $t, ".webhook_url"
+            $t,
+            ".id, ",
+            $t,
+            ".name, ",
+            $t,
+            ".email, ",
+            $t,
+            ".kyc_accepted, ",
+            $t,
+            ".otp_enabled, ",
+            $t,
+            ".do_not_email, ",
+            $t,
+            ".trezor_login_enabled, ",
+            $t,
+            ".compliance_state, ",
+            $t,
+            ".webhook_url"
         )
     };
 }
@@ -81,8 +97,10 @@ pub async fn find(
     which: Which,
 ) -> Result<Result<Option<User>, Errors>, sqlx::Error> {
     const SQL: &str = concat!(
-        "with ", crate::caller!(),
-        " select c.account_id, c.level, c.user_id, ", crate::user_columns!("u"),
+        "with ",
+        crate::caller!(),
+        " select c.account_id, c.level, c.user_id, ",
+        crate::user_columns!("u"),
         " from caller c left join users u on u.account_id = c.account_id and u.id = coalesce($3, c.user_id)"
     );
     let row = sqlx::query(SQL)
@@ -107,13 +125,16 @@ pub async fn create(
     due_at: Option<OffsetDateTime>,
 ) -> Result<Result<Option<User>, Errors>, sqlx::Error> {
     const SQL: &str = concat!(
-        "with ", crate::caller!(), ", created as (
+        "with ",
+        crate::caller!(),
+        ", created as (
             insert into users (account_id, id, name, email, compliance_state, created_at, due_at)
             select account_id, $3, $4, $4, 'new', $5, $6
             from caller where level = 'write' and user_id is not null
             returning *
         )
-        select c.account_id, c.level, c.user_id, ", crate::user_columns!("u"),
+        select c.account_id, c.level, c.user_id, ",
+        crate::user_columns!("u"),
         " from caller c left join created u on true"
     );
     let row = sqlx::query(SQL)
@@ -139,7 +160,9 @@ pub async fn update(
     changes: &Changes,
 ) -> Result<Result<Option<User>, Errors>, sqlx::Error> {
     const SQL: &str = concat!(
-        "with ", crate::caller!(), ", changed as (
+        "with ",
+        crate::caller!(),
+        ", changed as (
             update users u set
                 name = case when $4 then $5 else u.name end,
                 email = case when $6 then $7 else u.email end,
@@ -149,7 +172,8 @@ pub async fn update(
             where c.level = 'write' and u.account_id = c.account_id and u.id = coalesce($3, c.user_id)
             returning u.*
         )
-        select c.account_id, c.level, c.user_id, ", crate::user_columns!("u"),
+        select c.account_id, c.level, c.user_id, ",
+        crate::user_columns!("u"),
         " from caller c left join changed u on true"
     );
     let row = sqlx::query(SQL)
@@ -195,6 +219,8 @@ pub struct Due {
     pub id: i64,
     pub state: ComplianceState,
     pub due_at: OffsetDateTime,
+    /// Whether the checks of an output wait for it.
+    pub is_waited_for: bool,
 }
 
 /// Locks users whose approval is due, those first that have waited longest, and leaves out what another server has
@@ -203,8 +229,12 @@ pub struct Due {
 /// # Errors
 /// Those of the database.
 pub async fn claim(connection: &mut PgConnection, now: OffsetDateTime, limit: i64) -> Result<Vec<Due>, sqlx::Error> {
-    let sql = "select account_id, id, compliance_state, due_at from users
-        where due_at <= $1 order by due_at, account_id, id limit $2 for no key update skip locked";
+    let sql = "select account_id, id, compliance_state, due_at, exists (
+            select from concierge_request_outputs o
+            where o.account_id = u.account_id and o.user_id = u.id and o.state = 'accepting' and o.due_at is null
+        )
+        from users u where due_at <= $1
+        order by due_at, account_id, id limit $2 for no key update of u skip locked";
     let rows = sqlx::query(sql).bind(now).bind(limit).fetch_all(connection).await?;
     let due = |row: &PgRow| {
         Ok(Due {
@@ -212,6 +242,7 @@ pub async fn claim(connection: &mut PgConnection, now: OffsetDateTime, limit: i6
             id: row.try_get(1)?,
             state: read_state(row.try_get(2)?)?,
             due_at: row.try_get(3)?,
+            is_waited_for: row.try_get(4)?,
         })
     };
     rows.iter().map(due).collect()
@@ -239,7 +270,8 @@ pub async fn save(connection: &mut PgConnection, moves: &[Move]) -> Result<(), s
                 as m (account_id, id, state, event_type, at, position)
             where u.account_id = m.account_id and u.id = m.id
             returning m.*
-        ), ", crate::tell!()
+        ), ",
+        crate::tell!()
     );
     sqlx::query(SQL)
         .bind(super::SCHEMA.type_name)

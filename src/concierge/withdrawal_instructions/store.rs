@@ -9,13 +9,27 @@ use time::OffsetDateTime;
 use super::{NewWithdrawalInstruction, WithdrawalInstruction};
 use crate::accounts::caller::{Access, Caller, Credentials};
 use crate::concierge::listing::Table;
+use crate::jsonapi::document::Identifier;
 use crate::jsonapi::error::Errors;
 
 /// The columns [`read`] reads, of a table alias.
 #[macro_export]
 macro_rules! withdrawal_instruction_columns {
     ($t:literal) => {
-        concat!($t, ".id, ", $t, ".user_id, ", $t, ".label, ", $t, ".schema, ", $t, ".body, ", $t, ".payment_method_type")
+        concat!(
+            $t,
+            ".id, ",
+            $t,
+            ".user_id, ",
+            $t,
+            ".label, ",
+            $t,
+            ".schema, ",
+            $t,
+            ".body, ",
+            $t,
+            ".payment_method_type"
+        )
     };
 }
 
@@ -67,7 +81,9 @@ pub async fn create(
     now: OffsetDateTime,
 ) -> Result<Result<Creation, Errors>, sqlx::Error> {
     const SQL: &str = concat!(
-        "with ", crate::caller!(), ", created as (
+        "with ",
+        crate::caller!(),
+        ", created as (
             insert into withdrawal_instructions
                 (account_id, id, user_id, label, schema, body, payment_method_type, created_at)
             select c.account_id, $3, u.id, $5, $6, $7::text::json, $8, $9
@@ -75,14 +91,15 @@ pub async fn create(
             where c.level = 'write' and c.user_id is not null
             returning *
         )
-        select c.account_id, c.level, c.user_id, ", crate::withdrawal_instruction_columns!("w"),
+        select c.account_id, c.level, c.user_id, ",
+        crate::withdrawal_instruction_columns!("w"),
         " from caller c left join created w on true"
     );
     let row = sqlx::query(SQL)
         .bind(credentials.key_sha256.as_slice())
         .bind(credentials.acting_as)
         .bind(id)
-        .bind(new.user.as_ref().map(|user| user.number()))
+        .bind(new.user.as_ref().map(Identifier::number))
         .bind(new.label.as_deref())
         .bind(&new.schema)
         .bind(&new.body)
@@ -110,8 +127,10 @@ pub async fn find(
     id: i64,
 ) -> Result<Result<(Caller, Option<WithdrawalInstruction>), Errors>, sqlx::Error> {
     const SQL: &str = concat!(
-        "with ", crate::caller!(),
-        " select c.account_id, c.level, c.user_id, ", crate::withdrawal_instruction_columns!("w"),
+        "with ",
+        crate::caller!(),
+        " select c.account_id, c.level, c.user_id, ",
+        crate::withdrawal_instruction_columns!("w"),
         " from caller c
         left join withdrawal_instructions w on w.account_id = c.account_id and w.id = $3 and w.deleted_at is null"
     );
@@ -144,7 +163,8 @@ pub async fn load(
     ids: &[i64],
 ) -> Result<Vec<WithdrawalInstruction>, sqlx::Error> {
     const SQL: &str = concat!(
-        "select ", crate::withdrawal_instruction_columns!("w"),
+        "select ",
+        crate::withdrawal_instruction_columns!("w"),
         " from withdrawal_instructions w where w.account_id = $1 and w.id = any($2)"
     );
     let rows = sqlx::query(SQL).bind(account_id).bind(ids).fetch_all(connection).await?;
@@ -174,7 +194,9 @@ pub async fn delete(
     now: OffsetDateTime,
 ) -> Result<Result<Deletion, Errors>, sqlx::Error> {
     const LOCK: &str = concat!(
-        "with ", crate::caller!(), ", instruction as (
+        "with ",
+        crate::caller!(),
+        ", instruction as (
             select w.id from withdrawal_instructions w, caller c
             where w.account_id = c.account_id and w.id = $3 and w.deleted_at is null and c.level = 'write'
             for update of w

@@ -1,0 +1,9 @@
+//! The tests: clients of a real server, over HTTP, each in a database of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
+
+mod support;
+
+mod accounts;
+mod lifecycle;
+mod outputs;
+mod resources;

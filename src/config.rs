@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
 
 use crate::database::Location;
 
@@ -82,7 +83,7 @@ pub struct Config {
     pub log_format: LogFormat,
 
     /// Which log lines there are, such as info, debug or concierge_sandbox=debug,postgres=info
-    #[arg(long, env = "SANDBOX_LOG", value_name = "FILTER", default_value = "info", global = true)]
+    #[arg(long, env = "SANDBOX_LOG", value_name = "FILTER", default_value = "info", value_parser = log_filter, global = true)]
     pub log: String,
 }
 
@@ -139,6 +140,10 @@ pub struct Pace {
     pub check_delay: Duration,
     /// From a new user to its approval; `None`: it isn't approved by time.
     pub approval_delay: Option<Duration>,
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn delay(text: &str) -> Result<Duration, String> {

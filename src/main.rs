@@ -34,7 +34,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(config: &Config) -> Result<(), String> {
-    telemetry::start(config)?;
+    telemetry::start(config);
     // installed before the ready line: whoever reads it may stop us at once
     let no_signals = |error| format!("signals can't be received: {error}");
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
@@ -45,12 +45,14 @@ async fn serve(config: &Config) -> Result<(), String> {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("Ctrl-C: stopping"),
     }
-    server.stop().await;
-    Ok(())
+    tokio::select! {
+        () = server.stop() => Ok(()),
+        _ = interrupt.recv() => Err("stopped at once by a second Ctrl-C; requests under way were cut off".into()),
+    }
 }
 
 async fn migrate(config: &Config) -> Result<(), String> {
-    telemetry::start(config)?;
+    telemetry::start(config);
     let (options, private) = database::locate(config.location()).await.map_err(|error| error.to_string())?;
     let opened = Database::open(options, config.database_connections).await;
     if let Ok(database) = &opened {

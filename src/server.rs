@@ -38,6 +38,8 @@ use rate_limit::RateLimit;
 
 /// How long requests under way may take once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long connections to the database may take to close.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// What every handler may use. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -169,7 +171,9 @@ impl Server {
         if let Err(error) = self.app.ids.release(&self.app.database).await {
             tracing::warn!(%error, "unused ids could not be given back; there will be a gap in the numbers");
         }
-        self.app.database.close().await;
+        if tokio::time::timeout(CLOSING, self.app.database.close()).await.is_err() {
+            tracing::warn!("some connections to the database were still in use");
+        }
         if let Some(private) = self.private {
             tokio::task::spawn_blocking(|| private.stop()).await.ok();
         }

@@ -15,13 +15,8 @@ use crate::config::{Config, LogFormat};
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Starts logging to standard error.
-///
-/// # Errors
-/// Where the filter can't be read.
-pub fn start(config: &Config) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&config.log).map_err(|error| {
-        format!("--log {:?} can't be read: {error}; it looks like info or postgres=debug", config.log)
-    })?;
+pub fn start(config: &Config) {
+    let filter = EnvFilter::new(&config.log);
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -30,7 +25,6 @@ pub fn start(config: &Config) -> Result<(), String> {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
     }
-    Ok(())
 }
 
 /// Gives each request a UUID.

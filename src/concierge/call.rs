@@ -1,10 +1,11 @@
 //! A request as the rooms see it, and the answers they give: the border between HTTP and JSON:API.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 
@@ -79,19 +80,28 @@ impl FromRequest<App> for Call {
             app.rate_limit.check(&credentials.key_sha256)?;
         }
         check_version(headers)?;
-        negotiation::check_accept(text(headers, &header::ACCEPT)?)?;
+        negotiation::check_accept(list(headers, &header::ACCEPT)?.as_deref())?;
         let body = read_body(headers, body).await?;
-        if !body.is_empty() {
-            negotiation::check_content_type(text(headers, &header::CONTENT_TYPE)?)?;
+        // elsewhere a body has no effect, whatever its type
+        if !body.is_empty() && matches!(parts.method, Method::POST | Method::PATCH) {
+            negotiation::check_content_type(list(headers, &header::CONTENT_TYPE)?.as_deref())?;
         }
         Ok(Self { credentials, query: parts.uri.query().map(str::to_owned), id, body })
     }
 }
 
-/// A header's text; several of one name are a list.
-fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Result<Option<&'a str>, Error> {
-    let invalid = |_| Error::new(HEADER_INVALID, format!("{name} must be plain ASCII"));
-    headers.get(name).map(|value| value.to_str().map_err(invalid)).transpose()
+/// A header's text; several of one name are one list.
+fn list<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Result<Option<Cow<'a, str>>, Error> {
+    let mut all: Option<Cow<'a, str>> = None;
+    for value in headers.get_all(name) {
+        let invalid = |_| Error::new(HEADER_INVALID, format!("{name} must be plain ASCII"));
+        let value = value.to_str().map_err(invalid)?;
+        all = Some(match all {
+            None => Cow::Borrowed(value),
+            Some(before) => Cow::Owned(format!("{before}, {value}")),
+        });
+    }
+    Ok(all)
 }
 
 /// `Version: x.y` or `x.y.z`, which real clients send.

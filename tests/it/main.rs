@@ -6,4 +6,5 @@ mod support;
 mod accounts;
 mod lifecycle;
 mod outputs;
+mod readme;
 mod resources;

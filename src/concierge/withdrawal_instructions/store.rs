@@ -221,9 +221,13 @@ pub async fn delete(
         .await?;
     let caller = match Caller::judge(row.as_ref(), Access::Write)? {
         Ok(caller) => caller,
-        Err(refused) => return Ok(Err(refused)),
+        Err(refused) => {
+            transaction.rollback().await?;
+            return Ok(Err(refused));
+        }
     };
     if row.map(|row| row.try_get::<Option<i64>, _>(3)).transpose()?.flatten().is_none() {
+        transaction.rollback().await?;
         return Ok(Ok(Deletion::NotFound));
     }
     let used: Option<i64> =

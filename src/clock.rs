@@ -53,7 +53,7 @@ impl Clock {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// What [`Clock::moved`] looks at.

@@ -52,10 +52,10 @@ pub fn request_span<B>(request: &Request<B>) -> Span {
     let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     tracing::info_span!(
         "request",
-        id = text("x-request-id"),
+        id = %text("x-request-id"),
         method = %request.method(),
-        route,
-        version = text("version"),
+        route = %route,
+        version = %text("version"),
     )
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Query;
-use crate::jsonapi::render::{self, Included, Resource};
+use crate::jsonapi::render::{self, Included, Linkage, Resource};
 use crate::server::App;
 
 /// Follows every include path from the primary resources. What `known` holds already isn't loaded again, so that
@@ -29,13 +29,18 @@ pub async fn follow(
         let mut reached: Option<Vec<String>> = None;
         for step in path {
             let (name, target) = (step.relationship.name, step.relationship.target);
-            let linked = |resource: &Resource| resource.linkage(name).map_or(Vec::new(), |link| link.ids().to_vec());
-            let ids: Vec<String> = match &reached {
-                None => primary.iter().flat_map(linked).collect(),
-                Some(ids) => ids.iter().filter_map(|id| included.get(step.owner, id)).flat_map(linked).collect(),
+            let mut ids: Vec<String> = Vec::new();
+            let mut link = |resource: &Resource| {
+                ids.extend_from_slice(resource.linkage(name).map_or(&[], Linkage::ids));
             };
-            let mut seen = HashSet::with_capacity(ids.len());
-            let ids: Vec<String> = ids.into_iter().filter(|id| seen.insert(id.clone())).collect();
+            match &reached {
+                None => primary.iter().for_each(&mut link),
+                Some(ids) => ids.iter().filter_map(|id| included.get(step.owner, id)).for_each(&mut link),
+            }
+            if ids.len() > 1 {
+                let mut seen = HashSet::with_capacity(ids.len());
+                ids.retain(|id| seen.insert(id.clone()));
+            }
             let unknown: Vec<i64> =
                 ids.iter().filter(|id| included.get(target.type_name, id).is_none()).map(|id| id_number(id)).collect();
             if !unknown.is_empty() {

@@ -1,6 +1,6 @@
 //! Writing documents: resources as data in, bytes out, with sparse fieldsets applied.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use rust_decimal::Decimal;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
@@ -62,33 +62,50 @@ impl Resource {
 #[derive(Debug, Default)]
 pub struct Included {
     loaded: Vec<Resource>,
+    /// Where a resource is in `loaded`, once those are too many to look through.
     places: HashMap<(&'static str, String), usize>,
     /// Places of the resources that are shown, in order.
     shown: Vec<usize>,
-    is_shown: HashSet<usize>,
+    is_shown: Vec<bool>,
 }
 
 impl Included {
+    /// More resources than this are found by their place in a map.
+    const FEW: usize = 8;
+
     /// Adds a resource unless it is there already.
     pub fn add(&mut self, resource: Resource) {
-        let key = (resource.schema.type_name, resource.id.clone());
-        let next = self.loaded.len();
-        if *self.places.entry(key).or_insert(next) == next {
-            self.loaded.push(resource);
+        if self.place(resource.schema.type_name, &resource.id).is_some() {
+            return;
         }
+        self.loaded.push(resource);
+        self.is_shown.push(false);
+        if self.loaded.len() > Self::FEW {
+            for (place, resource) in self.loaded.iter().enumerate().skip(self.places.len()) {
+                self.places.insert((resource.schema.type_name, resource.id.clone()), place);
+            }
+        }
+    }
+
+    fn place(&self, type_name: &'static str, id: &str) -> Option<usize> {
+        if self.loaded.len() > Self::FEW {
+            return self.places.get(&(type_name, id.to_owned())).copied();
+        }
+        self.loaded.iter().position(|resource| resource.schema.type_name == type_name && resource.id == id)
     }
 
     /// The resource with that type and id.
     pub fn get(&self, type_name: &'static str, id: &str) -> Option<&Resource> {
-        self.places.get(&(type_name, id.to_owned())).and_then(|place| self.loaded.get(*place))
+        self.place(type_name, id).and_then(|place| self.loaded.get(place))
     }
 
     /// Has the document show a resource, once, behind those it shows already.
     pub fn show(&mut self, type_name: &'static str, id: &str) {
-        if let Some(place) = self.places.get(&(type_name, id.to_owned()))
-            && self.is_shown.insert(*place)
+        if let Some(place) = self.place(type_name, id)
+            && let Some(is_shown) = self.is_shown.get_mut(place)
+            && !std::mem::replace(is_shown, true)
         {
-            self.shown.push(*place);
+            self.shown.push(place);
         }
     }
 

@@ -53,7 +53,7 @@ async fn an_output_of_a_rejected_or_disabled_payee_is_rejected_with_the_reason()
 
 #[tokio::test]
 async fn an_output_of_a_new_payee_waits_for_its_approval() {
-    let sandbox = Sandbox::start_with(|config| config.approval_delay = Duration::from_secs(60)).await;
+    let sandbox = Sandbox::start_with(|config| config.approval_delay = Duration::from_mins(1)).await;
     let (user, document) = output_for_new_user(&sandbox).await;
     let id = sandbox.create(OUTPUTS, &document).await;
     sandbox.advance(Duration::from_secs(59)).await;
@@ -83,7 +83,7 @@ async fn a_leap_in_time_ends_like_small_steps() {
     // approvals at 60 s, checks at 1 s, output after output, decided in one leap and step by step
     let mut ends = Vec::new();
     for steps in [1_u32, 80, 24] {
-        let sandbox = Sandbox::start_with(|config| config.approval_delay = Duration::from_secs(60)).await;
+        let sandbox = Sandbox::start_with(|config| config.approval_delay = Duration::from_mins(1)).await;
         for _ in 0..3 {
             let (_, document) = output_for_new_user(&sandbox).await;
             sandbox.create(OUTPUTS, &document).await;
@@ -91,7 +91,7 @@ async fn a_leap_in_time_ends_like_small_steps() {
             sandbox.clock.advance(Duration::from_millis(250));
         }
         for _ in 0..steps {
-            sandbox.advance(Duration::from_secs(120) / steps).await;
+            sandbox.advance(Duration::from_mins(2) / steps).await;
         }
         let events: Vec<(i64, String, i64, time::OffsetDateTime)> =
             sqlx::query_as("select id, event_type, resource_id, created_at from events order by id")
@@ -117,7 +117,7 @@ async fn a_thousand_outputs_are_each_decided_once() {
             from concierge_requests, generate_series(1, 2500) n, (select timestamptz '2019-11-25T12:53:03Z') at (t)",
         )
         .await;
-    sandbox.advance(Duration::from_secs(60)).await;
+    sandbox.advance(Duration::from_mins(1)).await;
     assert_eq!(sandbox.count("select count(*) from concierge_request_outputs where state = 'accepted'").await, 2500);
     assert_eq!(sandbox.count("select count(distinct resource_id) from events").await, 2500);
     assert_eq!(sandbox.count("select max(id) from events").await, 2500, "ids without a gap");

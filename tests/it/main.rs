@@ -6,5 +6,6 @@ mod support;
 mod accounts;
 mod lifecycle;
 mod outputs;
+mod private_database;
 mod readme;
 mod resources;

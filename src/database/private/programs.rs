@@ -1,0 +1,147 @@
+//! Postgres's programs: where they may be, which of them suit, and how initdb makes a database and postgres serves
+//! it.
+//!
+//! Left to others: in which folders ([`super::folders`]), as whom ([`super::account`]), and how a process of ours is
+//! kept and stopped ([`super::child`]).
+
+use std::cmp::Reverse;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::account::Account;
+use super::child::{Progress, Tied};
+use super::error::PrivateError;
+use super::folders::entries;
+use super::{PORT, USER};
+
+/// The oldest major version that will do.
+pub(super) const OLDEST: u32 = 15;
+
+/// How long initdb may take to end, and postgres to be ready.
+pub(super) const START_LIMIT: Duration = Duration::from_mins(1);
+
+/// How a database is made: the same wherever we run. Its socket is in a closed folder, so no password is needed.
+const INITDB: [&str; 4] = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"];
+
+/// Where systems install Postgres: a folder, how the names of its folders with a version begin, and what follows.
+const USUAL: [(&str, &str, &str); 7] = [
+    ("/usr/lib/postgresql", "", "bin"),
+    ("/usr", "pgsql-", "bin"),
+    ("/usr/libexec", "postgresql", ""),
+    ("/opt/homebrew/opt", "postgresql", "bin"),
+    ("/usr/local/opt", "postgresql", "bin"),
+    ("/Applications/Postgres.app/Contents/Versions", "", "bin"),
+    ("/usr/local", "pgsql", "bin"),
+];
+
+/// The folders where Postgres's programs may be: those of `PATH` and the usual install folders.
+pub(super) fn program_folders() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
+    let installed = USUAL.into_iter().flat_map(|(parent, prefix, rest)| {
+        entries(Path::new(parent), prefix).into_iter().map(move |folder| folder.join(rest))
+    });
+    on_path.chain(installed).collect()
+}
+
+/// The command that installs Postgres on this system.
+fn install_command() -> &'static str {
+    if cfg!(target_os = "macos") {
+        return "`brew install postgresql@17`";
+    }
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let value = |key| release.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+    let systems = format!("{} {}", value("ID="), value("ID_LIKE=")).replace(['"', '\''], " ");
+    let command = systems.split_whitespace().find_map(|system| match system {
+        "debian" | "ubuntu" => Some("`apt-get install postgresql`"),
+        "fedora" | "rhel" | "centos" => Some("`dnf install postgresql-server`"),
+        "alpine" => Some("`apk add postgresql`"),
+        "arch" => Some("`pacman -S postgresql`"),
+        _ => None,
+    });
+    command.unwrap_or("its server, with your system's package manager")
+}
+
+/// The programs of one Postgres installation, and the account to run them as.
+#[derive(Debug)]
+pub(super) struct Programs {
+    folder: PathBuf,
+    /// The major version.
+    pub(super) major: u32,
+    /// The account that runs them.
+    pub(super) account: Account,
+}
+
+impl Programs {
+    /// The installations in `folders` that are new enough, newest first, at least one.
+    pub(super) fn installed(folders: &[PathBuf], account: Account) -> Result<Vec<Self>, PrivateError> {
+        let mut all: Vec<Self> = folders.iter().filter_map(|folder| Self::look(folder, account)).collect();
+        all.sort_by_key(|programs| Reverse(programs.major));
+        let install = install_command();
+        let found = all.first().ok_or(PrivateError::NotFound { install })?.major;
+        if found < OLDEST {
+            return Err(PrivateError::TooOld { found, install });
+        }
+        all.retain(|programs| programs.major >= OLDEST);
+        Ok(all)
+    }
+
+    /// The installation in `folder`, if there is one that the account can run.
+    fn look(folder: &Path, account: Account) -> Option<Self> {
+        let postgres = folder.join("postgres");
+        if !postgres.is_file() || !folder.join("initdb").is_file() {
+            return None;
+        }
+        let output = account.command(postgres).arg("--version").output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        // As in "postgres (PostgreSQL) 17.2 (Debian 17.2-1)" or "17beta1".
+        let major = text.split(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty())?;
+        Some(Self { folder: folder.into(), major: major.parse().ok()?, account })
+    }
+
+    /// Makes a database in the empty folder `cluster`; if we are killed meanwhile, `doomed` goes.
+    pub(super) fn initdb(&self, cluster: &Path, flags: &[&str], doomed: &Path) -> Result<(), PrivateError> {
+        let mut args: Vec<OsString> = vec!["-D".into(), cluster.into(), format!("--username={USER}").into()];
+        args.extend(INITDB.iter().chain(flags).map(OsString::from));
+        let program = self.folder.join("initdb");
+        let mut initdb = Tied::spawn(self.account, &program, &args, doomed, &[Signal::QUIT])?;
+        let progress = initdb.wait_until(START_LIMIT, |progress| progress.ended);
+        if !progress.ended {
+            return Err(PrivateError::TimedOut { log: progress.lines() });
+        }
+        if initdb.finish() { Ok(()) } else { Err(progress.failure(cluster)) }
+    }
+
+    /// Starts the server on `cluster` with its socket in `scratch`, and waits until it is ready.
+    pub(super) fn serve(
+        &self,
+        cluster: &Path,
+        scratch: &Path,
+        settings: &[(&'static str, String)],
+        signals: &'static [Signal],
+    ) -> Result<Tied, PrivateError> {
+        let ours = [
+            ("listen_addresses", String::new()),
+            ("unix_socket_directories", format!("\"{}\"", scratch.display())),
+            ("port", PORT.to_string()),
+            // Its log is what we follow: on standard error, in English.
+            ("lc_messages", "C".into()),
+            ("logging_collector", "off".into()),
+            ("log_destination", "stderr".into()),
+        ];
+        let mut args: Vec<OsString> = vec!["-D".into(), cluster.into()];
+        for (name, value) in ours.iter().chain(settings) {
+            args.extend(["-c".into(), format!("{name}={value}").into()]);
+        }
+        let server = Tied::spawn(self.account, &self.folder.join("postgres"), &args, scratch, signals)?;
+        match server.wait_until(START_LIMIT, |progress| progress.ready || progress.ended) {
+            progress @ Progress { ended: true, .. } => Err(progress.failure(cluster)),
+            Progress { ready: true, .. } => Ok(server),
+            progress => Err(PrivateError::TimedOut { log: progress.lines() }),
+        }
+    }
+}

@@ -67,7 +67,7 @@ pub fn find_pgbench() -> Outcome<PathBuf> {
 
 /// What pgbench saw.
 #[derive(Debug, Clone, Copy)]
-pub struct Bare {
+pub struct Alone {
     pub per_second: f64,
     pub transactions: i64,
 }
@@ -85,8 +85,8 @@ pub struct Pgbench<'a> {
 
 impl Pgbench<'_> {
     /// Runs the statement of a request. `base` is the id that is shown, or the one behind which ids are free.
-    pub fn run(&self, request: Request, base: i64, clients: u32, duration: Duration) -> Outcome<Bare> {
-        let key: String = sha256(KEY.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    pub fn run(&self, request: Request, base: i64, clients: u32, duration: Duration) -> Outcome<Alone> {
+        let key = sha256(KEY.as_bytes()).map(|byte| format!("{byte:02x}")).concat();
         let variables = [
             ("key", format!("\\x{key}")),
             ("actor", "50505".into()),
@@ -126,6 +126,6 @@ impl Pgbench<'_> {
         let transactions = figure("number of transactions actually processed:").ok_or_else(failure)?;
         #[expect(clippy::cast_possible_truncation, reason = "a count")]
         let transactions = transactions as i64;
-        Ok(Bare { per_second: figure("tps =").ok_or_else(failure)?, transactions })
+        Ok(Alone { per_second: figure("tps =").ok_or_else(failure)?, transactions })
     }
 }

@@ -7,9 +7,10 @@ use sqlx::postgres::PgConnection;
 
 use crate::Scale;
 use crate::client::Client;
-use crate::generators::{Bare, Load, Pgbench, find_pgbench, wrk};
+use crate::generators::{Alone, Load, Pgbench, find_pgbench, wrk};
+use crate::machine::Shares;
 use crate::process;
-use crate::report::{Target, figure, figure_with_target, heading, median, number};
+use crate::report::{Target, figure_with_target, heading, median, number};
 use crate::request::Request;
 use crate::world::{Outcome, QUIET, Server, World};
 
@@ -26,11 +27,13 @@ const TARGETS: [(Request, u32, Target); 3] = [
 /// One run of each generator.
 struct Sample {
     load: Load,
-    bare: Bare,
+    alone: Alone,
     /// Microseconds of CPU a request.
     server_cpu: Option<f64>,
     database_cpu: Option<f64>,
-    bare_cpu: Option<f64>,
+    alone_cpu: Option<f64>,
+    /// The share of this machine's CPU that others used meanwhile.
+    others: Option<f64>,
 }
 
 /// What every run needs.
@@ -69,7 +72,11 @@ pub async fn run(world: &World, scale: &Scale) -> Outcome<Vec<String>> {
             samples.push(bench.sample(*request, *connections, scale.run, &mut faults).await?);
         }
     }
-    println!("Medians of {} runs of {} s each; CPU in microseconds a request.\n", scale.rounds, scale.run.as_secs());
+    println!(
+        "Medians of {} runs of {} s each; CPU in microseconds a request; `others`: their share of the CPU.\n",
+        scale.rounds,
+        scale.run.as_secs()
+    );
     print_table(&cases, &samples);
     println!();
     bench.count_exactly(scale.exact, &mut faults).await?;
@@ -91,6 +98,7 @@ impl Bench<'_> {
         let (server, database) = (self.server.pid(), self.pgbench.postgres.pid());
         let fault = |what: String| format!("{} on {connections}: {what}", request.method());
         let before = self.prepare().await?;
+        let shares = Shares::now(database);
         let (server_before, database_before) = (process::cpu(server), process::cpu_of_family(database));
         let load = wrk(&self.server.address, request, self.shown, connections, duration)?;
         let server_cpu = spent(server_before, process::cpu(server), load.acknowledged);
@@ -114,14 +122,15 @@ impl Bench<'_> {
             Request::Get => self.shown,
         };
         let database_before = process::cpu_of_family(database);
-        let bare = self.pgbench.run(request, base, connections, duration)?;
+        let alone = self.pgbench.run(request, base, connections, duration)?;
         self.settle().await?;
-        let bare_cpu = spent(database_before, process::cpu_of_family(database), bare.transactions);
+        let alone_cpu = spent(database_before, process::cpu_of_family(database), alone.transactions);
         let grown = self.rows().await? - before;
-        if request == Request::Post && grown != bare.transactions {
-            faults.push(fault(format!("pgbench made {} outputs, {grown} are there", bare.transactions)));
+        if request == Request::Post && grown != alone.transactions {
+            faults.push(fault(format!("pgbench made {} outputs, {grown} are there", alone.transactions)));
         }
-        Ok(Sample { load, bare, server_cpu, database_cpu, bare_cpu })
+        let others = Shares::of_others(shares, database);
+        Ok(Sample { load, alone, server_cpu, database_cpu, alone_cpu, others })
     }
 
     /// Makes each run begin alike: statistics fresh, nothing left to write, and new ids above all others, whoever
@@ -194,28 +203,40 @@ fn spent(before: Option<f64>, after: Option<f64>, requests: i64) -> Option<f64> 
 
 fn print_table(cases: &[(Request, u32)], samples: &[Vec<Sample>]) {
     println!(
-        "{:<8}{:>5} |{:>10}{:>8}{:>8}{:>7}{:>8}{:>9} |{:>10}{:>9} |{:>6}",
-        "", "conns", "requests/s", "p50 ms", "p99 ms", "errors", "server", "database", "pgbench/s", "database", "ratio"
+        "{:<8}{:>5} |{:>10}{:>8}{:>8}{:>7}{:>8}{:>9} |{:>10}{:>9} |{:>7} |{:>6}",
+        "",
+        "conns",
+        "requests/s",
+        "p50 ms",
+        "p99 ms",
+        "errors",
+        "server",
+        "database",
+        "pgbench/s",
+        "database",
+        "others",
+        "ratio"
     );
     for ((request, connections), samples) in cases.iter().zip(samples) {
         let of = |value: fn(&Sample) -> f64| number(median(samples.iter().map(value)));
         let known = |value: fn(&Sample) -> Option<f64>| number(median(samples.iter().filter_map(value)));
         let errors: i64 = samples.iter().map(|sample| sample.load.errors).sum();
-        let ratio = median(samples.iter().map(|sample| sample.load.per_second / sample.bare.per_second));
+        let ratio = median(samples.iter().map(|sample| sample.load.per_second / sample.alone.per_second));
+        let others = median(samples.iter().filter_map(|sample| sample.others));
         let target = TARGETS.iter().find(|(of, on, _)| of == request && on == connections);
         println!(
-            "{:<8}{connections:>5} |{:>10}{:>8}{:>8}{errors:>7}{:>8}{:>9} |{:>10}{:>9} |{:>6}  {}",
+            "{:<8}{connections:>5} |{:>10}{:>8}{:>8}{errors:>7}{:>8}{:>9} |{:>10}{:>9} |{:>7} |{:>6}  {}",
             request.method(),
             of(|sample| sample.load.per_second),
             of(|sample| sample.load.p50),
             of(|sample| sample.load.p99),
             known(|sample| sample.server_cpu),
             known(|sample| sample.database_cpu),
-            of(|sample| sample.bare.per_second),
-            known(|sample| sample.bare_cpu),
+            of(|sample| sample.alone.per_second),
+            known(|sample| sample.alone_cpu),
+            others.map_or("n/a".to_owned(), |share| format!("{:.0} %", share * 100.0)),
             number(ratio),
             target.map(|(.., target)| target.judge(ratio)).unwrap_or_default(),
         );
     }
-    let _ = figure;
 }

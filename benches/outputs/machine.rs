@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
 
+use crate::process;
 use crate::world::Outcome;
 
 /// More of its CPU than this used by others makes the figures doubtful.
@@ -45,16 +46,32 @@ fn value(file: &str, name: &str) -> Option<String> {
 
 /// The share of the CPU that is used during a second in which we do nothing.
 async fn busy() -> Option<f64> {
-    let (idle_before, all_before) = ticks()?;
+    let (busy_before, all_before) = process::cpu_of_all()?;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let (idle, all) = ticks()?;
-    Some(1.0 - (idle - idle_before) / (all - all_before).max(1.0))
+    let (busy, all) = process::cpu_of_all()?;
+    Some((busy - busy_before) / (all - all_before).max(1.0))
 }
 
-/// Ticks spent idle, and all.
-fn ticks() -> Option<(f64, f64)> {
-    let text = fs::read_to_string("/proc/stat").ok()?;
-    let fields = text.lines().next()?.split_whitespace().skip(1);
-    let ticks: Vec<f64> = fields.take(8).filter_map(|field| field.parse().ok()).collect();
-    Some((ticks.get(3)? + ticks.get(4)?, ticks.iter().sum()))
+/// What was used so far by everybody and by us; two of them tell what others used meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub struct Shares {
+    busy: f64,
+    all: f64,
+    ours: f64,
+}
+
+impl Shares {
+    /// `database` is the main process of the database; the other programs that we start are our children.
+    pub fn now(database: u32) -> Option<Self> {
+        let (busy, all) = process::cpu_of_all()?;
+        let ours = process::cpu_of_family(std::process::id())? + process::cpu_of_family(database)?;
+        Some(Self { busy, all, ours })
+    }
+
+    /// The share of the CPU that others have used since then.
+    pub fn of_others(before: Option<Self>, database: u32) -> Option<f64> {
+        let (before, now) = (before?, Self::now(database)?);
+        let others = (now.busy - before.busy) - (now.ours - before.ours);
+        Some((others / (now.all - before.all).max(1.0)).max(0.0))
+    }
 }

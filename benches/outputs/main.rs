@@ -1,7 +1,7 @@
 //! The benchmark: `cargo bench` measures everything, `cargo bench -- --quick` is a short look at whether it works,
 //! and names of parts (`cargo bench -- load`) choose among them.
 //!
-//! It starts a private PostgreSQL and the server's release program, and ends both. Targets are printed beside the
+//! It starts a private database and the server's release program, and ends both. Targets are printed beside the
 //! figures; the exit code tells only whether all requests were answered and all rows are there.
 
 mod background; // part `background`: outputs decided when they are due
@@ -11,10 +11,10 @@ mod load; // part `load`: requests a second, beside what the database alone can 
 mod machine; // what they run on
 mod mass; // part `mass`: a million outputs
 mod process; // CPU and memory of processes
-mod report;
+mod report; // what is printed
 mod request; // what is asked
 mod start; // part `start`: size and start-up
-mod world; // the database and the server // what is printed
+mod world; // the database and the server
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -27,6 +27,16 @@ pub fn cpu_of_family(pid: u32) -> Option<f64> {
     }
 }
 
+/// What everybody on this machine has used, and what they could have, in microseconds of CPU.
+pub fn cpu_of_all() -> Option<(f64, f64)> {
+    let text = fs::read_to_string("/proc/stat").ok()?;
+    let fields = text.lines().next()?.split_whitespace().skip(1);
+    let ticks: Vec<f64> = fields.take(8).filter_map(|field| field.parse().ok()).collect();
+    let all: f64 = ticks.iter().sum();
+    // idle, also while a disk is waited for
+    Some(((all - ticks.get(3)? - ticks.get(4)?) * TICK, all * TICK))
+}
+
 /// Resident memory at present, in millions of bytes.
 pub fn resident(pid: u32) -> Option<f64> {
     memory(pid, "VmRSS:")

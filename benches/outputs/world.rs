@@ -1,4 +1,4 @@
-//! What is measured: a private PostgreSQL with its usual durability, and the server's release program as a child
+//! What is measured: a private database server with its usual durability, and the server's release program as a child
 //! process of ours.
 
 use std::error::Error;
@@ -73,7 +73,7 @@ impl World {
         }
         server.start_up = spawned.elapsed();
         let address = line.trim().rsplit("http://").next().filter(|address| !address.is_empty());
-        server.address = address.ok_or("the server ended before it was ready")?.to_owned();
+        address.ok_or("the server ended before it was ready")?.clone_into(&mut server.address);
         Ok(server)
     }
 }

@@ -127,12 +127,12 @@ impl Reader {
 
     /// The value at a pointer; `null` counts as absent, because clients send every member of their model.
     fn get(&self, pointer: &str) -> Option<&Value> {
-        self.document.pointer(pointer).filter(|value| !value.is_null())
+        look_up(&self.document, pointer).filter(|value| !value.is_null())
     }
 
     /// Whether the document has that attribute at all, be it `null`.
     pub fn has_attribute(&self, name: &str) -> bool {
-        self.document.pointer(&attribute(name)).is_some()
+        look_up(&self.document, &attribute(name)).is_some()
     }
 
     /// Whether an attribute is missing, or `null`.
@@ -143,7 +143,7 @@ impl Reader {
     /// The nearest thing to `pointer` that is in the document: itself, or a parent.
     fn nearest(&self, pointer: &str) -> String {
         let mut pointer = pointer;
-        while self.document.pointer(pointer).is_none() {
+        while look_up(&self.document, pointer).is_none() {
             pointer = &pointer[..pointer.rfind('/').unwrap_or(0)];
         }
         pointer.to_owned()
@@ -272,7 +272,7 @@ impl Reader {
 
     fn linkage_type(&mut self, data: &str, target: &str) -> bool {
         let pointer = format!("{data}/type");
-        let (code, detail) = match self.document.pointer(&pointer) {
+        let (code, detail) = match look_up(&self.document, &pointer) {
             Some(Value::String(found)) if found == target => return true,
             Some(Value::String(found)) => {
                 (RELATIONSHIP_TYPE_MISMATCH, format!("is \"{found}\"; this relationship takes \"{target}\""))
@@ -286,7 +286,7 @@ impl Reader {
 
     fn linkage_id(&mut self, data: &str) -> Option<Identifier> {
         let pointer = format!("{data}/id");
-        let text = match self.document.pointer(&pointer) {
+        let text = match look_up(&self.document, &pointer) {
             Some(Value::String(text)) => text.clone(),
             Some(Value::Number(number)) => number.to_string(),
             found => {
@@ -324,6 +324,11 @@ impl Reader {
     pub fn into_errors(self) -> Errors {
         Errors::new(self.faults)
     }
+}
+
+/// The value at a pointer through objects. No member that is looked up has a name that pointers escape.
+fn look_up<'a>(document: &'a Value, pointer: &str) -> Option<&'a Value> {
+    pointer.split('/').skip(1).try_fold(document, |value, name| value.get(name))
 }
 
 /// The pointer of an attribute.

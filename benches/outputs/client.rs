@@ -1,0 +1,95 @@
+//! A client that counts exactly: one request at a time on one connection, each answer read to its end.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::request::{BODY, KEY, PATH};
+use crate::world::Outcome;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection to the server.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+    host: String,
+}
+
+/// An answer.
+pub struct Answer {
+    pub status: u16,
+    /// The id at the end of `Location`, where there is one.
+    pub id: Option<i64>,
+    pub took: Duration,
+}
+
+impl Client {
+    pub fn connect(address: &str) -> Outcome<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self { stream: BufReader::new(stream), host: address.to_owned() })
+    }
+
+    /// Makes an output and returns its id.
+    ///
+    /// # Errors
+    /// Where that is not what the server says.
+    pub fn post(&mut self) -> Outcome<(i64, Duration)> {
+        let answer = self.send("POST", PATH, BODY)?;
+        match answer {
+            Answer { status: 201, id: Some(id), took } => Ok((id, took)),
+            Answer { status, .. } => Err(format!("a new output was answered with {status}").into()),
+        }
+    }
+
+    /// Gets what is behind the path of outputs, and returns how long that took.
+    ///
+    /// # Errors
+    /// Where the server says no.
+    pub fn get(&mut self, rest: &str) -> Outcome<Duration> {
+        let answer = self.send("GET", &format!("{PATH}{rest}"), "")?;
+        match answer.status {
+            200 => Ok(answer.took),
+            status => Err(format!("GET {PATH}{rest} was answered with {status}").into()),
+        }
+    }
+
+    fn send(&mut self, method: &str, path: &str, body: &str) -> Outcome<Answer> {
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nauthorization: {KEY}\r\naccept: application/vnd.api+json\r\n",
+            self.host
+        );
+        if !body.is_empty() {
+            let headers = format!("content-type: application/vnd.api+json\r\ncontent-length: {}\r\n", body.len());
+            request.push_str(&headers);
+        }
+        request.push_str("\r\n");
+        request.push_str(body);
+        let start = Instant::now();
+        self.stream.get_mut().write_all(request.as_bytes())?;
+        let mut answer = Answer { status: 0, id: None, took: Duration::ZERO };
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if self.stream.read_line(&mut line)? == 0 {
+                return Err("the server closed the connection".into());
+            }
+            let line = line.trim_end();
+            if line.is_empty() {
+                break;
+            }
+            match line.split_once(": ") {
+                None => answer.status = line.split(' ').nth(1).unwrap_or_default().parse()?,
+                Some(("content-length", value)) => length = value.parse()?,
+                Some(("location", value)) => answer.id = value.rsplit('/').next().and_then(|id| id.parse().ok()),
+                Some(_) => {}
+            }
+        }
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body)?;
+        answer.took = start.elapsed();
+        Ok(answer)
+    }
+}

@@ -1,0 +1,74 @@
+//! The requests that are measured: over HTTP, and as the bare statements behind them.
+
+use concierge_sandbox::accounts::fixtures::DEFAULT_KEYS;
+use concierge_sandbox::concierge::outputs::store::{CREATE, FIND};
+
+/// The key that every request carries.
+pub const KEY: &str = DEFAULT_KEYS[0].0;
+
+/// Where outputs are.
+pub const PATH: &str = "/api/concierge_request_outputs";
+
+/// The document of a new output, over what a fresh account holds.
+pub const BODY: &str = concat!(
+    r#"{"data":{"type":"concierge_request_outputs","attributes":{"port_code":"us_usd","amount":1500.25},"#,
+    r#""relationships":{"request":{"data":{"type":"concierge_requests","id":"1010"}},"#,
+    r#""user":{"data":{"type":"users","id":"20202"}},"#,
+    r#""withdrawal_instruction":{"data":{"type":"withdrawal_instructions","id":"2121"}}}}}"#
+);
+
+/// What is done to outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    /// Makes one.
+    Post,
+    /// Shows one, always the same.
+    Get,
+}
+
+impl Request {
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Get => "GET",
+        }
+    }
+
+    /// The body, where there is one.
+    pub fn body(self) -> Option<&'static str> {
+        (self == Self::Post).then_some(BODY)
+    }
+
+    /// Its statement, and the pgbench variables that stand for the parameters. The server's own text with two
+    /// differences that pgbench asks for, as it can't say null: `$2` names the user whom the key acts as anyway, and
+    /// `$9` is a null in the text.
+    pub fn script(self) -> String {
+        let (statement, setup, parameters): (_, _, &[&str]) = match self {
+            Self::Post => {
+                // ascending whichever client asks, like the server's
+                let setup = "\\set n :n + 1\n\\set id :base + :n * :clients + :client_id\n";
+                let parameters = [
+                    ":key",
+                    ":actor",
+                    ":id",
+                    ":request",
+                    ":user",
+                    ":instruction",
+                    ":port",
+                    ":amount",
+                    "null",
+                    ":now",
+                    ":due_at",
+                ];
+                (CREATE, setup, &parameters.clone())
+            }
+            Self::Get => (FIND, "", &[":key", ":actor", ":base"]),
+        };
+        // from the last, so that $1 is not found in $10
+        let numbered = parameters.iter().enumerate().rev();
+        let statement = numbered.fold(statement.to_owned(), |statement, (index, variable)| {
+            statement.replace(&format!("${}", index + 1), variable)
+        });
+        format!("{setup}{statement};\n")
+    }
+}

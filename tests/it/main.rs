@@ -4,6 +4,7 @@
 mod support;
 
 mod accounts;
+mod jsonapi;
 mod lifecycle;
 mod outputs;
 mod private_database;

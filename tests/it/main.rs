@@ -8,5 +8,6 @@ mod jsonapi;
 mod lifecycle;
 mod outputs;
 mod private_database;
+mod properties;
 mod readme;
 mod resources;

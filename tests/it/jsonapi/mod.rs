@@ -116,7 +116,9 @@ async fn create_outputs(sandbox: &Sandbox, count: usize) {
 
 /// The document of a new resource.
 fn document(type_name: &str, attributes: Value) -> Value {
-    json!({"data": {"type": type_name, "attributes": attributes}})
+    let mut document = json!({"data": {"type": type_name}});
+    document["data"]["attributes"] = attributes;
+    document
 }
 
 /// Each type that can be created, with a document that does so.

@@ -17,7 +17,9 @@ const WRITABLE: [(&str, &str); 4] = [
 ];
 
 fn change(attributes: Value) -> Value {
-    json!({"data": {"type": "users", "id": "20202", "attributes": attributes}})
+    let mut document = json!({"data": {"type": "users", "id": "20202"}});
+    document["data"]["attributes"] = attributes;
+    document
 }
 
 #[tokio::test]

@@ -60,8 +60,8 @@ async fn resource_objects_are_identified_once_across_the_whole_api() {
     world.sandbox.stop().await;
 }
 
-#[tokio::test]
-async fn fields_share_one_namespace() {
+#[test]
+fn fields_share_one_namespace() {
     for schema in SCHEMAS {
         let mut names = HashSet::from(["id", "type"]);
         for field in schema.fields() {
@@ -84,8 +84,8 @@ async fn fields_every_declared_relationship_is_in_its_own_document() {
     world.sandbox.stop().await;
 }
 
-#[tokio::test]
-async fn member_names_have_only_allowed_characters() {
+#[test]
+fn member_names_have_only_allowed_characters() {
     let allowed = |name: &str| {
         let globally = |byte: u8| byte.is_ascii_alphanumeric();
         let inside = |byte: u8| globally(byte) || byte == b'-' || byte == b'_';

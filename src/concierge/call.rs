@@ -80,28 +80,23 @@ impl FromRequest<App> for Call {
             app.rate_limit.check(&credentials.key_sha256)?;
         }
         check_version(headers)?;
-        negotiation::check_accept(list(headers, &header::ACCEPT)?.as_deref())?;
+        negotiation::check_accept(text(headers, "Accept")?.as_deref())?;
         let body = read_body(headers, body).await?;
         // elsewhere a body has no effect, whatever its type
-        if !body.is_empty() && matches!(parts.method, Method::POST | Method::PATCH) {
-            negotiation::check_content_type(list(headers, &header::CONTENT_TYPE)?.as_deref())?;
-        }
+        let has_effect = !body.is_empty() && matches!(parts.method, Method::POST | Method::PATCH);
+        negotiation::check_content_type(text(headers, "Content-Type")?.as_deref(), has_effect)?;
         Ok(Self { credentials, query: parts.uri.query().map(str::to_owned), id, body })
     }
 }
 
-/// A header's text; several of one name are one list.
-fn list<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Result<Option<Cow<'a, str>>, Error> {
-    let mut all: Option<Cow<'a, str>> = None;
-    for value in headers.get_all(name) {
-        let invalid = |_| Error::new(HEADER_INVALID, format!("{name} must be plain ASCII"));
-        let value = value.to_str().map_err(invalid)?;
-        all = Some(match all {
-            None => Cow::Borrowed(value),
-            Some(before) => Cow::Owned(format!("{before}, {value}")),
-        });
+/// A header's text; several of one name are a list.
+fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<Cow<'a, str>>, Error> {
+    let mut list: Option<Cow<'a, str>> = None;
+    for line in headers.get_all(name) {
+        let line = line.to_str().map_err(|_| Error::new(HEADER_INVALID, "must be plain ASCII").header(name))?;
+        list = Some(list.map_or(line.into(), |list| format!("{list}, {line}").into()));
     }
-    Ok(all)
+    Ok(list)
 }
 
 /// `Version: x.y` or `x.y.z`, which real clients send.

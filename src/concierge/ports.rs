@@ -98,9 +98,10 @@ pub async fn list(State(_): State<App>, call: Call) -> Result<Response, Errors> 
     let skipped = match query.page.start {
         Start::Number(number) => (number as usize - 1).saturating_mul(size),
         Start::Offset(offset) => offset as usize,
-        Start::After(_) | Start::Before(_) => {
+        start @ (Start::After(_) | Start::Before(_)) => {
             let detail = "ports have numbered pages only; use page[number]";
-            return Err(Error::new(PARAMETER_INVALID, detail).parameter("page[after]").into());
+            let name = if matches!(start, Start::After(_)) { "page[after]" } else { "page[before]" };
+            return Err(Error::new(PARAMETER_INVALID, detail).parameter(name).into());
         }
     };
     let found = PORTS.iter().filter(|port| {

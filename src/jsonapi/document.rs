@@ -337,43 +337,32 @@ pub fn attribute(name: &str) -> String {
 }
 
 /// Reads a decimal in JSON's number grammar without rounding it; `None` where it is none, or has more than 12
-/// digits before or 8 after the point.
+/// digits before or 8 after the point. Only the value counts: 10e-1 is 1, however many zeros are written.
 pub fn decimal(text: &str) -> Option<Decimal> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-');
-    let json_number = serde_json::from_str::<serde_json::Number>(text).is_ok();
-    if !json_number {
+    // reading JSON skips white space
+    let is_number = !text.contains(char::is_whitespace) && serde_json::from_str::<serde_json::Number>(text).is_ok();
+    if !is_number {
         return None;
     }
-    let value = if plain { exact(text) } else { scientific(text) }?.normalize();
-    let limit = Decimal::from(1_000_000_000_000_i64);
-    (value.scale() <= 8 && value.abs() < limit).then_some(value)
-}
-
-fn exact(text: &str) -> Option<Decimal> {
-    // zeros at the end of a fraction say nothing, and could be more than a decimal holds
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text };
-    Decimal::from_str_exact(text).ok()
-}
-
-fn scientific(text: &str) -> Option<Decimal> {
-    let (mantissa, exponent) = text.split_once(['e', 'E'])?;
-    let mantissa = exact(mantissa)?;
-    if mantissa.is_zero() {
+    let (sign, text) = text.strip_prefix('-').map_or((1, text), |text| (-1, text));
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = [whole, fraction].concat();
+    let significant = digits.trim_matches('0');
+    if significant.is_empty() {
         return Some(Decimal::ZERO);
     }
-    let exponent: i32 = exponent.parse().ok()?;
-    let ten = Decimal::TEN;
-    match exponent {
-        0..=28 => (0..exponent).try_fold(mantissa, |value, _| value.checked_mul(ten)),
-        // dividing by ten only moves the point, as long as the digits fit
-        -28..=-1 => {
-            let mut value = mantissa.normalize();
-            let scale = value.scale().checked_add(exponent.unsigned_abs())?;
-            value.set_scale(scale).ok()?;
-            Some(value)
-        }
-        _ => None,
+    let zeros = digits.len() - digits.trim_end_matches('0').len();
+    // the power of ten of the last digit that isn't zero
+    let last =
+        exponent.parse::<i64>().ok()?.checked_add(i64::try_from(zeros).ok()? - i64::try_from(fraction.len()).ok()?)?;
+    let before_point = last.checked_add(i64::try_from(significant.len()).ok()?)?;
+    if last < -8 || before_point > 12 {
+        return None;
     }
+    let value = significant.parse::<i128>().ok()? * sign;
+    let whole = 10_i128.pow(u32::try_from(last).unwrap_or(0));
+    Some(Decimal::from_i128_with_scale(value * whole, u32::try_from(-last).unwrap_or(0)))
 }
 
 /// A value as a complaint shows it: whole if short.

@@ -1,9 +1,10 @@
 //! Bytes to a JSON value, more strictly than the grammar alone: no member twice, no endless nesting, no NUL.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::{self, Write};
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::error::{ATTRIBUTE_INVALID, Error, JSON_INVALID};
@@ -21,11 +22,11 @@ pub fn read(bytes: &[u8]) -> Result<Value, Vec<Error>> {
         // an empty text fails before its first character, which is line 1, column 1 to a person
         let (line, column) = (error.line().max(1), error.column().max(1));
         let message = error.to_string();
-        let what = message.split(" at line ").next().unwrap_or_default();
+        let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
         vec![Error::new(JSON_INVALID, format!("line {line}, column {column}: {what}"))]
     };
     let mut strict = serde_json::Deserializer::from_slice(bytes);
-    Checked { depth: DEPTH }.deserialize(&mut strict).map_err(invalid)?;
+    Checked { text: bytes, depth: DEPTH }.deserialize(&mut strict).map_err(invalid)?;
     strict.end().map_err(invalid)?;
     let value = serde_json::from_slice(bytes).map_err(invalid)?;
     if bytes.windows(6).any(|escape| escape == br"\u0000") {
@@ -74,20 +75,22 @@ fn find_nul(value: &Value, pointer: &mut String, faults: &mut Vec<Error>) {
 }
 
 /// Walks a text without keeping anything of it but the member names of the objects it is in.
-struct Checked {
+#[derive(Clone, Copy)]
+struct Checked<'a> {
+    text: &'a [u8],
     depth: usize,
 }
 
-impl Checked {
+impl Checked<'_> {
     fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
         match self.depth.checked_sub(1) {
-            Some(depth) => Ok(Self { depth }),
+            Some(depth) => Ok(Self { depth, ..*self }),
             None => Err(E::custom(format!("nested deeper than {DEPTH} levels"))),
         }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Checked {
+impl<'de> DeserializeSeed<'de> for Checked<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -95,7 +98,7 @@ impl<'de> DeserializeSeed<'de> for Checked {
     }
 }
 
-impl<'de> Visitor<'de> for Checked {
+impl<'de> Visitor<'de> for Checked<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
@@ -135,19 +138,39 @@ impl<'de> Visitor<'de> for Checked {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let mut names: HashSet<Name<'de>> = HashSet::new();
         while let Some(name) = members.next_key::<Name<'de>>()? {
+            if name.0.starts_with(RESERVED) {
+                if name.is_of(self.text) {
+                    return Err(serde::de::Error::custom(format!("the member name \"{}\" can't be used", name.0)));
+                }
+                // a number, which the parser hands over as if it were an object
+                return members.next_value::<IgnoredAny>().map(drop);
+            }
             if names.contains(&name) {
                 return Err(serde::de::Error::custom(format!("the member \"{}\" is there twice", name.0)));
             }
             names.insert(name);
             members.next_value_seed(self.deeper::<A::Error>()?)?;
         }
-        Ok(())
+        self.deeper().map(drop)
     }
 }
 
+/// How the names begin by which the parser marks numbers and raw values. A member of that name would be taken for one.
+const RESERVED: &str = "$serde_json::private::";
+
 /// A member's name, borrowed from the text where it has no escapes.
 #[derive(PartialEq, Eq, Hash)]
-struct Name<'de>(std::borrow::Cow<'de, str>);
+struct Name<'de>(Cow<'de, str>);
+
+impl Name<'_> {
+    /// Whether it was read from that text.
+    fn is_of(&self, text: &[u8]) -> bool {
+        match &self.0 {
+            Cow::Borrowed(name) => text.as_ptr_range().contains(&name.as_ptr()),
+            Cow::Owned(_) => true,
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for Name<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

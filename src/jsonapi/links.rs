@@ -60,7 +60,8 @@ impl Links {
             }
             Start::Offset(offset) => {
                 let at = |offset: u32| link(Some(("page[offset]", &offset.to_string())));
-                (at(offset), (offset > 0).then(|| at(offset.saturating_sub(size))), after.filter(|_| page.more))
+                let next = after.unwrap_or_else(|| at(offset.saturating_add(size)));
+                (at(offset), (offset > 0).then(|| at(offset.saturating_sub(size))), page.more.then_some(next))
             }
             // the resource it starts after is on the page before
             Start::After(id) => (link(Some(("page[after]", &id.to_string()))), before, after.filter(|_| page.more)),

@@ -3,23 +3,21 @@
 use super::MEDIA_TYPE;
 use super::error::{ACCEPT_UNSUPPORTED, Error, MEDIA_TYPE_UNSUPPORTED};
 
-/// Checks the `Content-Type` of a request with a body.
+/// Checks the `Content-Type` of a request.
 ///
 /// # Errors
-/// 415 where it is missing, another type, or JSON:API's with a parameter other than `profile`: extensions (`ext`)
-/// are not supported, and any other parameter is forbidden by the specification.
-pub fn check_content_type(header: Option<&str>) -> Result<(), Error> {
+/// 415 where it is JSON:API's with a parameter other than `profile`: extensions (`ext`) are not supported, and any
+/// other parameter is forbidden by the specification. Where there is a body, also if it is missing or another type.
+pub fn check_content_type(header: Option<&str>, has_body: bool) -> Result<(), Error> {
     let unsupported = |detail: String| Err(Error::new(MEDIA_TYPE_UNSUPPORTED, detail).header("Content-Type"));
     let expected = format!("send {MEDIA_TYPE} or application/json");
     let Some(header) = header else {
-        return unsupported(format!("is missing; {expected}"));
+        return if has_body { unsupported(format!("is missing; {expected}")) } else { Ok(()) };
     };
     let media = MediaType::read(header);
-    if media.is("application/json") {
-        return Ok(());
-    }
     if !media.is(MEDIA_TYPE) {
-        return unsupported(format!("is \"{header}\"; {expected}"));
+        let fits = !has_body || media.is("application/json");
+        return if fits { Ok(()) } else { unsupported(format!("is \"{header}\"; {expected}")) };
     }
     match media.forbidden_parameter() {
         None => Ok(()),
@@ -36,7 +34,7 @@ pub fn check_content_type(header: Option<&str>) -> Result<(), Error> {
 pub fn check_accept(header: Option<&str>) -> Result<(), Error> {
     let Some(header) = header else { return Ok(()) };
     let mut ours = split_quoted(header, ',').map(MediaType::read).filter(|media| media.is(MEDIA_TYPE)).peekable();
-    if ours.peek().is_none() || ours.any(|media| media.forbidden_parameter().is_none()) {
+    if ours.peek().is_none() || ours.any(|media| media.without_weight().forbidden_parameter().is_none()) {
         return Ok(());
     }
     let detail = format!("names {MEDIA_TYPE} only with parameters that can't be honoured; accept it without them");
@@ -60,10 +58,17 @@ impl<'a> MediaType<'a> {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    /// A media type parameter that may not be there. `q` is not one: it belongs to `Accept`.
+    /// The same without `q`, which belongs to `Accept` and not to the media type.
+    fn without_weight(mut self) -> Self {
+        self.parameters
+            .retain(|parameter| !parameter.split('=').next().unwrap_or_default().trim().eq_ignore_ascii_case("q"));
+        self
+    }
+
+    /// The first parameter that may not be there.
     fn forbidden_parameter(&self) -> Option<&'a str> {
-        let names = self.parameters.iter().map(|parameter| parameter.split('=').next().unwrap_or_default().trim());
-        names.into_iter().find(|name| !name.eq_ignore_ascii_case("profile") && !name.eq_ignore_ascii_case("q"))
+        let mut names = self.parameters.iter().map(|parameter| parameter.split('=').next().unwrap_or_default().trim());
+        names.find(|name| !name.eq_ignore_ascii_case("profile"))
     }
 }
 

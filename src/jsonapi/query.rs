@@ -28,6 +28,8 @@ pub enum Target {
 pub struct Query {
     /// Relationship paths to include.
     pub include: Vec<Vec<Step>>,
+    /// Whether the answer has `included`, be it empty: there is something to include, or the client said what.
+    pub is_compound: bool,
     /// The fields asked for, by type.
     pub fields: Vec<(&'static str, Vec<&'static str>)>,
     /// Sort keys, the first first; empty means by id.
@@ -81,12 +83,20 @@ impl Query {
     /// # Errors
     /// 400 for each parameter that is unknown or malformed, with its name as it was sent.
     pub fn read(raw: Option<&str>, schema: &'static Schema, target: Target) -> Result<Self, Errors> {
-        let include = schema.default_include.iter().filter_map(|path| resolve(schema, path).ok()).collect();
+        let include: Vec<_> = schema.default_include.iter().filter_map(|path| resolve(schema, path).ok()).collect();
         let page = Page { size: DEFAULT_PAGE_SIZE, start: Start::Number(1) };
-        let empty =
-            Self { include, fields: Vec::new(), sort: Vec::new(), filters: Vec::new(), page, others: Vec::new() };
+        let empty = Self {
+            is_compound: !include.is_empty(),
+            include,
+            fields: Vec::new(),
+            sort: Vec::new(),
+            filters: Vec::new(),
+            page,
+            others: Vec::new(),
+        };
         let Some(raw) = raw.filter(|raw| !raw.is_empty()) else { return Ok(empty) };
-        let mut reading = Reading { query: empty, schema, start: None, seen: Vec::new(), faults: Vec::new() };
+        let mut reading =
+            Reading { query: empty, schema, size: None, start: None, seen: Vec::new(), faults: Vec::new() };
         for (name, value) in parse(raw.as_bytes()) {
             reading.parameter(&name, &value, target);
         }
@@ -102,6 +112,8 @@ impl Query {
 struct Reading {
     query: Query,
     schema: &'static Schema,
+    /// The parameter that said how large the page is.
+    size: Option<String>,
     /// The parameter that said where the page starts.
     start: Option<String>,
     seen: Vec<String>,
@@ -146,6 +158,7 @@ impl Reading {
 
     fn include(&mut self, name: &str, value: &str) {
         self.query.include.clear();
+        self.query.is_compound = true;
         for path in value.split(',').filter(|_| !value.is_empty()) {
             match resolve(self.schema, path) {
                 Ok(path) => self.query.include.push(path),
@@ -224,7 +237,11 @@ impl Reading {
     fn page(&mut self, name: &str, key: &str, value: &str) {
         match key {
             "size" | "per_page" | "limit" => {
-                if let Some(size) = self.number(name, value, 1, LARGEST_PAGE_SIZE) {
+                let size = self.number(name, value, 1, LARGEST_PAGE_SIZE);
+                if let Some(other) = self.size.replace(name.to_owned()) {
+                    let detail = format!("can't be combined with {other}: each says how large the page is");
+                    self.fault(PARAMETER_INVALID, name, detail);
+                } else if let Some(size) = size {
                     self.query.page.size = size;
                 }
             }

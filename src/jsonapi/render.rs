@@ -158,7 +158,7 @@ impl Serialize for Document<'_> {
                 (*resources, resources.first().map(|resource| resource.schema))
             }
         };
-        if !self.query.include.is_empty() {
+        if self.query.is_compound {
             let primary = |resource: &Resource| {
                 schema.is_some_and(|schema| schema.type_name == resource.schema.type_name)
                     && first.iter().any(|primary| primary.id == resource.id)

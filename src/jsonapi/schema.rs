@@ -1,5 +1,7 @@
 //! A resource's schema as data: rendering, `include`, `fields`, `sort` and `filter` all read it.
 
+use std::fmt;
+
 /// What there is to know about a type of resource.
 #[derive(Debug)]
 pub struct Schema {
@@ -25,12 +27,20 @@ pub struct Attribute {
 }
 
 /// A member of `relationships`.
-#[derive(Debug)]
 pub struct Relationship {
     pub name: &'static str,
     pub target: &'static Schema,
     /// Whether it is there too when the resource is included in another one's document and nobody asked for it.
     pub when_included: bool,
+}
+
+/// Names the target only: schemas lead back to themselves.
+impl fmt::Debug for Relationship {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, target, when_included } = self;
+        let mut shown = formatter.debug_struct("Relationship");
+        shown.field("name", name).field("target", &target.type_name).field("when_included", when_included).finish()
+    }
 }
 
 /// A `filter[…]` key, which is also the column it compares.

@@ -4,8 +4,10 @@
 mod support;
 
 mod accounts;
+mod jsonapi;
 mod lifecycle;
 mod outputs;
 mod private_database;
+mod properties;
 mod readme;
 mod resources;

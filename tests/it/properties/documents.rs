@@ -1,0 +1,218 @@
+//! Reading documents: whatever comes, every complaint is a client's fault and points at something that was sent.
+
+use concierge_sandbox::concierge::{outputs, requests, users, withdrawal_instructions};
+use concierge_sandbox::jsonapi::document::Purpose;
+use concierge_sandbox::jsonapi::error::{Errors, Source};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use serde_json::{Map, Value, json};
+
+use super::values::{Json, pointers, resolve, texts, trees};
+use crate::support::documented_output;
+
+/// A valid document of each type.
+fn valid() -> Vec<Value> {
+    let user = json!({"user": {"data": {"type": "users", "id": "20202"}}});
+    vec![
+        documented_output(),
+        json!({"data": {"type": "users", "attributes": {"email": "a@example.com", "name": null}}}),
+        json!({"data": {"type": "users", "id": "20202", "attributes": {"email": null, "webhook_url": "http://x", "do_not_email": true}}}),
+        json!({"data": {"type": "withdrawal_instructions", "attributes": {"label": "x", "schema": "bitex",
+            "body": {"payment_method": "third_party", "a": [1]}}, "relationships": user}}),
+        json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars", "external_id": "x"}, "relationships": user}}),
+    ]
+}
+
+/// What each reader complains about.
+fn read_by_all(body: &[u8]) -> Vec<Errors> {
+    let all = [
+        outputs::document::read_new(body).err(),
+        users::document::read_new(body).err(),
+        users::document::read_changes(body, Purpose::Update("20202")).err(),
+        users::document::read_changes(body, Purpose::UpdateByRole).err(),
+        withdrawal_instructions::document::read_new(body).err(),
+        requests::document::read_new(body).err(),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// Asserts that complaints are the client's fault and point at what is in its document.
+fn assert_well_founded(errors: &Errors, document: Option<&Value>) {
+    assert!((400..500).contains(&errors.status()), "{errors:?}");
+    assert!(!errors.as_slice().is_empty());
+    for error in errors.as_slice() {
+        assert!((400..500).contains(&error.code.status) && !error.detail.is_empty(), "{error:?}");
+        match &error.source {
+            Some(Source::Pointer(pointer)) => {
+                let document = document.unwrap_or_else(|| panic!("{error:?} points into what is no JSON"));
+                assert!(resolve(document, pointer).is_some(), "{error:?} points at nothing in {document}");
+            }
+            Some(other) => panic!("{other:?} is no part of a document"),
+            None => assert_eq!(error.code.name, "json_invalid", "{error:?}"),
+        }
+    }
+}
+
+/// A change of some part of a document.
+#[derive(Debug, Clone)]
+enum Edit {
+    Replace(Value),
+    Remove,
+    Add(String, Value),
+}
+
+fn edits() -> impl Strategy<Value = Vec<(Index, Edit)>> {
+    let text = prop_oneof![8 => texts(), 1 => Just("\0".to_owned())];
+    let value = prop_oneof![3 => trees().prop_map(|tree| tree.value()), 2 => text.prop_map(Value::String)];
+    let known =
+        ["id", "type", "attributes", "relationships", "data", "amount", "budget", "body", "user", "a/b", "~", ""];
+    let name = prop_oneof![prop::sample::select(known.to_vec()).prop_map(str::to_owned), texts()];
+    let edit = prop_oneof![
+        4 => value.clone().prop_map(Edit::Replace),
+        3 => Just(Edit::Remove),
+        2 => (name, value).prop_map(|(name, value)| Edit::Add(name, value)),
+    ];
+    prop::collection::vec((any::<Index>(), edit), 0..5)
+}
+
+fn apply(document: &mut Value, place: Index, edit: Edit) {
+    let all = pointers(document);
+    let pointer = &all[place.index(all.len())];
+    match edit {
+        Edit::Replace(value) => *document.pointer_mut(pointer).unwrap() = value,
+        Edit::Remove => {
+            let Some((parent, name)) = pointer.rsplit_once('/') else { return };
+            match document.pointer_mut(parent).unwrap() {
+                Value::Object(members) => drop(members.shift_remove(&name.replace("~1", "/").replace("~0", "~"))),
+                Value::Array(items) => drop(items.remove(name.parse().unwrap())),
+                _ => unreachable!("a part has a whole"),
+            }
+        }
+        Edit::Add(name, value) => match document.pointer_mut(pointer).unwrap() {
+            Value::Object(members) => drop(members.insert(name, value)),
+            Value::Array(items) => items.push(value),
+            _ => {}
+        },
+    }
+}
+
+/// The same value with the members of its objects in another order.
+fn reordered(value: &Value, seed: u64) -> Value {
+    let place =
+        |name: &str| name.bytes().fold(seed, |place, byte| (place ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    match value {
+        Value::Array(items) => items.iter().map(|item| reordered(item, seed)).collect(),
+        Value::Object(members) => {
+            let mut all: Vec<(&String, &Value)> = members.iter().collect();
+            all.sort_by_key(|(name, _)| place(name));
+            Value::Object(
+                all.into_iter().map(|(name, item)| (name.clone(), reordered(item, seed))).collect::<Map<_, _>>(),
+            )
+        }
+        other => other.clone(),
+    }
+}
+
+/// What a document is read as by the reader it was made for.
+fn meaning(document: &Value, of: usize) -> String {
+    let body = document.to_string();
+    let body = body.as_bytes();
+    match of {
+        0 => format!("{:?}", outputs::document::read_new(body).unwrap().0),
+        1 => format!("{:?}", users::document::read_new(body).unwrap()),
+        2 => format!("{:?}", users::document::read_changes(body, Purpose::Update("20202")).unwrap()),
+        3 => format!("{:?}", withdrawal_instructions::document::read_new(body).unwrap().0),
+        _ => format!("{:?}", requests::document::read_new(body).unwrap().0),
+    }
+}
+
+proptest! {
+    #![proptest_config(super::cases(800))]
+
+    #[test]
+    fn complaints_about_a_document_with_any_changes_are_well_founded(which in any::<Index>(), edits in edits()) {
+        let mut document = valid().swap_remove(which.index(valid().len()));
+        for (place, edit) in edits {
+            apply(&mut document, place, edit);
+        }
+        for errors in read_by_all(document.to_string().as_bytes()) {
+            assert_well_founded(&errors, Some(&document));
+        }
+    }
+
+    #[test]
+    fn complaints_about_any_bytes_are_well_founded(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+        let all = read_by_all(&bytes);
+        prop_assert_eq!(all.len(), 6);
+        for errors in all {
+            assert_well_founded(&errors, serde_json::from_slice(&bytes).ok().as_ref());
+        }
+    }
+
+    #[test]
+    fn complaints_about_a_damaged_document_are_well_founded(
+        which in any::<Index>(), damages in prop::collection::vec((any::<Index>(), 0..3, any::<u8>()), 1..4),
+    ) {
+        let mut bytes = valid()[which.index(valid().len())].to_string().into_bytes();
+        for (place, kind, byte) in damages {
+            let place = place.index(bytes.len());
+            match kind {
+                0 => bytes[place] = byte,
+                1 => bytes.insert(place, byte),
+                _ => drop(bytes.remove(place)),
+            }
+        }
+        for errors in read_by_all(&bytes) {
+            assert_well_founded(&errors, serde_json::from_slice(&bytes).ok().as_ref());
+        }
+    }
+
+    #[test]
+    fn unknown_members_and_the_order_of_members_change_nothing(
+        which in any::<Index>(),
+        extra in prop::collection::vec((any::<Index>(), "[a-z@ é~/]{0,3}", trees()), 0..8),
+        seed in any::<u64>(),
+    ) {
+        let which = which.index(valid().len());
+        let plain = valid().swap_remove(which);
+        // the client's own object means what it says
+        let places: Vec<String> = pointers(&plain).into_iter().filter(|pointer| {
+            resolve(&plain, pointer).is_some_and(Value::is_object) && !pointer.contains("/body")
+        }).collect();
+        let mut decorated = plain.clone();
+        for (place, name, value) in extra {
+            let object = decorated.pointer_mut(&places[place.index(places.len())]).unwrap().as_object_mut().unwrap();
+            if name != "id" {
+                object.entry(name).or_insert_with(|| Json::value(&value));
+            }
+        }
+        let keep_body = decorated.pointer("/data/attributes/body").cloned();
+        let mut reordered = reordered(&decorated, seed);
+        if let Some(body) = keep_body {
+            reordered["data"]["attributes"]["body"] = body;
+        }
+        prop_assert_eq!(meaning(&reordered, which), meaning(&plain, which), "{}", reordered);
+    }
+
+    #[test]
+    fn every_fault_is_named_whatever_else_is_wrong(faulty in prop::collection::vec(any::<bool>(), 5)) {
+        let mut document = documented_output();
+        let mut expected = Vec::new();
+        let faults = [
+            ("/data/attributes/port_code", json!("nowhere")),
+            ("/data/attributes/amount", json!(-1)),
+            ("/data/relationships/request/data", json!(null)),
+            ("/data/relationships/user/data/type", json!("people")),
+            ("/data/relationships/withdrawal_instruction/data/id", json!([])),
+        ];
+        for ((pointer, wrong), _) in faults.into_iter().zip(&faulty).filter(|(_, faulty)| **faulty) {
+            *document.pointer_mut(pointer).unwrap() = wrong;
+            expected.push(Some(Source::Pointer(pointer.to_owned())));
+        }
+        let found = match outputs::document::read_new(document.to_string().as_bytes()) {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors.as_slice().iter().map(|error| error.source.clone()).collect(),
+        };
+        prop_assert_eq!(found, expected);
+    }
+}

@@ -26,6 +26,8 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
 /// How long a request waits for a connection before it is told that the database is away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the first connection may take before the database counts as unreachable.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the data is.
 #[derive(Debug, Clone)]
@@ -152,7 +154,11 @@ impl Database {
                 Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
             });
         // a connection of its own first: the pool would hide why it failed behind a time-out
-        let mut first = options.connect().await.map_err(unreachable)?;
+        let first = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await.unwrap_or_else(|_| {
+            let silence = format!("it did not answer within {} s", CONNECT_TIMEOUT.as_secs());
+            Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, silence)))
+        });
+        let mut first = first.map_err(unreachable)?;
         let version: String =
             sqlx::query_scalar("show server_version_num").fetch_one(&mut first).await.map_err(unreachable)?;
         let found = version.parse::<i32>().unwrap_or_default() / 10_000;

@@ -221,7 +221,7 @@ impl Database {
 /// Where the URL is none, or no private server can be started.
 pub async fn locate(location: Location) -> Result<(PgConnectOptions, Option<PrivatePostgres>), DatabaseError> {
     let data_dir = match location {
-        Location::Url(url) => return Ok((PgConnectOptions::from_str(&url).map_err(DatabaseError::Url)?, None)),
+        Location::Url(url) => return Ok((read_url(&url).map_err(DatabaseError::Url)?, None)),
         Location::Kept(folder) => Some(folder),
         Location::ThrowAway => None,
     };
@@ -247,6 +247,15 @@ pub fn is_away(error: &sqlx::Error) -> bool {
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
         | sqlx::Error::PoolTimedOut
+/// Reads a URL. sqlx would take one of any scheme for PostgreSQL's.
+fn read_url(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    if !["postgres", "postgresql"].iter().any(|ours| scheme.eq_ignore_ascii_case(ours)) {
+        return Err(sqlx::Error::Configuration("it does not begin with postgres://".into()));
+    }
+    PgConnectOptions::from_str(url)
+}
+
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
         // class 08: connection; 53: resources, a full disk included; 57P: shutting down or starting up

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Executor, Postgres};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use private::{PrivateError, PrivatePostgres};
 
@@ -68,6 +68,8 @@ pub struct Database {
     pool: PgPool,
     warm: Arc<Mutex<Vec<PoolConnection<Postgres>>>>,
     permits: Arc<Semaphore>,
+    /// Tells those who wait for others that the others found the database away.
+    away: Arc<Notify>,
 }
 
 /// A connection on loan; hand it back with [`Loan::end`] when its work went well.
@@ -168,7 +170,7 @@ impl Database {
         MIGRATIONS.run(&mut first).await.map_err(|cause| DatabaseError::Migration { at, cause })?;
         sqlx::Connection::close(first).await.ok();
         let permits = Arc::new(Semaphore::new(connections as usize));
-        Ok(Self { pool: pool.connect_lazy_with(options), warm: Arc::default(), permits })
+        Ok(Self { pool: pool.connect_lazy_with(options), warm: Arc::default(), permits, away: Arc::default() })
     }
 
     /// Lends a connection.
@@ -176,14 +178,28 @@ impl Database {
     /// # Errors
     /// [`sqlx::Error::PoolTimedOut`] and the like where the database is away.
     pub async fn connection(&self) -> Result<Loan, sqlx::Error> {
-        let permit = tokio::time::timeout(2 * ACQUIRE_TIMEOUT, Arc::clone(&self.permits).acquire_owned());
-        let permit = permit.await.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
+        let permit = self.unless_away(Arc::clone(&self.permits).acquire_owned()).await?;
+        let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
         let warm = self.warm.lock().pop();
         let connection = match warm {
             Some(connection) => connection,
-            None => self.pool.acquire().await?,
+            None => self.pool.acquire().await.inspect_err(|_| self.away.notify_waiters())?,
         };
         Ok(Loan { connection, warm: Arc::clone(&self.warm), permit })
+    }
+
+    /// Waits for what other requests hold, until one of them finds the database away: in an outage, requests fail
+    /// together instead of one after the other.
+    ///
+    /// # Errors
+    /// [`sqlx::Error::PoolTimedOut`] where the database is away, or the wait takes too long.
+    pub async fn unless_away<T>(&self, wait: impl Future<Output = T>) -> Result<T, sqlx::Error> {
+        tokio::select! {
+            biased;
+            value = wait => Ok(value),
+            () = self.away.notified() => Err(sqlx::Error::PoolTimedOut),
+            () = tokio::time::sleep(2 * ACQUIRE_TIMEOUT) => Err(sqlx::Error::PoolTimedOut),
+        }
     }
 
     /// Lets go of the connections that were kept warm: after one failed, the others are not to be trusted either.
@@ -231,6 +247,15 @@ pub async fn locate(location: Location) -> Result<(PgConnectOptions, Option<Priv
     Ok((connect_options(&server, "postgres"), Some(server)))
 }
 
+/// Reads a URL. sqlx would take one of any scheme for PostgreSQL's.
+fn read_url(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    if !["postgres", "postgresql"].iter().any(|ours| scheme.eq_ignore_ascii_case(ours)) {
+        return Err(sqlx::Error::Configuration("it does not begin with postgres://".into()));
+    }
+    PgConnectOptions::from_str(url)
+}
+
 /// How to reach a database of a private server.
 pub fn connect_options(server: &PrivatePostgres, database: &str) -> PgConnectOptions {
     PgConnectOptions::new_without_pgpass()
@@ -247,15 +272,6 @@ pub fn is_away(error: &sqlx::Error) -> bool {
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
         | sqlx::Error::PoolTimedOut
-/// Reads a URL. sqlx would take one of any scheme for PostgreSQL's.
-fn read_url(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
-    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-    if !["postgres", "postgresql"].iter().any(|ours| scheme.eq_ignore_ascii_case(ours)) {
-        return Err(sqlx::Error::Configuration("it does not begin with postgres://".into()));
-    }
-    PgConnectOptions::from_str(url)
-}
-
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
         // class 08: connection; 53: resources, a full disk included; 57P: shutting down or starting up

@@ -4,8 +4,13 @@
 mod support;
 
 mod accounts;
+mod headers;
 mod lifecycle;
+mod outage;
 mod outputs;
 mod private_database;
+mod process;
 mod readme;
 mod resources;
+mod sharing;
+mod transport;

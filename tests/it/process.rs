@@ -78,6 +78,21 @@ async fn told_to_stop_it_finishes_requests_under_way() {
 }
 
 #[tokio::test]
+async fn a_second_interrupt_ends_it_at_once() {
+    let server = Program::serve(Some(&fresh_database().await), &[]).await;
+    let mut wire = Wire::open(server.address()).await;
+    wire.post(OUTPUTS, "Expect: 100-continue\r\nContent-Length: 1000").await;
+    wire.wait_for_continue().await;
+    server.signal(Signal::INT);
+    within(async { while TcpStream::connect(server.address()).await.is_ok() {} }).await;
+    server.signal(Signal::INT);
+    let ended = server.ended().await;
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.stderr.last().unwrap().contains("a second Ctrl-C"), "{ended:?}");
+    assert_eq!(wire.rest().await, "");
+}
+
+#[tokio::test]
 async fn what_keeps_it_from_starting_is_said_in_one_sentence() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -62,7 +62,7 @@ pub enum DatabaseError {
 ///
 /// A connection whose statement ended well is kept warm and handed to the next request as it is: the pool would
 /// ask the server after each use whether the connection is still good, a round trip a request. One that was
-/// dropped in the middle goes back to the pool, which tests it.
+/// dropped in the middle is closed.
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: PgPool,
@@ -183,7 +183,12 @@ impl Database {
         let warm = self.warm.lock().pop();
         let connection = match warm {
             Some(connection) => connection,
-            None => self.pool.acquire().await.inspect_err(|_| self.away.notify_waiters())?,
+            None => {
+                let mut new = self.pool.acquire().await.inspect_err(|_| self.away.notify_waiters())?;
+                // returned to the pool, it would be tested first, for ever where nobody answers any more
+                new.close_on_drop();
+                new
+            }
         };
         Ok(Loan { connection, warm: Arc::clone(&self.warm), permit })
     }

@@ -101,6 +101,22 @@ async fn when_every_connection_is_cut_only_requests_under_way_fail() {
 }
 
 #[tokio::test]
+async fn connections_that_fall_silent_are_replaced() {
+    let (sandbox, proxy) = start().await;
+    assert_eq!(failures(&many(&sandbox, 64).await), 0);
+    proxy.silence();
+    let due = sandbox.clock.advance(Duration::from_secs(1));
+    // the question finds out, and the connections that nobody uses go
+    assert_away(&sandbox.get(READY).await);
+    within(async { while sandbox.get(READY).await.status != 200 {} }).await;
+    assert_eq!(failures(&many(&sandbox, 64).await), 0);
+    within(sandbox.server().reached(due)).await;
+    assert_eq!(sandbox.count("select count(*) from events").await, 32);
+    sandbox.advance(Duration::from_secs(1)).await;
+    sandbox.stop().await;
+}
+
+#[tokio::test]
 async fn when_backends_are_terminated_only_requests_under_way_fail() {
     const AT_ONCE: usize = 8;
     let sandbox = Sandbox::start().await;

@@ -19,6 +19,8 @@ pub struct Proxy {
     listening: Mutex<Option<JoinHandle<()>>>,
     /// Counts the cuts; what was let in before the last one ends.
     cuts: watch::Sender<u32>,
+    /// Counts the silences; what was let in before the last one carries nothing any more.
+    silences: watch::Sender<u32>,
 }
 
 impl Proxy {
@@ -28,7 +30,8 @@ impl Proxy {
         port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = port.local_addr().unwrap();
         let socket = PathBuf::from(options.get_host()).join(format!(".s.PGSQL.{}", options.get_port()));
-        let proxy = Self { address, socket, _port: port, listening: Mutex::default(), cuts: watch::Sender::new(0) };
+        let (cuts, silences) = (watch::Sender::new(0), watch::Sender::new(0));
+        let proxy = Self { address, socket, _port: port, listening: Mutex::default(), cuts, silences };
         proxy.open();
         proxy
     }
@@ -43,13 +46,19 @@ impl Proxy {
         let socket = reusable();
         socket.bind(self.address).unwrap();
         let listener = socket.listen(1024).unwrap();
-        let listening = tokio::spawn(let_in(listener, self.socket.clone(), self.cuts.subscribe()));
+        let listening =
+            tokio::spawn(let_in(listener, self.socket.clone(), self.cuts.subscribe(), self.silences.subscribe()));
         *self.listening.lock() = Some(listening);
     }
 
     /// Ends every connection that there is.
     pub fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Leaves every connection open that there is, and carries nothing on it any more, not even its end.
+    pub fn silence(&self) {
+        self.silences.send_modify(|silences| *silences += 1);
     }
 
     /// Ends every connection and refuses new ones.
@@ -72,15 +81,17 @@ fn reusable() -> TcpSocket {
     socket
 }
 
-async fn let_in(listener: TcpListener, socket: PathBuf, cuts: watch::Receiver<u32>) {
+async fn let_in(listener: TcpListener, socket: PathBuf, cuts: watch::Receiver<u32>, silences: watch::Receiver<u32>) {
     while let Ok((mut client, _)) = listener.accept().await {
-        let (socket, mut cuts) = (socket.clone(), cuts.clone());
+        let (socket, mut cuts, mut silences) = (socket.clone(), cuts.clone(), silences.clone());
         cuts.mark_unchanged();
+        silences.mark_unchanged();
         tokio::spawn(async move {
             let Ok(mut server) = UnixStream::connect(socket).await else { return };
             tokio::select! {
                 _ = copy_bidirectional(&mut client, &mut server) => {}
                 _ = cuts.changed() => {}
+                _ = silences.changed() => drop(cuts.changed().await),
             }
         });
     }

@@ -78,6 +78,13 @@ pub struct Config {
     )]
     pub rate_limit: Option<u32>,
 
+    /// Time that the body of a request may take to arrive, 408 beyond
+    #[arg(
+        long, env = "SANDBOX_BODY_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = delay,
+        global = true
+    )]
+    pub body_timeout: Duration,
+
     /// How log lines look; they go to standard error
     #[arg(long, env = "SANDBOX_LOG_FORMAT", value_name = "FORMAT", default_value = "text", global = true)]
     pub log_format: LogFormat,

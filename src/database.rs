@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Executor, Postgres};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use private::{PrivateError, PrivatePostgres};
 
@@ -26,6 +26,8 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
 /// How long a request waits for a connection before it is told that the database is away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the first connection may take before the database counts as unreachable.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the data is.
 #[derive(Debug, Clone)]
@@ -60,12 +62,14 @@ pub enum DatabaseError {
 ///
 /// A connection whose statement ended well is kept warm and handed to the next request as it is: the pool would
 /// ask the server after each use whether the connection is still good, a round trip a request. One that was
-/// dropped in the middle goes back to the pool, which tests it.
+/// dropped in the middle is closed.
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: PgPool,
     warm: Arc<Mutex<Vec<PoolConnection<Postgres>>>>,
     permits: Arc<Semaphore>,
+    /// Tells those who wait for others that the others found the database away.
+    away: Arc<Notify>,
 }
 
 /// A connection on loan; hand it back with [`Loan::end`] when its work went well.
@@ -152,7 +156,11 @@ impl Database {
                 Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
             });
         // a connection of its own first: the pool would hide why it failed behind a time-out
-        let mut first = options.connect().await.map_err(unreachable)?;
+        let first = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await.unwrap_or_else(|_| {
+            let silence = format!("it did not answer within {} s", CONNECT_TIMEOUT.as_secs());
+            Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, silence)))
+        });
+        let mut first = first.map_err(unreachable)?;
         let version: String =
             sqlx::query_scalar("show server_version_num").fetch_one(&mut first).await.map_err(unreachable)?;
         let found = version.parse::<i32>().unwrap_or_default() / 10_000;
@@ -162,7 +170,7 @@ impl Database {
         MIGRATIONS.run(&mut first).await.map_err(|cause| DatabaseError::Migration { at, cause })?;
         sqlx::Connection::close(first).await.ok();
         let permits = Arc::new(Semaphore::new(connections as usize));
-        Ok(Self { pool: pool.connect_lazy_with(options), warm: Arc::default(), permits })
+        Ok(Self { pool: pool.connect_lazy_with(options), warm: Arc::default(), permits, away: Arc::default() })
     }
 
     /// Lends a connection.
@@ -170,14 +178,33 @@ impl Database {
     /// # Errors
     /// [`sqlx::Error::PoolTimedOut`] and the like where the database is away.
     pub async fn connection(&self) -> Result<Loan, sqlx::Error> {
-        let permit = tokio::time::timeout(2 * ACQUIRE_TIMEOUT, Arc::clone(&self.permits).acquire_owned());
-        let permit = permit.await.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
+        let permit = self.unless_away(Arc::clone(&self.permits).acquire_owned()).await?;
+        let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
         let warm = self.warm.lock().pop();
         let connection = match warm {
             Some(connection) => connection,
-            None => self.pool.acquire().await?,
+            None => {
+                let mut new = self.pool.acquire().await.inspect_err(|_| self.away.notify_waiters())?;
+                // returned to the pool, it would be tested first, for ever where nobody answers any more
+                new.close_on_drop();
+                new
+            }
         };
         Ok(Loan { connection, warm: Arc::clone(&self.warm), permit })
+    }
+
+    /// Waits for what other requests hold, until one of them finds the database away: in an outage, requests fail
+    /// together instead of one after the other.
+    ///
+    /// # Errors
+    /// [`sqlx::Error::PoolTimedOut`] where the database is away, or the wait takes too long.
+    pub async fn unless_away<T>(&self, wait: impl Future<Output = T>) -> Result<T, sqlx::Error> {
+        tokio::select! {
+            biased;
+            value = wait => Ok(value),
+            () = self.away.notified() => Err(sqlx::Error::PoolTimedOut),
+            () = tokio::time::sleep(2 * ACQUIRE_TIMEOUT) => Err(sqlx::Error::PoolTimedOut),
+        }
     }
 
     /// Lets go of the connections that were kept warm: after one failed, the others are not to be trusted either.
@@ -215,7 +242,7 @@ impl Database {
 /// Where the URL is none, or no private server can be started.
 pub async fn locate(location: Location) -> Result<(PgConnectOptions, Option<PrivatePostgres>), DatabaseError> {
     let data_dir = match location {
-        Location::Url(url) => return Ok((PgConnectOptions::from_str(&url).map_err(DatabaseError::Url)?, None)),
+        Location::Url(url) => return Ok((read_url(&url).map_err(DatabaseError::Url)?, None)),
         Location::Kept(folder) => Some(folder),
         Location::ThrowAway => None,
     };
@@ -223,6 +250,15 @@ pub async fn locate(location: Location) -> Result<(PgConnectOptions, Option<Priv
     let started = tokio::task::spawn_blocking(|| PrivatePostgres::start(options));
     let server = started.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
     Ok((connect_options(&server, "postgres"), Some(server)))
+}
+
+/// Reads a URL. sqlx would take one of any scheme for PostgreSQL's.
+fn read_url(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    if !["postgres", "postgresql"].iter().any(|ours| scheme.eq_ignore_ascii_case(ours)) {
+        return Err(sqlx::Error::Configuration("it does not begin with postgres://".into()));
+    }
+    PgConnectOptions::from_str(url)
 }
 
 /// How to reach a database of a private server.

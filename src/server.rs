@@ -54,6 +54,8 @@ pub struct Rooms {
     pub pace: Pace,
     pub alarm: Alarm,
     pub rate_limit: RateLimit,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
 }
 
 impl Deref for App {
@@ -132,6 +134,7 @@ impl Server {
             pace: config.pace(),
             alarm: Alarm::default(),
             rate_limit: RateLimit::new(config.rate_limit),
+            body_timeout: config.body_timeout,
         }));
         let (stop, stopped) = watch::channel(false);
         let (reached_sender, reached) = watch::channel(OffsetDateTime::UNIX_EPOCH);

@@ -65,7 +65,7 @@ impl Ids {
             if let Some(Reverse(id)) = lease.free.lock().pop() {
                 return Ok(Taken { id, lease: Arc::clone(&lease) });
             }
-            let mut last = lease.last.lock().await;
+            let mut last = database.unless_away(lease.last.lock()).await?;
             if !lease.free.lock().is_empty() {
                 continue; // leased while we waited
             }

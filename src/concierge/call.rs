@@ -22,8 +22,6 @@ use crate::server::App;
 pub const LARGEST_BODY: usize = 1 << 20;
 /// How much of a body that is too large is still taken in, so that its sender gets to read the answer.
 const LARGEST_DISCARDED: usize = 16 << 20;
-/// How long a body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// A request whose headers were checked and whose body has arrived.
 #[derive(Debug)]
@@ -81,7 +79,7 @@ impl FromRequest<App> for Call {
         }
         check_version(headers)?;
         negotiation::check_accept(text(headers, "Accept")?.as_deref())?;
-        let body = read_body(headers, body).await?;
+        let body = read_body(headers, body, app.body_timeout).await?;
         // elsewhere a body has no effect, whatever its type
         let has_effect = !body.is_empty() && matches!(parts.method, Method::POST | Method::PATCH);
         negotiation::check_content_type(text(headers, "Content-Type")?.as_deref(), has_effect)?;
@@ -112,15 +110,15 @@ fn check_version(headers: &HeaderMap) -> Result<(), Error> {
     Err(Error::new(HEADER_INVALID, "must be a version such as 2.1 or 2.1.0").header("Version"))
 }
 
-async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Errors> {
+async fn read_body(headers: &HeaderMap, body: Body, time: Duration) -> Result<Bytes, Errors> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared == Some(0) {
         return Ok(Bytes::new());
     }
-    match tokio::time::timeout(BODY_TIME, collect(body)).await {
+    match tokio::time::timeout(time, collect(body)).await {
         Ok(read) => read,
         Err(_) => {
-            let detail = format!("the body did not arrive whole within {} s", BODY_TIME.as_secs());
+            let detail = format!("the body did not arrive whole within {}", humantime::format_duration(time));
             Err(Error::new(BODY_TIMEOUT, detail).into())
         }
     }

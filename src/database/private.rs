@@ -11,6 +11,8 @@ mod error; // why there is none, and what to do
 mod folders; // where its socket and its data are
 mod programs; // initdb and postgres: found and run
 
+pub use programs::program_folders;
+
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};

@@ -25,6 +25,8 @@ use crate::database::Database;
 const BATCH: i64 = 1000;
 /// Batches start at least this far apart unless one was full, so that a steady stream is moved in batches too.
 const PACE: Duration = Duration::from_millis(20);
+/// How long a step may take before the connection counts as dead; what it had begun is undone and done again.
+const LONGEST_STEP: Duration = Duration::from_secs(5);
 /// How often to look for what other servers left behind.
 const PATROL: Duration = Duration::from_secs(1);
 
@@ -126,10 +128,14 @@ pub async fn run(
         let now = clock.now();
         let pause = tokio::time::sleep(PACE);
         let outcome = match database.connection().await {
-            Ok(mut connection) => {
-                let outcome = step(&mut connection, now).await;
-                connection.conclude(outcome).ok()
-            }
+            Ok(mut connection) => match tokio::time::timeout(LONGEST_STEP, step(&mut connection, now)).await {
+                Ok(outcome) => connection.conclude(outcome).ok(),
+                Err(_) => {
+                    tracing::warn!("the database fell silent in the middle of a step");
+                    database.cool();
+                    None
+                }
+            },
             Err(error) => {
                 tracing::warn!(%error, "the database is away; what is due waits for it");
                 None

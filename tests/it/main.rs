@@ -4,10 +4,15 @@
 mod support;
 
 mod accounts;
+mod headers;
 mod jsonapi;
 mod lifecycle;
+mod outage;
 mod outputs;
 mod private_database;
+mod process;
 mod properties;
 mod readme;
 mod resources;
+mod sharing;
+mod transport;

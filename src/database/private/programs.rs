@@ -39,7 +39,7 @@ const USUAL: [(&str, &str, &str); 7] = [
 ];
 
 /// The folders where Postgres's programs may be: those of `PATH` and the usual install folders.
-pub(super) fn program_folders() -> Vec<PathBuf> {
+pub fn program_folders() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
     let installed = USUAL.into_iter().flat_map(|(parent, prefix, rest)| {

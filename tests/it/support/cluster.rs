@@ -13,11 +13,20 @@ static NEXT: AtomicU32 = AtomicU32::new(1);
 
 /// How to reach a new database with an up-to-date schema.
 pub async fn fresh_database() -> PgConnectOptions {
+    copy_of("migrated").await
+}
+
+/// How to reach a new database with nothing in it.
+pub async fn empty_database() -> PgConnectOptions {
+    copy_of("template0").await
+}
+
+async fn copy_of(template: &str) -> PgConnectOptions {
     let cluster = CLUSTER.get_or_init(start).await;
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let mut connection = connect_options(cluster, "postgres").connect().await.unwrap();
     // one at a time: a template may have no other user
-    let create = format!("create database {name} template migrated");
+    let create = format!("create database {name} template {template}");
     sqlx::query("select pg_advisory_lock(1)").execute(&mut connection).await.unwrap();
     sqlx::query(AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();

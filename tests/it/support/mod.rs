@@ -1,6 +1,9 @@
 //! A sandbox to test against: an in-process server with a clock that the test moves, and a client.
 
 mod cluster;
+mod program;
+mod proxy;
+mod wire;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -11,10 +14,13 @@ use concierge_sandbox::server::Server;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPool};
 use time::OffsetDateTime;
 
-pub use cluster::fresh_database;
+pub use cluster::{empty_database, fresh_database};
+pub use program::{Ended, Program, count, url_of};
+pub use proxy::Proxy;
+pub use wire::Wire;
 
 /// Where the clocks of all tests start: 2019-11-25T12:53:02.741Z.
 pub const START: i128 = 1_574_686_382_741_000_000;
@@ -50,6 +56,28 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer as it came, after checking what holds for every one.
+    #[track_caller]
+    pub fn read(status: u16, headers: HeaderMap, text: String) -> Self {
+        let request_id = headers.get("x-request-id").expect("every answer has a request id").to_str().unwrap();
+        assert!(uuid::Uuid::try_parse(request_id).is_ok(), "{request_id:?}");
+        let mut body = Value::Null;
+        if status == 204 {
+            assert_eq!(text, "");
+        } else {
+            body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status} without JSON: {text:?}"));
+        }
+        if status >= 400 {
+            assert_eq!(headers["content-type"], "application/vnd.api+json");
+            for error in body["errors"].as_array().expect("an error document has errors") {
+                for member in ["status", "code", "title", "detail"] {
+                    assert!(error[member].as_str().is_some_and(|text| !text.is_empty()), "{member} of {error}");
+                }
+            }
+        }
+        Self { status, headers, body, text }
+    }
+
     /// The error objects, as (status, code, source member).
     pub fn errors(&self) -> Vec<(String, String, String)> {
         let errors = self.body["errors"].as_array().unwrap_or_else(|| panic!("no errors in {self:?}"));
@@ -85,11 +113,20 @@ impl Sandbox {
     /// A fresh world with other settings.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let options = fresh_database().await;
+        Self::start_through(options.clone(), options, change).await
+    }
+
+    /// A fresh world in a database that the server reaches in another way than the test.
+    pub async fn start_through(
+        server: PgConnectOptions,
+        test: PgConnectOptions,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = settings();
         change(&mut config);
         let clock = Clock::manual(OffsetDateTime::from_unix_timestamp_nanos(START).unwrap());
-        let server = Server::start_on(&config, clock.clone(), options.clone()).await.unwrap();
-        let database = PgPool::connect_lazy_with(options);
+        let server = Server::start_on(&config, clock.clone(), server).await.unwrap();
+        let database = PgPool::connect_lazy_with(test);
         Self { server: Some(server), clock, database, client: reqwest::Client::new() }
     }
 
@@ -185,23 +222,7 @@ pub async fn send(request: RequestBuilder) -> Answer {
     let status = response.status().as_u16();
     let headers = response.headers().clone();
     let text = within(response.text()).await.unwrap();
-    let request_id = headers.get("x-request-id").expect("every answer has a request id").to_str().unwrap();
-    assert!(uuid::Uuid::try_parse(request_id).is_ok(), "{request_id:?}");
-    let mut body = Value::Null;
-    if status == 204 {
-        assert_eq!(text, "");
-    } else {
-        body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status} without JSON: {text:?}"));
-    }
-    if status >= 400 {
-        assert_eq!(headers["content-type"], "application/vnd.api+json");
-        for error in body["errors"].as_array().expect("an error document has errors") {
-            for member in ["status", "code", "title", "detail"] {
-                assert!(error[member].as_str().is_some_and(|text| !text.is_empty()), "{member} of {error}");
-            }
-        }
-    }
-    Answer { status, headers, body, text }
+    Answer::read(status, headers, text)
 }
 
 /// Awaits something that should come soon, and panics if it doesn't.

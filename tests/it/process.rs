@@ -1,0 +1,240 @@
+//! The program as its users run it: what it says, how it starts and how it stops.
+
+use std::net::TcpListener;
+
+use clap::CommandFactory;
+use concierge_sandbox::config::Cli;
+use reqwest::{Client, Method};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use sqlx::postgres::PgPool;
+use tokio::net::TcpStream;
+
+use crate::support::{
+    Ended, Program, Wire, count, documented_output, empty_database, fresh_database, send, url_of, within,
+};
+
+const OUTPUTS: &str = "/api/concierge_request_outputs";
+
+/// Runs the program to its end.
+async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
+    Program::run(arguments, environment).ended().await
+}
+
+/// Runs what can't go well, and returns the one sentence that says why.
+async fn complaint(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let ended = run(arguments, environment).await;
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert_eq!((ended.stdout.len(), ended.stderr.len()), (0, 1), "{ended:?}");
+    assert!(ended.stderr[0].starts_with("concierge-sandbox: "), "{ended:?}");
+    ended.stderr[0].clone()
+}
+
+#[tokio::test]
+async fn it_starts_with_a_database_of_its_own_and_decides_in_real_time() {
+    let mut server = Program::serve(None, &[]).await;
+    let line = within(server.stderr.next()).await.unwrap();
+    assert!(line.contains("the database is private and goes with this process: keep one with --data-dir"), "{line}");
+    assert_eq!(server.create_output().await, "32323");
+    server.all_decided().await;
+    let found = server.get(&format!("{OUTPUTS}?filter[request_id]=1010")).await;
+    assert_eq!(found["data"][0]["attributes"]["state"], "accepted");
+    let health = run(&["healthcheck", "--listen", server.address()], &[]).await;
+    assert!(health.status.success(), "{health:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn told_to_stop_it_finishes_requests_under_way() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let database = fresh_database().await;
+        let server = Program::serve(Some(&database), &[]).await;
+        let address = server.address().to_owned();
+        // neither a connection that was never used nor one that was holds it up
+        let _unused = Wire::open(&address).await;
+        let mut idle = Wire::open(&address).await;
+        idle.send("GET /_sandbox/health/live HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        idle.answer().await.expect(200);
+
+        let document = documented_output().to_string();
+        let (start, end) = document.split_at(document.len() / 2);
+        let mut wire = Wire::open(&address).await;
+        wire.post(OUTPUTS, &format!("Expect: 100-continue\r\nContent-Length: {}", document.len())).await;
+        wire.wait_for_continue().await;
+        wire.send(start).await;
+        server.signal(signal);
+        within(async { while TcpStream::connect(&address).await.is_ok() {} }).await;
+        assert_eq!(idle.rest().await, "");
+        wire.send(end).await;
+        let answer = wire.answer().await;
+        assert_eq!(answer.headers["connection"], "close");
+        assert_eq!(answer.expect(201)["data"]["id"], "32323");
+        assert_eq!(wire.rest().await, "");
+        let ended = server.ended().await;
+        assert!(ended.status.success(), "{ended:?}");
+        assert!(!ended.stderr.iter().any(|line| line.contains("WARN")), "{ended:?}");
+        assert_eq!(count(&database, "select count(*) from concierge_request_outputs").await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_second_interrupt_ends_it_at_once() {
+    let server = Program::serve(Some(&fresh_database().await), &[]).await;
+    let mut wire = Wire::open(server.address()).await;
+    wire.post(OUTPUTS, "Expect: 100-continue\r\nContent-Length: 1000").await;
+    wire.wait_for_continue().await;
+    server.signal(Signal::INT);
+    within(async { while TcpStream::connect(server.address()).await.is_ok() {} }).await;
+    server.signal(Signal::INT);
+    let ended = server.ended().await;
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.stderr.last().unwrap().contains("a second Ctrl-C"), "{ended:?}");
+    assert_eq!(wire.rest().await, "");
+}
+
+#[tokio::test]
+async fn what_keeps_it_from_starting_is_said_in_one_sentence() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let said = complaint(&["--listen", &address], &[]).await;
+    assert!(said.contains(&format!("{address} can't be listened on")) && said.contains("--listen"), "{said}");
+
+    let free = ("SANDBOX_LISTEN", "127.0.0.1:0");
+    let database = fresh_database().await;
+    let wrong_name = url_of(&database).replace("/test_", "/no_test_");
+    // accepts connections and never says a word
+    let silent = format!("postgres://me:secret@{address}/x");
+    let refusing = {
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        format!("postgres://me:secret@{gone}/x")
+    };
+    for (url, reason) in [
+        (refusing.as_str(), "refused"),
+        (&silent, "did not answer within 5 s"),
+        (&wrong_name, "does not exist"),
+        ("postgres://me:secret@host.invalid/x", "host.invalid"),
+        ("postgres://me:secret@/tmp", "DATABASE_URL"),
+        ("postgres://me:secret@localhost:port/x", "DATABASE_URL can't be used: "),
+        ("nonsense", "It looks like postgres://USER:PASSWORD@HOST:5432/DATABASE"),
+        ("mysql://me:secret@localhost/x", "does not begin with postgres://"),
+    ] {
+        let said = complaint(&[], &[free, ("DATABASE_URL", url)]).await;
+        assert!(said.contains(reason) && said.contains("DATABASE_URL"), "{url}: {said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+    assert!(complaint(&["migrate"], &[("DATABASE_URL", &refusing)]).await.contains("refused"));
+}
+
+#[tokio::test]
+async fn a_setting_that_can_t_be_used_is_a_usage_error() {
+    for (argument, value) in [
+        ("--listen", "nonsense"),
+        ("--listen", "127.0.0.1:65536"),
+        ("--check-delay", "5"),
+        ("--check-delay", "1000y"),
+        ("--approval", "perhaps"),
+        ("--rate-limit", "0"),
+        ("--database-connections", "1"),
+        ("--log-format", "xml"),
+        ("--unheard-of", "1"),
+        ("unheard-of", "1"),
+    ] {
+        let ended = run(&[argument, value], &[]).await;
+        assert_eq!((ended.status.code(), ended.stdout.len()), (Some(2), 0), "{ended:?}");
+        assert!(ended.stderr[0].contains(argument.trim_start_matches('-')), "{ended:?}");
+    }
+    let ended = run(&[], &[("SANDBOX_APPROVAL", "perhaps")]).await;
+    assert_eq!(ended.status.code(), Some(2), "{ended:?}");
+}
+
+#[tokio::test]
+async fn help_names_every_setting() {
+    let help = run(&["--help"], &[("DATABASE_URL", "postgres://me:secret@localhost/x")]).await;
+    assert!(help.status.success() && help.stderr.is_empty(), "{help:?}");
+    let help = help.stdout.join("\n");
+    let command = Cli::command();
+    let settings: Vec<_> = command.get_arguments().filter(|setting| setting.get_env().is_some()).collect();
+    assert!(settings.len() > 8);
+    for setting in settings {
+        let flag = format!("--{} <", setting.get_long().unwrap());
+        let variable = format!("[env: {}", setting.get_env().unwrap().to_str().unwrap());
+        assert!(help.contains(&flag) && help.contains(&variable), "{flag} {variable}: {help}");
+    }
+    for subcommand in command.get_subcommands() {
+        assert!(help.contains(&format!("\n  {}", subcommand.get_name())), "{help}");
+    }
+    assert!(!help.contains("secret"));
+}
+
+#[tokio::test]
+async fn migrate_and_healthcheck_tell_by_their_exit_code() {
+    let database = empty_database().await;
+    let url = url_of(&database);
+    for _ in 0..2 {
+        let ended = run(&["migrate"], &[("DATABASE_URL", &url)]).await;
+        assert!(ended.status.success() && ended.stdout.is_empty(), "{ended:?}");
+        assert_eq!(count(&database, "select count(*) from accounts").await, 0);
+    }
+    let server = Program::serve(Some(&database), &["--listen", "0.0.0.0:0"]).await;
+    let port = server.address().split(':').next_back().unwrap().to_owned();
+    for address in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}")] {
+        let ended = run(&["healthcheck"], &[("SANDBOX_LISTEN", &address)]).await;
+        assert!(ended.status.success() && ended.stderr.is_empty() && ended.stdout.is_empty(), "{ended:?}");
+    }
+    server.stop().await;
+    let said = complaint(&["healthcheck", "--listen", &format!("127.0.0.1:{port}")], &[]).await;
+    assert!(said.contains("no server answers on"), "{said}");
+}
+
+#[tokio::test]
+async fn logs_carry_the_request_and_nothing_that_is_nobody_s_business() {
+    let database = fresh_database().await;
+    let server = Program::serve(Some(&database), &["--log-format", "json", "--log", "trace"]).await;
+    let client = Client::new();
+    let user = json!({"data": {"type": "users", "attributes": {"name": "Xaviera Quux", "email": "xq@example.net"}}});
+    send(server.request(&client, Method::POST, "/api/users").json(&user)).await.expect(201);
+    let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {
+        "label": "Zanzibar", "body": {"bank": "Bank of Nowhere", "account_number": "987650012"}}}});
+    let instructions = server.request(&client, Method::POST, "/api/withdrawal_instructions");
+    send(instructions.json(&instruction)).await.expect(201);
+    let stranger = client.get(format!("{}/api/users?filter[id]=77177", server.base));
+    assert_eq!(send(stranger.header("Authorization", "key_of_a_stranger")).await.status, 401);
+    server.get("/api/withdrawal_instructions").await;
+    // a statement that fails
+    let pool = PgPool::connect_lazy_with(database);
+    sqlx::query("alter table concierge_request_outputs rename to mislaid").execute(&pool).await.unwrap();
+    pool.close().await;
+    let failed = send(server.post(&client)).await;
+    failed.assert_error(500, "internal", "");
+    let request_id = failed.headers["x-request-id"].to_str().unwrap();
+
+    server.signal(Signal::TERM);
+    let ended = server.ended().await;
+    assert!(ended.status.success(), "{ended:?}");
+    let lines: Vec<Value> = ended.stderr.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let errors: Vec<&Value> = lines.iter().filter(|line| line["level"] == "ERROR").collect();
+    assert!(errors.iter().any(|line| line["error"].as_str().is_some_and(|error| error.contains("does not exist"))));
+    for error in errors.iter().filter(|error| !error["span"].is_null()) {
+        assert_eq!(error["span"]["id"], request_id, "{error}");
+    }
+    assert!(lines.iter().any(|line| line["message"] == "answered" && line["span"]["route"] == "/api/users"));
+    let log = ended.stderr.join("\n");
+    let private = [
+        "your_api_key",
+        "key_of_a_stranger",
+        "Xaviera",
+        "xq@example.net",
+        "Zanzibar",
+        "Nowhere",
+        "987650012",
+        "standard chartered",
+        "bob",
+    ];
+    for private in private {
+        assert!(
+            !log.contains(private),
+            "{private}: {}",
+            ended.stderr.iter().find(|line| line.contains(private)).unwrap()
+        );
+    }
+}

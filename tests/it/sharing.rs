@@ -1,0 +1,121 @@
+//! One database under several servers, one after the other or at once: nothing is lost, nothing happens twice.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use reqwest::Client;
+use rustix::process::Signal;
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use crate::support::{Program, count, empty_database, fresh_database, send, within};
+
+/// Every event tells of one output, every output has one.
+const UNDECIDED_OR_TOLD_TWICE: &str = "select count(*) from concierge_request_outputs o
+    where state <> 'accepted' or 1 <> (select count(*) from events e where e.resource_id = o.id)";
+
+#[tokio::test]
+async fn several_start_at_once_on_an_empty_database() {
+    let database = empty_database().await;
+    let mut servers: Vec<Program> = (0..5).map(|_| Program::starting(Some(&database), &[])).collect();
+    for server in &mut servers {
+        server.ready().await;
+    }
+    assert_eq!(count(&database, "select count(*) from accounts").await, 1);
+    for server in servers {
+        server.create_output().await;
+        server.stop().await;
+    }
+    assert_eq!(count(&database, "select count(*) from concierge_request_outputs").await, 5);
+}
+
+#[tokio::test]
+async fn servers_that_share_a_database_decide_each_output_once() {
+    let database = fresh_database().await;
+    let mut servers = Vec::new();
+    for delay in ["0s", "50ms", "0s"] {
+        servers.push(Program::serve(Some(&database), &["--check-delay", delay]).await);
+    }
+    let client = Client::new();
+    let mut posting = JoinSet::new();
+    for number in 0..600 {
+        posting.spawn(send(servers[number % 3].post(&client)));
+    }
+    let answers = within(posting.join_all()).await;
+    let ids: BTreeSet<String> =
+        answers.into_iter().map(|answer| answer.expect(201)["data"]["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ids.len(), 600, "ids are given once");
+    servers[1].all_decided().await;
+    assert_eq!(count(&database, UNDECIDED_OR_TOLD_TWICE).await, 0);
+    assert_eq!(count(&database, "select count(*) from events").await, 600);
+    assert_eq!(count(&database, "select max(id) from events").await, 600, "ids of events have no gap");
+    for server in servers {
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_before_a_kill_is_there_and_decided_once() {
+    const POSTS: usize = 1000;
+    let database = fresh_database().await;
+    let server = Program::serve(Some(&database), &["--check-delay", "20ms"]).await;
+    let (client, begun) = (Client::new(), Arc::new(AtomicUsize::new(0)));
+    let acknowledged = Arc::new(AtomicUsize::new(0));
+    let mut posting = JoinSet::new();
+    for _ in 0..16 {
+        let (begun, acknowledged, client) = (Arc::clone(&begun), Arc::clone(&acknowledged), client.clone());
+        let post = server.post(&client);
+        posting.spawn(async move {
+            let mut ids = Vec::new();
+            while begun.fetch_add(1, Ordering::Relaxed) < POSTS {
+                let Ok(response) = post.try_clone().unwrap().send().await else { continue };
+                let Ok(document) = response.json::<Value>().await else { continue };
+                ids.push(document["data"]["id"].as_str().unwrap().to_owned());
+                acknowledged.fetch_add(1, Ordering::Relaxed);
+            }
+            ids
+        });
+    }
+    within(async {
+        while acknowledged.load(Ordering::Relaxed) < POSTS / 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    server.signal(Signal::KILL);
+    assert_eq!(server.ended().await.status.code(), None);
+    let ids = within(posting.join_all()).await.concat();
+    assert!((POSTS / 2..POSTS).contains(&ids.len()), "killed in the middle, after {}", ids.len());
+    let stored = format!("select count(*) from concierge_request_outputs where id in ({})", ids.join(","));
+    assert_eq!(count(&database, &stored).await, i64::try_from(ids.len()).unwrap());
+
+    let server = Program::serve(Some(&database), &["--check-delay", "20ms"]).await;
+    server.all_decided().await;
+    assert_eq!(count(&database, UNDECIDED_OR_TOLD_TWICE).await, 0);
+    server.create_output().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn ids_go_on_without_a_gap_after_a_restart() {
+    let database = fresh_database().await;
+    let mut next = 32323;
+    for count in [3, 40, 1] {
+        let server = Program::serve(Some(&database), &[]).await;
+        let client = Client::new();
+        let mut posting = JoinSet::new();
+        for _ in 0..count {
+            posting.spawn(send(server.post(&client)));
+        }
+        let mut ids: Vec<i32> = within(posting.join_all())
+            .await
+            .into_iter()
+            .map(|answer| answer.expect(201)["data"]["id"].as_str().unwrap().parse().unwrap())
+            .collect();
+        ids.sort_unstable();
+        assert_eq!(ids, (next..next + count).collect::<Vec<_>>());
+        next += count;
+        server.stop().await;
+    }
+}

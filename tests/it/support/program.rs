@@ -1,0 +1,190 @@
+//! The program itself, as a process: what it writes, how it ends, what signals do to it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use reqwest::{Client, Method, RequestBuilder};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::{PgConnectOptions, PgPool};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::{documented_output, send, within};
+
+const OUTPUTS: &str = "/api/concierge_request_outputs";
+
+/// A running program, killed when it is dropped.
+pub struct Program {
+    child: Child,
+    pub stdout: Lines,
+    pub stderr: Lines,
+    /// `http://…` of a server that is ready.
+    pub base: String,
+}
+
+/// How a program ended, and what it had not been asked for before.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: Vec<String>,
+    pub stderr: Vec<String>,
+}
+
+impl Program {
+    /// Runs the program with nothing in its environment but what is named here.
+    pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_concierge-sandbox"));
+        command.args(arguments).env_clear();
+        let kept = ["PATH", "TMPDIR", "LLVM_PROFILE_FILE"];
+        command.envs(kept.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.envs(environment.iter().copied());
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = Lines::of(child.stdout.take().unwrap());
+        let stderr = Lines::of(child.stderr.take().unwrap());
+        Self { child, stdout, stderr, base: String::new() }
+    }
+
+    /// Starts a server on a free port and a database (its private one for `None`), and waits until it is ready.
+    pub async fn serve(database: Option<&PgConnectOptions>, arguments: &[&str]) -> Self {
+        let mut program = Self::starting(database, arguments);
+        program.ready().await;
+        program
+    }
+
+    /// Starts a server.
+    pub fn starting(database: Option<&PgConnectOptions>, arguments: &[&str]) -> Self {
+        let url = database.map(url_of).unwrap_or_default();
+        Self::run(arguments, &[("DATABASE_URL", &url), ("SANDBOX_LISTEN", "127.0.0.1:0")])
+    }
+
+    /// Waits until the server says that it is ready, and where.
+    pub async fn ready(&mut self) {
+        let Some(line) = within(self.stdout.next()).await else {
+            panic!("it ended before it was ready: {:?}", within(self.stderr.rest()).await);
+        };
+        let base = line.strip_prefix("concierge-sandbox is ready on ").unwrap_or_else(|| panic!("{line:?}"));
+        assert!(base.starts_with("http://"), "{line:?}");
+        base.clone_into(&mut self.base);
+    }
+
+    /// Host and port of a server that is ready.
+    pub fn address(&self) -> &str {
+        self.base.strip_prefix("http://").unwrap()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end.
+    pub async fn ended(mut self) -> Ended {
+        let stdout = within(self.stdout.rest()).await;
+        let stderr = within(self.stderr.rest()).await;
+        // both pipes are closed: it is about to end, if it has not
+        let status = self.child.wait().unwrap();
+        Ended { status, stdout, stderr }
+    }
+
+    /// Ends a server with SIGTERM and checks that it went gracefully.
+    pub async fn stop(self) {
+        self.signal(Signal::TERM);
+        let ended = self.ended().await;
+        assert!(ended.status.success(), "{ended:?}");
+        assert_eq!(ended.stdout, [""; 0], "standard output has one line");
+        assert!(!ended.stderr.iter().any(|line| line.contains("WARN")), "{ended:?}");
+    }
+}
+
+// As a server.
+impl Program {
+    /// A request with the write key.
+    pub fn request(&self, client: &Client, method: Method, path: &str) -> RequestBuilder {
+        client.request(method, format!("{}{path}", self.base)).header("Authorization", "your_api_key")
+    }
+
+    /// The documented request for an output.
+    pub fn post(&self, client: &Client) -> RequestBuilder {
+        self.request(client, Method::POST, OUTPUTS).json(&documented_output())
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        send(self.request(&Client::new(), Method::GET, path)).await.expect(200)
+    }
+
+    /// Makes the documented output and returns its id.
+    pub async fn create_output(&self) -> String {
+        let document = send(self.post(&Client::new())).await.expect(201);
+        document["data"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks until no output waits for its checks any more.
+    pub async fn all_decided(&self) {
+        let client = Client::new();
+        let asking = async {
+            loop {
+                let path = format!("{OUTPUTS}?filter[state]=accepting&page[size]=1");
+                let waiting = send(self.request(&client, Method::GET, &path)).await.expect(200);
+                if waiting["data"] == json!([]) {
+                    return;
+                }
+            }
+        };
+        within(asking).await;
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// The lines of a pipe, as they come.
+pub struct Lines(UnboundedReceiver<String>);
+
+impl Lines {
+    fn of(pipe: impl Read + Send + 'static) -> Self {
+        let (sender, receiver) = unbounded_channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines() {
+                sender.send(line.unwrap()).ok();
+            }
+        });
+        Self(receiver)
+    }
+
+    /// The next line; `None` at the end.
+    pub async fn next(&mut self) -> Option<String> {
+        self.0.recv().await
+    }
+
+    /// Every line until the end.
+    pub async fn rest(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        while let Some(line) = self.next().await {
+            lines.push(line);
+        }
+        lines
+    }
+}
+
+/// The URL of a database of the test cluster.
+pub fn url_of(options: &PgConnectOptions) -> String {
+    let database = options.get_database().unwrap();
+    format!(
+        "postgres://{}@localhost:{}/{database}?host={}",
+        options.get_username(),
+        options.get_port(),
+        options.get_host()
+    )
+}
+
+/// One number from a database.
+pub async fn count(database: &PgConnectOptions, query: &str) -> i64 {
+    let pool = PgPool::connect_lazy_with(database.clone());
+    let count = sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_one(&pool).await.unwrap();
+    pool.close().await;
+    count
+}

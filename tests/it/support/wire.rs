@@ -1,0 +1,78 @@
+//! HTTP byte by byte, for requests that no client library would send.
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::net::{TcpStream, ToSocketAddrs};
+
+use super::{Answer, within};
+
+/// A connection to a server.
+pub struct Wire(BufStream<TcpStream>);
+
+impl Wire {
+    pub async fn open(address: impl ToSocketAddrs) -> Self {
+        Self(BufStream::new(TcpStream::connect(address).await.unwrap()))
+    }
+
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        within(self.0.write_all(bytes.as_ref())).await.unwrap();
+        within(self.0.flush()).await.unwrap();
+    }
+
+    /// Sends the head of a POST with the write key, and these headers.
+    pub async fn post(&mut self, path: &str, headers: &str) {
+        let head = "Host: sandbox\r\nAuthorization: your_api_key\r\nContent-Type: application/json";
+        self.send(format!("POST {path} HTTP/1.1\r\n{head}\r\n{headers}\r\n\r\n")).await;
+    }
+
+    /// Sends a part of a chunked body; an empty one is its end.
+    pub async fn chunk(&mut self, bytes: impl AsRef<[u8]>) {
+        let bytes = bytes.as_ref();
+        let size = format!("{:x}\r\n", bytes.len());
+        self.send([size.as_bytes(), bytes, b"\r\n"].concat()).await;
+    }
+
+    /// Says that nothing more will be sent.
+    pub async fn finish(&mut self) {
+        self.0.shutdown().await.unwrap();
+    }
+
+    /// Waits for `100 Continue`: the server has read the head and wants the body.
+    pub async fn wait_for_continue(&mut self) {
+        assert_eq!(self.line().await, "HTTP/1.1 100 Continue");
+        assert_eq!(self.line().await, "");
+    }
+
+    /// The next answer.
+    pub async fn answer(&mut self) -> Answer {
+        let start = self.line().await;
+        let status = start.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
+        let status = status.unwrap_or_else(|| panic!("no answer: {start:?}"));
+        let mut headers = HeaderMap::new();
+        loop {
+            let line = self.line().await;
+            if line.is_empty() {
+                break;
+            }
+            let (name, value) = line.split_once(": ").unwrap();
+            headers.append(HeaderName::try_from(name).unwrap(), HeaderValue::try_from(value).unwrap());
+        }
+        let length = headers.get("content-length").map_or(0, |length| length.to_str().unwrap().parse().unwrap());
+        let mut body = vec![0; length];
+        within(self.0.read_exact(&mut body)).await.unwrap();
+        Answer::read(status, headers, String::from_utf8(body).unwrap())
+    }
+
+    /// Everything until the server ends the connection, in whichever way.
+    pub async fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        within(self.0.read_to_end(&mut rest)).await.ok();
+        String::from_utf8(rest).unwrap()
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        within(self.0.read_line(&mut line)).await.unwrap();
+        line.trim_end_matches("\r\n").to_owned()
+    }
+}

@@ -3,6 +3,7 @@
 //! `DATABASE_URL` where it is set, else a [private](private) PostgreSQL of our own. Stores get connections here and
 //! nothing else; SQL is in the stores.
 
+pub mod batch;
 pub mod private;
 
 use std::ops::{Deref, DerefMut};
@@ -28,6 +29,17 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the first connection may take before the database counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The settings of every session. A statement is planned once, when its tables may still be empty, and the plan has
+/// to serve when they hold millions: each finds its rows by an index, one after the other.
+pub const SESSION: [(&str, &str); 6] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
+    ("client_min_messages", "warning"),
+];
 
 /// Where the data is.
 #[derive(Debug, Clone)]
@@ -144,8 +156,7 @@ impl Database {
     pub async fn open(options: PgConnectOptions, connections: u32) -> Result<Self, DatabaseError> {
         let at = describe(&options);
         let unreachable = |cause| DatabaseError::Unreachable { at: at.clone(), cause };
-        // one statement's plan serves every call: each finds its rows by the same keys
-        let settings = "set plan_cache_mode = force_generic_plan; set jit = off; set client_min_messages = warning";
+        let settings = SESSION.map(|(name, value)| format!("set {name} = {value}")).join("; ");
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -153,6 +164,7 @@ impl Database {
             .idle_timeout(None)
             .max_lifetime(None)
             .after_connect(move |connection, _| {
+                let settings = sqlx::AssertSqlSafe(settings.clone());
                 Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
             });
         // a connection of its own first: the pool would hide why it failed behind a time-out

@@ -25,10 +25,13 @@ use tower_http::normalize_path::NormalizePathLayer;
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
+use crate::accounts::caller::Caller;
 use crate::accounts::fixtures::ensure_default_account;
 use crate::accounts::ids::Ids;
 use crate::clock::Clock;
+use crate::concierge::outputs::{Complete, store};
 use crate::config::{Config, Pace};
+use crate::database::batch::Batch;
 use crate::database::private::PrivatePostgres;
 use crate::database::{self, Database, DatabaseError};
 use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_UNKNOWN};
@@ -56,6 +59,8 @@ pub struct Rooms {
     pub rate_limit: RateLimit,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
+    pub create_outputs: Batch<store::Creation, store::Outcome>,
+    pub find_outputs: Batch<i64, (Caller, Option<Complete>)>,
 }
 
 impl Deref for App {
@@ -134,6 +139,12 @@ impl Server {
             pace: config.pace(),
             alarm: Alarm::default(),
             rate_limit: RateLimit::new(config.rate_limit),
+            create_outputs: Batch::new(database.clone(), |connection, credentials, calls| {
+                Box::pin(store::create(connection, credentials, calls))
+            }),
+            find_outputs: Batch::new(database.clone(), |connection, credentials, calls| {
+                Box::pin(store::find(connection, credentials, calls))
+            }),
             body_timeout: config.body_timeout,
         }));
         let (stop, stopped) = watch::channel(false);

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use concierge_sandbox::accounts::caller::sha256;
+use concierge_sandbox::database::SESSION;
 use concierge_sandbox::database::private::{PrivatePostgres, program_folders};
 
 use crate::request::{KEY, PATH, Request};
@@ -102,7 +103,8 @@ impl Pgbench<'_> {
             ("clients", clients.to_string()),
         ];
         let mut command = Command::new(&self.program);
-        command.env("PGOPTIONS", "-c plan_cache_mode=force_generic_plan -c jit=off -c client_min_messages=warning");
+        let session = SESSION.map(|(name, value)| format!("-c {name}={value}"));
+        command.env("PGOPTIONS", session.join(" "));
         command.args(["-M", "prepared", "-n", "-j", "1", "-f", "-", "-c", &clients.to_string()]);
         command.args(["-T", &duration.as_secs().to_string()]);
         command.args(variables.iter().flat_map(|(name, value)| ["-D".to_owned(), format!("{name}={value}")]));

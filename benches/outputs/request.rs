@@ -39,7 +39,7 @@ impl Request {
         (self == Self::Post).then_some(BODY)
     }
 
-    /// Its statement, and the pgbench variables that stand for the parameters. The server's own text with two
+    /// Its statement, called for one output, and the pgbench variables that stand for the parameters. The server's own text with two
     /// differences that pgbench asks for, as it can't say null: `$2` names the user whom the key acts as anyway, and
     /// `$9` is a null in the text.
     pub fn script(self) -> String {
@@ -50,19 +50,19 @@ impl Request {
                 let parameters = [
                     ":key",
                     ":actor",
-                    ":id",
-                    ":request",
-                    ":user",
-                    ":instruction",
-                    ":port",
-                    ":amount",
-                    "null",
+                    "array[:id]",
+                    "array[:request]",
+                    "array[:user]",
+                    "array[:instruction]",
+                    "array[:port]",
+                    "array[:amount]",
+                    "array[null]",
                     ":now",
                     ":due_at",
                 ];
                 (CREATE, setup, &parameters.clone())
             }
-            Self::Get => (FIND, "", &[":key", ":actor", ":base"]),
+            Self::Get => (FIND, "", &[":key", ":actor", "array[:base]"]),
         };
         // from the last, so that $1 is not found in $10
         let numbered = parameters.iter().enumerate().rev();

@@ -39,7 +39,7 @@ pub enum Access {
 
 /// The `Authorization` header, read: the SHA-256 of the key (the key itself is forgotten here) and the user to act
 /// as.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Credentials {
     pub key_sha256: [u8; 32],
     /// `user=ID`; an id that can't be one is 0, which is nobody's.

@@ -56,9 +56,10 @@ impl Call {
     /// # Errors
     /// 401, or the faults.
     pub async fn checked<T>(&self, app: &App, access: Access, read: Result<T, Errors>) -> Result<T, Errors> {
+        let credentials = self.credentials()?;
         let Err(faults) = read else { return read };
         let mut connection = app.database.connection().await?;
-        let found = authenticate(&mut connection, self.credentials()?, access).await;
+        let found = authenticate(&mut connection, credentials, access).await;
         connection.conclude(found)??;
         Err(faults)
     }

@@ -46,6 +46,16 @@ pub enum Price {
     Budget(Decimal),
 }
 
+impl Price {
+    /// The one of the two that is known.
+    pub const fn amount_and_budget(self) -> (Option<Decimal>, Option<Decimal>) {
+        match self {
+            Self::Amount(amount) => (Some(amount), None),
+            Self::Budget(budget) => (None, Some(budget)),
+        }
+    }
+}
+
 /// An output to be made.
 #[derive(Debug, Clone)]
 pub struct NewOutput {

@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::document::{SCHEMA, explain, read_new, render};
 use super::store::{self, Outcome};
-use super::{Complete, NewOutput, Output, Price, state};
+use super::{Complete, NewOutput, Output, state};
 use crate::accounts::caller::Access;
 use crate::concierge::call::{Call, answer, created, not_found};
 use crate::concierge::{include, listing, users, withdrawal_instructions};
@@ -30,9 +30,17 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
     let now = app.clock.now();
     let due_at = now + app.pace.check_delay;
-    let mut connection = app.database.connection().await?;
-    let outcome = store::create(&mut connection, credentials, taken.id, &new, now, due_at).await;
-    let refused = match connection.conclude(outcome)? {
+    let creation = store::Creation {
+        id: taken.id,
+        request_id: new.request.number(),
+        user_id: new.user.number(),
+        withdrawal_instruction_id: new.withdrawal_instruction.number(),
+        port_code: new.port_code.clone(),
+        price: new.price,
+        now,
+        due_at,
+    };
+    let refused = match app.create_outputs.call(*credentials, creation).await {
         Ok(Outcome { caller, user: Some(user), withdrawal_instruction: Some(instruction), created: true, .. }) => {
             app.alarm.set(due_at);
             let output = accepting(taken.id, new);
@@ -43,6 +51,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
             return Ok(created(&SCHEMA, &output.id, document));
         }
         Ok(outcome) => explain(reader, &new, &outcome),
+        // whether it was made is not known: its id is not given again
+        Err(away) if away.status() >= 500 => return Err(away),
         Err(refused) => refused,
     };
     taken.give_back();
@@ -51,10 +61,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
 
 /// The output that was just made.
 fn accepting(id: i64, new: NewOutput) -> Output {
-    let (amount, budget) = match new.price {
-        Price::Amount(amount) => (Some(amount), None),
-        Price::Budget(budget) => (None, Some(budget)),
-    };
+    let (amount, budget) = new.price.amount_and_budget();
     Output {
         id,
         request_id: new.request.number(),
@@ -78,9 +85,7 @@ fn related(complete: &Complete) -> Vec<Resource> {
 pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
     let query = call.checked(&app, Access::Read, query).await?;
-    let mut connection = app.database.connection().await?;
-    let found = store::find(&mut connection, call.credentials()?, id_number(&call.id)).await;
-    let (caller, complete) = connection.conclude(found)??;
+    let (caller, complete) = app.find_outputs.call(*call.credentials()?, id_number(&call.id)).await?;
     let complete = complete.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
     let output = render(&complete.output);
     let document = include::document(&app, caller.account_id, &output, related(&complete), &query).await?;

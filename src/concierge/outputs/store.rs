@@ -5,13 +5,13 @@ use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
 use super::state::State;
-use super::{Complete, NewOutput, Output, Price};
+use super::{Complete, Output, Price};
 use crate::accounts::caller::{Access, Caller, Credentials};
 use crate::concierge::listing::Table;
 use crate::concierge::users::{self, User};
 use crate::concierge::withdrawal_instructions::{self, WithdrawalInstruction};
 use crate::concierge::{requests, users::state::ComplianceState};
-use crate::jsonapi::error::Errors;
+use crate::database::batch::Answers;
 
 /// The columns [`read`] reads, of a table alias.
 macro_rules! output_columns {
@@ -100,6 +100,19 @@ fn read_complete(row: &PgRow, at: usize) -> Result<Complete, sqlx::Error> {
     })
 }
 
+/// An output to be made, by the ids of what it refers to.
+#[derive(Debug, Clone)]
+pub struct Creation {
+    pub id: i64,
+    pub request_id: i64,
+    pub user_id: i64,
+    pub withdrawal_instruction_id: i64,
+    pub port_code: String,
+    pub price: Price,
+    pub now: OffsetDateTime,
+    pub due_at: OffsetDateTime,
+}
+
 /// What was found when an output was to be made.
 #[derive(Debug)]
 pub struct Outcome {
@@ -111,8 +124,8 @@ pub struct Outcome {
     pub created: bool,
 }
 
-/// Creating an output, in one round trip: who calls, what the output refers to, the insert, and what the answer
-/// shows.
+/// Creating outputs, in one round trip: who calls, what each output refers to, the inserts, and what the answers
+/// show, a row a call.
 ///
 /// The shares of the request and the instruction keep both as they are until the output is there: the first against
 /// a request that stops being a draft, the second against a deletion. Shares don't wait for each other, so outputs
@@ -122,22 +135,30 @@ pub const CREATE: &str = concat!(
     crate::caller!(),
     ", request as (
         select r.id, r.state from caller c
-        join concierge_requests r on r.account_id = c.account_id and r.id = $4
+        join concierge_requests r on r.account_id = c.account_id and r.id = any($4::bigint[])
         where c.level = 'write' for share of r
     ), payee as (
-        select u.* from caller c join users u on u.account_id = c.account_id and u.id = $5
+        select u.* from caller c join users u on u.account_id = c.account_id and u.id = any($5::bigint[])
     ), instruction as (
         select w.* from caller c
-        join withdrawal_instructions w on w.account_id = c.account_id and w.id = $6 and w.deleted_at is null
+        join withdrawal_instructions w
+            on w.account_id = c.account_id and w.id = any($6::bigint[]) and w.deleted_at is null
         where c.level = 'write' for key share of w
+    ), call as (
+        select * from unnest(
+            $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::numeric[], $9::numeric[]
+        ) with ordinality as q (id, request_id, user_id, instruction_id, port_code, amount, budget, position)
     ), created as (
         insert into concierge_request_outputs (
             account_id, id, request_id, user_id, withdrawal_instruction_id, port_code, amount, budget,
             state, created_at, state_since, due_at
         )
-        select c.account_id, $3, r.id, u.id, w.id, $7, $8, $9, 'accepting', $10, $10, $11
-        from caller c, request r, payee u, instruction w
-        where c.level = 'write' and c.user_id is not null and r.state = 'draft' and w.user_id = u.id
+        select c.account_id, q.id, r.id, u.id, w.id, q.port_code, q.amount, q.budget, 'accepting', $10, $10, $11
+        from caller c
+        join call q on c.level = 'write' and c.user_id is not null
+        join request r on r.id = q.request_id and r.state = 'draft'
+        join payee u on u.id = q.user_id
+        join instruction w on w.id = q.instruction_id and w.user_id = u.id
         returning id
     )
     select c.account_id, c.level, c.user_id, o.id, r.state, ",
@@ -146,64 +167,66 @@ pub const CREATE: &str = concat!(
     crate::withdrawal_instruction_columns!("w"),
     "
     from caller c
-    left join request r on true
-    left join payee u on true
-    left join instruction w on true
-    left join created o on true"
+    left join call q on true
+    left join request r on r.id = q.request_id
+    left join payee u on u.id = q.user_id
+    left join instruction w on w.id = q.instruction_id
+    left join created o on o.id = q.id
+    order by q.position"
 );
 
-/// Makes an output, whose checks are due at `due_at`, if everything it refers to is there and fits.
+/// Makes outputs, whose checks are due at `due_at`, each if everything it refers to is there and fits.
 ///
 /// # Errors
 /// Those of the database; inside, 401 for the caller.
-pub async fn create(
-    connection: &mut PgConnection,
-    credentials: &Credentials,
-    id: i64,
-    new: &NewOutput,
-    now: OffsetDateTime,
-    due_at: OffsetDateTime,
-) -> Result<Result<Outcome, Errors>, sqlx::Error> {
-    let (amount, budget) = match new.price {
-        Price::Amount(amount) => (Some(amount), None),
-        Price::Budget(budget) => (None, Some(budget)),
+pub async fn create(connection: &mut PgConnection, credentials: Credentials, calls: Vec<Creation>) -> Answers<Outcome> {
+    let (Some(now), Some(due_at)) =
+        (calls.iter().map(|call| call.now).max(), calls.iter().map(|call| call.due_at).max())
+    else {
+        return Ok(Ok(Vec::new()));
     };
-    let row = sqlx::query(CREATE)
+    let (amounts, budgets): (Vec<_>, Vec<_>) = calls.iter().map(|call| call.price.amount_and_budget()).unzip();
+    let rows = sqlx::query(CREATE)
         .bind(credentials.key_sha256.as_slice())
         .bind(credentials.acting_as)
-        .bind(id)
-        .bind(new.request.number())
-        .bind(new.user.number())
-        .bind(new.withdrawal_instruction.number())
-        .bind(&new.port_code)
-        .bind(amount)
-        .bind(budget)
+        .bind(calls.iter().map(|call| call.id).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.request_id).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.user_id).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.withdrawal_instruction_id).collect::<Vec<_>>())
+        .bind(calls.into_iter().map(|call| call.port_code).collect::<Vec<_>>())
+        .bind(amounts)
+        .bind(budgets)
         .bind(now)
         .bind(due_at)
-        .fetch_optional(connection)
+        .fetch_all(connection)
         .await?;
-    let caller = match Caller::judge(row.as_ref(), Access::Write)? {
+    let caller = match Caller::judge(rows.first(), Access::Write)? {
         Ok(caller) => caller,
         Err(refused) => return Ok(Err(refused)),
     };
-    let Some(row) = row else { return Err(sqlx::Error::RowNotFound) };
-    let created: Option<i64> = row.try_get(3)?;
-    let state: Option<&str> = row.try_get(4)?;
-    let user: Option<i64> = row.try_get(5)?;
-    let instruction_at = 5 + users::store::COLUMNS;
-    let instruction: Option<i64> = row.try_get(instruction_at)?;
-    Ok(Ok(Outcome {
-        caller,
-        request_state: state.map(requests::store::read_state).transpose()?,
-        user: user.map(|_| users::store::read(&row, 5)).transpose()?,
-        withdrawal_instruction: instruction
-            .map(|_| withdrawal_instructions::store::read(&row, instruction_at))
-            .transpose()?,
-        created: created.is_some(),
-    }))
+    let outcomes: Result<_, sqlx::Error> = rows.iter().map(|row| read_outcome(row, caller)).collect();
+    Ok(Ok(outcomes?))
 }
 
-/// Showing an output with its payee and its instruction, in one round trip.
+fn read_outcome(row: &PgRow, caller: Caller) -> Result<Outcome, sqlx::Error> {
+    const USER: usize = 5;
+    const INSTRUCTION: usize = USER + users::store::COLUMNS;
+    let created: Option<i64> = row.try_get(3)?;
+    let state: Option<&str> = row.try_get(4)?;
+    let user: Option<i64> = row.try_get(USER)?;
+    let instruction: Option<i64> = row.try_get(INSTRUCTION)?;
+    Ok(Outcome {
+        caller,
+        request_state: state.map(requests::store::read_state).transpose()?,
+        user: user.map(|_| users::store::read(row, USER)).transpose()?,
+        withdrawal_instruction: instruction
+            .map(|_| withdrawal_instructions::store::read(row, INSTRUCTION))
+            .transpose()?,
+        created: created.is_some(),
+    })
+}
+
+/// Showing outputs with their payees and their instructions, in one round trip, a row a call.
 pub const FIND: &str = concat!(
     "with ",
     crate::caller!(),
@@ -212,32 +235,38 @@ pub const FIND: &str = concat!(
     complete_columns!("o"),
     "
     from caller c
-    left join concierge_request_outputs o on o.account_id = c.account_id and o.id = $3",
-    complete_joins!("o")
+    left join unnest($3::bigint[]) with ordinality as q (id, position) on true
+    left join concierge_request_outputs o on o.account_id = c.account_id and o.id = q.id",
+    complete_joins!("o"),
+    "
+    order by q.position"
 );
 
-/// An output of the caller's account.
+/// Outputs of the caller's account.
 ///
 /// # Errors
 /// Those of the database; inside, 401 for the caller.
 pub async fn find(
     connection: &mut PgConnection,
-    credentials: &Credentials,
-    id: i64,
-) -> Result<Result<(Caller, Option<Complete>), Errors>, sqlx::Error> {
-    let row = sqlx::query(FIND)
+    credentials: Credentials,
+    ids: Vec<i64>,
+) -> Answers<(Caller, Option<Complete>)> {
+    let rows = sqlx::query(FIND)
         .bind(credentials.key_sha256.as_slice())
         .bind(credentials.acting_as)
-        .bind(id)
-        .fetch_optional(connection)
+        .bind(ids)
+        .fetch_all(connection)
         .await?;
-    let caller = match Caller::judge(row.as_ref(), Access::Read)? {
+    let caller = match Caller::judge(rows.first(), Access::Read)? {
         Ok(caller) => caller,
         Err(refused) => return Ok(Err(refused)),
     };
-    let Some(row) = row else { return Ok(Ok((caller, None))) };
-    let found: Option<i64> = row.try_get(3)?;
-    Ok(Ok((caller, found.map(|_| read_complete(&row, 3)).transpose()?)))
+    let complete = |row: &PgRow| {
+        let found: Option<i64> = row.try_get(3)?;
+        Ok((caller, found.map(|_| read_complete(row, 3)).transpose()?))
+    };
+    let found: Result<_, sqlx::Error> = rows.iter().map(complete).collect();
+    Ok(Ok(found?))
 }
 
 /// The outputs with these ids, of one account.

@@ -1,6 +1,6 @@
 //! The database: which one, the pool, and the schema.
 //!
-//! `DATABASE_URL` where it is set, else a [private](private) PostgreSQL of our own. Stores get connections here and
+//! `DATABASE_URL` where it is set, else a [private] PostgreSQL of our own. Stores get connections here and
 //! nothing else; SQL is in the stores.
 
 pub mod batch;
@@ -196,7 +196,8 @@ impl Database {
         let connection = match warm {
             Some(connection) => connection,
             None => {
-                let mut new = self.pool.acquire().await.inspect_err(|_| self.away.notify_waiters())?;
+                // boxed because it is large and seldom: every future that awaits a connection would carry it along
+                let mut new = Box::pin(self.pool.acquire()).await.inspect_err(|_| self.away.notify_waiters())?;
                 // returned to the pool, it would be tested first, for ever where nobody answers any more
                 new.close_on_drop();
                 new

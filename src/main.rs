@@ -16,13 +16,17 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
-#[tokio::main]
-async fn main() -> ExitCode {
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve(&cli.config).await,
-        Command::Migrate => migrate(&cli.config).await,
-        Command::Healthcheck => healthcheck(cli.config.listen).await,
+    // the database works on this machine too as a rule: half of the cores are its
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads((cores / 2).max(1)).enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(run(&cli)),
+        Err(error) => Err(format!("no threads can be started: {error}")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -30,6 +34,14 @@ async fn main() -> ExitCode {
             eprintln!("concierge-sandbox: {sentence}");
             ExitCode::FAILURE
         }
+    }
+}
+
+async fn run(cli: &Cli) -> Result<(), String> {
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(&cli.config).await,
+        Command::Migrate => migrate(&cli.config).await,
+        Command::Healthcheck => healthcheck(cli.config.listen).await,
     }
 }
 

@@ -9,8 +9,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::Request;
+use axum::body::Body;
+use axum::extract::{Request, State};
 use axum::http::Response;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::serve::ListenerExt;
 use axum::{Router, ServiceExt};
@@ -34,7 +36,7 @@ use crate::config::{Config, Pace};
 use crate::database::batch::Batch;
 use crate::database::private::PrivatePostgres;
 use crate::database::{self, Database, DatabaseError};
-use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_UNKNOWN};
+use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_UNKNOWN, UNAVAILABLE};
 use crate::lifecycle::{self, Alarm};
 use crate::{concierge, sandbox, telemetry};
 use rate_limit::RateLimit;
@@ -215,7 +217,8 @@ fn router(app: App) -> Router {
                 .on_response(telemetry::log_response)
                 .on_failure(()),
         )
-        .layer(CatchPanicLayer::custom(answer_panic));
+        .layer(CatchPanicLayer::custom(answer_panic))
+        .layer(from_fn_with_state(app.clone(), limit_time));
     Router::new()
         .merge(concierge::routes())
         .merge(sandbox::routes())
@@ -223,6 +226,15 @@ fn router(app: App) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .with_state(app)
         .layer(layers)
+}
+
+/// No request goes on for ever: a connection to the database that carries nothing any more would keep it waiting.
+async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, Errors> {
+    let limit = app.body_timeout + GRACE;
+    tokio::time::timeout(limit, next.run(request)).await.map_err(|_| {
+        let detail = format!("no answer was found within {} s; the request can be repeated", limit.as_secs());
+        Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1)
+    })
 }
 
 async fn unknown_route(request: Request) -> Errors {
@@ -235,7 +247,7 @@ async fn wrong_method(request: Request) -> Errors {
     Error::new(METHOD_NOT_ALLOWED, detail).into()
 }
 
-fn answer_panic(_: Box<dyn Any + Send + 'static>) -> Response<axum::body::Body> {
+fn answer_panic(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
     let detail = "the server failed; its log says why, under this answer's X-Request-Id";
     Errors::from(Error::new(INTERNAL, detail)).into_response()
 }

@@ -45,7 +45,7 @@ pub async fn follow(
                 ids.iter().filter(|id| included.get(target.type_name, id).is_none()).map(|id| id_number(id)).collect();
             if !unknown.is_empty() {
                 let mut connection = app.database.connection().await?;
-                let loaded = super::load(&mut connection, account_id, target, &unknown).await;
+                let loaded = Box::pin(super::load(&mut connection, account_id, target, &unknown)).await;
                 for resource in connection.conclude(loaded)? {
                     included.add(resource);
                 }

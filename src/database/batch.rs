@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use sqlx::postgres::PgConnection;
@@ -21,6 +22,10 @@ use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
 const ROUND_TRIPS: usize = 2;
 /// The most calls that share one.
 const CALLS: usize = 64;
+
+/// How long a round trip may take: a connection that carries nothing any more, not even its end, would hold up the
+/// caller's others.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The answers to a batch of calls, in their order, or why the caller is refused.
 pub type Answers<A> = Result<Result<Vec<A>, Errors>, sqlx::Error>;
@@ -130,7 +135,8 @@ impl<C: Send + 'static, A: Send + 'static> RoundTrips<C, A> {
 
     async fn round_trip(&self, calls: Vec<C>) -> Result<Vec<A>, Errors> {
         let mut connection = self.batch.database.connection().await?;
-        let answers = (self.batch.statement)(&mut connection, self.credentials, calls).await;
+        let answers = (self.batch.statement)(&mut connection, self.credentials, calls);
+        let answers = tokio::time::timeout(PATIENCE, answers).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
         connection.conclude(answers)?
     }
 }

@@ -328,7 +328,14 @@ impl Reader {
 
 /// The value at a pointer through objects. No member that is looked up has a name that pointers escape.
 fn look_up<'a>(document: &'a Value, pointer: &str) -> Option<&'a Value> {
-    pointer.split('/').skip(1).try_fold(document, |value, name| value.get(name))
+    pointer.split('/').skip(1).try_fold(document, |value, name| {
+        let members = value.as_object()?;
+        // hashing a name costs more than comparing it with those of a small object
+        if members.len() <= 16 {
+            return members.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
+        }
+        members.get(name)
+    })
 }
 
 /// The pointer of an attribute.

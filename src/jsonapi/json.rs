@@ -29,7 +29,7 @@ pub fn read(bytes: &[u8]) -> Result<Value, Vec<Error>> {
     Checked { text: bytes, depth: DEPTH }.deserialize(&mut strict).map_err(invalid)?;
     strict.end().map_err(invalid)?;
     let value = serde_json::from_slice(bytes).map_err(invalid)?;
-    if bytes.windows(6).any(|escape| escape == br"\u0000") {
+    if bytes.contains(&b'\\') && bytes.windows(6).any(|escape| escape == br"\u0000") {
         let mut faults = Vec::new();
         find_nul(&value, &mut String::new(), &mut faults);
         if !faults.is_empty() {
@@ -136,7 +136,7 @@ impl<'de> Visitor<'de> for Checked<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let mut names: HashSet<Name<'de>> = HashSet::new();
+        let mut names = Names::default();
         while let Some(name) = members.next_key::<Name<'de>>()? {
             if name.0.starts_with(RESERVED) {
                 if name.is_of(self.text) {
@@ -145,10 +145,9 @@ impl<'de> Visitor<'de> for Checked<'_> {
                 // a number, which the parser hands over as if it were an object
                 return members.next_value::<IgnoredAny>().map(drop);
             }
-            if names.contains(&name) {
+            if let Err(name) = names.add(name) {
                 return Err(serde::de::Error::custom(format!("the member \"{}\" is there twice", name.0)));
             }
-            names.insert(name);
             members.next_value_seed(self.deeper::<A::Error>()?)?;
         }
         self.deeper().map(drop)
@@ -157,6 +156,30 @@ impl<'de> Visitor<'de> for Checked<'_> {
 
 /// How the names begin by which the parser marks numbers and raw values. A member of that name would be taken for one.
 const RESERVED: &str = "$serde_json::private::";
+
+/// The names of an object's members: a few are looked through, many are hashed.
+#[derive(Default)]
+struct Names<'de> {
+    few: Vec<Name<'de>>,
+    many: HashSet<Name<'de>>,
+}
+
+impl<'de> Names<'de> {
+    const FEW: usize = 16;
+
+    /// Adds a name, or gives it back where it is there already.
+    fn add(&mut self, name: Name<'de>) -> Result<(), Name<'de>> {
+        if self.few.contains(&name) || self.many.contains(&name) {
+            return Err(name);
+        }
+        if self.few.len() < Self::FEW {
+            self.few.push(name);
+        } else {
+            self.many.insert(name);
+        }
+        Ok(())
+    }
+}
 
 /// A member's name, borrowed from the text where it has no escapes.
 #[derive(PartialEq, Eq, Hash)]

@@ -31,7 +31,7 @@ async fn headers_that_clients_send_are_taken_and_malformed_ones_refused() {
     get("Accept", b"application/json, text/plain, */*").await.expect(200);
     get("Accept-Encoding", b"gzip, deflate, br").await.expect(200);
     get("Content-Type", b"text/plain").await.expect(200);
-    get("Accept", b"\xff").await.assert_error(400, "header_invalid", "");
+    get("Accept", b"\xff").await.assert_error(400, "header_invalid", "Accept");
 
     let id = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
     assert_eq!(get("X-Request-Id", id.as_bytes()).await.headers["x-request-id"], id);

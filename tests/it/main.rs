@@ -4,6 +4,7 @@
 mod support;
 
 mod accounts;
+mod batch;
 mod headers;
 mod jsonapi;
 mod lifecycle;

@@ -45,19 +45,37 @@ pub struct Progress {
 /// # Errors
 /// Those of the database; then nothing of the batch happened.
 pub async fn step(connection: &mut PgConnection, now: OffsetDateTime) -> Result<Progress, sqlx::Error> {
-    let approval = users::store::next_due(connection).await?.filter(|due| *due <= now);
-    let check = outputs::store::next_due(connection).await?.filter(|due| *due <= now);
-    let done = match (approval, check) {
+    let due = next_due(connection).await?;
+    if due.earliest().is_none_or(|earliest| earliest > now) {
+        return Ok(Progress { done: 0, next: due.earliest() });
+    }
+    let done = match (due.approval.filter(|at| *at <= now), due.check.filter(|at| *at <= now)) {
         (Some(approval), Some(check)) if approval <= check => approve_users(connection, check).await?,
         (Some(approval), Some(_)) => check_outputs(connection, approval - Duration::from_micros(1)).await?,
         (Some(_), None) => approve_users(connection, now).await?,
-        (None, Some(_)) => check_outputs(connection, now).await?,
-        (None, None) => 0,
+        (None, _) => check_outputs(connection, now).await?,
     };
+    let next = next_due(connection).await?.earliest();
+    Ok(Progress { done, next })
+}
+
+/// When the next of each kind is due.
+#[derive(Debug, Clone, Copy)]
+struct NextDue {
+    approval: Option<OffsetDateTime>,
+    check: Option<OffsetDateTime>,
+}
+
+impl NextDue {
+    fn earliest(self) -> Option<OffsetDateTime> {
+        [self.approval, self.check].into_iter().flatten().min()
+    }
+}
+
+async fn next_due(connection: &mut PgConnection) -> Result<NextDue, sqlx::Error> {
     let approval = users::store::next_due(connection).await?;
     let check = outputs::store::next_due(connection).await?;
-    let next = [approval, check].into_iter().flatten().min();
-    Ok(Progress { done, next })
+    Ok(NextDue { approval, check })
 }
 
 /// Approves new users whose time has come, and resumes the checks of outputs that waited for them.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Executor, Postgres};
+use sqlx::{ConnectOptions, Executor, Postgres, Transaction};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use private::{PrivateError, PrivatePostgres};
@@ -104,20 +104,65 @@ impl Loan {
     /// means to it.
     ///
     /// # Errors
-    /// 503 where the database is away, else 500.
-    pub fn conclude<T>(self, outcome: Result<T, sqlx::Error>) -> Result<T, Errors> {
-        match outcome {
+    /// Why the request was refused; 503 where the database is away, else 500.
+    pub fn conclude<T>(self, outcome: Result<T, impl Into<StoreError>>) -> Result<T, Errors> {
+        match outcome.map_err(Into::into) {
             Ok(value) => {
                 self.end();
                 Ok(value)
             }
-            Err(error) => {
+            Err(StoreError::Refused(errors)) => {
+                self.end();
+                Err(errors)
+            }
+            Err(StoreError::Database(error)) => {
                 if is_away(&error) {
                     // the others are not to be trusted either
                     self.warm.lock().clear();
                 }
                 Err(error.into())
             }
+        }
+    }
+}
+
+/// Why a store didn't do what it was asked.
+#[derive(Debug)]
+pub enum StoreError {
+    /// The client is told why; nothing was changed.
+    Refused(Errors),
+    Database(sqlx::Error),
+}
+
+impl From<Errors> for StoreError {
+    fn from(refused: Errors) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Ends a transaction: what it did stays if all of it went well, and nothing of it otherwise.
+///
+/// # Errors
+/// Those of the outcome, or of the commit.
+pub async fn settle<T>(
+    transaction: Transaction<'_, Postgres>,
+    outcome: Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    match outcome {
+        Ok(value) => {
+            transaction.commit().await?;
+            Ok(value)
+        }
+        // at once, because the connection is kept: dropped, it would keep its locks until it is used again
+        Err(error) => {
+            transaction.rollback().await?;
+            Err(error)
         }
     }
 }

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
+use crate::database::StoreError;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::{Error, Errors};
 
@@ -87,34 +88,32 @@ impl Caller {
     ///
     /// # Errors
     /// 401 where the key is unknown, may not write, or acts as a user that isn't there.
-    pub fn judge(row: Option<&PgRow>, access: Access) -> Result<Result<Self, Errors>, sqlx::Error> {
+    pub fn judge(row: Option<&PgRow>, access: Access) -> Result<Self, StoreError> {
         let Some(row) = row else {
-            return Ok(Err(invalid_key("the key is not known; send the raw API key, no scheme such as Bearer")));
+            return Err(invalid_key("the key is not known; send the raw API key, no scheme such as Bearer").into());
         };
         let (account_id, level): (i64, &str) = (row.try_get(0)?, row.try_get(1)?);
         if access == Access::Write && level != "write" {
             let detail = "the key may only read; use one that may write";
-            return Ok(Err(Error::new(NOT_ENOUGH_PERMISSIONS, detail).header("Authorization").into()));
+            return Err(Errors::from(Error::new(NOT_ENOUGH_PERMISSIONS, detail).header("Authorization")).into());
         }
-        Ok(match row.try_get(2)? {
-            Some(user_id) => Ok(Self { account_id, user_id }),
-            None => {
-                let detail = "the key is good, but user=ID names no user of its account";
-                Err(Error::new(ACTING_USER_UNKNOWN, detail).header("Authorization").into())
-            }
-        })
+        let Some(user_id) = row.try_get(2)? else {
+            let detail = "the key is good, but user=ID names no user of its account";
+            return Err(Errors::from(Error::new(ACTING_USER_UNKNOWN, detail).header("Authorization")).into());
+        };
+        Ok(Self { account_id, user_id })
     }
 }
 
 /// Looks a caller up by itself, for requests that fail before their statement.
 ///
 /// # Errors
-/// Those of the database; inside, 401 as [`Caller::judge`] says.
+/// 401 as [`Caller::judge`] says; those of the database.
 pub async fn authenticate(
     connection: &mut PgConnection,
     credentials: &Credentials,
     access: Access,
-) -> Result<Result<Caller, Errors>, sqlx::Error> {
+) -> Result<Caller, StoreError> {
     const SQL: &str = concat!("with ", crate::caller!(), " select account_id, level, user_id from caller");
     let row = sqlx::query(SQL)
         .bind(credentials.key_sha256.as_slice())

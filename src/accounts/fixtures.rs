@@ -5,6 +5,7 @@ use sqlx::{Acquire, Error};
 use time::OffsetDateTime;
 
 use super::caller::sha256;
+use crate::concierge::requests::quote::prune_at;
 
 /// The keys of the default account: one that writes, one that only reads.
 pub const DEFAULT_KEYS: [(&str, &str); 2] = [("your_api_key", "write"), ("your_read_only_api_key", "read")];
@@ -17,6 +18,10 @@ const INSTRUCTION_BODY: &str = concat!(
     r#"{"payment_method":"international_bank","country":"US","account_type":"checking","name":"bob","#,
     r#""city":"buenos aires","bank":"standard chartered","currency":"USD"}"#
 );
+
+/// The currencies in which the master user has money, and how much.
+const FUNDED: [&str; 3] = ["ars", "usd", "clp"];
+const BALANCE: i32 = 1_000_000;
 
 /// The next id of each type in a fresh account.
 const FIRST_IDS: [(&str, i64); 5] = [
@@ -87,9 +92,25 @@ pub async fn create_account(
         .bind(now)
         .execute(&mut *transaction)
         .await?;
-    let request = "insert into concierge_requests (account_id, id, user_id, port_code, state, created_at)
-        values ($1, 1010, $2, 'ar_ars', 'draft', $3)";
-    sqlx::query(request).bind(account_id).bind(MASTER_USER).bind(now).execute(&mut *transaction).await?;
+    let request = "insert into concierge_requests
+            (account_id, id, user_id, port_code, state, created_at, state_since, due_at)
+        values ($1, 1010, $2, 'ar_ars', 'draft', $3, $3, $4)";
+    sqlx::query(request)
+        .bind(account_id)
+        .bind(MASTER_USER)
+        .bind(now)
+        .bind(prune_at(now))
+        .execute(&mut *transaction)
+        .await?;
+    let wallets = "insert into cash_wallets (account_id, user_id, currency, balance)
+        select $1, $2, currency, $4 from unnest($3::text[]) as currency";
+    sqlx::query(wallets)
+        .bind(account_id)
+        .bind(MASTER_USER)
+        .bind(FUNDED)
+        .bind(BALANCE)
+        .execute(&mut *transaction)
+        .await?;
     let (types, next): (Vec<&str>, Vec<i64>) = FIRST_IDS.into_iter().unzip();
     sqlx::query(
         "insert into id_counters (account_id, type, next_id) select $1, * from unnest($2::text[], $3::bigint[])",

@@ -42,9 +42,13 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Hands the id back: nothing was made of it, so that the next resource gets it.
-    pub fn give_back(self) {
-        self.lease.free.lock().push(Reverse(self.id));
+    /// Hands the id back, so that the next resource gets it: nothing was made of it, because of `errors`. Where those
+    /// leave open whether something was, the id is not given again.
+    pub fn refused(self, errors: Errors) -> Errors {
+        if errors.status() < 500 {
+            self.lease.free.lock().push(Reverse(self.id));
+        }
+        errors
     }
 }
 
@@ -85,7 +89,7 @@ impl Ids {
         }
         let mut connection = database.connection().await?;
         let found = authenticate(&mut connection, credentials, Access::Write).await;
-        let caller = connection.conclude(found)??;
+        let caller = connection.conclude(found)?;
         self.0.accounts.lock().insert(credentials.key_sha256, caller.account_id);
         Ok(caller.account_id)
     }

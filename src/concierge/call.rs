@@ -28,6 +28,8 @@ const LARGEST_DISCARDED: usize = 16 << 20;
 pub struct Call {
     credentials: Result<Credentials, Errors>,
     query: Option<String>,
+    /// Scheme and host under which the sender reaches this server.
+    origin: String,
     /// The id in the path, empty where the path has none.
     pub id: String,
     pub body: Bytes,
@@ -47,7 +49,8 @@ impl Call {
     /// # Errors
     /// 400 as [`Query::read`] says.
     pub fn query(&self, schema: &'static Schema, target: Target) -> Result<Query, Errors> {
-        Query::read(self.query.as_deref(), schema, target)
+        let query = Query::read(self.query.as_deref(), schema, target)?;
+        Ok(Query { origin: self.origin.clone(), ..query })
     }
 
     /// Passes on what was read of the request; where it was faulty, who calls is looked up first, because a
@@ -60,7 +63,7 @@ impl Call {
         let Err(faults) = read else { return read };
         let mut connection = app.database.connection().await?;
         let found = authenticate(&mut connection, credentials, access).await;
-        connection.conclude(found)??;
+        connection.conclude(found)?;
         Err(faults)
     }
 }
@@ -84,7 +87,8 @@ impl FromRequest<App> for Call {
         // elsewhere a body has no effect, whatever its type
         let has_effect = !body.is_empty() && matches!(parts.method, Method::POST | Method::PATCH);
         negotiation::check_content_type(text(headers, "Content-Type")?.as_deref(), has_effect)?;
-        Ok(Self { credentials, query: parts.uri.query().map(str::to_owned), id, body })
+        let origin = origin(headers);
+        Ok(Self { credentials, query: parts.uri.query().map(str::to_owned), origin, id, body })
     }
 }
 
@@ -96,6 +100,13 @@ fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<Cow<'a,
         list = Some(list.map_or(line.into(), |list| format!("{list}, {line}").into()));
     }
     Ok(list)
+}
+
+/// Scheme and host under which the sender reaches this server, a TLS proxy in front of it included.
+fn origin(headers: &HeaderMap) -> String {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let scheme = if header("x-forwarded-proto") == Some("https") { "https" } else { "http" };
+    format!("{scheme}://{}", header("host").unwrap_or("localhost"))
 }
 
 /// `Version: x.y` or `x.y.z`, which real clients send.

@@ -13,6 +13,7 @@ use sqlx::{Arguments, AssertSqlSafe, Row};
 use super::call::{Call, answer};
 use super::include;
 use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::database::StoreError;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::links::{COUNTED, Links, PageOf};
@@ -53,19 +54,16 @@ impl<T> Table<T> {
     /// Reads the page that `query` asks for.
     ///
     /// # Errors
-    /// Those of the database; inside, 401 for the caller.
+    /// 401 for the caller; those of the database.
     async fn page(
         &self,
         connection: &mut PgConnection,
         credentials: &Credentials,
         query: &Query,
-    ) -> Result<Result<Listing<T>, Errors>, sqlx::Error> {
+    ) -> Result<Listing<T>, StoreError> {
         let (sql, arguments) = self.statement(credentials, query)?;
         let rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_all(connection).await?;
-        let caller = match Caller::judge(rows.first(), Access::Read)? {
-            Ok(caller) => caller,
-            Err(refused) => return Ok(Err(refused)),
-        };
+        let caller = Caller::judge(rows.first(), Access::Read)?;
         let total = rows.first().map(|row| row.try_get(3)).transpose()?.filter(|total| *total <= COUNTED);
         let mut resources = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -78,7 +76,7 @@ impl<T> Table<T> {
         if matches!(query.page.start, Start::Before(_)) {
             resources.reverse();
         }
-        Ok(Ok(Listing { caller, resources, more, total }))
+        Ok(Listing { caller, resources, more, total })
     }
 
     fn statement(&self, credentials: &Credentials, query: &Query) -> Result<(String, PgArguments), sqlx::Error> {
@@ -191,7 +189,7 @@ pub async fn respond<T>(
     let query = call.checked(app, Access::Read, query).await?;
     let mut connection = app.database.connection().await?;
     let page = table.page(&mut connection, call.credentials()?, &query).await;
-    let page = connection.conclude(page)??;
+    let page = connection.conclude(page)?;
     let resources: Vec<Resource> = page.resources.iter().map(render).collect();
     let known = page.resources.iter().flat_map(known).collect();
     let included = include::follow(app, page.caller.account_id, &resources, known, &query).await?;

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use sqlx::postgres::PgConnection;
 use tokio::sync::oneshot;
 
-use super::Database;
+use super::{Database, StoreError};
 use crate::accounts::caller::Credentials;
 use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
 
@@ -28,7 +28,7 @@ const CALLS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The answers to a batch of calls, in their order, or why the caller is refused.
-pub type Answers<A> = Result<Result<Vec<A>, Errors>, sqlx::Error>;
+pub type Answers<A> = Result<Vec<A>, StoreError>;
 
 /// A statement that takes many calls at once.
 pub type Statement<C, A> =
@@ -136,8 +136,8 @@ impl<C: Send + 'static, A: Send + 'static> RoundTrips<C, A> {
     async fn round_trip(&self, calls: Vec<C>) -> Result<Vec<A>, Errors> {
         let mut connection = self.batch.database.connection().await?;
         let answers = (self.batch.statement)(&mut connection, self.credentials, calls);
-        let answers = tokio::time::timeout(PATIENCE, answers).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
-        connection.conclude(answers)?
+        let answers = tokio::time::timeout(PATIENCE, answers).await.unwrap_or(Err(sqlx::Error::PoolTimedOut.into()));
+        connection.conclude(answers)
     }
 }
 

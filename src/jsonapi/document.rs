@@ -3,7 +3,8 @@
 
 use std::fmt::Display;
 
-use rust_decimal::Decimal;
+use bigdecimal::num_bigint::BigInt;
+use bigdecimal::{BigDecimal, Zero};
 use serde_json::Value;
 
 use super::error::{
@@ -209,7 +210,7 @@ impl Reader {
 
     /// A positive decimal of at most 12 digits before and 8 after the point, sent as a number or a numeric string,
     /// if it is there. `not_positive` is the code for zero and less.
-    pub fn positive_decimal(&mut self, name: &str, not_positive: Code) -> Option<Decimal> {
+    pub fn positive_decimal(&mut self, name: &str, not_positive: Code) -> Option<BigDecimal> {
         const EXPECTED: &str = "a number above 0 with at most 12 digits before and 8 after the point";
         let read = match self.get(&attribute(name))? {
             Value::Number(number) => decimal(&number.to_string()),
@@ -217,7 +218,7 @@ impl Reader {
             _ => None,
         };
         match read {
-            Some(value) if value <= Decimal::ZERO => {
+            Some(value) if value <= BigDecimal::zero() => {
                 self.invalid_as(not_positive, name, EXPECTED);
                 None
             }
@@ -345,7 +346,7 @@ pub fn attribute(name: &str) -> String {
 
 /// Reads a decimal in JSON's number grammar without rounding it; `None` where it is none, or has more than 12
 /// digits before or 8 after the point. Only the value counts: 10e-1 is 1, however many zeros are written.
-pub fn decimal(text: &str) -> Option<Decimal> {
+pub fn decimal(text: &str) -> Option<BigDecimal> {
     // reading JSON skips white space
     let is_number = !text.contains(char::is_whitespace) && serde_json::from_str::<serde_json::Number>(text).is_ok();
     if !is_number {
@@ -357,7 +358,7 @@ pub fn decimal(text: &str) -> Option<Decimal> {
     let digits = [whole, fraction].concat();
     let significant = digits.trim_matches('0');
     if significant.is_empty() {
-        return Some(Decimal::ZERO);
+        return Some(BigDecimal::zero());
     }
     let zeros = digits.len() - digits.trim_end_matches('0').len();
     // the power of ten of the last digit that isn't zero
@@ -368,8 +369,7 @@ pub fn decimal(text: &str) -> Option<Decimal> {
         return None;
     }
     let value = significant.parse::<i128>().ok()? * sign;
-    let whole = 10_i128.pow(u32::try_from(last).unwrap_or(0));
-    Some(Decimal::from_i128_with_scale(value * whole, u32::try_from(-last).unwrap_or(0)))
+    Some(BigDecimal::new(BigInt::from(value), -last))
 }
 
 /// A value as a complaint shows it: whole if short.

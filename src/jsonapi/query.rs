@@ -39,6 +39,8 @@ pub struct Query {
     pub page: Page,
     /// The parameters other than `page[…]` as they came, for links.
     pub others: Vec<(String, String)>,
+    /// Scheme and host under which the sender reaches this server, for URLs in attributes.
+    pub origin: String,
 }
 
 /// One relationship of an include path.
@@ -93,6 +95,7 @@ impl Query {
             filters: Vec::new(),
             page,
             others: Vec::new(),
+            origin: String::new(),
         };
         let Some(raw) = raw.filter(|raw| !raw.is_empty()) else { return Ok(empty) };
         let mut reading =

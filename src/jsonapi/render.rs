@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use rust_decimal::Decimal;
+use bigdecimal::BigDecimal;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::value::RawValue;
+use time::OffsetDateTime;
 
 use super::links::Links;
 use super::query::Query;
@@ -29,7 +30,13 @@ pub enum Value {
     /// A fixed text.
     Name(&'static str),
     /// Printed with the digits it needs and no more.
-    Decimal(Decimal),
+    Decimal(BigDecimal),
+    Integer(i64),
+    /// In UTC, to the millisecond.
+    Time(OffsetDateTime),
+    /// A path of this server, shown as the URL under which the request's sender reaches it.
+    Link(String),
+    Null,
     /// JSON that is handed through unread.
     Json(Box<RawValue>),
 }
@@ -210,7 +217,8 @@ impl Serialize for View<'_> {
             let declared = schema.attributes.iter().find(|attribute| attribute.name == *name);
             declared.is_some_and(|attribute| self.shows(name, attribute.when_included))
         });
-        map.serialize_entry("attributes", &Members(shown.map(|(name, value)| (*name, value)).collect()))?;
+        let shown = shown.map(|(name, value)| (*name, ShownValue { value, query: self.query }));
+        map.serialize_entry("attributes", &Members(shown.collect()))?;
         let shown: Vec<_> = relationships
             .iter()
             .filter_map(|(name, linkage)| {
@@ -274,18 +282,40 @@ impl Serialize for Identifiers<'_> {
     }
 }
 
-impl Serialize for Value {
+/// A value as one document shows it.
+struct ShownValue<'a> {
+    value: &'a Value,
+    query: &'a Query,
+}
+
+impl Serialize for ShownValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Boolean(value) => serializer.serialize_bool(*value),
-            Self::Text(text) => text.serialize(serializer),
-            Self::Name(text) => serializer.serialize_str(text),
-            Self::Json(json) => json.serialize(serializer),
-            Self::Decimal(value) => {
-                let digits = value.normalize().to_string();
-                let number: serde_json::Number = digits.parse().map_err(serde::ser::Error::custom)?;
-                number.serialize(serializer)
-            }
+        match self.value {
+            Value::Boolean(value) => serializer.serialize_bool(*value),
+            Value::Text(text) => text.serialize(serializer),
+            Value::Name(text) => serializer.serialize_str(text),
+            Value::Json(json) => json.serialize(serializer),
+            Value::Decimal(value) => number(value).map_err(serde::ser::Error::custom)?.serialize(serializer),
+            Value::Integer(value) => serializer.serialize_i64(*value),
+            Value::Time(instant) => serializer.collect_str(&timestamp(*instant)),
+            Value::Link(path) => serializer.collect_str(&format_args!("{}{path}", self.query.origin)),
+            Value::Null => serializer.serialize_unit(),
         }
     }
+}
+
+/// A decimal as a JSON number, with the digits it needs and no more.
+///
+/// # Errors
+/// None: the digits of a decimal are a number in JSON's grammar.
+pub fn number(value: &BigDecimal) -> Result<serde_json::Number, serde_json::Error> {
+    value.normalized().to_plain_string().parse()
+}
+
+/// An instant as every document shows it, such as 2019-11-25T12:53:02.741Z.
+pub fn timestamp(instant: OffsetDateTime) -> String {
+    let (year, month, day) = instant.to_offset(time::UtcOffset::UTC).to_calendar_date();
+    let (hour, minute, second, millisecond) = instant.to_offset(time::UtcOffset::UTC).to_hms_milli();
+    let month = u8::from(month);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
 }

@@ -113,8 +113,8 @@ pub fn explain(mut reader: Reader, new: &NewOutput, outcome: &Outcome) -> Errors
 pub fn render(output: &Output) -> Resource {
     let reason = output.rejection_reason.clone().map(|reason| Value::Text(Some(reason)));
     let attributes = [
-        ("amount", output.amount.map(Value::Decimal)),
-        ("budget", output.budget.map(Value::Decimal)),
+        ("amount", output.amount.clone().map(Value::Decimal)),
+        ("budget", output.budget.clone().map(Value::Decimal)),
         ("port_code", Some(Value::Text(Some(output.port_code.clone())))),
         ("state", Some(Value::Name(output.state.name()))),
         ("rejection_reason", reason),

@@ -5,8 +5,8 @@ pub mod routes;
 pub mod state;
 pub mod store;
 
+use bigdecimal::BigDecimal;
 pub use document::SCHEMA;
-use rust_decimal::Decimal;
 use state::State;
 
 use super::users::User;
@@ -24,9 +24,9 @@ pub struct Output {
     /// Where the money goes to.
     pub port_code: String,
     /// What the payee receives, in the port's currency.
-    pub amount: Option<Decimal>,
+    pub amount: Option<BigDecimal>,
     /// What the payer spends, in the request's currency.
-    pub budget: Option<Decimal>,
+    pub budget: Option<BigDecimal>,
     pub state: State,
     pub rejection_reason: Option<String>,
 }
@@ -40,15 +40,15 @@ pub struct Complete {
 }
 
 /// How much is paid: what the payee receives, or what the payer spends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Price {
-    Amount(Decimal),
-    Budget(Decimal),
+    Amount(BigDecimal),
+    Budget(BigDecimal),
 }
 
 impl Price {
     /// The one of the two that is known.
-    pub const fn amount_and_budget(self) -> (Option<Decimal>, Option<Decimal>) {
+    pub fn amount_and_budget(self) -> (Option<BigDecimal>, Option<BigDecimal>) {
         match self {
             Self::Amount(amount) => (Some(amount), None),
             Self::Budget(budget) => (None, Some(budget)),

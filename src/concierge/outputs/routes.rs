@@ -36,7 +36,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         user_id: new.user.number(),
         withdrawal_instruction_id: new.withdrawal_instruction.number(),
         port_code: new.port_code.clone(),
-        price: new.price,
+        price: new.price.clone(),
         now,
         due_at,
     };
@@ -51,12 +51,9 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
             return Ok(created(&SCHEMA, &output.id, document));
         }
         Ok(outcome) => explain(reader, &new, &outcome),
-        // whether it was made is not known: its id is not given again
-        Err(away) if away.status() >= 500 => return Err(away),
-        Err(refused) => refused,
+        Err(errors) => errors,
     };
-    taken.give_back();
-    Err(refused)
+    Err(taken.refused(refused))
 }
 
 /// The output that was just made.

@@ -178,14 +178,14 @@ pub const CREATE: &str = concat!(
 /// Makes outputs, whose checks are due at `due_at`, each if everything it refers to is there and fits.
 ///
 /// # Errors
-/// Those of the database; inside, 401 for the caller.
+/// 401 for the caller; those of the database.
 pub async fn create(connection: &mut PgConnection, credentials: Credentials, calls: Vec<Creation>) -> Answers<Outcome> {
     let (Some(now), Some(due_at)) =
         (calls.iter().map(|call| call.now).max(), calls.iter().map(|call| call.due_at).max())
     else {
-        return Ok(Ok(Vec::new()));
+        return Ok(Vec::new());
     };
-    let (amounts, budgets): (Vec<_>, Vec<_>) = calls.iter().map(|call| call.price.amount_and_budget()).unzip();
+    let (amounts, budgets): (Vec<_>, Vec<_>) = calls.iter().map(|call| call.price.clone().amount_and_budget()).unzip();
     let rows = sqlx::query(CREATE)
         .bind(credentials.key_sha256.as_slice())
         .bind(credentials.acting_as)
@@ -200,12 +200,9 @@ pub async fn create(connection: &mut PgConnection, credentials: Credentials, cal
         .bind(due_at)
         .fetch_all(connection)
         .await?;
-    let caller = match Caller::judge(rows.first(), Access::Write)? {
-        Ok(caller) => caller,
-        Err(refused) => return Ok(Err(refused)),
-    };
+    let caller = Caller::judge(rows.first(), Access::Write)?;
     let outcomes: Result<_, sqlx::Error> = rows.iter().map(|row| read_outcome(row, caller)).collect();
-    Ok(Ok(outcomes?))
+    Ok(outcomes?)
 }
 
 fn read_outcome(row: &PgRow, caller: Caller) -> Result<Outcome, sqlx::Error> {
@@ -245,7 +242,7 @@ pub const FIND: &str = concat!(
 /// Outputs of the caller's account.
 ///
 /// # Errors
-/// Those of the database; inside, 401 for the caller.
+/// 401 for the caller; those of the database.
 pub async fn find(
     connection: &mut PgConnection,
     credentials: Credentials,
@@ -257,16 +254,13 @@ pub async fn find(
         .bind(ids)
         .fetch_all(connection)
         .await?;
-    let caller = match Caller::judge(rows.first(), Access::Read)? {
-        Ok(caller) => caller,
-        Err(refused) => return Ok(Err(refused)),
-    };
+    let caller = Caller::judge(rows.first(), Access::Read)?;
     let complete = |row: &PgRow| {
         let found: Option<i64> = row.try_get(3)?;
         Ok((caller, found.map(|_| read_complete(row, 3)).transpose()?))
     };
     let found: Result<_, sqlx::Error> = rows.iter().map(complete).collect();
-    Ok(Ok(found?))
+    Ok(found?)
 }
 
 /// The outputs with these ids, of one account.

@@ -1,6 +1,7 @@
 //! Requests: a payer's order to pay many people at once, of which each output is one.
 
 pub mod document;
+pub mod quote;
 pub mod routes;
 pub mod state;
 pub mod store;

@@ -27,7 +27,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
     let mut connection = app.database.connection().await?;
     let creation = store::create(&mut connection, credentials, taken.id, &new, app.clock.now()).await;
-    let refused = match connection.conclude(creation)? {
+    let refused = match connection.conclude(creation) {
         Ok((caller, Some(request))) => {
             let request = render(&request);
             let document = include::document(&app, caller.account_id, &request, Vec::new(), &query).await?;
@@ -39,10 +39,9 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
             }
             reader.into_errors()
         }
-        Err(refused) => refused,
+        Err(errors) => errors,
     };
-    taken.give_back();
-    Err(refused)
+    Err(taken.refused(refused))
 }
 
 /// `GET /api/concierge_requests/:id`
@@ -51,7 +50,7 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
     let query = call.checked(&app, Access::Read, query).await?;
     let mut connection = app.database.connection().await?;
     let found = store::find(&mut connection, call.credentials()?, id_number(&call.id)).await;
-    let (caller, request) = connection.conclude(found)??;
+    let (caller, request) = connection.conclude(found)?;
     let request = render(&request.ok_or_else(|| not_found(&SCHEMA, &call.id))?);
     Ok(answer(StatusCode::OK, include::document(&app, caller.account_id, &request, Vec::new(), &query).await?))
 }

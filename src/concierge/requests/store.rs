@@ -5,11 +5,11 @@ use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
 use super::state::State;
-use super::{ConciergeRequest, NewConciergeRequest};
+use super::{ConciergeRequest, NewConciergeRequest, quote};
 use crate::accounts::caller::{Access, Caller, Credentials};
 use crate::concierge::listing::Table;
+use crate::database::StoreError;
 use crate::jsonapi::document::Identifier;
-use crate::jsonapi::error::Errors;
 
 /// The columns [`read`] reads, of a table alias.
 macro_rules! request_columns {
@@ -68,21 +68,22 @@ pub type Found = (Caller, Option<ConciergeRequest>);
 /// Makes a request in state draft; `None` where the payer isn't there.
 ///
 /// # Errors
-/// Those of the database; inside, 401 for the caller.
+/// 401 for the caller; those of the database.
 pub async fn create(
     connection: &mut PgConnection,
     credentials: &Credentials,
     id: i64,
     new: &NewConciergeRequest,
     now: OffsetDateTime,
-) -> Result<Result<Found, Errors>, sqlx::Error> {
+) -> Result<Found, StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
         ", created as (
             insert into concierge_requests
-                (account_id, id, user_id, port_code, state, external_id, payment_authorization_code, created_at)
-            select c.account_id, $3, u.id, $5, 'draft', $6, $7, $8
+                (account_id, id, user_id, port_code, state, external_id, payment_authorization_code, created_at,
+                state_since, due_at)
+            select c.account_id, $3, u.id, $5, 'draft', $6, $7, $8, $8, $9
             from caller c join users u on u.account_id = c.account_id and u.id = coalesce($4, c.user_id)
             where c.level = 'write' and c.user_id is not null
             returning *
@@ -100,6 +101,7 @@ pub async fn create(
         .bind(new.external_id.as_deref())
         .bind(new.payment_authorization_code.as_deref())
         .bind(now)
+        .bind(quote::prune_at(now))
         .fetch_optional(connection)
         .await?;
     judged(row.as_ref(), Access::Write)
@@ -108,12 +110,8 @@ pub async fn create(
 /// A request of the caller's account.
 ///
 /// # Errors
-/// Those of the database; inside, 401 for the caller.
-pub async fn find(
-    connection: &mut PgConnection,
-    credentials: &Credentials,
-    id: i64,
-) -> Result<Result<Found, Errors>, sqlx::Error> {
+/// 401 for the caller; those of the database.
+pub async fn find(connection: &mut PgConnection, credentials: &Credentials, id: i64) -> Result<Found, StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
@@ -130,14 +128,11 @@ pub async fn find(
     judged(row.as_ref(), Access::Read)
 }
 
-fn judged(row: Option<&PgRow>, access: Access) -> Result<Result<Found, Errors>, sqlx::Error> {
-    let caller = match Caller::judge(row, access)? {
-        Ok(caller) => caller,
-        Err(refused) => return Ok(Err(refused)),
-    };
-    let Some(row) = row else { return Ok(Ok((caller, None))) };
+fn judged(row: Option<&PgRow>, access: Access) -> Result<Found, StoreError> {
+    let caller = Caller::judge(row, access)?;
+    let Some(row) = row else { return Ok((caller, None)) };
     let id: Option<i64> = row.try_get(3)?;
-    Ok(Ok((caller, id.map(|_| read(row, 3)).transpose()?)))
+    Ok((caller, id.map(|_| read(row, 3)).transpose()?))
 }
 
 /// The requests with these ids, of one account.

@@ -30,7 +30,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let due_at = app.pace.approval_delay.map(|delay| now + delay);
     let mut connection = app.database.connection().await?;
     let user = store::create(&mut connection, credentials, taken.id, email.as_deref(), now, due_at).await;
-    match connection.conclude(user)? {
+    match connection.conclude(user) {
         Ok(user) => {
             let user = render(&user.ok_or_else(|| not_found(&SCHEMA, "me"))?);
             if let Some(due_at) = due_at {
@@ -38,10 +38,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
             }
             Ok(created(&SCHEMA, &user.id, document(&user, &Included::default(), &query)))
         }
-        Err(refused) => {
-            taken.give_back();
-            Err(refused)
-        }
+        Err(errors) => Err(taken.refused(errors)),
     }
 }
 
@@ -61,7 +58,7 @@ async fn show_user(State(app): State<App>, call: Call, which: Which) -> Result<R
     let query = call.checked(&app, Access::Read, query).await?;
     let mut connection = app.database.connection().await?;
     let user = store::find(&mut connection, call.credentials()?, which).await;
-    let user = connection.conclude(user)??.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
+    let user = connection.conclude(user)?.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
     Ok(answer(StatusCode::OK, document(&render(&user), &Included::default(), &query)))
 }
 
@@ -89,6 +86,6 @@ async fn update_user(
     let (query, changes) = call.checked(&app, Access::Write, read).await?;
     let mut connection = app.database.connection().await?;
     let user = store::update(&mut connection, credentials, which, &changes).await;
-    let user = connection.conclude(user)??.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
+    let user = connection.conclude(user)?.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
     Ok(answer(StatusCode::OK, document(&render(&user), &Included::default(), &query)))
 }

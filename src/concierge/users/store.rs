@@ -8,7 +8,7 @@ use super::state::ComplianceState;
 use super::{Changes, User};
 use crate::accounts::caller::{Access, Caller, Credentials};
 use crate::concierge::listing::Table;
-use crate::jsonapi::error::Errors;
+use crate::database::StoreError;
 
 /// The columns [`read`] reads, of a table alias.
 #[macro_export]
@@ -90,12 +90,12 @@ impl Which {
 /// A user of the caller's account.
 ///
 /// # Errors
-/// Those of the database; inside, 401 for the caller.
+/// 401 for the caller; those of the database.
 pub async fn find(
     connection: &mut PgConnection,
     credentials: &Credentials,
     which: Which,
-) -> Result<Result<Option<User>, Errors>, sqlx::Error> {
+) -> Result<Option<User>, StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
@@ -115,7 +115,7 @@ pub async fn find(
 /// Makes a new user, to be approved at `due_at` if ever.
 ///
 /// # Errors
-/// Those of the database; inside, 401 for the caller.
+/// 401 for the caller; those of the database.
 pub async fn create(
     connection: &mut PgConnection,
     credentials: &Credentials,
@@ -123,7 +123,7 @@ pub async fn create(
     email: Option<&str>,
     now: OffsetDateTime,
     due_at: Option<OffsetDateTime>,
-) -> Result<Result<Option<User>, Errors>, sqlx::Error> {
+) -> Result<Option<User>, StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
@@ -152,13 +152,13 @@ pub async fn create(
 /// Changes a user.
 ///
 /// # Errors
-/// Those of the database; inside, 401 for the caller.
+/// 401 for the caller; those of the database.
 pub async fn update(
     connection: &mut PgConnection,
     credentials: &Credentials,
     which: Which,
     changes: &Changes,
-) -> Result<Result<Option<User>, Errors>, sqlx::Error> {
+) -> Result<Option<User>, StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
@@ -192,13 +192,11 @@ pub async fn update(
     judged(row.as_ref(), Access::Write)
 }
 
-fn judged(row: Option<&PgRow>, access: Access) -> Result<Result<Option<User>, Errors>, sqlx::Error> {
-    if let Err(refused) = Caller::judge(row, access)? {
-        return Ok(Err(refused));
-    }
-    let Some(row) = row else { return Ok(Ok(None)) };
+fn judged(row: Option<&PgRow>, access: Access) -> Result<Option<User>, StoreError> {
+    Caller::judge(row, access)?;
+    let Some(row) = row else { return Ok(None) };
     let found: Option<i64> = row.try_get(3)?;
-    Ok(Ok(found.map(|_| read(row, 3)).transpose()?))
+    Ok(found.map(|_| read(row, 3)).transpose()?)
 }
 
 /// The users with these ids, of one account.

@@ -31,7 +31,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
     let mut connection = app.database.connection().await?;
     let creation = store::create(&mut connection, credentials, taken.id, &new, app.clock.now()).await;
-    let refused = match connection.conclude(creation)? {
+    let refused = match connection.conclude(creation) {
         Ok(Creation::Created(caller, instruction)) => {
             let instruction = render(&instruction);
             let document = include::document(&app, caller.account_id, &instruction, Vec::new(), &query).await?;
@@ -43,10 +43,9 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
             }
             reader.into_errors()
         }
-        Err(refused) => refused,
+        Err(errors) => errors,
     };
-    taken.give_back();
-    Err(refused)
+    Err(taken.refused(refused))
 }
 
 /// `GET /api/withdrawal_instructions/:id`
@@ -55,7 +54,7 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
     let query = call.checked(&app, Access::Read, query).await?;
     let mut connection = app.database.connection().await?;
     let found = store::find(&mut connection, call.credentials()?, id_number(&call.id)).await;
-    let (caller, instruction) = connection.conclude(found)??;
+    let (caller, instruction) = connection.conclude(found)?;
     let instruction = render(&instruction.ok_or_else(|| not_found(&SCHEMA, &call.id))?);
     Ok(answer(StatusCode::OK, include::document(&app, caller.account_id, &instruction, Vec::new(), &query).await?))
 }
@@ -67,7 +66,7 @@ pub async fn delete(State(app): State<App>, call: Call) -> Result<Response, Erro
     let mut connection = app.database.connection().await?;
     let id = id_number(&call.id);
     let deletion = store::delete(&mut connection, call.credentials()?, id, app.clock.now()).await;
-    match connection.conclude(deletion)?? {
+    match connection.conclude(deletion)? {
         Deletion::Deleted => Ok(StatusCode::NO_CONTENT.into_response()),
         Deletion::NotFound => Err(not_found(&SCHEMA, &call.id)),
         Deletion::InUse(output) => {

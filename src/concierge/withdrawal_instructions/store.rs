@@ -9,8 +9,8 @@ use time::OffsetDateTime;
 use super::{NewWithdrawalInstruction, WithdrawalInstruction};
 use crate::accounts::caller::{Access, Caller, Credentials};
 use crate::concierge::listing::Table;
+use crate::database::{StoreError, settle};
 use crate::jsonapi::document::Identifier;
-use crate::jsonapi::error::Errors;
 
 /// The columns [`read`] reads, of a table alias.
 #[macro_export]
@@ -72,14 +72,14 @@ pub enum Creation {
 /// Makes an instruction.
 ///
 /// # Errors
-/// Those of the database; inside, 401 for the caller.
+/// 401 for the caller; those of the database.
 pub async fn create(
     connection: &mut PgConnection,
     credentials: &Credentials,
     id: i64,
     new: &NewWithdrawalInstruction,
     now: OffsetDateTime,
-) -> Result<Result<Creation, Errors>, sqlx::Error> {
+) -> Result<Creation, StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
@@ -107,25 +107,22 @@ pub async fn create(
         .bind(now)
         .fetch_optional(connection)
         .await?;
-    let caller = match Caller::judge(row.as_ref(), Access::Write)? {
-        Ok(caller) => caller,
-        Err(refused) => return Ok(Err(refused)),
-    };
-    Ok(Ok(match found(row.as_ref())? {
+    let caller = Caller::judge(row.as_ref(), Access::Write)?;
+    Ok(match found(row.as_ref())? {
         Some(instruction) => Creation::Created(caller, instruction),
         None => Creation::UserNotFound,
-    }))
+    })
 }
 
 /// An instruction of the caller's account.
 ///
 /// # Errors
-/// Those of the database; inside, 401 for the caller.
+/// 401 for the caller; those of the database.
 pub async fn find(
     connection: &mut PgConnection,
     credentials: &Credentials,
     id: i64,
-) -> Result<Result<(Caller, Option<WithdrawalInstruction>), Errors>, sqlx::Error> {
+) -> Result<(Caller, Option<WithdrawalInstruction>), StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
@@ -140,11 +137,8 @@ pub async fn find(
         .bind(id)
         .fetch_optional(connection)
         .await?;
-    let caller = match Caller::judge(row.as_ref(), Access::Read)? {
-        Ok(caller) => caller,
-        Err(refused) => return Ok(Err(refused)),
-    };
-    Ok(Ok((caller, found(row.as_ref())?)))
+    let caller = Caller::judge(row.as_ref(), Access::Read)?;
+    Ok((caller, found(row.as_ref())?))
 }
 
 fn found(row: Option<&PgRow>) -> Result<Option<WithdrawalInstruction>, sqlx::Error> {
@@ -186,13 +180,13 @@ pub enum Deletion {
 /// every one that did.
 ///
 /// # Errors
-/// Those of the database; inside, 401 for the caller.
+/// 401 for the caller; those of the database.
 pub async fn delete(
     connection: &mut PgConnection,
     credentials: &Credentials,
     id: i64,
     now: OffsetDateTime,
-) -> Result<Result<Deletion, Errors>, sqlx::Error> {
+) -> Result<Deletion, StoreError> {
     const LOCK: &str = concat!(
         "with ",
         crate::caller!(),
@@ -206,32 +200,29 @@ pub async fn delete(
     const DELETE: &str = "
         with used as (
             select min(id) as id from concierge_request_outputs
-            where account_id = $1 and withdrawal_instruction_id = $2 and state not in ('rejected')
+            where account_id = $1 and withdrawal_instruction_id = $2
+            and state not in ('rejected', 'settled', 'returned', 'cancelled')
         ), deleted as (
             update withdrawal_instructions set deleted_at = $3
             where account_id = $1 and id = $2 and (select id from used) is null
         )
         select id from used";
     let mut transaction = connection.begin().await?;
-    let row = sqlx::query(LOCK)
-        .bind(credentials.key_sha256.as_slice())
-        .bind(credentials.acting_as)
-        .bind(id)
-        .fetch_optional(&mut *transaction)
-        .await?;
-    let caller = match Caller::judge(row.as_ref(), Access::Write)? {
-        Ok(caller) => caller,
-        Err(refused) => {
-            transaction.rollback().await?;
-            return Ok(Err(refused));
+    let deletion = async {
+        let row = sqlx::query(LOCK)
+            .bind(credentials.key_sha256.as_slice())
+            .bind(credentials.acting_as)
+            .bind(id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let caller = Caller::judge(row.as_ref(), Access::Write)?;
+        if row.map(|row| row.try_get::<Option<i64>, _>(3)).transpose()?.flatten().is_none() {
+            return Ok(Deletion::NotFound);
         }
-    };
-    if row.map(|row| row.try_get::<Option<i64>, _>(3)).transpose()?.flatten().is_none() {
-        transaction.rollback().await?;
-        return Ok(Ok(Deletion::NotFound));
+        let delete = sqlx::query_scalar(DELETE).bind(caller.account_id).bind(id).bind(now);
+        let used: Option<i64> = delete.fetch_one(&mut *transaction).await?;
+        Ok(used.map_or(Deletion::Deleted, Deletion::InUse))
     }
-    let used: Option<i64> =
-        sqlx::query_scalar(DELETE).bind(caller.account_id).bind(id).bind(now).fetch_one(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok(Ok(used.map_or(Deletion::Deleted, Deletion::InUse)))
+    .await;
+    settle(transaction, deletion).await
 }

@@ -109,3 +109,6 @@ create table price_holds (
 );
 
 create index price_holds_expires_at_idx on price_holds (account_id, expires_at);
+
+-- The keys of an account, the oldest of which makes its receipts' addresses unguessable.
+create index api_keys_account_id_idx on api_keys (account_id, created_at);

@@ -71,6 +71,18 @@ pub struct Config {
     )]
     pub approval_delay: Duration,
 
+    /// Time to the quote of a request with ports that are not quoted at once
+    #[arg(
+        long, env = "SANDBOX_QUOTE_DELAY", value_name = "TIME", default_value = "1s", value_parser = delay, global = true
+    )]
+    pub quote_delay: Duration,
+
+    /// Time of each later step of an output: to working, to settling, to settled or failed, to a retry
+    #[arg(
+        long, env = "SANDBOX_STEP_DELAY", value_name = "TIME", default_value = "1s", value_parser = delay, global = true
+    )]
+    pub step_delay: Duration,
+
     /// Requests a second that each key may make, 429 beyond; the real system allows 5 [default: no limit]
     #[arg(
         long, env = "SANDBOX_RATE_LIMIT", value_name = "NUMBER",
@@ -136,7 +148,8 @@ impl Config {
             Approval::Auto => Some(self.approval_delay),
             Approval::Manual => None,
         };
-        Pace { check_delay: self.check_delay, approval_delay }
+        let (check_delay, quote_delay, step_delay) = (self.check_delay, self.quote_delay, self.step_delay);
+        Pace { check_delay, approval_delay, quote_delay, step_delay }
     }
 }
 
@@ -147,6 +160,10 @@ pub struct Pace {
     pub check_delay: Duration,
     /// From a new user to its approval; `None`: it isn't approved by time.
     pub approval_delay: Option<Duration>,
+    /// From the request for a quote to the quote, where that doesn't come at once.
+    pub quote_delay: Duration,
+    /// Of each later step of an output.
+    pub step_delay: Duration,
 }
 
 fn log_filter(text: &str) -> Result<String, String> {

@@ -32,12 +32,13 @@ use crate::accounts::fixtures::ensure_default_account;
 use crate::accounts::ids::Ids;
 use crate::clock::Clock;
 use crate::concierge::outputs::{Complete, store};
-use crate::config::{Config, Pace};
+use crate::concierge::pricing::Prices;
+use crate::config::Config;
 use crate::database::batch::Batch;
 use crate::database::private::PrivatePostgres;
 use crate::database::{self, Database, DatabaseError};
 use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_UNKNOWN, UNAVAILABLE};
-use crate::lifecycle::{self, Alarm};
+use crate::lifecycle::{self, Alarm, Rules};
 use crate::{concierge, sandbox, telemetry};
 use rate_limit::RateLimit;
 
@@ -56,7 +57,7 @@ pub struct Rooms {
     pub database: Database,
     pub ids: Ids,
     pub clock: Clock,
-    pub pace: Pace,
+    pub rules: Rules,
     pub alarm: Alarm,
     pub rate_limit: RateLimit,
     /// How long a body may take to arrive.
@@ -134,11 +135,12 @@ impl Server {
         let mut connection = database.connection().await.map_err(StartError::Fixtures)?;
         ensure_default_account(&mut connection, clock.now()).await.map_err(StartError::Fixtures)?;
         connection.end();
+        let rules = Rules { pace: config.pace(), prices: Arc::new(Prices::default()) };
         let app = App(Arc::new(Rooms {
             database: database.clone(),
             ids: Ids::default(),
             clock: clock.clone(),
-            pace: config.pace(),
+            rules: rules.clone(),
             alarm: Alarm::default(),
             rate_limit: RateLimit::new(config.rate_limit),
             create_outputs: Batch::new(database.clone(), |connection, credentials, calls| {
@@ -152,7 +154,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let (reached_sender, reached) = watch::channel(OffsetDateTime::UNIX_EPOCH);
         let lifecycle =
-            tokio::spawn(lifecycle::run(database, clock, app.alarm.clone(), reached_sender, stopped.clone()));
+            tokio::spawn(lifecycle::run(database, clock, rules, app.alarm.clone(), reached_sender, stopped.clone()));
         let service = NormalizePathLayer::trim_trailing_slash().layer(router(app.clone()));
         let service = ServiceExt::<Request>::into_make_service(service);
         // small answers leave at once

@@ -4,16 +4,20 @@
 //! `routes` (thin handlers); where it lives through states, `state` says which, without touching anything.
 
 pub mod call;
+pub mod changes;
 pub mod include;
 pub mod listing;
+pub mod machine;
+pub mod money;
 pub mod outputs;
 pub mod ports;
+pub mod pricing;
 pub mod requests;
 pub mod users;
 pub mod withdrawal_instructions;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use sqlx::postgres::PgConnection;
 
 use crate::jsonapi::error::Code;
@@ -38,7 +42,10 @@ pub fn routes() -> Router<App> {
         .route("/api/concierge_ports", get(ports::list))
         .route("/api/concierge_ports/{id}", get(ports::show))
         .route("/api/concierge_requests", get(requests::routes::list).post(requests::routes::create))
-        .route("/api/concierge_requests/{id}", get(requests::routes::show))
+        .route("/api/concierge_requests/{id}", get(requests::routes::show).patch(requests::routes::update))
+        .route("/api/concierge_requests/{id}/request_quote", post(requests::routes::request_quote))
+        .route("/api/concierge_requests/{id}/accept_quote", post(requests::routes::accept_quote))
+        .route("/api/concierge_requests/{id}/cancel", post(requests::routes::cancel))
         .route("/api/concierge_request_outputs", get(outputs::routes::list).post(outputs::routes::create))
         .route("/api/concierge_request_outputs/{id}", get(outputs::routes::show))
 }
@@ -48,7 +55,8 @@ pub const SCHEMAS: [&Schema; 5] =
     [&users::SCHEMA, &withdrawal_instructions::SCHEMA, &ports::SCHEMA, &requests::SCHEMA, &outputs::SCHEMA];
 
 /// The error codes of the resources, beside those of the protocol.
-pub const CODES: [&[Code]; 2] = [outputs::document::CODES, withdrawal_instructions::routes::CODES];
+pub const CODES: [&[Code]; 3] =
+    [outputs::document::CODES, requests::actions::CODES, withdrawal_instructions::routes::CODES];
 
 /// Loads resources of one type that a document links to.
 ///

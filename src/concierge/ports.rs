@@ -44,6 +44,16 @@ const fn port(code: &'static str, country: &'static str, currency: &'static str,
     Port { code, country, currency, name }
 }
 
+/// The countries whose ports are quoted at once (known from the guides).
+const QUOTED_AT_ONCE: [&str; 5] = ["AR", "CL", "MX", "PY", "UY"];
+
+impl Port {
+    /// Whether a quote that goes through this port comes without delay.
+    pub fn is_quoted_at_once(&self) -> bool {
+        QUOTED_AT_ONCE.contains(&self.country)
+    }
+}
+
 /// Every port, by code.
 pub const PORTS: [Port; 13] = [
     port("ar_ars", "AR", "ARS", "Argentina, Argentine peso"),
@@ -64,6 +74,11 @@ pub const PORTS: [Port; 13] = [
 /// The port with that code.
 pub fn find(code: &str) -> Option<&'static Port> {
     PORTS.iter().find(|port| port.code == code)
+}
+
+/// The currency of a port, in lower case, as codes and wallets spell it.
+pub fn currency(code: &str) -> &str {
+    code.split_once('_').map_or(code, |(_, currency)| currency)
 }
 
 /// What a `port_code` must be, for complaints.

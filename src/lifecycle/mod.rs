@@ -1,15 +1,21 @@
 //! What moves things in time. [`step`] does one batch of what is due and says when the next is; [`run`] is the loop
-//! around it.
+//! around it. Each kind of thing has a file.
 //!
 //! Rows are their own timers (`due_at`). A batch is claimed under locks that other servers pass over, decided in
 //! memory by the pure rules of the resources' `state`, and saved with its events in one transaction: servers share
 //! the work, and a crash neither repeats nor loses any of it.
 
+mod agenda;
 mod alarm;
+mod approvals;
+mod checks;
+mod funding;
+mod payments;
+mod requests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -17,154 +23,174 @@ use tokio::sync::watch;
 pub use alarm::Alarm;
 
 use crate::clock::Clock;
-use crate::concierge::outputs::state::{Checked, State, check};
-use crate::concierge::{outputs, users};
+use crate::concierge::pricing::Prices;
+use crate::config::Pace;
 use crate::database::Database;
+use agenda::{Agenda, Kind};
 
-/// The most rows one transaction moves.
+/// The most outputs or users one transaction moves.
 const BATCH: i64 = 1000;
 /// Batches start at least this far apart unless one was full, so that a steady stream is moved in batches too.
-const PACE: Duration = Duration::from_millis(20);
+const BEAT: Duration = Duration::from_millis(20);
 /// How long a step may take before the connection counts as dead; what it had begun is undone and done again.
 const LONGEST_STEP: Duration = Duration::from_secs(5);
 /// How often to look for what other servers left behind.
 const PATROL: Duration = Duration::from_secs(1);
+
+/// What the lifecycle goes by.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    pub pace: Pace,
+    /// Of the day.
+    pub prices: Arc<Prices>,
+}
+
+/// In which order things happen that are due together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// One instant after the other, across everything: a leap in time leaves what waiting would have left, the
+    /// numbers of events included.
+    Exact,
+    /// Kind after kind, for things that became due within moments of each other: much is moved at once, and whatever
+    /// depends on something that comes before it still waits for that.
+    ByKind,
+}
 
 /// What a step came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// Rows that were moved or deferred.
     pub done: usize,
+    /// Whether more is due, and going on makes sense: not everything is locked by other servers.
+    pub more: bool,
     /// When the next one is due, which may be now or past.
     pub next: Option<OffsetDateTime>,
 }
 
-/// Does one batch of what is due at `now`, in the order of due times: an approval that comes before a check is
-/// there when the check runs, one that comes after is not.
+/// What one kind came to.
+#[derive(Debug, Clone, Copy)]
+struct Moved {
+    rows: usize,
+    /// Where there may be more: up to when everything was claimed.
+    full_to: Option<OffsetDateTime>,
+}
+
+impl Moved {
+    fn new<T>(claimed: &[T], due_at: fn(&T) -> OffsetDateTime) -> Self {
+        let is_full = i64::try_from(claimed.len()) == Ok(BATCH);
+        Self { rows: claimed.len(), full_to: claimed.last().filter(|_| is_full).map(due_at) }
+    }
+}
+
+/// Does one batch of what is due at `now`.
 ///
 /// # Errors
-/// Those of the database; then nothing of the batch happened.
-pub async fn step(connection: &mut PgConnection, now: OffsetDateTime) -> Result<Progress, sqlx::Error> {
-    let due = next_due(connection).await?;
-    if due.earliest().is_none_or(|earliest| earliest > now) {
-        return Ok(Progress { done: 0, next: due.earliest() });
-    }
-    let done = match (due.approval.filter(|at| *at <= now), due.check.filter(|at| *at <= now)) {
-        (Some(approval), Some(check)) if approval <= check => approve_users(connection, check).await?,
-        (Some(approval), Some(_)) => check_outputs(connection, approval - Duration::from_micros(1)).await?,
-        (Some(_), None) => approve_users(connection, now).await?,
-        (None, _) => check_outputs(connection, now).await?,
+/// Those of the database; then nothing of the batch that failed happened.
+pub async fn step(
+    connection: &mut PgConnection,
+    now: OffsetDateTime,
+    rules: &Rules,
+    order: Order,
+) -> Result<Progress, sqlx::Error> {
+    let agenda = Agenda::read(connection).await?;
+    let Some(first) = agenda.first().filter(|first| agenda.of(*first) <= Some(now)) else {
+        return Ok(Progress { done: 0, more: false, next: agenda.earliest() });
     };
-    let next = next_due(connection).await?.earliest();
-    Ok(Progress { done, next })
-}
-
-/// When the next of each kind is due.
-#[derive(Debug, Clone, Copy)]
-struct NextDue {
-    approval: Option<OffsetDateTime>,
-    check: Option<OffsetDateTime>,
-}
-
-impl NextDue {
-    fn earliest(self) -> Option<OffsetDateTime> {
-        [self.approval, self.check].into_iter().flatten().min()
-    }
-}
-
-async fn next_due(connection: &mut PgConnection) -> Result<NextDue, sqlx::Error> {
-    let approval = users::store::next_due(connection).await?;
-    let check = outputs::store::next_due(connection).await?;
-    Ok(NextDue { approval, check })
-}
-
-/// Approves new users whose time has come, and resumes the checks of outputs that waited for them.
-async fn approve_users(connection: &mut PgConnection, until: OffsetDateTime) -> Result<usize, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    let mut due = users::store::claim(&mut transaction, until, BATCH).await?;
-    // what waits for an approval happens at its instant, before later approvals
-    if let Some(at) = due.iter().find(|user| user.is_waited_for).map(|user| user.due_at) {
-        due.retain(|user| user.due_at <= at);
-    }
-    let moves: Vec<users::store::Move> = due
-        .iter()
-        .filter_map(|user| {
-            let to = user.state.approved()?;
-            Some(users::store::Move { account_id: user.account_id, id: user.id, to, at: user.due_at })
-        })
-        .collect();
-    if !moves.is_empty() {
-        users::store::save(&mut transaction, &moves).await?;
-        let payees: Vec<_> = moves.iter().map(|user| (user.account_id, user.id, user.at)).collect();
-        outputs::store::resume(&mut transaction, &payees).await?;
-    }
-    transaction.commit().await?;
-    Ok(moves.len())
-}
-
-/// Runs the preliminary checks of outputs whose time has come.
-async fn check_outputs(connection: &mut PgConnection, until: OffsetDateTime) -> Result<usize, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    let due = outputs::store::claim(&mut transaction, until, BATCH).await?;
-    let mut moves = Vec::with_capacity(due.len());
-    let mut deferred = Vec::new();
-    for output in &due {
-        let (to, rejection_reason) = match check(output.payee) {
-            Checked::Accepted => (State::Accepted, None),
-            Checked::Rejected { reason } => (State::Rejected, Some(reason)),
-            Checked::Deferred => {
-                deferred.push((output.account_id, output.id));
-                continue;
+    let mut done = 0;
+    match order {
+        Order::Exact => {
+            let until = window(&agenda, first, rules).min(now);
+            done += run_kind(connection, first, until, rules, true).await?.rows;
+        }
+        Order::ByKind => {
+            // checks first: one that comes before its payee's approval is to see it pending
+            let mut until = now;
+            for kind in [Kind::Check, Kind::Approval, Kind::Payment, Kind::Funding, Kind::Request] {
+                if agenda.of(kind).is_none_or(|due| due > until) {
+                    continue;
+                }
+                let moved = run_kind(connection, kind, until, rules, false).await?;
+                done += moved.rows;
+                // what comes behind the rest of a full batch waits for it
+                until = moved.full_to.map_or(until, |full_to| full_to.min(until));
             }
-        };
-        let (account_id, id, at) = (output.account_id, output.id, output.due_at);
-        moves.push(outputs::store::Move { account_id, id, to, rejection_reason, at });
+        }
     }
-    if !moves.is_empty() {
-        outputs::store::save(&mut transaction, &moves).await?;
+    let next = Agenda::read(connection).await?.earliest();
+    Ok(Progress { done, more: done > 0 && next.is_some_and(|next| next <= now), next })
+}
+
+/// Up to when a kind may be moved at once so that nothing else comes between: what it moves may itself move again
+/// after the delay of a step.
+fn window(agenda: &Agenda, kind: Kind, rules: &Rules) -> OffsetDateTime {
+    const INSTANT: Duration = Duration::from_micros(1);
+    let earliest = agenda.of(kind).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    match kind {
+        Kind::Check | Kind::Payment => {
+            let again = earliest + rules.pace.step_delay;
+            let until = agenda.earliest_other(kind).map_or(again, |other| other.min(again)) - INSTANT;
+            until.max(earliest)
+        }
+        Kind::Approval | Kind::Funding | Kind::Request => earliest,
     }
-    if !deferred.is_empty() {
-        outputs::store::defer(&mut transaction, &deferred).await?;
+}
+
+async fn run_kind(
+    connection: &mut PgConnection,
+    kind: Kind,
+    until: OffsetDateTime,
+    rules: &Rules,
+    one_by_one: bool,
+) -> Result<Moved, sqlx::Error> {
+    match kind {
+        Kind::Approval => approvals::approve(connection, until).await,
+        Kind::Check => checks::run(connection, until, rules, one_by_one).await,
+        Kind::Payment => payments::go_on(connection, until, rules, one_by_one).await,
+        Kind::Funding => funding::give(connection, until, rules).await,
+        Kind::Request => requests::move_on(connection, until, rules).await,
     }
-    transaction.commit().await?;
-    Ok(due.len())
 }
 
 /// Steps whenever something is due, until told to stop. `reached` tells up to when everything has happened.
 pub async fn run(
     database: Database,
     clock: Clock,
+    rules: Rules,
     alarm: Alarm,
     reached: watch::Sender<OffsetDateTime>,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut moves = clock.moves();
+    // a clock that is moved by hand leaps
+    let order = if moves.is_some() { Order::Exact } else { Order::ByKind };
     loop {
         if let Some(moves) = &mut moves {
             moves.mark_unchanged();
         }
         let now = clock.now();
-        let pause = tokio::time::sleep(PACE);
+        let pause = tokio::time::sleep(BEAT);
         let outcome = match database.connection().await {
-            Ok(mut connection) => match tokio::time::timeout(LONGEST_STEP, step(&mut connection, now)).await {
-                Ok(outcome) => connection.conclude(outcome).ok(),
-                Err(_) => {
-                    tracing::warn!("the database fell silent in the middle of a step");
-                    database.cool();
-                    None
+            Ok(mut connection) => {
+                match tokio::time::timeout(LONGEST_STEP, step(&mut connection, now, &rules, order)).await {
+                    Ok(outcome) => connection.conclude(outcome).ok(),
+                    Err(_) => {
+                        tracing::warn!("the database fell silent in the middle of a step");
+                        database.cool();
+                        None
+                    }
                 }
-            },
+            }
             Err(error) => {
                 tracing::warn!(%error, "the database is away; what is due waits for it");
                 None
             }
         };
         let wake_at = match outcome {
-            Some(Progress { done, next }) => {
+            Some(Progress { done, more, next }) => {
                 if done > 0 {
                     tracing::debug!(done, "moved what was due");
                 }
-                if i64::try_from(done) == Ok(BATCH) && !*stop.borrow() {
+                if more && !*stop.borrow() {
                     continue;
                 }
                 if next.is_none_or(|next| next > now) {

@@ -10,6 +10,7 @@ mod jsonapi;
 mod lifecycle;
 mod outage;
 mod outputs;
+mod payouts;
 mod private_database;
 mod process;
 mod properties;

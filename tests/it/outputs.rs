@@ -200,10 +200,12 @@ async fn related_resources_must_be_there_and_fit() {
     answer.assert_error(422, "withdrawal_instruction_of_another_user", pointer);
 
     // no longer a draft
-    sandbox.sql("update concierge_requests set state = 'quoted' where id = 1010").await;
+    assert_eq!(sandbox.count("select count(*) from concierge_request_outputs").await, 0);
+    sandbox.create_output().await;
+    sandbox.act("1010", "request_quote").await.expect(200);
     let answer = sandbox.post(OUTPUTS, &documented_output()).await;
     answer.assert_error(422, "request_not_draft", "/data/relationships/request/data/id");
-    assert_eq!(sandbox.count("select count(*) from concierge_request_outputs").await, 0);
+    assert_eq!(sandbox.count("select count(*) from concierge_request_outputs").await, 1);
     sandbox.stop().await;
 }
 

@@ -28,6 +28,7 @@ pub static SCHEMA: Schema = Schema {
         Attribute::new("port_code"),
         Attribute::new("state"),
         Attribute::new("rejection_reason"),
+        Attribute::new("failure_reason"),
     ],
     relationships: &[
         Relationship { name: "request", target: &requests::SCHEMA, when_included: true },
@@ -111,13 +112,14 @@ pub fn explain(mut reader: Reader, new: &NewOutput, outcome: &Outcome) -> Errors
 
 /// An output as a resource. What it doesn't have (yet) is left out.
 pub fn render(output: &Output) -> Resource {
-    let reason = output.rejection_reason.clone().map(|reason| Value::Text(Some(reason)));
+    let reason = |reason: &Option<String>| reason.clone().map(|reason| Value::Text(Some(reason)));
     let attributes = [
         ("amount", output.amount.clone().map(Value::Decimal)),
         ("budget", output.budget.clone().map(Value::Decimal)),
         ("port_code", Some(Value::Text(Some(output.port_code.clone())))),
         ("state", Some(Value::Name(output.state.name()))),
-        ("rejection_reason", reason),
+        ("rejection_reason", reason(&output.rejection_reason)),
+        ("failure_reason", reason(&output.failure_reason)),
     ];
     Resource {
         schema: &SCHEMA,

@@ -2,6 +2,7 @@
 
 pub mod document;
 pub mod routes;
+pub mod scenario;
 pub mod state;
 pub mod store;
 
@@ -29,6 +30,7 @@ pub struct Output {
     pub budget: Option<BigDecimal>,
     pub state: State,
     pub rejection_reason: Option<String>,
+    pub failure_reason: Option<String>,
 }
 
 /// An output with what its document includes unless the client says otherwise.

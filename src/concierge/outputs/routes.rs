@@ -29,7 +29,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let (query, (new, reader)) = call.checked(&app, Access::Write, read).await?;
     let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
     let now = app.clock.now();
-    let due_at = now + app.pace.check_delay;
+    let due_at = now + app.rules.pace.check_delay;
     let creation = store::Creation {
         id: taken.id,
         request_id: new.request.number(),
@@ -69,6 +69,7 @@ fn accepting(id: i64, new: NewOutput) -> Output {
         budget,
         state: state::State::Accepting,
         rejection_reason: None,
+        failure_reason: None,
     }
 }
 

@@ -1,5 +1,7 @@
-//! The states of an output and what decides between them. Pure: the same input gives the same answer.
+//! The states of an output, its arrows, and what decides between them. Pure: the same input gives the same answer.
 
+use super::scenario::Scenario;
+use crate::concierge::machine::{Arrow, Machine, Named};
 use crate::concierge::users::state::ComplianceState;
 
 /// Where an output is in its life.
@@ -7,14 +9,95 @@ use crate::concierge::users::state::ComplianceState;
 pub enum State {
     /// The preliminary checks haven't run.
     Accepting,
-    /// They passed.
+    /// They passed; it waits for its request to work.
     Accepted,
     /// They failed. Final.
     Rejected,
+    /// The money is on its way to the destination port.
+    Working,
+    /// The payment was issued; the receiving bank hasn't confirmed it.
+    Settling,
+    /// The receiving bank confirmed it. Final.
+    Settled,
+    /// The receiving bank refused it; it may be tried again.
+    Failed,
+    /// It failed for good and the money went back. Final.
+    Returned,
+    /// Called off. Final.
+    Cancelled,
+}
+
+/// What can happen to an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    Accept,
+    Reject,
+    Work,
+    Issue,
+    Settle,
+    Fail,
+    Retry,
+    Return,
+    Cancel,
 }
 
 /// The names of all states, in the order of life.
-pub const NAMES: [&str; 3] = ["accepting", "accepted", "rejected"];
+pub const NAMES: [&str; 9] =
+    ["accepting", "accepted", "rejected", "working", "settling", "settled", "failed", "returned", "cancelled"];
+
+const fn arrow(from: State, trigger: Trigger, to: State) -> Arrow<State, Trigger> {
+    Arrow { from, trigger, to }
+}
+
+/// Every state and every arrow (known from the guides).
+pub static MACHINE: Machine<State, Trigger> = Machine {
+    states: &[
+        State::Accepting,
+        State::Accepted,
+        State::Rejected,
+        State::Working,
+        State::Settling,
+        State::Settled,
+        State::Failed,
+        State::Returned,
+        State::Cancelled,
+    ],
+    arrows: &[
+        arrow(State::Accepting, Trigger::Accept, State::Accepted),
+        arrow(State::Accepting, Trigger::Reject, State::Rejected),
+        arrow(State::Accepted, Trigger::Work, State::Working),
+        arrow(State::Working, Trigger::Issue, State::Settling),
+        arrow(State::Settling, Trigger::Settle, State::Settled),
+        arrow(State::Settling, Trigger::Fail, State::Failed),
+        arrow(State::Failed, Trigger::Retry, State::Working),
+        arrow(State::Failed, Trigger::Return, State::Returned),
+        arrow(State::Accepting, Trigger::Cancel, State::Cancelled),
+        arrow(State::Accepted, Trigger::Cancel, State::Cancelled),
+        arrow(State::Working, Trigger::Cancel, State::Cancelled),
+    ],
+};
+
+impl Named for State {
+    fn name(self) -> &'static str {
+        Self::name(self)
+    }
+}
+
+impl Named for Trigger {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Reject => "reject",
+            Self::Work => "work",
+            Self::Issue => "issue",
+            Self::Settle => "settle",
+            Self::Fail => "fail",
+            Self::Retry => "retry",
+            Self::Return => "return",
+            Self::Cancel => "cancel",
+        }
+    }
+}
 
 impl State {
     /// The name documents and the store use.
@@ -24,7 +107,7 @@ impl State {
 
     /// The state of that name.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Accepting, Self::Accepted, Self::Rejected].into_iter().find(|state| state.name() == name)
+        MACHINE.named(name)
     }
 
     /// The type of the event that tells of the arrival in this state.
@@ -33,8 +116,35 @@ impl State {
             Self::Accepting => "concierge_request_output_accepting",
             Self::Accepted => "concierge_request_output_accepted",
             Self::Rejected => "concierge_request_output_rejected",
+            Self::Working => "concierge_request_output_working",
+            Self::Settling => "concierge_request_output_settling",
+            Self::Settled => "concierge_request_output_settled",
+            Self::Failed => "concierge_request_output_failed",
+            Self::Returned => "concierge_request_output_returned",
+            Self::Cancelled => "concierge_request_output_cancelled",
         }
     }
+
+    /// How much of its budget comes back to the payer when an output that was paid for ends in this state: all of
+    /// it if nothing was tried (known: rejected ones come back in full), less the fee if it was (known: returned
+    /// ones come back less fees).
+    pub const fn refund(self) -> Refund {
+        match self {
+            Self::Rejected | Self::Cancelled => Refund::Budget,
+            Self::Returned => Refund::BudgetLessFee,
+            Self::Accepting | Self::Accepted | Self::Working | Self::Settling | Self::Settled | Self::Failed => {
+                Refund::Nothing
+            }
+        }
+    }
+}
+
+/// What comes back of an output's budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refund {
+    Nothing,
+    Budget,
+    BudgetLessFee,
 }
 
 /// What the preliminary checks of an accepting output come to.
@@ -48,12 +158,37 @@ pub enum Checked {
     Deferred,
 }
 
-/// Runs the preliminary checks: they decide by the payee's compliance.
-pub const fn check(payee: ComplianceState) -> Checked {
-    match payee {
-        ComplianceState::Enabled => Checked::Accepted,
-        ComplianceState::Rejected => Checked::Rejected { reason: "the payee was rejected" },
-        ComplianceState::Disabled => Checked::Rejected { reason: "the payee is disabled" },
-        ComplianceState::New => Checked::Deferred,
+/// Runs the preliminary checks: they decide by the payee's compliance, then by the scenario.
+pub const fn check(payee: ComplianceState, scenario: Scenario) -> Checked {
+    match (payee, scenario) {
+        (ComplianceState::Enabled, Scenario::Rejected) => {
+            Checked::Rejected { reason: "the preliminary checks failed, as the instruction's label asks" }
+        }
+        (ComplianceState::Enabled, _) => Checked::Accepted,
+        (ComplianceState::Rejected, _) => Checked::Rejected { reason: "the payee was rejected" },
+        (ComplianceState::Disabled, _) => Checked::Rejected { reason: "the payee is disabled" },
+        (ComplianceState::New, _) => Checked::Deferred,
+    }
+}
+
+/// Why a payment failed.
+pub const FAILURE: &str = "the receiving bank refused the payment";
+/// How often a payment is tried before its money goes back.
+const TRIES: i32 = 3;
+
+/// What a payment does next by itself, after it was issued that many times; `None` where nothing will happen.
+pub const fn next(state: State, scenario: Scenario, attempts: i32) -> Option<Trigger> {
+    match (state, scenario) {
+        (State::Accepted, _) => Some(Trigger::Work),
+        (State::Working, Scenario::Cancelled) => Some(Trigger::Cancel),
+        (State::Working, _) => Some(Trigger::Issue),
+        (State::Settling, Scenario::Stuck) => None,
+        (State::Settling, Scenario::Failed | Scenario::Returned) => Some(Trigger::Fail),
+        (State::Settling, Scenario::FailedThenSettled) if attempts <= 1 => Some(Trigger::Fail),
+        (State::Settling, _) => Some(Trigger::Settle),
+        (State::Failed, Scenario::Returned) => Some(Trigger::Return),
+        (State::Failed, _) if attempts >= TRIES => Some(Trigger::Return),
+        (State::Failed, _) => Some(Trigger::Retry),
+        (State::Accepting | State::Rejected | State::Settled | State::Returned | State::Cancelled, _) => None,
     }
 }

@@ -1,4 +1,6 @@
-//! All SQL of outputs.
+//! All SQL of outputs: making and showing them. [`life`] is what moves them.
+
+pub mod life;
 
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -8,9 +10,9 @@ use super::state::State;
 use super::{Complete, Output, Price};
 use crate::accounts::caller::{Access, Caller, Credentials};
 use crate::concierge::listing::Table;
+use crate::concierge::requests;
 use crate::concierge::users::{self, User};
 use crate::concierge::withdrawal_instructions::{self, WithdrawalInstruction};
-use crate::concierge::{requests, users::state::ComplianceState};
 use crate::database::batch::Answers;
 
 /// The columns [`read`] reads, of a table alias.
@@ -34,12 +36,14 @@ macro_rules! output_columns {
             $t,
             ".state, ",
             $t,
-            ".rejection_reason"
+            ".rejection_reason, ",
+            $t,
+            ".failure_reason"
         )
     };
 }
 
-const COLUMNS: usize = 9;
+const COLUMNS: usize = 10;
 
 /// The columns of an output, its payee and its instruction.
 macro_rules! complete_columns {
@@ -77,8 +81,6 @@ pub const TABLE: Table<Complete> = Table {
 };
 
 fn read(row: &PgRow, at: usize) -> Result<Output, sqlx::Error> {
-    let state = row.try_get(at + 7)?;
-    let unknown = || sqlx::Error::Decode(format!("no output state {state:?}").into());
     Ok(Output {
         id: row.try_get(at)?,
         request_id: row.try_get(at + 1)?,
@@ -87,9 +89,18 @@ fn read(row: &PgRow, at: usize) -> Result<Output, sqlx::Error> {
         port_code: row.try_get(at + 4)?,
         amount: row.try_get(at + 5)?,
         budget: row.try_get(at + 6)?,
-        state: State::named(state).ok_or_else(unknown)?,
+        state: read_state(row.try_get(at + 7)?)?,
         rejection_reason: row.try_get(at + 8)?,
+        failure_reason: row.try_get(at + 9)?,
     })
+}
+
+/// Reads a state's name.
+///
+/// # Errors
+/// Where there is no such state.
+pub fn read_state(name: &str) -> Result<State, sqlx::Error> {
+    State::named(name).ok_or_else(|| sqlx::Error::Decode(format!("no output state {name:?}").into()))
 }
 
 fn read_complete(row: &PgRow, at: usize) -> Result<Complete, sqlx::Error> {
@@ -275,113 +286,4 @@ pub async fn load(connection: &mut PgConnection, account_id: i64, ids: &[i64]) -
     );
     let rows = sqlx::query(SQL).bind(account_id).bind(ids).fetch_all(connection).await?;
     rows.iter().map(|row| read(row, 0)).collect()
-}
-
-/// An accepting output whose checks are due.
-#[derive(Debug, Clone, Copy)]
-pub struct Due {
-    pub account_id: i64,
-    pub id: i64,
-    pub due_at: OffsetDateTime,
-    pub payee: ComplianceState,
-}
-
-/// Locks accepting outputs whose checks are due, those first that have waited longest, and leaves out what another
-/// server has locked.
-///
-/// The share of the payee makes its approval wait until this transaction ends: either we see the approval, or the
-/// approval sees that the output waits for it.
-///
-/// # Errors
-/// Those of the database.
-pub async fn claim(connection: &mut PgConnection, now: OffsetDateTime, limit: i64) -> Result<Vec<Due>, sqlx::Error> {
-    let sql = "select o.account_id, o.id, o.due_at, u.compliance_state
-        from concierge_request_outputs o
-        join users u on u.account_id = o.account_id and u.id = o.user_id
-        where o.due_at <= $1 and o.state = 'accepting'
-        order by o.due_at, o.account_id, o.id limit $2
-        for no key update of o skip locked for share of u skip locked";
-    let rows = sqlx::query(sql).bind(now).bind(limit).fetch_all(connection).await?;
-    let due = |row: &PgRow| {
-        Ok(Due {
-            account_id: row.try_get(0)?,
-            id: row.try_get(1)?,
-            due_at: row.try_get(2)?,
-            payee: users::store::read_state(row.try_get(3)?)?,
-        })
-    };
-    rows.iter().map(due).collect()
-}
-
-/// Takes the timers off outputs that wait for their payee's approval.
-///
-/// # Errors
-/// Those of the database.
-pub async fn defer(connection: &mut PgConnection, outputs: &[(i64, i64)]) -> Result<(), sqlx::Error> {
-    let (accounts, ids): (Vec<i64>, Vec<i64>) = outputs.iter().copied().unzip();
-    let sql = "update concierge_request_outputs o set due_at = null
-        from unnest($1::bigint[], $2::bigint[]) as d (account_id, id)
-        where o.account_id = d.account_id and o.id = d.id";
-    sqlx::query(sql).bind(accounts).bind(ids).execute(connection).await.map(|_| ())
-}
-
-/// Makes the checks of outputs due that waited for these payees (account, user and when it was decided).
-///
-/// # Errors
-/// Those of the database.
-pub async fn resume(connection: &mut PgConnection, payees: &[(i64, i64, OffsetDateTime)]) -> Result<(), sqlx::Error> {
-    let accounts: Vec<i64> = payees.iter().map(|payee| payee.0).collect();
-    let users: Vec<i64> = payees.iter().map(|payee| payee.1).collect();
-    let times: Vec<OffsetDateTime> = payees.iter().map(|payee| payee.2).collect();
-    let sql = "update concierge_request_outputs o set due_at = p.at
-        from unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) as p (account_id, user_id, at)
-        where o.account_id = p.account_id and o.user_id = p.user_id and o.state = 'accepting' and o.due_at is null";
-    sqlx::query(sql).bind(accounts).bind(users).bind(times).execute(connection).await.map(|_| ())
-}
-
-/// An output's move to another state at its own time.
-#[derive(Debug, Clone, Copy)]
-pub struct Move {
-    pub account_id: i64,
-    pub id: i64,
-    pub to: State,
-    pub rejection_reason: Option<&'static str>,
-    pub at: OffsetDateTime,
-}
-
-/// Saves moves of outputs together with the events that tell of them.
-///
-/// # Errors
-/// Those of the database.
-pub async fn save(connection: &mut PgConnection, moves: &[Move]) -> Result<(), sqlx::Error> {
-    const SQL: &str = concat!(
-        "with moved as (
-            update concierge_request_outputs o
-            set state = m.state, rejection_reason = m.reason, state_since = m.at, due_at = null
-            from unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
-                with ordinality as m (account_id, id, state, reason, event_type, at, position)
-            where o.account_id = m.account_id and o.id = m.id
-            returning m.*
-        ), ",
-        crate::tell!()
-    );
-    sqlx::query(SQL)
-        .bind(super::SCHEMA.type_name)
-        .bind(moves.iter().map(|step| step.account_id).collect::<Vec<_>>())
-        .bind(moves.iter().map(|step| step.id).collect::<Vec<_>>())
-        .bind(moves.iter().map(|step| step.to.name()).collect::<Vec<_>>())
-        .bind(moves.iter().map(|step| step.rejection_reason).collect::<Vec<_>>())
-        .bind(moves.iter().map(|step| step.to.event_type()).collect::<Vec<_>>())
-        .bind(moves.iter().map(|step| step.at).collect::<Vec<_>>())
-        .execute(connection)
-        .await
-        .map(|_| ())
-}
-
-/// When the next check is due.
-///
-/// # Errors
-/// Those of the database.
-pub async fn next_due(connection: &mut PgConnection) -> Result<Option<OffsetDateTime>, sqlx::Error> {
-    sqlx::query_scalar("select min(due_at) from concierge_request_outputs").fetch_one(connection).await
 }

@@ -1,21 +1,61 @@
 //! A request's schema, reading and rendering.
 
-use super::{ConciergeRequest, NewConciergeRequest, state};
+use serde_json::Value as Json;
+
+use super::{Changes, ConciergeRequest, NewConciergeRequest, state};
 use crate::concierge::{outputs, ports, users};
 use crate::jsonapi::document::{Purpose, Reader};
-use crate::jsonapi::error::Errors;
+use crate::jsonapi::error::{ATTRIBUTE_INVALID, Error, Errors};
 use crate::jsonapi::render::{Linkage, Resource, Value};
 use crate::jsonapi::schema::{Attribute, Filter, Relationship, Schema, Values};
 
-/// What a request's document shows.
+/// The counters, one for each state of an output.
+const COUNTERS: [&str; 9] = [
+    "outputs_accepting",
+    "outputs_accepted",
+    "outputs_rejected",
+    "outputs_working",
+    "outputs_settling",
+    "outputs_settled",
+    "outputs_failed",
+    "outputs_returned",
+    "outputs_cancelled",
+];
+
+/// What a request's document shows: the attributes of both editions of the guides, in which `amount` and
+/// `cancellable_until` are older names of `total_to_spend` and `accept_quote_before`, and `outputs_total` of
+/// `outputs_count`.
 pub static SCHEMA: Schema = Schema {
     type_name: "concierge_requests",
     path: "/api/concierge_requests",
     attributes: &[
         Attribute::new("state"),
         Attribute::new("port_code"),
+        Attribute::new("amount"),
+        Attribute::new("total_to_spend"),
+        Attribute::new("funds_available"),
+        Attribute::new("eta"),
+        Attribute::new("quote_requested_at"),
+        Attribute::new("accept_quote_before"),
+        Attribute::new("quote_accepted_at"),
+        Attribute::new("provision_funds_before"),
+        Attribute::new("cancellable_until"),
+        Attribute::new("cancellation_reason"),
+        Attribute::new("receipt_url"),
+        Attribute::new("credit_note_url"),
         Attribute::new("external_id"),
         Attribute::new("payment_authorization_code"),
+        Attribute::new("outputs_count"),
+        Attribute::new("outputs_total"),
+        Attribute::new(COUNTERS[0]),
+        Attribute::new(COUNTERS[1]),
+        Attribute::new(COUNTERS[2]),
+        Attribute::new(COUNTERS[3]),
+        Attribute::new(COUNTERS[4]),
+        Attribute::new(COUNTERS[5]),
+        Attribute::new(COUNTERS[6]),
+        Attribute::new(COUNTERS[7]),
+        Attribute::new(COUNTERS[8]),
     ],
     relationships: &[
         Relationship { name: "user", target: &users::SCHEMA, when_included: true },
@@ -50,19 +90,77 @@ pub fn read_new(body: &[u8]) -> Result<(NewConciergeRequest, Reader), Errors> {
     }
 }
 
+/// Reads what a PATCH changes. An attribute that isn't there stays, one that is `null` is cleared.
+///
+/// # Errors
+/// Every fault of the document.
+pub fn read_changes(body: &[u8], id: &str) -> Result<Changes, Errors> {
+    let mut reader = Reader::open(body, &SCHEMA, Purpose::Update(id))?;
+    let mut text = |name: &str| reader.has_attribute(name).then(|| reader.text(name, LONGEST));
+    let changes =
+        Changes { external_id: text("external_id"), payment_authorization_code: text("payment_authorization_code") };
+    reader.finish(Some(changes))
+}
+
+/// Reads the `hint_token` of a `request_quote`. Nothing else in the body of an action has any effect, whatever it
+/// is (known: clients send nothing, an identifier, or a whole resource).
+///
+/// # Errors
+/// 422 where it is something else than a string.
+pub fn read_hint_token(body: &[u8]) -> Result<Option<String>, Errors> {
+    let Ok(document) = serde_json::from_slice::<Json>(body) else { return Ok(None) };
+    match document.pointer(HINT_TOKEN) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::String(token)) => Ok(Some(token.clone())),
+        Some(_) => {
+            let detail = "must be the hint_token of an estimate, a string of 64 hexadecimal digits";
+            Err(Error::new(ATTRIBUTE_INVALID, detail).at(HINT_TOKEN).into())
+        }
+    }
+}
+
+/// Where the `hint_token` is.
+pub const HINT_TOKEN: &str = "/data/attributes/hint_token";
+
 /// A request as a resource.
 pub fn render(request: &ConciergeRequest) -> Resource {
+    let life = &request.life;
+    let text = |text: &Option<String>| Value::Text(text.clone());
+    let time = |time: Option<time::OffsetDateTime>| time.map_or(Value::Null, Value::Time);
+    let page = |shown: bool, path: &str| match &request.receipt_token {
+        Some(token) if shown => Value::Link(format!("{path}/{token}")),
+        _ => Value::Null,
+    };
+    let total = life.total_to_spend.clone().map_or(Value::Null, Value::Decimal);
+    let accept_before = time(life.timetable.map(|timetable| timetable.accept_quote_before));
+    let count = Value::Integer(request.counts.iter().sum());
+    let mut attributes = vec![
+        ("state", Value::Name(life.state.name())),
+        ("port_code", Value::Text(Some(life.port_code.clone()))),
+        ("amount", total.clone()),
+        ("total_to_spend", total),
+        ("funds_available", Value::Decimal(request.funds_available.clone())),
+        ("eta", time(life.timetable.map(|timetable| timetable.eta))),
+        ("quote_requested_at", time(life.quote_requested_at)),
+        ("accept_quote_before", accept_before.clone()),
+        ("quote_accepted_at", time(life.quote_accepted_at)),
+        ("provision_funds_before", time(life.timetable.map(|timetable| timetable.provision_funds_before))),
+        ("cancellable_until", accept_before),
+        ("cancellation_reason", text(&life.cancellation_reason)),
+        ("receipt_url", page(true, "/receipts")),
+        ("credit_note_url", page(life.has_credit_note(), "/credit_notes")),
+        ("external_id", text(&request.external_id)),
+        ("payment_authorization_code", text(&request.payment_authorization_code)),
+        ("outputs_count", count.clone()),
+        ("outputs_total", count),
+    ];
+    attributes.extend(COUNTERS.into_iter().zip(request.counts.iter().map(|count| Value::Integer(*count))));
     Resource {
         schema: &SCHEMA,
-        id: request.id.to_string(),
-        attributes: vec![
-            ("state", Value::Name(request.state.name())),
-            ("port_code", Value::Text(Some(request.port_code.clone()))),
-            ("external_id", Value::Text(request.external_id.clone())),
-            ("payment_authorization_code", Value::Text(request.payment_authorization_code.clone())),
-        ],
+        id: life.id.to_string(),
+        attributes,
         relationships: vec![
-            ("user", Linkage::ToOne(request.user_id.to_string())),
+            ("user", Linkage::ToOne(life.user_id.to_string())),
             ("outputs", Linkage::ToMany(request.outputs.iter().map(i64::to_string).collect())),
         ],
     }

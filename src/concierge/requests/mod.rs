@@ -1,29 +1,33 @@
 //! Requests: a payer's order to pay many people at once, of which each output is one.
 
+pub mod actions;
 pub mod document;
+pub mod fan_out;
+pub mod life;
 pub mod quote;
 pub mod routes;
 pub mod state;
 pub mod store;
 
+use bigdecimal::BigDecimal;
 pub use document::SCHEMA;
-use state::State;
+use life::Life;
 
 use crate::jsonapi::document::Identifier;
 
-/// A request as it is stored.
+/// A request as its document shows it.
 #[derive(Debug, Clone)]
 pub struct ConciergeRequest {
-    pub id: i64,
-    /// The payer.
-    pub user_id: i64,
-    /// Where the money comes from.
-    pub port_code: String,
-    pub state: State,
+    pub life: Life,
     pub external_id: Option<String>,
     pub payment_authorization_code: Option<String>,
+    pub receipt_token: Option<String>,
     /// Ids of its outputs, ascending.
     pub outputs: Vec<i64>,
+    /// How many of them are in each state, in the order of [`outputs::state::NAMES`](super::outputs::state::NAMES).
+    pub counts: Vec<i64>,
+    /// What the payer's wallet holds in the port's currency.
+    pub funds_available: BigDecimal,
 }
 
 /// A request to be made.
@@ -34,4 +38,11 @@ pub struct NewConciergeRequest {
     pub port_code: String,
     pub external_id: Option<String>,
     pub payment_authorization_code: Option<String>,
+}
+
+/// What a PATCH changes; `None` leaves as it is, `Some(None)` clears.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub external_id: Option<Option<String>>,
+    pub payment_authorization_code: Option<Option<String>>,
 }

@@ -4,14 +4,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::document::{SCHEMA, read_new, render};
+use super::actions::{self, Action};
+use super::document::{SCHEMA, read_changes, read_hint_token, read_new, render};
 use super::store;
 use crate::accounts::caller::Access;
 use crate::concierge::call::{Call, answer, created, not_found};
 use crate::concierge::{include, listing, users};
+use crate::database::StoreError;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::Errors;
-use crate::jsonapi::query::Target;
+use crate::jsonapi::query::{Query, Target};
 use crate::server::App;
 
 /// `GET /api/concierge_requests`
@@ -50,7 +52,59 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
     let query = call.checked(&app, Access::Read, query).await?;
     let mut connection = app.database.connection().await?;
     let found = store::find(&mut connection, call.credentials()?, id_number(&call.id)).await;
-    let (caller, request) = connection.conclude(found)?;
+    respond(&app, &call, connection.conclude(found)?, &query).await
+}
+
+/// `PATCH /api/concierge_requests/:id`
+pub async fn update(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let credentials = call.credentials()?;
+    let changes = read_changes(&call.body, &call.id);
+    let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, changes?)));
+    let (query, changes) = call.checked(&app, Access::Write, read).await?;
+    let mut connection = app.database.connection().await?;
+    let id = id_number(&call.id);
+    let updated = store::update(&mut connection, credentials, id, &changes, app.clock.now()).await;
+    respond(&app, &call, connection.conclude(updated)?, &query).await
+}
+
+/// `POST /api/concierge_requests/:id/request_quote`
+pub async fn request_quote(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let action = read_hint_token(&call.body).map(|hint_token| Action::RequestQuote { hint_token });
+    act(&app, &call, action).await
+}
+
+/// `POST /api/concierge_requests/:id/accept_quote`
+pub async fn accept_quote(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    act(&app, &call, Ok(Action::AcceptQuote)).await
+}
+
+/// `POST /api/concierge_requests/:id/cancel`
+pub async fn cancel(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    act(&app, &call, Ok(Action::Cancel)).await
+}
+
+/// Does an action and answers the request's document.
+async fn act(app: &App, call: &Call, action: Result<Action, Errors>) -> Result<Response, Errors> {
+    let credentials = call.credentials()?;
+    let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, action?)));
+    let (query, action) = call.checked(app, Access::Write, read).await?;
+    let id = id_number(&call.id);
+    let mut connection = app.database.connection().await?;
+    let done = async {
+        let due_at = actions::act(&mut connection, credentials, id, &action, app.clock.now(), &app.rules).await?;
+        Ok::<_, StoreError>((due_at, store::find(&mut connection, credentials, id).await?))
+    }
+    .await;
+    let (due_at, found) = connection.conclude(done)?;
+    if let Some(due_at) = due_at {
+        app.alarm.set(due_at);
+    }
+    respond(app, call, found, &query).await
+}
+
+/// The document of a request that was asked for.
+async fn respond(app: &App, call: &Call, found: store::Found, query: &Query) -> Result<Response, Errors> {
+    let (caller, request) = found;
     let request = render(&request.ok_or_else(|| not_found(&SCHEMA, &call.id))?);
-    Ok(answer(StatusCode::OK, include::document(&app, caller.account_id, &request, Vec::new(), &query).await?))
+    Ok(answer(StatusCode::OK, include::document(app, caller.account_id, &request, Vec::new(), query).await?))
 }

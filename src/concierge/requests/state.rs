@@ -1,31 +1,91 @@
-//! The states of a request. Pure.
+//! The states of a request and its arrows. Pure.
+
+use crate::concierge::machine::{Arrow, Machine, Named};
 
 /// Where a request is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Being put together: the only state in which outputs can be added.
     Draft,
+    /// The payer waits for a price.
     QuoteRequested,
+    /// It has a price that the payer may accept.
     Quoted,
+    /// The payer accepted, and is to provide the money.
     QuoteAccepted,
+    /// The money was taken; the outputs are being paid.
     Working,
+    /// Every output is final. Final.
     Finished,
+    /// Nothing was paid. Final.
     Cancelled,
+}
+
+/// What can happen to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    RequestQuote,
+    Quote,
+    AcceptQuote,
+    Fund,
+    Finish,
+    Cancel,
+    Expire,
 }
 
 /// The names of all states, in the order of life.
 pub const NAMES: [&str; 7] =
     ["draft", "quote_requested", "quoted", "quote_accepted", "working", "finished", "cancelled"];
 
-const ALL: [State; 7] = [
-    State::Draft,
-    State::QuoteRequested,
-    State::Quoted,
-    State::QuoteAccepted,
-    State::Working,
-    State::Finished,
-    State::Cancelled,
-];
+const fn arrow(from: State, trigger: Trigger, to: State) -> Arrow<State, Trigger> {
+    Arrow { from, trigger, to }
+}
+
+/// Every state and every arrow (known from the guides).
+pub static MACHINE: Machine<State, Trigger> = Machine {
+    states: &[
+        State::Draft,
+        State::QuoteRequested,
+        State::Quoted,
+        State::QuoteAccepted,
+        State::Working,
+        State::Finished,
+        State::Cancelled,
+    ],
+    arrows: &[
+        arrow(State::Draft, Trigger::RequestQuote, State::QuoteRequested),
+        arrow(State::QuoteRequested, Trigger::Quote, State::Quoted),
+        arrow(State::Quoted, Trigger::AcceptQuote, State::QuoteAccepted),
+        arrow(State::QuoteAccepted, Trigger::Fund, State::Working),
+        arrow(State::Working, Trigger::Finish, State::Finished),
+        arrow(State::Draft, Trigger::Cancel, State::Cancelled),
+        arrow(State::QuoteRequested, Trigger::Cancel, State::Cancelled),
+        arrow(State::Quoted, Trigger::Cancel, State::Cancelled),
+        arrow(State::Draft, Trigger::Expire, State::Cancelled),
+        arrow(State::Quoted, Trigger::Expire, State::Cancelled),
+        arrow(State::QuoteAccepted, Trigger::Expire, State::Cancelled),
+    ],
+};
+
+impl Named for State {
+    fn name(self) -> &'static str {
+        Self::name(self)
+    }
+}
+
+impl Named for Trigger {
+    fn name(self) -> &'static str {
+        match self {
+            Self::RequestQuote => "request_quote",
+            Self::Quote => "quote",
+            Self::AcceptQuote => "accept_quote",
+            Self::Fund => "fund",
+            Self::Finish => "finish",
+            Self::Cancel => "cancel",
+            Self::Expire => "expire",
+        }
+    }
+}
 
 impl State {
     /// The name documents and the store use.
@@ -35,11 +95,40 @@ impl State {
 
     /// The state of that name.
     pub fn named(name: &str) -> Option<Self> {
-        ALL.into_iter().find(|state| state.name() == name)
+        MACHINE.named(name)
     }
 
     /// Whether outputs can be added.
     pub const fn takes_outputs(self) -> bool {
         matches!(self, Self::Draft)
     }
+
+    /// The type of the event that tells of the arrival in this state.
+    pub const fn event_type(self) -> &'static str {
+        match self {
+            Self::Draft => "concierge_request_draft",
+            Self::QuoteRequested => "concierge_request_quote_requested",
+            Self::Quoted => "concierge_request_quoted",
+            Self::QuoteAccepted => "concierge_request_quote_accepted",
+            Self::Working => "concierge_request_working",
+            Self::Finished => "concierge_request_finished",
+            Self::Cancelled => "concierge_request_cancelled",
+        }
+    }
+
+    /// The `cancellation_reason` of a request whose time ran out in this state.
+    pub const fn expiry(self) -> &'static str {
+        match self {
+            Self::Draft => "draft_was_pruned",
+            Self::QuoteRequested | Self::Quoted => "quote_not_accepted",
+            Self::QuoteAccepted | Self::Working | Self::Finished | Self::Cancelled => "payment_not_received",
+        }
+    }
 }
+
+/// The `cancellation_reason` of a request that its payer cancelled.
+pub const CANCELLED_BY_USER: &str = "cancelled_by_user";
+/// The type of the event that tells of a receipt.
+pub const RECEIPT_CREATED: &str = "concierge_request_receipt_created";
+/// The type of the event that tells of a credit note.
+pub const CREDIT_NOTE_CREATED: &str = "concierge_request_credit_note_created";

@@ -1,11 +1,14 @@
-//! All SQL of requests.
+//! All SQL of requests: what their documents show, and the payer's side of their actions. [`life`](self::life) is
+//! what moves them.
+
+pub mod life;
 
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
 use super::state::State;
-use super::{ConciergeRequest, NewConciergeRequest, quote};
+use super::{Changes, ConciergeRequest, NewConciergeRequest, quote};
 use crate::accounts::caller::{Access, Caller, Credentials};
 use crate::concierge::listing::Table;
 use crate::database::StoreError;
@@ -15,42 +18,71 @@ use crate::jsonapi::document::Identifier;
 macro_rules! request_columns {
     ($t:literal) => {
         concat!(
-            $t,
-            ".id, ",
-            $t,
-            ".user_id, ",
-            $t,
-            ".port_code, ",
-            $t,
-            ".state, ",
+            crate::life_columns!($t),
+            ", ",
             $t,
             ".external_id, ",
             $t,
-            ".payment_authorization_code, array(
-                select o.id from concierge_request_outputs o
+            ".payment_authorization_code, ",
+            $t,
+            ".receipt_token, outputs.ids, outputs.counts, coalesce(wallet.balance, 0)"
+        )
+    };
+}
+
+/// The joins these need. The outputs of a request are gone through once, for their ids and their counts.
+macro_rules! request_joins {
+    ($t:literal) => {
+        concat!(
+            " left join lateral (
+                select coalesce(array_agg(o.id order by o.id), '{}') as ids, array[
+                    count(*) filter (where o.state = 'accepting'),
+                    count(*) filter (where o.state = 'accepted'),
+                    count(*) filter (where o.state = 'rejected'),
+                    count(*) filter (where o.state = 'working'),
+                    count(*) filter (where o.state = 'settling'),
+                    count(*) filter (where o.state = 'settled'),
+                    count(*) filter (where o.state = 'failed'),
+                    count(*) filter (where o.state = 'returned'),
+                    count(*) filter (where o.state = 'cancelled')
+                ] as counts
+                from concierge_request_outputs o
                 where o.account_id = ",
             $t,
             ".account_id and o.request_id = ",
             $t,
-            ".id order by o.id
-            )"
+            ".id
+            ) outputs on true
+            left join cash_wallets wallet on wallet.account_id = ",
+            $t,
+            ".account_id and wallet.user_id = ",
+            $t,
+            ".user_id and wallet.currency = ",
+            $t,
+            ".currency"
         )
     };
 }
 
 /// The collection.
-pub const TABLE: Table<ConciergeRequest> =
-    Table { name: "concierge_requests", columns: request_columns!("t"), joins: "", condition: "", read };
+pub const TABLE: Table<ConciergeRequest> = Table {
+    name: "concierge_requests",
+    columns: request_columns!("t"),
+    joins: request_joins!("t"),
+    condition: "",
+    read,
+};
 
 fn read(row: &PgRow, at: usize) -> Result<ConciergeRequest, sqlx::Error> {
+    const OWN: usize = life::COLUMNS;
     Ok(ConciergeRequest {
-        id: row.try_get(at)?,
-        user_id: row.try_get(at + 1)?,
-        port_code: row.try_get(at + 2)?,
-        state: read_state(row.try_get(at + 3)?)?,
-        external_id: row.try_get(at + 4)?,
-        payment_authorization_code: row.try_get(at + 5)?,
-        outputs: row.try_get(at + 6)?,
+        life: life::read(row, at)?,
+        external_id: row.try_get(at + OWN)?,
+        payment_authorization_code: row.try_get(at + OWN + 1)?,
+        receipt_token: row.try_get(at + OWN + 2)?,
+        outputs: row.try_get(at + OWN + 3)?,
+        counts: row.try_get(at + OWN + 4)?,
+        funds_available: row.try_get(at + OWN + 5)?,
     })
 }
 
@@ -90,7 +122,8 @@ pub async fn create(
         )
         select c.account_id, c.level, c.user_id, ",
         request_columns!("r"),
-        " from caller c left join created r on true"
+        " from caller c left join created r on true",
+        request_joins!("r")
     );
     let row = sqlx::query(SQL)
         .bind(credentials.key_sha256.as_slice())
@@ -117,7 +150,8 @@ pub async fn find(connection: &mut PgConnection, credentials: &Credentials, id: 
         crate::caller!(),
         " select c.account_id, c.level, c.user_id, ",
         request_columns!("r"),
-        " from caller c left join concierge_requests r on r.account_id = c.account_id and r.id = $3"
+        " from caller c left join concierge_requests r on r.account_id = c.account_id and r.id = $3",
+        request_joins!("r")
     );
     let row = sqlx::query(SQL)
         .bind(credentials.key_sha256.as_slice())
@@ -128,12 +162,57 @@ pub async fn find(connection: &mut PgConnection, credentials: &Credentials, id: 
     judged(row.as_ref(), Access::Read)
 }
 
+/// Changes a request. One that is still a draft was touched, so that its pruning is put off.
+///
+/// # Errors
+/// 401 for the caller; those of the database.
+pub async fn update(
+    connection: &mut PgConnection,
+    credentials: &Credentials,
+    id: i64,
+    changes: &Changes,
+    now: OffsetDateTime,
+) -> Result<Found, StoreError> {
+    const SQL: &str = concat!(
+        "with ",
+        crate::caller!(),
+        ", changed as (
+            update concierge_requests r set
+                external_id = case when $4 then $5 else r.external_id end,
+                payment_authorization_code = case when $6 then $7 else r.payment_authorization_code end,
+                due_at = case when r.state = 'draft' then greatest(r.due_at, $8) else r.due_at end
+            from caller c
+            where c.level = 'write' and c.user_id is not null and r.account_id = c.account_id and r.id = $3
+            returning r.*
+        )
+        select c.account_id, c.level, c.user_id, ",
+        request_columns!("r"),
+        " from caller c left join changed r on true",
+        request_joins!("r")
+    );
+    let row = sqlx::query(SQL)
+        .bind(credentials.key_sha256.as_slice())
+        .bind(credentials.acting_as)
+        .bind(id)
+        .bind(changes.external_id.is_some())
+        .bind(changes.external_id.as_ref().and_then(Option::as_deref))
+        .bind(changes.payment_authorization_code.is_some())
+        .bind(changes.payment_authorization_code.as_ref().and_then(Option::as_deref))
+        .bind(quote::prune_at(now))
+        .fetch_optional(connection)
+        .await?;
+    judged(row.as_ref(), Access::Write)
+}
+
 fn judged(row: Option<&PgRow>, access: Access) -> Result<Found, StoreError> {
     let caller = Caller::judge(row, access)?;
     let Some(row) = row else { return Ok((caller, None)) };
-    let id: Option<i64> = row.try_get(3)?;
-    Ok((caller, id.map(|_| read(row, 3)).transpose()?))
+    let id: Option<i64> = row.try_get(FIRST_COLUMN)?;
+    Ok((caller, id.map(|_| read(row, FIRST_COLUMN)).transpose()?))
 }
+
+/// Where the request's columns begin, behind the caller's.
+const FIRST_COLUMN: usize = 3;
 
 /// The requests with these ids, of one account.
 ///
@@ -147,7 +226,9 @@ pub async fn load(
     const SQL: &str = concat!(
         "select ",
         request_columns!("r"),
-        " from concierge_requests r where r.account_id = $1 and r.id = any($2)"
+        " from concierge_requests r",
+        request_joins!("r"),
+        " where r.account_id = $1 and r.id = any($2)"
     );
     let rows = sqlx::query(SQL).bind(account_id).bind(ids).fetch_all(connection).await?;
     rows.iter().map(|row| read(row, 0)).collect()

@@ -27,7 +27,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let (query, email) = call.checked(&app, Access::Write, read).await?;
     let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
     let now = app.clock.now();
-    let due_at = app.pace.approval_delay.map(|delay| now + delay);
+    let due_at = app.rules.pace.approval_delay.map(|delay| now + delay);
     let mut connection = app.database.connection().await?;
     let user = store::create(&mut connection, credentials, taken.id, email.as_deref(), now, due_at).await;
     match connection.conclude(user) {

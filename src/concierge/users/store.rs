@@ -255,38 +255,23 @@ pub struct Move {
     pub at: OffsetDateTime,
 }
 
-/// Saves moves of users together with the events that tell of them. An enabled user has passed its identity check.
+/// Saves moves of users. An enabled user has passed its identity check.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn save(connection: &mut PgConnection, moves: &[Move]) -> Result<(), sqlx::Error> {
-    const SQL: &str = concat!(
-        "with moved as (
-            update users u set
-                compliance_state = m.state, due_at = null, kyc_accepted = u.kyc_accepted or m.state = 'enabled'
-            from unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[]) with ordinality
-                as m (account_id, id, state, event_type, at, position)
-            where u.account_id = m.account_id and u.id = m.id
-            returning m.*
-        ), ",
-        crate::tell!()
-    );
-    sqlx::query(SQL)
-        .bind(super::SCHEMA.type_name)
+    let sql = "update users u set
+            compliance_state = m.state, due_at = null, kyc_accepted = u.kyc_accepted or m.state = 'enabled'
+        from unnest($1::bigint[], $2::bigint[], $3::text[]) as m (account_id, id, state)
+        where u.account_id = m.account_id and u.id = m.id";
+    sqlx::query(sql)
         .bind(moves.iter().map(|step| step.account_id).collect::<Vec<_>>())
         .bind(moves.iter().map(|step| step.id).collect::<Vec<_>>())
         .bind(moves.iter().map(|step| step.to.name()).collect::<Vec<_>>())
-        .bind(moves.iter().map(|step| step.to.event_type()).collect::<Vec<_>>())
-        .bind(moves.iter().map(|step| step.at).collect::<Vec<_>>())
         .execute(connection)
         .await
         .map(|_| ())
 }
 
 /// When the next approval is due.
-///
-/// # Errors
-/// Those of the database.
-pub async fn next_due(connection: &mut PgConnection) -> Result<Option<OffsetDateTime>, sqlx::Error> {
-    sqlx::query_scalar("select min(due_at) from users").fetch_one(connection).await
-}
+pub const NEXT_DUE: &str = "select min(due_at) from users";

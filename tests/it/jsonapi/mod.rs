@@ -62,8 +62,9 @@ impl World {
         sandbox.advance(Duration::from_secs(1)).await;
         sandbox.sql("update users set compliance_state = 'enabled' where id in (20202, 50506)").await;
         create_outputs(&sandbox, 4).await;
-        sandbox.sql("update concierge_requests set state = 'quoted' where id = 1012").await;
-        sandbox.sql("update concierge_requests set state = 'cancelled' where id = 1013").await;
+        sandbox.act("1011", "request_quote").await.expect(200);
+        sandbox.act("1013", "cancel").await.expect(200);
+        sandbox.tick().await;
         let mut world = Self { sandbox, all: BTreeMap::new() };
         for schema in SCHEMAS {
             let everything = world.get(&format!("{}?page[size]=1000", schema.path)).await;

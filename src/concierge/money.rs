@@ -1,0 +1,132 @@
+//! The payer's money: taken when a request starts to work, given back for what wasn't paid out. All its SQL.
+//!
+//! Whoever locks requests and wallets locks the requests first.
+
+use bigdecimal::BigDecimal;
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
+use time::OffsetDateTime;
+
+/// A wallet, by its user and its currency.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wallet {
+    pub account_id: i64,
+    pub user_id: i64,
+    /// ISO 4217, in lower case.
+    pub currency: String,
+}
+
+/// A wallet into which money came that requests may wait for.
+#[derive(Debug, Clone)]
+pub struct Filled {
+    pub wallet: Wallet,
+    pub due_at: OffsetDateTime,
+}
+
+/// Finds wallets whose time has come, those first that have waited longest.
+///
+/// # Errors
+/// Those of the database.
+pub async fn filled(
+    connection: &mut PgConnection,
+    until: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<Filled>, sqlx::Error> {
+    let sql = "select account_id, user_id, currency, due_at from cash_wallets where due_at <= $1
+        order by due_at, account_id, user_id, currency limit $2";
+    let rows = sqlx::query(sql).bind(until).bind(limit).fetch_all(connection).await?;
+    let filled = |row: &PgRow| {
+        let (account_id, user_id, currency) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        Ok(Filled { wallet: Wallet { account_id, user_id, currency }, due_at: row.try_get(3)? })
+    };
+    rows.iter().map(filled).collect()
+}
+
+/// Locks wallets and reads what is in them, in their order. One that was looked at meanwhile comes back without a
+/// due time.
+///
+/// # Errors
+/// Those of the database.
+pub async fn lock(connection: &mut PgConnection, wallets: &[Wallet]) -> Result<Vec<Locked>, sqlx::Error> {
+    let sql = "select w.account_id, w.user_id, w.currency, w.balance, w.due_at
+        from unnest($1::bigint[], $2::bigint[], $3::text[]) as d (account_id, user_id, currency)
+        join cash_wallets w on w.account_id = d.account_id and w.user_id = d.user_id and w.currency = d.currency
+        order by w.account_id, w.user_id, w.currency for no key update of w";
+    let (accounts, users, currencies) = columns(wallets.iter());
+    let rows = sqlx::query(sql).bind(accounts).bind(users).bind(currencies).fetch_all(connection).await?;
+    let locked = |row: &PgRow| {
+        let (account_id, user_id, currency) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        Ok((Wallet { account_id, user_id, currency }, row.try_get(3)?, row.try_get(4)?))
+    };
+    rows.iter().map(locked).collect()
+}
+
+/// A locked wallet: what is in it, and when it is to be looked at.
+pub type Locked = (Wallet, BigDecimal, Option<OffsetDateTime>);
+
+/// Saves what is left in locked wallets.
+///
+/// # Errors
+/// Those of the database.
+pub async fn save(connection: &mut PgConnection, wallets: &[Locked]) -> Result<(), sqlx::Error> {
+    let sql = "update cash_wallets w set balance = d.balance, due_at = d.due_at
+        from unnest($1::bigint[], $2::bigint[], $3::text[], $4::numeric[], $5::timestamptz[])
+            as d (account_id, user_id, currency, balance, due_at)
+        where w.account_id = d.account_id and w.user_id = d.user_id and w.currency = d.currency";
+    let (accounts, users, currencies) = columns(wallets.iter().map(|(wallet, ..)| wallet));
+    sqlx::query(sql)
+        .bind(accounts)
+        .bind(users)
+        .bind(currencies)
+        .bind(wallets.iter().map(|(_, balance, _)| balance.clone()).collect::<Vec<_>>())
+        .bind(wallets.iter().map(|(.., due_at)| *due_at).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// Money that comes into a wallet at a time.
+#[derive(Debug, Clone)]
+pub struct Credit {
+    pub wallet: Wallet,
+    pub amount: BigDecimal,
+    pub at: OffsetDateTime,
+}
+
+/// Puts money into wallets, at most once into each, and has the requests that wait for it looked at. Wallets are
+/// locked in one order.
+///
+/// # Errors
+/// Those of the database.
+pub async fn credit(connection: &mut PgConnection, credits: &[Credit]) -> Result<(), sqlx::Error> {
+    let sql = "insert into cash_wallets (account_id, user_id, currency, balance, due_at)
+        select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::numeric[], $5::timestamptz[])
+            as d (account_id, user_id, currency, amount, at)
+        order by account_id, user_id, currency
+        on conflict on constraint cash_wallets_pkey do update
+        set balance = cash_wallets.balance + excluded.balance,
+            due_at = least(cash_wallets.due_at, excluded.due_at)";
+    let (accounts, users, currencies) = columns(credits.iter().map(|credit| &credit.wallet));
+    sqlx::query(sql)
+        .bind(accounts)
+        .bind(users)
+        .bind(currencies)
+        .bind(credits.iter().map(|credit| credit.amount.clone()).collect::<Vec<_>>())
+        .bind(credits.iter().map(|credit| credit.at).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// When the next wallet is to be looked at.
+pub const NEXT_DUE: &str = "select min(due_at) from cash_wallets";
+
+fn columns<'a>(wallets: impl Iterator<Item = &'a Wallet>) -> (Vec<i64>, Vec<i64>, Vec<&'a str>) {
+    let mut columns = (Vec::new(), Vec::new(), Vec::new());
+    for wallet in wallets {
+        columns.0.push(wallet.account_id);
+        columns.1.push(wallet.user_id);
+        columns.2.push(wallet.currency.as_str());
+    }
+    columns
+}

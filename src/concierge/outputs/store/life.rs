@@ -1,0 +1,287 @@
+//! The SQL that moves outputs: claiming what is due, and saving what it came to.
+
+use bigdecimal::BigDecimal;
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
+use time::OffsetDateTime;
+
+use super::super::scenario::Scenario;
+use super::super::state::State;
+use super::read_state;
+use crate::concierge::requests;
+use crate::concierge::requests::life::Life;
+use crate::concierge::requests::store::read_state as read_request_state;
+use crate::concierge::users::{self, state::ComplianceState};
+
+/// An accepting output whose checks are due.
+#[derive(Debug, Clone, Copy)]
+pub struct DueCheck {
+    pub account_id: i64,
+    pub id: i64,
+    pub due_at: OffsetDateTime,
+    pub payee: ComplianceState,
+    pub scenario: Scenario,
+    pub request: requests::state::State,
+}
+
+/// Locks accepting outputs whose checks are due, those first that have waited longest, and leaves out what another
+/// server has locked, and what something comes before: the payee's approval, a move of the request, or money that
+/// lets the request work.
+///
+/// The share of the payee makes its approval wait until this transaction ends: either we see the approval, or the
+/// approval sees that the output waits for it. The share of the request keeps it in its state.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim_checks(
+    connection: &mut PgConnection,
+    until: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<DueCheck>, sqlx::Error> {
+    let sql = "select o.account_id, o.id, o.due_at, u.compliance_state, w.label, r.state
+        from concierge_request_outputs o
+        join users u on u.account_id = o.account_id and u.id = o.user_id
+        join concierge_requests r on r.account_id = o.account_id and r.id = o.request_id
+        join withdrawal_instructions w on w.account_id = o.account_id and w.id = o.withdrawal_instruction_id
+        where o.due_at <= $1 and o.state = 'accepting'
+        and (u.due_at is null or u.due_at > o.due_at)
+        and (r.due_at is null or r.due_at >= o.due_at)
+        and not (r.state = 'quote_accepted' and exists (
+            select from cash_wallets c
+            where c.account_id = r.account_id and c.user_id = r.user_id and c.currency = r.currency
+            and c.due_at < o.due_at
+        ))
+        order by o.due_at, o.account_id, o.id limit $2
+        for no key update of o skip locked for share of u, r skip locked";
+    let rows = sqlx::query(sql).bind(until).bind(limit).fetch_all(connection).await?;
+    let due = |row: &PgRow| {
+        Ok(DueCheck {
+            account_id: row.try_get(0)?,
+            id: row.try_get(1)?,
+            due_at: row.try_get(2)?,
+            payee: users::store::read_state(row.try_get(3)?)?,
+            scenario: Scenario::of(row.try_get(4)?),
+            request: read_request_state(row.try_get(5)?)?,
+        })
+    };
+    rows.iter().map(due).collect()
+}
+
+/// An output of a working request whose next step is due.
+#[derive(Debug, Clone)]
+pub struct DuePayment {
+    pub account_id: i64,
+    pub id: i64,
+    pub request_id: i64,
+    pub due_at: OffsetDateTime,
+    pub state: State,
+    pub scenario: Scenario,
+    pub attempts: i32,
+    pub budget: BigDecimal,
+    pub fee_and_cost: BigDecimal,
+}
+
+/// Locks outputs whose next step is due together with their requests, those first that have waited longest, and
+/// leaves out what another server has locked. Both are locked, so that nothing is decided by a row that another
+/// server has just moved.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim_payments(
+    connection: &mut PgConnection,
+    until: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<DuePayment>, sqlx::Error> {
+    let sql = "select o.account_id, o.id, o.request_id, o.due_at, o.state, w.label, o.attempts,
+            coalesce(o.budget, 0), coalesce(o.fee_and_cost, 0)
+        from concierge_request_outputs o
+        join concierge_requests r on r.account_id = o.account_id and r.id = o.request_id
+        join withdrawal_instructions w on w.account_id = o.account_id and w.id = o.withdrawal_instruction_id
+        where o.due_at <= $1 and o.state <> 'accepting'
+        order by o.due_at, o.account_id, o.id limit $2
+        for no key update of r, o skip locked";
+    let rows = sqlx::query(sql).bind(until).bind(limit).fetch_all(connection).await?;
+    let due = |row: &PgRow| {
+        Ok(DuePayment {
+            account_id: row.try_get(0)?,
+            id: row.try_get(1)?,
+            request_id: row.try_get(2)?,
+            due_at: row.try_get(3)?,
+            state: read_state(row.try_get(4)?)?,
+            scenario: Scenario::of(row.try_get(5)?),
+            attempts: row.try_get(6)?,
+            budget: row.try_get(7)?,
+            fee_and_cost: row.try_get(8)?,
+        })
+    };
+    rows.iter().map(due).collect()
+}
+
+/// An output that its request takes along.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    /// Which of the requests, counted from 0.
+    pub request: usize,
+    pub id: i64,
+    pub state: State,
+    pub is_timed: bool,
+    pub attempts: i32,
+    pub port_code: String,
+    pub amount: Option<BigDecimal>,
+    pub budget: Option<BigDecimal>,
+}
+
+/// The next outputs of locked requests, request by request, each from where it has come to.
+///
+/// # Errors
+/// Those of the database.
+pub async fn take_along(
+    connection: &mut PgConnection,
+    requests: &[&Life],
+    limit: i64,
+) -> Result<Vec<Taken>, sqlx::Error> {
+    // in the order of the requests, because each one's outputs are looked up when it is its turn: sorting would look
+    // up those of all before the limit
+    let sql = "select r.position - 1, o.id, o.state, o.due_at is not null, o.attempts, o.port_code, o.amount, o.budget
+        from unnest($1::bigint[], $2::bigint[], $3::bigint[]) with ordinality as r (account_id, id, done_to, position),
+        lateral (
+            select * from concierge_request_outputs o
+            where o.account_id = r.account_id and o.request_id = r.id and o.id > r.done_to
+            order by o.id limit $4
+        ) o
+        limit $4";
+    let rows = sqlx::query(sql)
+        .bind(requests.iter().map(|life| life.account_id).collect::<Vec<_>>())
+        .bind(requests.iter().map(|life| life.id).collect::<Vec<_>>())
+        .bind(requests.iter().map(|life| life.outputs_done_to.unwrap_or_default()).collect::<Vec<_>>())
+        .bind(limit)
+        .fetch_all(connection)
+        .await?;
+    let taken = |row: &PgRow| {
+        let request: i64 = row.try_get(0)?;
+        Ok(Taken {
+            request: usize::try_from(request).unwrap_or_default(),
+            id: row.try_get(1)?,
+            state: read_state(row.try_get(2)?)?,
+            is_timed: row.try_get(3)?,
+            attempts: row.try_get(4)?,
+            port_code: row.try_get(5)?,
+            amount: row.try_get(6)?,
+            budget: row.try_get(7)?,
+        })
+    };
+    rows.iter().map(taken).collect()
+}
+
+/// What an output was priced at.
+#[derive(Debug, Clone)]
+pub struct Quoted {
+    pub account_id: i64,
+    pub id: i64,
+    pub amount: BigDecimal,
+    pub budget: BigDecimal,
+    pub fee_and_cost: BigDecimal,
+}
+
+/// Saves prices.
+///
+/// # Errors
+/// Those of the database.
+pub async fn save_prices(connection: &mut PgConnection, quoted: &[Quoted]) -> Result<(), sqlx::Error> {
+    let sql = "update concierge_request_outputs o set amount = q.amount, budget = q.budget, fee_and_cost = q.fee
+        from unnest($1::bigint[], $2::bigint[], $3::numeric[], $4::numeric[], $5::numeric[])
+            as q (account_id, id, amount, budget, fee)
+        where o.account_id = q.account_id and o.id = q.id";
+    sqlx::query(sql)
+        .bind(quoted.iter().map(|quoted| quoted.account_id).collect::<Vec<_>>())
+        .bind(quoted.iter().map(|quoted| quoted.id).collect::<Vec<_>>())
+        .bind(quoted.iter().map(|quoted| quoted.amount.clone()).collect::<Vec<_>>())
+        .bind(quoted.iter().map(|quoted| quoted.budget.clone()).collect::<Vec<_>>())
+        .bind(quoted.iter().map(|quoted| quoted.fee_and_cost.clone()).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// Takes the timers off outputs, by account and id.
+///
+/// # Errors
+/// Those of the database.
+pub async fn stop_timers(connection: &mut PgConnection, outputs: &[(i64, i64)]) -> Result<(), sqlx::Error> {
+    let (accounts, ids): (Vec<i64>, Vec<i64>) = outputs.iter().copied().unzip();
+    let sql = "update concierge_request_outputs o set due_at = null
+        from unnest($1::bigint[], $2::bigint[]) as d (account_id, id)
+        where o.account_id = d.account_id and o.id = d.id";
+    sqlx::query(sql).bind(accounts).bind(ids).execute(connection).await.map(|_| ())
+}
+
+/// Makes the checks of outputs due that waited for these payees (account, user and when it was decided). Their
+/// requests are shared first: whoever cancels one locks it before its outputs.
+///
+/// # Errors
+/// Those of the database.
+pub async fn resume(connection: &mut PgConnection, payees: &[(i64, i64, OffsetDateTime)]) -> Result<(), sqlx::Error> {
+    let accounts: Vec<i64> = payees.iter().map(|payee| payee.0).collect();
+    let users: Vec<i64> = payees.iter().map(|payee| payee.1).collect();
+    let times: Vec<OffsetDateTime> = payees.iter().map(|payee| payee.2).collect();
+    let share = "select 1 from concierge_requests r
+        where (r.account_id, r.id) in (
+            select o.account_id, o.request_id from unnest($1::bigint[], $2::bigint[]) as p (account_id, user_id)
+            join concierge_request_outputs o
+                on o.account_id = p.account_id and o.user_id = p.user_id and o.state = 'accepting' and o.due_at is null
+        )
+        order by r.account_id, r.id for share of r";
+    sqlx::query(share).bind(&accounts).bind(&users).execute(&mut *connection).await?;
+    let sql = "update concierge_request_outputs o set due_at = p.at
+        from unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) as p (account_id, user_id, at)
+        where o.account_id = p.account_id and o.user_id = p.user_id and o.state = 'accepting' and o.due_at is null";
+    sqlx::query(sql).bind(accounts).bind(users).bind(times).execute(connection).await.map(|_| ())
+}
+
+/// An output's move to another state at its own time.
+#[derive(Debug, Clone, Copy)]
+pub struct Move {
+    pub account_id: i64,
+    pub id: i64,
+    pub to: State,
+    pub at: OffsetDateTime,
+    /// When it moves on by itself.
+    pub due_at: Option<OffsetDateTime>,
+    pub rejection_reason: Option<&'static str>,
+    pub failure_reason: Option<&'static str>,
+    pub attempts: i32,
+}
+
+/// Saves moves of outputs.
+///
+/// # Errors
+/// Those of the database.
+pub async fn save(connection: &mut PgConnection, moves: &[Move]) -> Result<(), sqlx::Error> {
+    let sql = "update concierge_request_outputs o set
+            state = m.state, state_since = m.at, due_at = m.due_at, rejection_reason = m.rejection_reason,
+            failure_reason = m.failure_reason, attempts = m.attempts
+        from unnest(
+            $1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::text[],
+            $8::integer[]
+        ) as m (account_id, id, state, at, due_at, rejection_reason, failure_reason, attempts)
+        where o.account_id = m.account_id and o.id = m.id";
+    sqlx::query(sql)
+        .bind(moves.iter().map(|step| step.account_id).collect::<Vec<_>>())
+        .bind(moves.iter().map(|step| step.id).collect::<Vec<_>>())
+        .bind(moves.iter().map(|step| step.to.name()).collect::<Vec<_>>())
+        .bind(moves.iter().map(|step| step.at).collect::<Vec<_>>())
+        .bind(moves.iter().map(|step| step.due_at).collect::<Vec<_>>())
+        .bind(moves.iter().map(|step| step.rejection_reason).collect::<Vec<_>>())
+        .bind(moves.iter().map(|step| step.failure_reason).collect::<Vec<_>>())
+        .bind(moves.iter().map(|step| step.attempts).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// When the next check is due.
+pub const NEXT_CHECK: &str =
+    "select min(due_at) from concierge_request_outputs where state = 'accepting' and due_at is not null";
+/// When the next step of a payment is due.
+pub const NEXT_PAYMENT: &str =
+    "select min(due_at) from concierge_request_outputs where state <> 'accepting' and due_at is not null";

@@ -1,0 +1,152 @@
+//! What a payer does with a request. Each action locks the request, so that of two at the same moment one comes
+//! second, and is refused by what the first one left.
+
+use std::time::Duration;
+
+use bigdecimal::BigDecimal;
+use sqlx::Acquire;
+use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
+
+use super::document::HINT_TOKEN;
+use super::fan_out::take_outputs_along;
+use super::life::{Life, NotPossible};
+use super::state::{MACHINE, Trigger};
+use super::store::life::{Outputs, lock, sum_outputs};
+use crate::accounts::caller::Credentials;
+use crate::concierge::changes::Changes;
+use crate::concierge::machine::Named;
+use crate::concierge::money::{Credit, Wallet};
+use crate::concierge::ports;
+use crate::database::{StoreError, settle};
+use crate::jsonapi::error::{Error, Errors};
+use crate::lifecycle::Rules;
+
+crate::codes! {
+    ACTION_NOT_POSSIBLE = 409 "action_not_possible" "The action is not possible in the present state";
+    OUTPUTS_MISSING = 422 "outputs_missing" "The request has no outputs";
+    HINT_TOKEN_UNKNOWN = 422 "hint_token_unknown" "The hint_token is not one of an estimate";
+    HINT_TOKEN_EXPIRED = 422 "hint_token_expired" "The hint_token has expired";
+    HINT_TOKEN_MISMATCH = 422 "hint_token_mismatch" "The hint_token is for other ports or amounts";
+}
+
+/// An action, and what it needs to know.
+#[derive(Debug, Clone)]
+pub enum Action {
+    RequestQuote { hint_token: Option<String> },
+    AcceptQuote,
+    Cancel,
+}
+
+/// Does an action on a request of the caller's account. Returns when the request moves on by itself, or `None` where
+/// there is no such request.
+///
+/// # Errors
+/// 401 for the caller; 409 where the request's state doesn't allow it; 422 for what the action needs; those of the
+/// database. Then nothing was changed.
+pub async fn act(
+    connection: &mut PgConnection,
+    credentials: &Credentials,
+    id: i64,
+    action: &Action,
+    now: OffsetDateTime,
+    rules: &Rules,
+) -> Result<Option<OffsetDateTime>, StoreError> {
+    let mut transaction = connection.begin().await?;
+    let outcome = async {
+        let (_, Some(mut life)) = lock(&mut transaction, credentials, id).await? else { return Ok(None) };
+        match action {
+            Action::RequestQuote { hint_token } => {
+                request_quote(&mut transaction, &mut life, hint_token.as_deref(), now, rules).await?;
+            }
+            Action::AcceptQuote => life.accept_quote(now).map_err(|refused| not_possible(refused, &life, now))?,
+            Action::Cancel => life.cancel(now).map_err(|refused| not_possible(refused, &life, now))?,
+        }
+        save(&mut transaction, life, action, now, rules).await?;
+        Ok(Some(now))
+    }
+    .await;
+    settle(transaction, outcome).await
+}
+
+async fn request_quote(
+    connection: &mut PgConnection,
+    life: &mut Life,
+    hint_token: Option<&str>,
+    now: OffsetDateTime,
+    rules: &Rules,
+) -> Result<(), StoreError> {
+    // tried on a copy: what is wrong with the state comes before what is wrong with the request
+    life.clone().request_quote(now, Duration::ZERO, None).map_err(|refused| not_possible(refused, life, now))?;
+    let outputs = sum_outputs(connection, &[(life.account_id, life.id)]).await?;
+    let outputs = outputs.first().filter(|outputs| outputs.count > 0).ok_or_else(|| {
+        let detail = "a request needs at least one output before it can be quoted; add outputs to it first";
+        Errors::from(Error::new(OUTPUTS_MISSING, detail))
+    })?;
+    let held_prices = match hint_token {
+        Some(token) => Some(held_prices(connection, life, token, now).await?),
+        None => None,
+    };
+    let delay = if is_quoted_at_once(life, outputs) { Duration::ZERO } else { rules.pace.quote_delay };
+    life.request_quote(now, delay, held_prices).map_err(|refused| not_possible(refused, life, now))?;
+    Ok(())
+}
+
+fn is_quoted_at_once(life: &Life, outputs: &Outputs) -> bool {
+    let codes = std::iter::once(&life.port_code).chain(&outputs.port_codes);
+    codes.filter_map(|code| ports::find(code)).all(ports::Port::is_quoted_at_once)
+}
+
+/// The prices that an estimate promised to this account for these ports and amounts.
+async fn held_prices(
+    _connection: &mut PgConnection,
+    _life: &Life,
+    _token: &str,
+    _now: OffsetDateTime,
+) -> Result<String, StoreError> {
+    let refuse = |code, detail: &str| Err(Errors::from(Error::new(code, detail).at(HINT_TOKEN)).into());
+    refuse(HINT_TOKEN_UNKNOWN, "no estimate of this account has this token; leave it out, or make an estimate")
+}
+
+/// Saves what the action made of the request, and takes its outputs along as far as one transaction may.
+async fn save(
+    connection: &mut PgConnection,
+    life: Life,
+    action: &Action,
+    now: OffsetDateTime,
+    rules: &Rules,
+) -> Result<(), StoreError> {
+    let mut changes = Changes::default();
+    match action {
+        Action::RequestQuote { .. } => changes.requests.push(life),
+        Action::AcceptQuote => {
+            // the payer's wallet is looked into
+            let currency = ports::currency(&life.port_code).to_owned();
+            let wallet = Wallet { account_id: life.account_id, user_id: life.user_id, currency };
+            changes.credits.push(Credit { wallet, amount: BigDecimal::default(), at: now });
+            changes.requests.push(life);
+        }
+        Action::Cancel => {
+            take_outputs_along(connection, vec![life], rules, &mut changes).await?;
+        }
+    }
+    Ok(changes.save(connection).await?)
+}
+
+/// 409, naming the present state and the possible ones.
+fn not_possible(refused: NotPossible, life: &Life, now: OffsetDateTime) -> Errors {
+    let possible: Vec<&str> = MACHINE.possible(refused.trigger).map(Named::name).collect();
+    let mut detail = format!(
+        "the request is {}; {} is possible while it is {}",
+        refused.state.name(),
+        refused.trigger.name(),
+        possible.join(", ")
+    );
+    if refused.trigger == Trigger::AcceptQuote
+        && let Some(timetable) = life.timetable.filter(|timetable| timetable.accept_quote_before <= now)
+    {
+        let before = crate::jsonapi::render::timestamp(timetable.accept_quote_before);
+        detail = format!("the quote was to be accepted before {before}; {detail}");
+    }
+    Error::new(ACTION_NOT_POSSIBLE, detail).into()
+}

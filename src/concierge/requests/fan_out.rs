@@ -1,0 +1,159 @@
+//! Moves of a request that take its outputs along: pricing them, starting them, cancelling them. They go through the
+//! outputs in batches, so that a request with tens of thousands of them holds no transaction for long.
+
+use std::collections::HashMap;
+
+use bigdecimal::BigDecimal;
+use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
+
+use super::life::Life;
+use super::state::State;
+use super::store::life as store;
+use crate::concierge::changes::Changes;
+use crate::concierge::outputs::store::life::{Move, Quoted, Taken, save_prices, take_along};
+use crate::concierge::outputs::{self, Price};
+use crate::concierge::ports;
+use crate::concierge::pricing::Prices;
+use crate::lifecycle::Rules;
+
+/// The most outputs one transaction takes along.
+pub const BATCH: i64 = 1000;
+
+/// Takes the next outputs of locked requests along, as many as one transaction may, and adds what changes to
+/// `changes`, the requests included. Returns how many outputs were taken.
+///
+/// # Errors
+/// Those of the database.
+pub async fn take_outputs_along(
+    connection: &mut PgConnection,
+    requests: Vec<Life>,
+    rules: &Rules,
+    changes: &mut Changes,
+) -> Result<usize, sqlx::Error> {
+    let mut taken = take_along(connection, &requests.iter().collect::<Vec<_>>(), BATCH + 1).await?;
+    // one more than are taken tells whose outputs go on; the requests behind it wait for their turn
+    let unfinished = if taken.len() > BATCH as usize { taken.pop().map(|output| output.request) } else { None };
+    let mut prices = PriceLists::new(rules);
+    let mut quoted = Vec::new();
+    for output in &taken {
+        let Some(life) = requests.get(output.request) else { continue };
+        match life.state {
+            State::QuoteRequested => quoted.extend(prices.quote(life, output)),
+            State::Working => changes.outputs.extend(start(life, output, rules)),
+            State::Cancelled => changes.outputs.extend(cancel(life, output)),
+            State::Draft | State::Quoted | State::QuoteAccepted | State::Finished => {}
+        }
+    }
+    if !quoted.is_empty() {
+        save_prices(connection, &quoted).await?;
+    }
+    let last: HashMap<usize, i64> = taken.iter().map(|output| (output.request, output.id)).collect();
+    let mut done = Vec::new();
+    for (place, mut life) in requests.into_iter().enumerate() {
+        match unfinished {
+            Some(unfinished) if place > unfinished => break,
+            Some(unfinished) if place == unfinished => {
+                life.outputs_done_to = last.get(&place).copied().or(life.outputs_done_to);
+                changes.requests.push(life);
+            }
+            _ => done.push(life),
+        }
+    }
+    conclude(connection, done, changes).await?;
+    Ok(taken.len())
+}
+
+/// Ends the moves of requests whose outputs have all been taken along.
+async fn conclude(connection: &mut PgConnection, done: Vec<Life>, changes: &mut Changes) -> Result<(), sqlx::Error> {
+    let priced: Vec<_> =
+        done.iter().filter(|life| life.state == State::QuoteRequested).map(|life| (life.account_id, life.id)).collect();
+    let mut totals =
+        if priced.is_empty() { Vec::new() } else { store::sum_outputs(connection, &priced).await? }.into_iter();
+    for mut life in done {
+        let at = life.due_at.or(life.state_since).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let moved = match life.state {
+            State::QuoteRequested => {
+                life.quote(totals.next().map_or_else(BigDecimal::default, |outputs| outputs.budget), at)
+            }
+            State::Working if life.outputs_open == 0 => life.finish(at),
+            State::Working | State::Cancelled => {
+                life.took_outputs_along();
+                Ok(())
+            }
+            State::Draft | State::Quoted | State::QuoteAccepted | State::Finished => Ok(()),
+        };
+        // each state is matched with the arrow that leaves it
+        debug_assert!(moved.is_ok(), "{moved:?}");
+        changes.requests.push(life);
+    }
+    Ok(())
+}
+
+/// The prices of a batch: those of the day, and those that requests hold.
+struct PriceLists<'a> {
+    of_the_day: &'a Prices,
+    held: HashMap<(i64, i64), Option<Prices>>,
+}
+
+impl<'a> PriceLists<'a> {
+    fn new(rules: &'a Rules) -> Self {
+        Self { of_the_day: &rules.prices, held: HashMap::new() }
+    }
+
+    /// Finds out what is missing of an output's `amount` and `budget`.
+    fn quote(&mut self, life: &Life, output: &Taken) -> Option<Quoted> {
+        let held = self.held.entry((life.account_id, life.id)).or_insert_with(|| {
+            let held = life.held_prices.as_deref()?;
+            Prices::read(held).inspect_err(|error| tracing::error!(%error, "held prices can't be read")).ok()
+        });
+        let price = match (&output.amount, &output.budget) {
+            (Some(amount), _) => Price::Amount(amount.clone()),
+            (None, Some(budget)) => Price::Budget(budget.clone()),
+            (None, None) => return None,
+        };
+        let (origin, destination) = (ports::find(&life.port_code)?, ports::find(&output.port_code)?);
+        let priced = held.as_ref().unwrap_or(self.of_the_day).price(origin, destination, &price);
+        Some(Quoted {
+            account_id: life.account_id,
+            id: output.id,
+            amount: priced.amount,
+            budget: priced.budget,
+            fee_and_cost: priced.fee_and_cost,
+        })
+    }
+}
+
+/// Starts an accepted output that has no time of its own.
+fn start(life: &Life, output: &Taken, rules: &Rules) -> Option<Move> {
+    if output.state != outputs::state::State::Accepted || output.is_timed {
+        return None;
+    }
+    let at = life.due_at?;
+    let to = outputs::state::MACHINE.after(output.state, outputs::state::Trigger::Work)?;
+    Some(Move {
+        account_id: life.account_id,
+        id: output.id,
+        to,
+        at,
+        due_at: Some(at + rules.pace.step_delay),
+        rejection_reason: None,
+        failure_reason: None,
+        attempts: output.attempts,
+    })
+}
+
+/// Cancels an output unless it is final already.
+fn cancel(life: &Life, output: &Taken) -> Option<Move> {
+    let to = outputs::state::MACHINE.after(output.state, outputs::state::Trigger::Cancel)?;
+    Some(Move {
+        account_id: life.account_id,
+        id: output.id,
+        to,
+        at: life.state_since?,
+        due_at: None,
+        rejection_reason: None,
+        failure_reason: None,
+        attempts: output.attempts,
+    })
+}

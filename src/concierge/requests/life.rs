@@ -1,0 +1,184 @@
+//! What happens to a request, each step by an arrow of [`state`](super::state). Pure.
+
+use std::time::Duration;
+
+use bigdecimal::BigDecimal;
+use time::OffsetDateTime;
+
+use super::quote::Timetable;
+use super::state::{self, MACHINE, State, Trigger};
+
+/// The part of a request that its life changes.
+#[derive(Debug, Clone)]
+pub struct Life {
+    pub account_id: i64,
+    pub id: i64,
+    /// The payer.
+    pub user_id: i64,
+    /// Where the money comes from.
+    pub port_code: String,
+    pub state: State,
+    pub state_since: Option<OffsetDateTime>,
+    /// When it moves on by itself.
+    pub due_at: Option<OffsetDateTime>,
+    /// Where it takes its outputs along: the last one that was done, 0 for none.
+    pub outputs_done_to: Option<i64>,
+    pub quote_requested_at: Option<OffsetDateTime>,
+    pub timetable: Option<Timetable>,
+    pub quote_accepted_at: Option<OffsetDateTime>,
+    pub cancellation_reason: Option<String>,
+    /// What the payer pays, in the port's currency.
+    pub total_to_spend: Option<BigDecimal>,
+    /// What came back of it.
+    pub money_returned: BigDecimal,
+    /// The prices an estimate promised, as JSON.
+    pub held_prices: Option<String>,
+    /// While it works: how many of its outputs are not final.
+    pub outputs_open: i64,
+    /// What happened since it was read: event type and time.
+    pub told: Vec<(&'static str, OffsetDateTime)>,
+}
+
+/// A trigger that can't happen in the present state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotPossible {
+    pub state: State,
+    pub trigger: Trigger,
+}
+
+impl Life {
+    fn go(&mut self, trigger: Trigger, at: OffsetDateTime) -> Result<(), NotPossible> {
+        let not_possible = NotPossible { state: self.state, trigger };
+        self.state = MACHINE.after(self.state, trigger).ok_or(not_possible)?;
+        self.state_since = Some(at);
+        self.due_at = None;
+        self.outputs_done_to = None;
+        self.told.push((self.state.event_type(), at));
+        Ok(())
+    }
+
+    /// The payer asks for a quote.
+    ///
+    /// # Errors
+    /// Where that isn't possible.
+    pub fn request_quote(
+        &mut self,
+        at: OffsetDateTime,
+        delay: Duration,
+        held_prices: Option<String>,
+    ) -> Result<(), NotPossible> {
+        self.go(Trigger::RequestQuote, at)?;
+        let timetable = Timetable::from(at, delay);
+        self.quote_requested_at = Some(at);
+        self.timetable = Some(timetable);
+        self.held_prices = held_prices;
+        self.take_outputs_along(timetable.eta);
+        Ok(())
+    }
+
+    /// The quote is there; every output has its price.
+    ///
+    /// # Errors
+    /// Where that isn't possible.
+    pub fn quote(&mut self, total_to_spend: BigDecimal, at: OffsetDateTime) -> Result<(), NotPossible> {
+        self.go(Trigger::Quote, at)?;
+        self.total_to_spend = Some(total_to_spend);
+        self.due_at = self.timetable.map(|timetable| timetable.accept_quote_before);
+        Ok(())
+    }
+
+    /// The payer accepts the quote. It isn't possible any more once its time is over.
+    ///
+    /// # Errors
+    /// Where that isn't possible.
+    pub fn accept_quote(&mut self, at: OffsetDateTime) -> Result<(), NotPossible> {
+        if self.timetable.is_some_and(|timetable| timetable.accept_quote_before <= at) {
+            return Err(NotPossible { state: self.state, trigger: Trigger::AcceptQuote });
+        }
+        self.go(Trigger::AcceptQuote, at)?;
+        self.quote_accepted_at = Some(at);
+        self.due_at = self.timetable.map(|timetable| timetable.provision_funds_before);
+        Ok(())
+    }
+
+    /// The money was taken. `outputs_open` of the outputs are not final, those that were rejected have been paid
+    /// back; the others start after `delay`.
+    ///
+    /// # Errors
+    /// Where that isn't possible.
+    pub fn fund(
+        &mut self,
+        at: OffsetDateTime,
+        delay: Duration,
+        outputs_open: i64,
+        returned: BigDecimal,
+    ) -> Result<(), NotPossible> {
+        self.go(Trigger::Fund, at)?;
+        self.outputs_open = outputs_open;
+        self.money_returned = returned;
+        self.take_outputs_along(at + delay);
+        Ok(())
+    }
+
+    /// Outputs became final, the last of them at that time, and money came back.
+    ///
+    /// # Errors
+    /// Where the request doesn't work.
+    pub fn close_outputs(&mut self, closed: i64, returned: &BigDecimal, at: OffsetDateTime) -> Result<(), NotPossible> {
+        self.outputs_open -= closed;
+        self.money_returned += returned;
+        if self.outputs_open == 0 { self.finish(at) } else { Ok(()) }
+    }
+
+    /// Every output is final: there is a receipt, and a credit note where money came back.
+    ///
+    /// # Errors
+    /// Where that isn't possible.
+    pub fn finish(&mut self, at: OffsetDateTime) -> Result<(), NotPossible> {
+        self.go(Trigger::Finish, at)?;
+        self.told.push((state::RECEIPT_CREATED, at));
+        if self.has_credit_note() {
+            self.told.push((state::CREDIT_NOTE_CREATED, at));
+        }
+        Ok(())
+    }
+
+    /// The payer cancels it.
+    ///
+    /// # Errors
+    /// Where that isn't possible.
+    pub fn cancel(&mut self, at: OffsetDateTime) -> Result<(), NotPossible> {
+        self.go(Trigger::Cancel, at)?;
+        self.cancellation_reason = Some(state::CANCELLED_BY_USER.to_owned());
+        self.take_outputs_along(at);
+        Ok(())
+    }
+
+    /// The payer let its time run out.
+    ///
+    /// # Errors
+    /// Where that isn't possible.
+    pub fn expire(&mut self, at: OffsetDateTime) -> Result<(), NotPossible> {
+        let reason = self.state.expiry();
+        self.go(Trigger::Expire, at)?;
+        self.cancellation_reason = Some(reason.to_owned());
+        self.take_outputs_along(at);
+        Ok(())
+    }
+
+    /// Whether money came back, once it is finished.
+    pub fn has_credit_note(&self) -> bool {
+        self.state == State::Finished && self.money_returned > BigDecimal::from(0)
+    }
+
+    fn take_outputs_along(&mut self, from: OffsetDateTime) {
+        self.due_at = Some(from);
+        self.outputs_done_to = Some(0);
+    }
+
+    /// All outputs have been taken along.
+    pub fn took_outputs_along(&mut self) {
+        self.due_at = None;
+        self.outputs_done_to = None;
+    }
+}

@@ -1,0 +1,290 @@
+//! The SQL that moves requests: locking what is to move, and saving what it came to.
+
+use bigdecimal::BigDecimal;
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
+use time::OffsetDateTime;
+
+use super::super::life::Life;
+use super::super::quote::Timetable;
+use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::concierge::money::Wallet;
+use crate::database::StoreError;
+
+/// The columns [`read`] reads, of a table alias.
+#[macro_export]
+macro_rules! life_columns {
+    ($t:literal) => {
+        concat!(
+            $t,
+            ".id, ",
+            $t,
+            ".account_id, ",
+            $t,
+            ".user_id, ",
+            $t,
+            ".port_code, ",
+            $t,
+            ".state, ",
+            $t,
+            ".state_since, ",
+            $t,
+            ".due_at, ",
+            $t,
+            ".outputs_done_to, ",
+            $t,
+            ".quote_requested_at, ",
+            $t,
+            ".eta, ",
+            $t,
+            ".accept_quote_before, ",
+            $t,
+            ".provision_funds_before, ",
+            $t,
+            ".quote_accepted_at, ",
+            $t,
+            ".cancellation_reason, ",
+            $t,
+            ".total_to_spend, ",
+            $t,
+            ".money_returned, ",
+            $t,
+            ".held_prices::text, ",
+            $t,
+            ".outputs_open"
+        )
+    };
+}
+
+/// How many columns that is.
+pub const COLUMNS: usize = 18;
+
+/// Reads the life of a request whose columns begin at `at`.
+///
+/// # Errors
+/// Where the row holds something else.
+pub fn read(row: &PgRow, at: usize) -> Result<Life, sqlx::Error> {
+    let eta: Option<OffsetDateTime> = row.try_get(at + 9)?;
+    let accept_quote_before: Option<OffsetDateTime> = row.try_get(at + 10)?;
+    let provision_funds_before: Option<OffsetDateTime> = row.try_get(at + 11)?;
+    let timetable = eta.zip(accept_quote_before).zip(provision_funds_before).map(
+        |((eta, accept_quote_before), provision_funds_before)| Timetable {
+            eta,
+            accept_quote_before,
+            provision_funds_before,
+        },
+    );
+    Ok(Life {
+        id: row.try_get(at)?,
+        account_id: row.try_get(at + 1)?,
+        user_id: row.try_get(at + 2)?,
+        port_code: row.try_get(at + 3)?,
+        state: super::read_state(row.try_get(at + 4)?)?,
+        state_since: row.try_get(at + 5)?,
+        due_at: row.try_get(at + 6)?,
+        outputs_done_to: row.try_get(at + 7)?,
+        quote_requested_at: row.try_get(at + 8)?,
+        timetable,
+        quote_accepted_at: row.try_get(at + 12)?,
+        cancellation_reason: row.try_get(at + 13)?,
+        total_to_spend: row.try_get(at + 14)?,
+        money_returned: row.try_get(at + 15)?,
+        held_prices: row.try_get(at + 16)?,
+        outputs_open: row.try_get(at + 17)?,
+        told: Vec::new(),
+    })
+}
+
+fn read_all(rows: &[PgRow]) -> Result<Vec<Life>, sqlx::Error> {
+    rows.iter().map(|row| read(row, 0)).collect()
+}
+
+/// Locks a request of the caller's account for an action.
+///
+/// # Errors
+/// 401 for the caller; those of the database.
+pub async fn lock(
+    connection: &mut PgConnection,
+    credentials: &Credentials,
+    id: i64,
+) -> Result<(Caller, Option<Life>), StoreError> {
+    const SQL: &str = concat!(
+        "with ",
+        crate::caller!(),
+        ", request as materialized (
+            select r.* from caller c join concierge_requests r on r.account_id = c.account_id and r.id = $3
+            where c.level = 'write' and c.user_id is not null
+            for no key update of r
+        )
+        select c.account_id, c.level, c.user_id, ",
+        crate::life_columns!("r"),
+        " from caller c left join request r on true"
+    );
+    let row = sqlx::query(SQL)
+        .bind(credentials.key_sha256.as_slice())
+        .bind(credentials.acting_as)
+        .bind(id)
+        .fetch_optional(connection)
+        .await?;
+    let caller = Caller::judge(row.as_ref(), Access::Write)?;
+    let Some(row) = row else { return Ok((caller, None)) };
+    let found: Option<i64> = row.try_get(3)?;
+    Ok((caller, found.map(|_| read(&row, 3)).transpose()?))
+}
+
+/// Locks requests whose time has come, those first that have waited longest, and leaves out what another server has
+/// locked. One that waits for money is left while money that came in before its time is not given out.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim(connection: &mut PgConnection, until: OffsetDateTime, limit: i64) -> Result<Vec<Life>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "select ",
+        crate::life_columns!("r"),
+        " from concierge_requests r
+        where r.due_at <= $1 and not (r.state = 'quote_accepted' and exists (
+            select from cash_wallets w
+            where w.account_id = r.account_id and w.user_id = r.user_id and w.currency = r.currency
+            and w.due_at <= r.due_at
+        ))
+        order by r.due_at, r.account_id, r.id limit $2
+        for no key update of r skip locked"
+    );
+    read_all(&sqlx::query(SQL).bind(until).bind(limit).fetch_all(connection).await?)
+}
+
+/// Locks the requests that wait for the money of these wallets, in the order in which it is given out.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim_waiting(connection: &mut PgConnection, wallets: &[Wallet]) -> Result<Vec<Life>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "select ",
+        crate::life_columns!("r"),
+        " from unnest($1::bigint[], $2::bigint[], $3::text[]) as w (account_id, user_id, currency)
+        join concierge_requests r
+            on r.account_id = w.account_id and r.user_id = w.user_id and r.currency = w.currency
+            and r.state = 'quote_accepted'
+        order by r.account_id, r.user_id, r.currency, r.quote_accepted_at, r.id
+        for no key update of r"
+    );
+    let rows = sqlx::query(SQL)
+        .bind(wallets.iter().map(|wallet| wallet.account_id).collect::<Vec<_>>())
+        .bind(wallets.iter().map(|wallet| wallet.user_id).collect::<Vec<_>>())
+        .bind(wallets.iter().map(|wallet| wallet.currency.as_str()).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    read_all(&rows)
+}
+
+/// Requests that are locked already.
+///
+/// # Errors
+/// Those of the database.
+pub async fn read_locked(connection: &mut PgConnection, requests: &[(i64, i64)]) -> Result<Vec<Life>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "select ",
+        crate::life_columns!("r"),
+        " from unnest($1::bigint[], $2::bigint[]) as d (account_id, id)
+        join concierge_requests r on r.account_id = d.account_id and r.id = d.id"
+    );
+    let (accounts, ids): (Vec<i64>, Vec<i64>) = requests.iter().copied().unzip();
+    read_all(&sqlx::query(SQL).bind(accounts).bind(ids).fetch_all(connection).await?)
+}
+
+/// Saves what requests came to. They were locked before, so nothing of them changed meanwhile. A finished one gets
+/// the unguessable part of its pages' addresses, made from its account's oldest key.
+///
+/// # Errors
+/// Those of the database.
+pub async fn save(connection: &mut PgConnection, requests: &[Life]) -> Result<(), sqlx::Error> {
+    const SQL: &str = "
+        update concierge_requests r set
+            state = m.state, state_since = m.state_since, due_at = m.due_at, outputs_done_to = m.outputs_done_to,
+            quote_requested_at = m.quote_requested_at, eta = m.eta, accept_quote_before = m.accept_quote_before,
+            provision_funds_before = m.provision_funds_before, quote_accepted_at = m.quote_accepted_at,
+            cancellation_reason = m.cancellation_reason, total_to_spend = m.total_to_spend,
+            money_returned = m.money_returned, held_prices = m.held_prices::json, outputs_open = m.outputs_open,
+            receipt_token = case when m.state = 'finished' then coalesce(r.receipt_token, encode(sha256((
+                select k.key_sha256 from api_keys k where k.account_id = m.account_id
+                order by k.created_at, k.key_sha256 limit 1
+            ) || convert_to('receipt ' || m.id, 'UTF8')), 'hex')) end
+        from unnest(
+            $1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bigint[],
+            $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[],
+            $12::text[], $13::numeric[], $14::numeric[], $15::text[], $16::bigint[]
+        ) as m (
+            account_id, id, state, state_since, due_at, outputs_done_to,
+            quote_requested_at, eta, accept_quote_before, provision_funds_before, quote_accepted_at,
+            cancellation_reason, total_to_spend, money_returned, held_prices, outputs_open
+        )
+        where r.account_id = m.account_id and r.id = m.id";
+    let times = |of: fn(&Life) -> Option<OffsetDateTime>| requests.iter().map(of).collect::<Vec<_>>();
+    sqlx::query(SQL)
+        .bind(requests.iter().map(|life| life.account_id).collect::<Vec<_>>())
+        .bind(requests.iter().map(|life| life.id).collect::<Vec<_>>())
+        .bind(requests.iter().map(|life| life.state.name()).collect::<Vec<_>>())
+        .bind(times(|life| life.state_since))
+        .bind(times(|life| life.due_at))
+        .bind(requests.iter().map(|life| life.outputs_done_to).collect::<Vec<_>>())
+        .bind(times(|life| life.quote_requested_at))
+        .bind(times(|life| life.timetable.map(|timetable| timetable.eta)))
+        .bind(times(|life| life.timetable.map(|timetable| timetable.accept_quote_before)))
+        .bind(times(|life| life.timetable.map(|timetable| timetable.provision_funds_before)))
+        .bind(times(|life| life.quote_accepted_at))
+        .bind(requests.iter().map(|life| life.cancellation_reason.as_deref()).collect::<Vec<_>>())
+        .bind(requests.iter().map(|life| life.total_to_spend.clone()).collect::<Vec<_>>())
+        .bind(requests.iter().map(|life| life.money_returned.clone()).collect::<Vec<_>>())
+        .bind(requests.iter().map(|life| life.held_prices.as_deref()).collect::<Vec<_>>())
+        .bind(requests.iter().map(|life| life.outputs_open).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// When the next request moves on by itself.
+pub const NEXT_DUE: &str = "select min(due_at) from concierge_requests";
+
+/// What the outputs of a request come to.
+#[derive(Debug, Clone)]
+pub struct Outputs {
+    pub count: i64,
+    /// Not rejected; before a request works, the others are all on their way.
+    pub open: i64,
+    /// The budgets of all.
+    pub budget: BigDecimal,
+    /// The budgets of those that were rejected.
+    pub rejected: BigDecimal,
+    /// The last change of the draft.
+    pub last_created_at: Option<OffsetDateTime>,
+    /// Where they go to.
+    pub port_codes: Vec<String>,
+}
+
+/// Goes through the outputs of requests.
+///
+/// # Errors
+/// Those of the database.
+pub async fn sum_outputs(connection: &mut PgConnection, requests: &[(i64, i64)]) -> Result<Vec<Outputs>, sqlx::Error> {
+    let sql = "select outputs.* from unnest($1::bigint[], $2::bigint[]) with ordinality as r (account_id, id, position)
+        left join lateral (
+            select count(*), count(*) filter (where o.state <> 'rejected'), coalesce(sum(o.budget), 0),
+                coalesce(sum(o.budget) filter (where o.state = 'rejected'), 0), max(o.created_at),
+                coalesce(array_agg(distinct o.port_code), '{}')
+            from concierge_request_outputs o where o.account_id = r.account_id and o.request_id = r.id
+        ) outputs on true
+        order by r.position";
+    let (accounts, ids): (Vec<i64>, Vec<i64>) = requests.iter().copied().unzip();
+    let rows = sqlx::query(sql).bind(accounts).bind(ids).fetch_all(connection).await?;
+    let outputs = |row: &PgRow| {
+        Ok(Outputs {
+            count: row.try_get(0)?,
+            open: row.try_get(1)?,
+            budget: row.try_get(2)?,
+            rejected: row.try_get(3)?,
+            last_created_at: row.try_get(4)?,
+            port_codes: row.try_get(5)?,
+        })
+    };
+    rows.iter().map(outputs).collect()
+}

@@ -1,0 +1,37 @@
+//! New users are approved when their time has come, and the checks that waited for them run again.
+
+use sqlx::Acquire;
+use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
+
+use super::{BATCH, Moved};
+use crate::concierge::changes::Changes;
+use crate::concierge::{outputs, users};
+
+/// Approves users whose approval is due.
+///
+/// # Errors
+/// Those of the database; then nothing of it happened.
+pub async fn approve(connection: &mut PgConnection, until: OffsetDateTime) -> Result<Moved, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let mut due = users::store::claim(&mut transaction, until, BATCH).await?;
+    let claimed = Moved::new(&due, |user| user.due_at);
+    // what waits for an approval happens at its instant, before later approvals
+    if let Some(at) = due.iter().find(|user| user.is_waited_for).map(|user| user.due_at) {
+        due.retain(|user| user.due_at <= at);
+    }
+    let moves: Vec<users::store::Move> = due
+        .iter()
+        .filter_map(|user| {
+            let to = user.state.approved()?;
+            Some(users::store::Move { account_id: user.account_id, id: user.id, to, at: user.due_at })
+        })
+        .collect();
+    if !moves.is_empty() {
+        let payees: Vec<_> = moves.iter().map(|user| (user.account_id, user.id, user.at)).collect();
+        outputs::store::life::resume(&mut transaction, &payees).await?;
+        Changes { users: moves, ..Changes::default() }.save(&mut transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(claimed)
+}

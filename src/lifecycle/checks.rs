@@ -1,0 +1,63 @@
+//! The preliminary checks of outputs run when their time has come.
+
+use sqlx::Acquire;
+use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
+
+use super::{BATCH, Moved, Rules};
+use crate::concierge::changes::Changes;
+use crate::concierge::outputs::state::{Checked, MACHINE, State, Trigger, check};
+use crate::concierge::outputs::store::life::{DueCheck, Move, claim_checks};
+use crate::concierge::requests;
+
+/// Runs the checks that are due. `one_by_one`: stops behind the first one that makes something else due at once.
+///
+/// # Errors
+/// Those of the database; then nothing of it happened.
+pub async fn run(
+    connection: &mut PgConnection,
+    until: OffsetDateTime,
+    rules: &Rules,
+    one_by_one: bool,
+) -> Result<Moved, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let due = claim_checks(&mut transaction, until, BATCH).await?;
+    let mut changes = Changes::default();
+    let mut last = until;
+    for output in &due {
+        if output.due_at > last {
+            break;
+        }
+        let Some(step) = decide(output, rules) else {
+            changes.stopped.push((output.account_id, output.id));
+            continue;
+        };
+        if one_by_one && step.due_at == Some(step.at) {
+            last = step.at;
+        }
+        changes.outputs.push(step);
+    }
+    changes.save(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(Moved::new(&due, |output| output.due_at))
+}
+
+/// What the checks of an output come to; `None` where they wait for the payee's approval.
+fn decide(output: &DueCheck, rules: &Rules) -> Option<Move> {
+    let (trigger, rejection_reason) = match check(output.payee, output.scenario) {
+        Checked::Accepted => (Trigger::Accept, None),
+        Checked::Rejected { reason } => (Trigger::Reject, Some(reason)),
+        Checked::Deferred => return None,
+    };
+    let at = output.due_at;
+    let is_working = output.request == requests::state::State::Working;
+    let to = MACHINE.after(State::Accepting, trigger)?;
+    // where the request works already, the payment starts by itself, or its money comes back at once
+    let due_at = match to {
+        State::Accepted if is_working => Some(at + rules.pace.step_delay),
+        State::Rejected if is_working => Some(at),
+        _ => None,
+    };
+    let (account_id, id) = (output.account_id, output.id);
+    Some(Move { account_id, id, to, at, due_at, rejection_reason, failure_reason: None, attempts: 0 })
+}

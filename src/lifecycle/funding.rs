@@ -1,0 +1,97 @@
+//! Money is given to the requests that wait for it: those first that accepted first, each only whole.
+
+use sqlx::Acquire;
+use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
+
+use super::{Moved, Rules};
+use crate::concierge::changes::Changes;
+use crate::concierge::money::{self, Locked, Wallet};
+use crate::concierge::ports;
+use crate::concierge::requests::life::Life;
+use crate::concierge::requests::store::life::{claim_waiting, sum_outputs};
+
+/// The most wallets one transaction looks into.
+const WALLETS: i64 = 100;
+/// The most requests one transaction lets work: their outputs are gone through.
+const REQUESTS: usize = 100;
+
+/// Takes what requests need out of wallets into which money came.
+///
+/// # Errors
+/// Those of the database; then nothing of it happened.
+pub async fn give(connection: &mut PgConnection, until: OffsetDateTime, rules: &Rules) -> Result<Moved, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let filled = money::filled(&mut transaction, until, WALLETS).await?;
+    let moved = Moved { rows: filled.len(), full_to: None };
+    if filled.is_empty() {
+        transaction.rollback().await?;
+        return Ok(moved);
+    }
+    let wallets: Vec<Wallet> = filled.into_iter().map(|filled| filled.wallet).collect();
+    let mut waiting = claim_waiting(&mut transaction, &wallets).await?;
+    let mut funded: Vec<(Life, OffsetDateTime)> = Vec::new();
+    let mut emptied = Vec::new();
+    for (wallet, mut balance, due_at) in money::lock(&mut transaction, &wallets).await? {
+        // another server was faster
+        let Some(at) = due_at else { continue };
+        let (ours, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|life| waits_for(life, &wallet));
+        waiting = others;
+        // who accepted after that money came has its turn after that
+        let mut again = ours.iter().filter_map(|life| life.quote_accepted_at).filter(|accepted| *accepted > at).min();
+        for life in ours.into_iter().filter(|life| is_in_time(life, at)) {
+            let needed = life.total_to_spend.clone().unwrap_or_default();
+            if balance < needed {
+                continue;
+            }
+            if funded.len() == REQUESTS {
+                again = Some(at);
+                break;
+            }
+            balance -= needed;
+            funded.push((life, at));
+        }
+        emptied.push((wallet, balance, again));
+    }
+    let changes = let_work(&mut transaction, funded, &mut emptied, rules).await?;
+    money::save(&mut transaction, &emptied).await?;
+    changes.save(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(moved)
+}
+
+fn waits_for(life: &Life, wallet: &Wallet) -> bool {
+    life.account_id == wallet.account_id
+        && life.user_id == wallet.user_id
+        && ports::currency(&life.port_code) == wallet.currency
+}
+
+/// Whether a request had accepted by then, and still had time.
+fn is_in_time(life: &Life, at: OffsetDateTime) -> bool {
+    life.quote_accepted_at.is_some_and(|accepted| accepted <= at) && life.due_at.is_none_or(|deadline| at <= deadline)
+}
+
+/// Lets requests work whose money was taken. What their rejected outputs would have cost goes straight back.
+async fn let_work(
+    connection: &mut PgConnection,
+    funded: Vec<(Life, OffsetDateTime)>,
+    emptied: &mut [Locked],
+    rules: &Rules,
+) -> Result<Changes, sqlx::Error> {
+    let mut changes = Changes::default();
+    if funded.is_empty() {
+        return Ok(changes);
+    }
+    let ids: Vec<_> = funded.iter().map(|(life, _)| (life.account_id, life.id)).collect();
+    let outputs = sum_outputs(connection, &ids).await?;
+    for ((mut life, at), outputs) in funded.into_iter().zip(outputs) {
+        if let Some((_, balance, _)) = emptied.iter_mut().find(|(wallet, ..)| waits_for(&life, wallet)) {
+            *balance += &outputs.rejected;
+        }
+        let done = life.fund(at, rules.pace.step_delay, outputs.open, outputs.rejected);
+        // only those that accepted wait
+        debug_assert!(done.is_ok(), "{done:?}");
+        changes.requests.push(life);
+    }
+    Ok(changes)
+}

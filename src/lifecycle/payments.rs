@@ -1,0 +1,130 @@
+//! Payments go on, step by step, once their request works; what ends gives back what it didn't use.
+
+use std::collections::BTreeMap;
+
+use bigdecimal::BigDecimal;
+use sqlx::Acquire;
+use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
+
+use super::{BATCH, Moved, Rules};
+use crate::concierge::changes::Changes;
+use crate::concierge::money::{Credit, Wallet};
+use crate::concierge::outputs::state::{FAILURE, MACHINE, Refund, State, Trigger, next};
+use crate::concierge::outputs::store::life::{DuePayment, Move, claim_payments};
+use crate::concierge::ports;
+use crate::concierge::requests::store::life::read_locked;
+
+/// What ended of a request's outputs.
+#[derive(Debug)]
+struct Closed {
+    outputs: i64,
+    returned: BigDecimal,
+    at: OffsetDateTime,
+}
+
+/// Does the next step of payments that are due. `one_by_one`: stops behind the first one that gives money back, which
+/// a request may wait for.
+///
+/// # Errors
+/// Those of the database; then nothing of it happened.
+pub async fn go_on(
+    connection: &mut PgConnection,
+    until: OffsetDateTime,
+    rules: &Rules,
+    one_by_one: bool,
+) -> Result<Moved, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let due = claim_payments(&mut transaction, until, BATCH).await?;
+    let mut changes = Changes::default();
+    let mut closed: BTreeMap<(i64, i64), Closed> = BTreeMap::new();
+    let mut last = until;
+    for output in &due {
+        if output.due_at > last {
+            break;
+        }
+        let ended_in = match step(output, rules) {
+            Some(step) => {
+                changes.outputs.push(step);
+                step.to
+            }
+            // it ended before, and comes only to give back its money
+            None => {
+                changes.stopped.push((output.account_id, output.id));
+                output.state
+            }
+        };
+        if !MACHINE.is_final(ended_in) {
+            continue;
+        }
+        let refund = refund(output, ended_in);
+        if one_by_one && refund > BigDecimal::default() {
+            last = output.due_at;
+        }
+        let none = Closed { outputs: 0, returned: BigDecimal::default(), at: output.due_at };
+        let request = closed.entry((output.account_id, output.request_id)).or_insert(none);
+        request.outputs += 1;
+        request.returned += refund;
+        request.at = request.at.max(output.due_at);
+    }
+    close(&mut transaction, &closed, &mut changes).await?;
+    changes.save(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(Moved::new(&due, |output| output.due_at))
+}
+
+/// The next step of a payment, if there is one.
+fn step(output: &DuePayment, rules: &Rules) -> Option<Move> {
+    let trigger = next(output.state, output.scenario, output.attempts)?;
+    let to = MACHINE.after(output.state, trigger)?;
+    let attempts = output.attempts + i32::from(trigger == Trigger::Issue);
+    let goes_on = next(to, output.scenario, attempts).is_some();
+    Some(Move {
+        account_id: output.account_id,
+        id: output.id,
+        to,
+        at: output.due_at,
+        due_at: goes_on.then(|| output.due_at + rules.pace.step_delay),
+        rejection_reason: None,
+        failure_reason: matches!(to, State::Failed | State::Returned).then_some(FAILURE),
+        attempts,
+    })
+}
+
+fn refund(output: &DuePayment, ended_in: State) -> BigDecimal {
+    match ended_in.refund() {
+        Refund::Nothing => BigDecimal::default(),
+        Refund::Budget => output.budget.clone(),
+        Refund::BudgetLessFee => &output.budget - &output.fee_and_cost,
+    }
+}
+
+/// Tells requests which of their outputs ended, and payers what came back.
+async fn close(
+    connection: &mut PgConnection,
+    closed: &BTreeMap<(i64, i64), Closed>,
+    changes: &mut Changes,
+) -> Result<(), sqlx::Error> {
+    if closed.is_empty() {
+        return Ok(());
+    }
+    let requests: Vec<_> = closed.keys().copied().collect();
+    let mut credits: BTreeMap<Wallet, Credit> = BTreeMap::new();
+    for mut life in read_locked(connection, &requests).await? {
+        let Some(ended) = closed.get(&(life.account_id, life.id)) else { continue };
+        let done = life.close_outputs(ended.outputs, &ended.returned, ended.at);
+        // only outputs of working requests are on their way
+        debug_assert!(done.is_ok(), "{done:?}");
+        if ended.returned > BigDecimal::default() {
+            let currency = ports::currency(&life.port_code).to_owned();
+            let wallet = Wallet { account_id: life.account_id, user_id: life.user_id, currency };
+            let none = Credit { wallet: wallet.clone(), amount: BigDecimal::default(), at: ended.at };
+            let credit = credits.entry(wallet).or_insert(none);
+            credit.amount += &ended.returned;
+            credit.at = credit.at.max(ended.at);
+        }
+        changes.requests.push(life);
+    }
+    changes.credits.extend(credits.into_values());
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! Requests move on by themselves: quotes come, time runs out, outputs are taken along.
+
+use sqlx::Acquire;
+use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
+
+use super::{Moved, Rules};
+use crate::concierge::changes::Changes;
+use crate::concierge::requests::fan_out::take_outputs_along;
+use crate::concierge::requests::life::Life;
+use crate::concierge::requests::quote::prune_at;
+use crate::concierge::requests::state::State;
+use crate::concierge::requests::store::life::{claim, sum_outputs};
+
+/// The most requests one transaction moves.
+const BATCH: i64 = 100;
+
+/// Moves requests whose time has come.
+///
+/// # Errors
+/// Those of the database; then nothing of it happened.
+pub async fn move_on(
+    connection: &mut PgConnection,
+    until: OffsetDateTime,
+    rules: &Rules,
+) -> Result<Moved, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let due = claim(&mut transaction, until, BATCH).await?;
+    let moved = Moved { rows: due.len(), full_to: None };
+    let mut changes = Changes::default();
+    let mut with_outputs = Vec::new();
+    for mut life in due {
+        let expired = match life.state {
+            State::Draft => prune(&mut transaction, &mut life).await?,
+            State::Quoted | State::QuoteAccepted => expire(&mut life),
+            // they are on their way through their outputs
+            State::QuoteRequested | State::Working | State::Finished | State::Cancelled => true,
+        };
+        if expired {
+            with_outputs.push(life);
+        } else {
+            changes.requests.push(life);
+        }
+    }
+    take_outputs_along(&mut transaction, with_outputs, rules, &mut changes).await?;
+    changes.save(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(moved)
+}
+
+/// Cancels a request whose time has run out.
+fn expire(life: &mut Life) -> bool {
+    let at = life.due_at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let done = life.expire(at);
+    debug_assert!(done.is_ok(), "{done:?}");
+    done.is_ok()
+}
+
+/// Prunes a draft, unless an output was added to it meanwhile: that leaves the request's row alone.
+async fn prune(connection: &mut PgConnection, life: &mut Life) -> Result<bool, sqlx::Error> {
+    let outputs = sum_outputs(connection, &[(life.account_id, life.id)]).await?;
+    let put_off = outputs.first().and_then(|outputs| outputs.last_created_at).map(prune_at);
+    if put_off > life.due_at {
+        life.due_at = put_off;
+        return Ok(false);
+    }
+    Ok(expire(life))
+}

@@ -1,0 +1,37 @@
+//! `GET /_sandbox/state_machines/{requests|outputs}`: the very tables that drive the resources, as JSON or as a
+//! Mermaid diagram.
+
+use axum::extract::{Path, RawQuery};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+
+use crate::concierge::{outputs, requests};
+use crate::jsonapi::error::{Error, Errors, PARAMETER_INVALID, PARAMETER_UNKNOWN, RESOURCE_NOT_FOUND};
+
+/// `GET /_sandbox/state_machines/:name?format=json|mermaid`
+pub async fn show(Path(name): Path<String>, RawQuery(query): RawQuery) -> Result<Response, Errors> {
+    let (json, mermaid) = match name.as_str() {
+        "requests" => (requests::state::MACHINE.json(), requests::state::MACHINE.mermaid()),
+        "outputs" => (outputs::state::MACHINE.json(), outputs::state::MACHINE.mermaid()),
+        _ => {
+            let detail = format!("there is no state machine \"{name}\"; there are requests and outputs");
+            return Err(Error::new(RESOURCE_NOT_FOUND, detail).into());
+        }
+    };
+    let mut format = None;
+    for (parameter, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        if parameter != "format" {
+            let detail = "is not known here; format is";
+            return Err(Error::new(PARAMETER_UNKNOWN, detail).parameter(parameter).into());
+        }
+        format = Some(value.into_owned());
+    }
+    match format.as_deref() {
+        None | Some("json") => Ok(([(header::CONTENT_TYPE, "application/json")], json.to_string()).into_response()),
+        Some("mermaid") => Ok(([(header::CONTENT_TYPE, "text/vnd.mermaid; charset=utf-8")], mermaid).into_response()),
+        Some(other) => {
+            let detail = format!("is \"{}\"; the formats are json and mermaid", other.escape_default());
+            Err(Error::new(PARAMETER_INVALID, detail).parameter("format").into())
+        }
+    }
+}

@@ -56,12 +56,23 @@ impl Client {
         }
     }
 
+    /// Does an action on a request.
+    ///
+    /// # Errors
+    /// Where the server says no.
+    pub fn act(&mut self, request: i64, action: &str) -> Outcome<()> {
+        match self.send("POST", &format!("/api/concierge_requests/{request}/{action}"), "")?.status {
+            200 => Ok(()),
+            status => Err(format!("{action} of request {request} was answered with {status}").into()),
+        }
+    }
+
     fn send(&mut self, method: &str, path: &str, body: &str) -> Outcome<Answer> {
         let mut request = format!(
             "{method} {path} HTTP/1.1\r\nhost: {}\r\nauthorization: {KEY}\r\naccept: application/vnd.api+json\r\n",
             self.host
         );
-        if !body.is_empty() {
+        if method == "POST" {
             let headers = format!("content-type: application/vnd.api+json\r\ncontent-length: {}\r\n", body.len());
             request.push_str(&headers);
         }

@@ -10,6 +10,7 @@ mod generators; // wrk and pgbench
 mod load; // part `load`: requests a second, beside what the database alone can do; memory
 mod machine; // what they run on
 mod mass; // part `mass`: a million outputs
+mod payout; // part `payout`: one request with very many outputs
 mod process; // CPU and memory of processes
 mod report; // what is printed
 mod request; // what is asked
@@ -37,6 +38,8 @@ struct Scale {
     /// Outputs that are due at once, and those that are due one by one.
     due: i64,
     single: usize,
+    /// Outputs of one request.
+    payout: i64,
 }
 
 const FULL: Scale = Scale {
@@ -48,6 +51,7 @@ const FULL: Scale = Scale {
     sequential: 300,
     due: 50_000,
     single: 200,
+    payout: 20_000,
 };
 
 const QUICK: Scale = Scale {
@@ -59,9 +63,10 @@ const QUICK: Scale = Scale {
     sequential: 50,
     due: 5000,
     single: 20,
+    payout: 2000,
 };
 
-const PARTS: [&str; 4] = ["start", "load", "mass", "background"];
+const PARTS: [&str; 5] = ["start", "load", "mass", "background", "payout"];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -102,6 +107,9 @@ async fn measure(scale: &Scale, parts: &[&str]) -> Outcome<Vec<String>> {
     }
     if wanted("background") {
         faults.extend(background::run(&world, scale).await?);
+    }
+    if wanted("payout") {
+        faults.extend(payout::run(&world, scale).await?);
     }
     Ok(faults)
 }

@@ -71,7 +71,7 @@ async fn under_manual_approval_nothing_is_approved_by_time() {
     let sandbox = Sandbox::start_with(|config| config.approval = Approval::Manual).await;
     let (user, document) = output_for_new_user(&sandbox).await;
     let id = sandbox.create(OUTPUTS, &document).await;
-    sandbox.advance(Duration::from_hours(1000)).await;
+    sandbox.advance(Duration::from_hours(700)).await;
     assert_eq!(sandbox.state_of(&id).await, "accepting");
     let shown = sandbox.get(&format!("/api/users/{user}")).await.expect(200);
     assert_eq!(shown["data"]["attributes"]["compliance_state"], "new");

@@ -182,13 +182,16 @@ pub const fn next(state: State, scenario: Scenario, attempts: i32) -> Option<Tri
         (State::Accepted, _) => Some(Trigger::Work),
         (State::Working, Scenario::Cancelled) => Some(Trigger::Cancel),
         (State::Working, _) => Some(Trigger::Issue),
-        (State::Settling, Scenario::Stuck) => None,
         (State::Settling, Scenario::Failed | Scenario::Returned) => Some(Trigger::Fail),
         (State::Settling, Scenario::FailedThenSettled) if attempts <= 1 => Some(Trigger::Fail),
-        (State::Settling, _) => Some(Trigger::Settle),
+        (
+            State::Settling,
+            Scenario::Settled | Scenario::FailedThenSettled | Scenario::Rejected | Scenario::Cancelled,
+        ) => Some(Trigger::Settle),
         (State::Failed, Scenario::Returned) => Some(Trigger::Return),
         (State::Failed, _) if attempts >= TRIES => Some(Trigger::Return),
         (State::Failed, _) => Some(Trigger::Retry),
-        (State::Accepting | State::Rejected | State::Settled | State::Returned | State::Cancelled, _) => None,
+        (State::Settling, Scenario::Stuck)
+        | (State::Accepting | State::Rejected | State::Settled | State::Returned | State::Cancelled, _) => None,
     }
 }

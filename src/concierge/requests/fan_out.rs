@@ -18,7 +18,7 @@ use crate::concierge::pricing::Prices;
 use crate::lifecycle::Rules;
 
 /// The most outputs one transaction takes along.
-pub const BATCH: i64 = 1000;
+const BATCH: usize = 1000;
 
 /// Takes the next outputs of locked requests along, as many as one transaction may, and adds what changes to
 /// `changes`, the requests included. Returns how many outputs were taken.
@@ -31,9 +31,9 @@ pub async fn take_outputs_along(
     rules: &Rules,
     changes: &mut Changes,
 ) -> Result<usize, sqlx::Error> {
-    let mut taken = take_along(connection, &requests.iter().collect::<Vec<_>>(), BATCH + 1).await?;
+    let mut taken = take_along(connection, &requests, BATCH + 1).await?;
     // one more than are taken tells whose outputs go on; the requests behind it wait for their turn
-    let unfinished = if taken.len() > BATCH as usize { taken.pop().map(|output| output.request) } else { None };
+    let unfinished = if taken.len() > BATCH { taken.pop().map(|output| output.request) } else { None };
     let mut prices = PriceLists::new(rules);
     let mut quoted = Vec::new();
     for output in &taken {

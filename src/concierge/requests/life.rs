@@ -168,7 +168,7 @@ impl Life {
 
     /// Whether money came back, once it is finished.
     pub fn has_credit_note(&self) -> bool {
-        self.state == State::Finished && self.money_returned > BigDecimal::from(0)
+        self.state == State::Finished && self.money_returned > BigDecimal::default()
     }
 
     fn take_outputs_along(&mut self, from: OffsetDateTime) {

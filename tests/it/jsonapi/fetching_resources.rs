@@ -17,7 +17,7 @@ const ROUTES: [(&str, &[&str]); 11] = [
     ("/api/concierge_ports", &["GET", "HEAD"]),
     ("/api/concierge_ports/cl_clp", &["GET", "HEAD"]),
     ("/api/concierge_requests", &["GET", "HEAD", "POST"]),
-    ("/api/concierge_requests/1010", &["GET", "HEAD"]),
+    ("/api/concierge_requests/1010", &["GET", "HEAD", "PATCH"]),
     ("/api/concierge_request_outputs", &["GET", "HEAD", "POST"]),
     ("/api/concierge_request_outputs/32323", &["GET", "HEAD"]),
 ];

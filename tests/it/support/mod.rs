@@ -9,6 +9,7 @@ mod world;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use concierge_sandbox::accounts::fixtures::create_account;
 use concierge_sandbox::clock::Clock;
 use concierge_sandbox::config::Config;
 use concierge_sandbox::server::Server;
@@ -202,6 +203,12 @@ impl Sandbox {
     pub async fn advance(&self, by: Duration) {
         let now = self.clock.advance(by);
         within(self.server().reached(now)).await;
+    }
+
+    /// Makes another account, with that key.
+    pub async fn second_account(&self, key: &str) {
+        let mut connection = self.database.acquire().await.unwrap();
+        create_account(&mut connection, &[(key, "write")], self.clock.now()).await.unwrap();
     }
 
     /// Runs SQL against the world's database.

@@ -137,8 +137,8 @@ pub struct Taken {
 /// Those of the database.
 pub async fn take_along(
     connection: &mut PgConnection,
-    requests: &[&Life],
-    limit: i64,
+    requests: &[Life],
+    limit: usize,
 ) -> Result<Vec<Taken>, sqlx::Error> {
     // in the order of the requests, because each one's outputs are looked up when it is its turn: sorting would look
     // up those of all before the limit
@@ -154,7 +154,7 @@ pub async fn take_along(
         .bind(requests.iter().map(|life| life.account_id).collect::<Vec<_>>())
         .bind(requests.iter().map(|life| life.id).collect::<Vec<_>>())
         .bind(requests.iter().map(|life| life.outputs_done_to.unwrap_or_default()).collect::<Vec<_>>())
-        .bind(limit)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(connection)
         .await?;
     let taken = |row: &PgRow| {

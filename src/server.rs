@@ -6,6 +6,7 @@ use std::any::Any;
 use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use crate::accounts::fixtures::ensure_default_account;
 use crate::accounts::ids::Ids;
 use crate::clock::Clock;
 use crate::concierge::outputs::{Complete, store};
+use crate::concierge::pricing::{Prices, PricesError};
 use crate::config::{Config, Pace};
 use crate::database::batch::Batch;
 use crate::database::private::PrivatePostgres;
@@ -57,6 +59,7 @@ pub struct Rooms {
     pub ids: Ids,
     pub clock: Clock,
     pub pace: Pace,
+    pub prices: Arc<Prices>,
     pub alarm: Alarm,
     pub rate_limit: RateLimit,
     /// How long a body may take to arrive.
@@ -80,6 +83,10 @@ pub enum StartError {
     Database(#[from] DatabaseError),
     #[error("{address} can't be listened on: {cause}. Choose another address with --listen; port 0 picks a free one")]
     Listen { address: SocketAddr, cause: std::io::Error },
+    #[error("the prices in {file} can't be read: {cause}. Name a file that is there with --prices, or none")]
+    PricesUnreadable { file: PathBuf, cause: std::io::Error },
+    #[error("the prices in {file} can't be used: {cause}")]
+    Prices { file: PathBuf, cause: PricesError },
     #[error("the default account can't be made: {0}")]
     Fixtures(sqlx::Error),
 }
@@ -101,15 +108,16 @@ impl Server {
     /// Opens the database that the settings name and starts serving it.
     ///
     /// # Errors
-    /// Where there is no database, or the address can't be listened on.
+    /// Where there is no database, the address can't be listened on, or the prices can't be used.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
         // first what fails fastest, so that a taken port costs no database
+        let prices = read_prices(config.prices.as_deref())?;
         let listener = listen(config.listen).await?;
         let (options, private) = database::locate(config.location()).await?;
         if private.as_ref().is_some_and(PrivatePostgres::is_throw_away) {
             tracing::info!("the database is private and goes with this process: keep one with --data-dir");
         }
-        Self::start_with(config, clock, listener, options, private).await
+        Self::start_with(config, clock, prices, listener, options, private).await
     }
 
     /// Starts serving a database that is there already.
@@ -117,13 +125,15 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub async fn start_on(config: &Config, clock: Clock, options: PgConnectOptions) -> Result<Self, StartError> {
+        let prices = read_prices(config.prices.as_deref())?;
         let listener = listen(config.listen).await?;
-        Self::start_with(config, clock, listener, options, None).await
+        Self::start_with(config, clock, prices, listener, options, None).await
     }
 
     async fn start_with(
         config: &Config,
         clock: Clock,
+        prices: Prices,
         listener: TcpListener,
         options: PgConnectOptions,
         private: Option<PrivatePostgres>,
@@ -139,6 +149,7 @@ impl Server {
             ids: Ids::default(),
             clock: clock.clone(),
             pace: config.pace(),
+            prices: Arc::new(prices),
             alarm: Alarm::default(),
             rate_limit: RateLimit::new(config.rate_limit),
             create_outputs: Batch::new(database.clone(), |connection, credentials, calls| {
@@ -194,6 +205,17 @@ impl Server {
             tokio::task::spawn_blocking(|| private.stop()).await.ok();
         }
     }
+}
+
+/// The prices in a file, or those that are built in.
+fn read_prices(file: Option<&Path>) -> Result<Prices, StartError> {
+    let Some(file) = file else {
+        return Prices::built_in()
+            .map_err(|cause| StartError::Prices { file: "src/concierge/prices.json".into(), cause });
+    };
+    let text =
+        std::fs::read_to_string(file).map_err(|cause| StartError::PricesUnreadable { file: file.to_owned(), cause })?;
+    Prices::read(&text).map_err(|cause| StartError::Prices { file: file.to_owned(), cause })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -8,6 +8,7 @@ pub mod include;
 pub mod listing;
 pub mod outputs;
 pub mod ports;
+pub mod pricing;
 pub mod requests;
 pub mod users;
 pub mod withdrawal_instructions;

@@ -4,6 +4,7 @@
 //! `routes` (thin handlers); where it lives through states, `state` says which, without touching anything.
 
 pub mod call;
+pub mod estimates;
 pub mod include;
 pub mod listing;
 pub mod outputs;
@@ -14,7 +15,7 @@ pub mod users;
 pub mod withdrawal_instructions;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use sqlx::postgres::PgConnection;
 
 use crate::jsonapi::error::Code;
@@ -38,13 +39,14 @@ pub fn routes() -> Router<App> {
         )
         .route("/api/concierge_ports", get(ports::list))
         .route("/api/concierge_ports/{id}", get(ports::show))
+        .route("/api/concierge_estimates", post(estimates::routes::create))
         .route("/api/concierge_requests", get(requests::routes::list).post(requests::routes::create))
         .route("/api/concierge_requests/{id}", get(requests::routes::show))
         .route("/api/concierge_request_outputs", get(outputs::routes::list).post(outputs::routes::create))
         .route("/api/concierge_request_outputs/{id}", get(outputs::routes::show))
 }
 
-/// Every resource's schema.
+/// The schema of every resource that can be listed.
 pub const SCHEMAS: [&Schema; 5] =
     [&users::SCHEMA, &withdrawal_instructions::SCHEMA, &ports::SCHEMA, &requests::SCHEMA, &outputs::SCHEMA];
 

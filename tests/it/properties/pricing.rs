@@ -2,6 +2,7 @@
 
 use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, FromPrimitive};
+use concierge_sandbox::concierge::estimates::fingerprint;
 use concierge_sandbox::concierge::outputs::Price;
 use concierge_sandbox::concierge::ports::{PORTS, Port, find};
 use concierge_sandbox::concierge::pricing::{Priced, Prices};
@@ -181,6 +182,34 @@ proptest! {
         let sent = big(sum) - units(&taken.origin_taken);
         let arrived = taken.result + taken.destination_taken;
         prop_assert!(is_cut(&arrived, &(sent * pair.per_usd[1]), &big(pair.per_usd[0])), "{}", arrived);
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_what_is_priced_and_not_of_its_order(
+        outputs in prop::collection::vec((0..3_usize, any::<bool>(), 1..4_u64), 1..6), seed in any::<u64>(),
+    ) {
+        let price = |is_amount, sum: BigDecimal| if is_amount { Price::Amount(sum) } else { Price::Budget(sum) };
+        let read = |scale: i64| {
+            move |(port, is_amount, sum): &(usize, bool, u64)| {
+                (PORTS[*port].code, price(*is_amount, BigDecimal::from(*sum).with_scale(scale)))
+            }
+        };
+        let of = |outputs: &[(&'static str, Price)]| fingerprint(outputs.iter().map(|(port, price)| (*port, price)));
+        let plain: Vec<_> = outputs.iter().map(read(0)).collect();
+        let mut other: Vec<_> = outputs.iter().map(read(5)).collect();
+        for place in 1..other.len() {
+            other.swap(place, usize::try_from(seed).unwrap_or(7) % (place + 1));
+        }
+        prop_assert_eq!(of(&plain), of(&other));
+        for place in 0..outputs.len() {
+            let (port, is_amount, sum) = outputs[place];
+            for changed in [(port + 1, is_amount, sum), (port, !is_amount, sum), (port, is_amount, sum * 10)] {
+                let mut different = plain.clone();
+                different[place] = read(0)(&changed);
+                prop_assert_ne!(of(&plain), of(&different));
+            }
+        }
+        prop_assert_ne!(of(&plain), of(&plain[1..]));
     }
 }
 

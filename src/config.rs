@@ -83,6 +83,10 @@ pub struct Config {
     )]
     pub step_delay: Duration,
 
+    /// JSON file with the prices of every port, like src/concierge/prices.json [default: built in]
+    #[arg(long, env = "SANDBOX_PRICES", value_name = "FILE", global = true)]
+    pub prices: Option<PathBuf>,
+
     /// Requests a second that each key may make, 429 beyond; the real system allows 5 [default: no limit]
     #[arg(
         long, env = "SANDBOX_RATE_LIMIT", value_name = "NUMBER",

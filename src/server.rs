@@ -6,6 +6,7 @@ use std::any::Any;
 use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ use crate::accounts::fixtures::ensure_default_account;
 use crate::accounts::ids::Ids;
 use crate::clock::Clock;
 use crate::concierge::outputs::{Complete, store};
-use crate::concierge::pricing::Prices;
+use crate::concierge::pricing::{Prices, PricesError};
 use crate::config::Config;
 use crate::database::batch::Batch;
 use crate::database::private::PrivatePostgres;
@@ -81,6 +82,10 @@ pub enum StartError {
     Database(#[from] DatabaseError),
     #[error("{address} can't be listened on: {cause}. Choose another address with --listen; port 0 picks a free one")]
     Listen { address: SocketAddr, cause: std::io::Error },
+    #[error("the prices in {file} can't be read: {cause}. Name a file that is there with --prices, or none")]
+    PricesUnreadable { file: PathBuf, cause: std::io::Error },
+    #[error("the prices in {file} can't be used: {cause}")]
+    Prices { file: PathBuf, cause: PricesError },
     #[error("the default account can't be made: {0}")]
     Fixtures(sqlx::Error),
 }
@@ -102,15 +107,16 @@ impl Server {
     /// Opens the database that the settings name and starts serving it.
     ///
     /// # Errors
-    /// Where there is no database, or the address can't be listened on.
+    /// Where there is no database, the address can't be listened on, or the prices can't be used.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
         // first what fails fastest, so that a taken port costs no database
+        let prices = read_prices(config.prices.as_deref())?;
         let listener = listen(config.listen).await?;
         let (options, private) = database::locate(config.location()).await?;
         if private.as_ref().is_some_and(PrivatePostgres::is_throw_away) {
             tracing::info!("the database is private and goes with this process: keep one with --data-dir");
         }
-        Self::start_with(config, clock, listener, options, private).await
+        Self::start_with(config, clock, prices, listener, options, private).await
     }
 
     /// Starts serving a database that is there already.
@@ -118,13 +124,15 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub async fn start_on(config: &Config, clock: Clock, options: PgConnectOptions) -> Result<Self, StartError> {
+        let prices = read_prices(config.prices.as_deref())?;
         let listener = listen(config.listen).await?;
-        Self::start_with(config, clock, listener, options, None).await
+        Self::start_with(config, clock, prices, listener, options, None).await
     }
 
     async fn start_with(
         config: &Config,
         clock: Clock,
+        prices: Prices,
         listener: TcpListener,
         options: PgConnectOptions,
         private: Option<PrivatePostgres>,
@@ -135,7 +143,7 @@ impl Server {
         let mut connection = database.connection().await.map_err(StartError::Fixtures)?;
         ensure_default_account(&mut connection, clock.now()).await.map_err(StartError::Fixtures)?;
         connection.end();
-        let rules = Rules { pace: config.pace(), prices: Arc::new(Prices::default()) };
+        let rules = Rules { pace: config.pace(), prices: Arc::new(prices) };
         let app = App(Arc::new(Rooms {
             database: database.clone(),
             ids: Ids::default(),
@@ -196,6 +204,17 @@ impl Server {
             tokio::task::spawn_blocking(|| private.stop()).await.ok();
         }
     }
+}
+
+/// The prices in a file, or those that are built in.
+fn read_prices(file: Option<&Path>) -> Result<Prices, StartError> {
+    let Some(file) = file else {
+        return Prices::built_in()
+            .map_err(|cause| StartError::Prices { file: "src/concierge/prices.json".into(), cause });
+    };
+    let text =
+        std::fs::read_to_string(file).map_err(|cause| StartError::PricesUnreadable { file: file.to_owned(), cause })?;
+    Prices::read(&text).map_err(|cause| StartError::Prices { file: file.to_owned(), cause })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

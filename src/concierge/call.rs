@@ -27,6 +27,8 @@ const LARGEST_DISCARDED: usize = 16 << 20;
 #[derive(Debug)]
 pub struct Call {
     credentials: Result<Credentials, Errors>,
+    /// Whether there is no `Authorization` at all.
+    is_anonymous: bool,
     query: Option<String>,
     /// Scheme and host under which the sender reaches this server.
     origin: String,
@@ -42,6 +44,14 @@ impl Call {
     /// 401 where there is no usable `Authorization`.
     pub fn credentials(&self) -> Result<&Credentials, Errors> {
         self.credentials.as_ref().map_err(Errors::clone)
+    }
+
+    /// Who calls, where a key isn't needed but there is one.
+    ///
+    /// # Errors
+    /// 401 where there is an `Authorization` that can't be used.
+    pub fn credentials_if_any(&self) -> Result<Option<&Credentials>, Errors> {
+        if self.is_anonymous { Ok(None) } else { self.credentials().map(Some) }
     }
 
     /// The query parameters.
@@ -77,7 +87,9 @@ impl FromRequest<App> for Call {
         let path = RawPathParams::from_request_parts(&mut parts, app).await.ok();
         let id = path.and_then(|path| path.iter().next().map(|(_, id)| id.to_owned())).unwrap_or_default();
         let headers = &parts.headers;
-        let credentials = Credentials::read(headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes));
+        let authorization = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let credentials = Credentials::read(authorization);
+        let is_anonymous = authorization.is_none();
         if let Ok(credentials) = &credentials {
             app.rate_limit.check(&credentials.key_sha256)?;
         }
@@ -88,7 +100,7 @@ impl FromRequest<App> for Call {
         let has_effect = !body.is_empty() && matches!(parts.method, Method::POST | Method::PATCH);
         negotiation::check_content_type(text(headers, "Content-Type")?.as_deref(), has_effect)?;
         let origin = origin(headers);
-        Ok(Self { credentials, query: parts.uri.query().map(str::to_owned), origin, id, body })
+        Ok(Self { credentials, is_anonymous, query: parts.uri.query().map(str::to_owned), origin, id, body })
     }
 }
 

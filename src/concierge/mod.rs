@@ -5,6 +5,7 @@
 
 pub mod call;
 pub mod changes;
+pub mod estimates;
 pub mod include;
 pub mod listing;
 pub mod machine;
@@ -41,6 +42,7 @@ pub fn routes() -> Router<App> {
         )
         .route("/api/concierge_ports", get(ports::list))
         .route("/api/concierge_ports/{id}", get(ports::show))
+        .route("/api/concierge_estimates", post(estimates::routes::create))
         .route("/api/concierge_requests", get(requests::routes::list).post(requests::routes::create))
         .route("/api/concierge_requests/{id}", get(requests::routes::show).patch(requests::routes::update))
         .route("/api/concierge_requests/{id}/request_quote", post(requests::routes::request_quote))
@@ -50,7 +52,7 @@ pub fn routes() -> Router<App> {
         .route("/api/concierge_request_outputs/{id}", get(outputs::routes::show))
 }
 
-/// Every resource's schema.
+/// The schema of every resource that can be listed.
 pub const SCHEMAS: [&Schema; 5] =
     [&users::SCHEMA, &withdrawal_instructions::SCHEMA, &ports::SCHEMA, &requests::SCHEMA, &outputs::SCHEMA];
 

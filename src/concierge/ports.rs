@@ -38,10 +38,27 @@ pub struct Port {
     /// ISO 4217.
     pub currency: &'static str,
     pub name: &'static str,
+    place: usize,
+}
+
+impl Port {
+    /// Its place in [`PORTS`], and in any other table of all ports.
+    pub const fn place(&self) -> usize {
+        self.place
+    }
 }
 
 const fn port(code: &'static str, country: &'static str, currency: &'static str, name: &'static str) -> Port {
-    Port { code, country, currency, name }
+    Port { code, country, currency, name, place: 0 }
+}
+
+const fn numbered<const N: usize>(mut ports: [Port; N]) -> [Port; N] {
+    let mut place = 0;
+    while place < N {
+        ports[place].place = place;
+        place += 1;
+    }
+    ports
 }
 
 /// The countries whose ports are quoted at once (known from the guides).
@@ -55,7 +72,7 @@ impl Port {
 }
 
 /// Every port, by code.
-pub const PORTS: [Port; 13] = [
+pub const PORTS: [Port; 13] = numbered([
     port("ar_ars", "AR", "ARS", "Argentina, Argentine peso"),
     port("ar_usd", "AR", "USD", "Argentina, US dollar"),
     port("br_brl", "BR", "BRL", "Brazil, Brazilian real"),
@@ -69,7 +86,7 @@ pub const PORTS: [Port; 13] = [
     port("us_usd", "US", "USD", "United States, US dollar"),
     port("uy_usd", "UY", "USD", "Uruguay, US dollar"),
     port("uy_uyu", "UY", "UYU", "Uruguay, Uruguayan peso"),
-];
+]);
 
 /// The port with that code.
 pub fn find(code: &str) -> Option<&'static Port> {
@@ -143,15 +160,21 @@ pub async fn show(State(_): State<App>, call: Call) -> Result<Response, Errors> 
     Ok(answer(StatusCode::OK, document(&render(port), &Included::default(), &query)))
 }
 
-/// Reads a document's required `port_code`, an attribute that names a port.
+/// Reads a document's required `port_code`.
 pub fn read_code(reader: &mut Reader) -> Option<String> {
-    let present = !reader.is_null("port_code");
-    let code = reader.text("port_code", usize::MAX);
-    match &code {
-        Some(code) if find(code).is_some() => return Some(code.clone()),
-        Some(code) => reader.invalid("port_code", expected(code)),
-        None if present => {}
-        None => reader.missing("port_code", expected("")),
+    read_port(reader, "port_code").map(|port| port.code.to_owned())
+}
+
+/// Reads a required attribute that names a port.
+pub fn read_port(reader: &mut Reader, name: &str) -> Option<&'static Port> {
+    let present = !reader.is_null(name);
+    let code = reader.text(name, usize::MAX);
+    let port = code.as_deref().and_then(find);
+    match (&code, port) {
+        (_, Some(_)) => {}
+        (Some(code), None) => reader.invalid(name, expected(code)),
+        (None, None) if present => {}
+        (None, None) => reader.missing(name, expected("")),
     }
-    None
+    port
 }

@@ -45,10 +45,18 @@ pub enum Purpose<'a> {
     UpdateByRole,
 }
 
+/// Where the attributes are.
+const ATTRIBUTES: &str = "/data/attributes";
+
+/// The most faults that one answer names: of more, reading goes no further.
+pub const MOST_FAULTS: usize = 100;
+
 /// A document being read, and the faults found so far.
 #[derive(Debug)]
 pub struct Reader {
     document: Value,
+    /// Pointer of the object whose members the getters name: `attributes`, or an object inside of it.
+    place: String,
     faults: Vec<Error>,
 }
 
@@ -61,7 +69,7 @@ impl Reader {
     /// forbidden (403) or another one (409).
     pub fn open(body: &[u8], schema: &Schema, purpose: Purpose<'_>) -> Result<Self, Errors> {
         let document = json::read(body).map_err(Errors::new)?;
-        let mut reader = Self { document, faults: Vec::new() };
+        let mut reader = Self { document, place: ATTRIBUTES.to_owned(), faults: Vec::new() };
         reader.check_resource_object(schema, purpose)?;
         reader.check_shapes();
         Ok(reader)
@@ -118,7 +126,7 @@ impl Reader {
 
     /// `attributes`, `relationships` and each relationship must be objects; `null` stands for none.
     fn check_shapes(&mut self) {
-        for pointer in ["/data/attributes", "/data/relationships"] {
+        for pointer in [ATTRIBUTES, "/data/relationships"] {
             if let Some(other) = self.get(pointer).filter(|value| !value.is_object()) {
                 let detail = format!("is {}; it must be an object", kind(other));
                 self.fault(DOCUMENT_INVALID, pointer, detail);
@@ -131,14 +139,25 @@ impl Reader {
         look_up(&self.document, pointer).filter(|value| !value.is_null())
     }
 
+    /// The pointer of the object whose members the getters name: the attributes, or the object that
+    /// [`Reader::objects`] is at.
+    pub fn place(&self) -> String {
+        self.place.clone()
+    }
+
+    /// The pointer of an attribute, or of a member of the object that [`Reader::objects`] is at.
+    pub fn pointer(&self, name: &str) -> String {
+        format!("{}/{name}", self.place)
+    }
+
     /// Whether the document has that attribute at all, be it `null`.
     pub fn has_attribute(&self, name: &str) -> bool {
-        look_up(&self.document, &attribute(name)).is_some()
+        look_up(&self.document, &self.pointer(name)).is_some()
     }
 
     /// Whether an attribute is missing, or `null`.
     pub fn is_null(&self, name: &str) -> bool {
-        self.get(&attribute(name)).is_none()
+        self.get(&self.pointer(name)).is_none()
     }
 
     /// The nearest thing to `pointer` that is in the document: itself, or a parent.
@@ -150,10 +169,13 @@ impl Reader {
         pointer.to_owned()
     }
 
-    /// Records a fault of what is at `pointer`, or of its nearest parent that is there.
+    /// Records a fault of what is at `pointer`, or of its nearest parent that is there. Beyond [`MOST_FAULTS`] it has no
+    /// effect.
     pub fn fault(&mut self, code: Code, pointer: &str, detail: impl Into<String>) {
-        let at = self.nearest(pointer);
-        self.faults.push(Error::new(code, detail).at(at));
+        if !self.has_enough_faults() {
+            let at = self.nearest(pointer);
+            self.faults.push(Error::new(code, detail).at(at));
+        }
     }
 
     /// Records that an attribute can't be used: what it is, and what would be right.
@@ -163,7 +185,7 @@ impl Reader {
 
     /// The same with a code of the resource's own.
     pub fn invalid_as(&mut self, code: Code, name: &str, expected: impl Display) {
-        let pointer = attribute(name);
+        let pointer = self.pointer(name);
         let found = self.get(&pointer).map_or("null".to_owned(), quote);
         self.fault(code, &pointer, format!("is {found}; {name} must be {expected}"));
     }
@@ -171,16 +193,16 @@ impl Reader {
     /// Records that an attribute is missing.
     pub fn missing(&mut self, name: &str, expected: impl Display) {
         let detail = format!("the attribute `{name}` is missing; it must be {expected}");
-        self.fault(ATTRIBUTE_MISSING, &attribute(name), detail);
+        self.fault(ATTRIBUTE_MISSING, &self.pointer(name), detail);
     }
 
     /// A text attribute of at most `longest` characters, if it is there.
     pub fn text(&mut self, name: &str, longest: usize) -> Option<String> {
-        match self.get(&attribute(name))? {
+        match self.get(&self.pointer(name))? {
             Value::String(text) if text.chars().count() <= longest => Some(text.clone()),
             Value::String(_) => {
                 let detail = format!("is longer than {longest} characters");
-                self.fault(ATTRIBUTE_INVALID, &attribute(name), detail);
+                self.fault(ATTRIBUTE_INVALID, &self.pointer(name), detail);
                 None
             }
             _ => {
@@ -192,7 +214,7 @@ impl Reader {
 
     /// A boolean attribute, if it is there.
     pub fn boolean(&mut self, name: &str) -> Option<bool> {
-        let found = self.get(&attribute(name))?.as_bool();
+        let found = self.get(&self.pointer(name))?.as_bool();
         if found.is_none() {
             self.invalid(name, "true or false");
         }
@@ -201,18 +223,55 @@ impl Reader {
 
     /// An attribute that is an object, as it was sent, if it is there.
     pub fn object(&mut self, name: &str) -> Option<&serde_json::Map<String, Value>> {
-        if self.get(&attribute(name))?.is_object() {
-            return self.get(&attribute(name))?.as_object();
+        if self.get(&self.pointer(name))?.is_object() {
+            return self.get(&self.pointer(name))?.as_object();
         }
         self.invalid(name, "an object");
         None
+    }
+
+    /// An attribute that is an array of objects, at least one, each of which `read` reads: meanwhile, the names of
+    /// the getters are those of that object's members. `None` where it isn't such an array, or one of its objects
+    /// can't be read.
+    pub fn objects<T>(&mut self, name: &str, mut read: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        const EXPECTED: &str = "an array of objects, at least one";
+        let array = self.pointer(name);
+        let count = match self.get(&array) {
+            Some(Value::Array(items)) if !items.is_empty() => items.len(),
+            Some(_) => {
+                self.invalid(name, EXPECTED);
+                return None;
+            }
+            None => {
+                self.missing(name, EXPECTED);
+                return None;
+            }
+        };
+        let outer = std::mem::take(&mut self.place);
+        let mut all = Vec::new();
+        for index in 0..count {
+            if self.has_enough_faults() {
+                break;
+            }
+            self.place = format!("{array}/{index}");
+            match look_up(&self.document, &self.place) {
+                Some(Value::Object(_)) => all.extend(read(self)),
+                other => {
+                    let found = other.map_or("missing", kind);
+                    let detail = format!("is {found}; each of the {name} must be an object");
+                    self.fault(ATTRIBUTE_INVALID, &self.place.clone(), detail);
+                }
+            }
+        }
+        self.place = outer;
+        (all.len() == count).then_some(all)
     }
 
     /// A positive decimal of at most 12 digits before and 8 after the point, sent as a number or a numeric string,
     /// if it is there. `not_positive` is the code for zero and less.
     pub fn positive_decimal(&mut self, name: &str, not_positive: Code) -> Option<BigDecimal> {
         const EXPECTED: &str = "a number above 0 with at most 12 digits before and 8 after the point";
-        let read = match self.get(&attribute(name))? {
+        let read = match self.get(&self.pointer(name))? {
             Value::Number(number) => decimal(&number.to_string()),
             Value::String(text) => decimal(text),
             _ => None,
@@ -305,6 +364,11 @@ impl Reader {
         self.fault(RELATED_RESOURCE_NOT_FOUND, &format!("/data/relationships/{name}/data/id"), detail);
     }
 
+    /// Whether so much was wrong that nothing more is recorded.
+    fn has_enough_faults(&self) -> bool {
+        self.faults.len() >= MOST_FAULTS
+    }
+
     /// Whether nothing was wrong so far.
     pub fn is_faultless(&self) -> bool {
         self.faults.is_empty()
@@ -327,21 +391,23 @@ impl Reader {
     }
 }
 
-/// The value at a pointer through objects. No member that is looked up has a name that pointers escape.
+/// The value at a pointer (RFC 6901). No member that is looked up has a name that pointers escape.
 fn look_up<'a>(document: &'a Value, pointer: &str) -> Option<&'a Value> {
-    pointer.split('/').skip(1).try_fold(document, |value, name| {
-        let members = value.as_object()?;
+    pointer.split('/').skip(1).try_fold(document, |value, name| match value {
         // hashing a name costs more than comparing it with those of a small object
-        if members.len() <= 16 {
-            return members.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
+        Value::Object(members) if members.len() <= 16 => {
+            members.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
         }
-        members.get(name)
+        Value::Object(members) => members.get(name),
+        Value::Array(items) => items.get(array_index(name)?),
+        _ => None,
     })
 }
 
-/// The pointer of an attribute.
-pub fn attribute(name: &str) -> String {
-    format!("/data/attributes/{name}")
+/// An index as pointers spell it: no sign, no leading zero.
+fn array_index(name: &str) -> Option<usize> {
+    let canonical = name.bytes().all(|byte| byte.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
+    if canonical { name.parse().ok() } else { None }
 }
 
 /// Reads a decimal in JSON's number grammar without rounding it; `None` where it is none, or has more than 12

@@ -37,6 +37,8 @@ pub enum Value {
     /// A path of this server, shown as the URL under which the request's sender reaches it.
     Link(String),
     Null,
+    /// An array of objects, each with its members in order.
+    Objects(Vec<Vec<(&'static str, Value)>>),
     /// JSON that is handed through unread.
     Json(Box<RawValue>),
 }
@@ -295,6 +297,10 @@ impl Serialize for ShownValue<'_> {
             Value::Text(text) => text.serialize(serializer),
             Value::Name(text) => serializer.serialize_str(text),
             Value::Json(json) => json.serialize(serializer),
+            Value::Objects(objects) => serializer.collect_seq(objects.iter().map(|members| {
+                let shown = members.iter().map(|(name, value)| (*name, ShownValue { value, query: self.query }));
+                Members(shown.collect())
+            })),
             Value::Decimal(value) => number(value).map_err(serde::ser::Error::custom)?.serialize(serializer),
             Value::Integer(value) => serializer.serialize_i64(*value),
             Value::Time(instant) => serializer.collect_str(&timestamp(*instant)),

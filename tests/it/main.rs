@@ -5,6 +5,7 @@ mod support;
 
 mod accounts;
 mod batch;
+mod estimates;
 mod headers;
 mod jsonapi;
 mod lifecycle;

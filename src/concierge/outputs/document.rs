@@ -64,17 +64,17 @@ pub fn read_new(body: &[u8]) -> Result<(NewOutput, Reader), Errors> {
     }
 }
 
-/// Exactly one of `amount` and `budget`.
-fn read_price(reader: &mut Reader) -> Option<Price> {
+/// Reads how much is paid: exactly one of `amount` and `budget`.
+pub fn read_price(reader: &mut Reader) -> Option<Price> {
     const CHOICE: &str = "give `amount` (what the payee receives) or `budget` (what the payer spends)";
     match (reader.is_null("amount"), reader.is_null("budget")) {
         (true, true) => {
-            reader.fault(AMOUNT_OR_BUDGET_MISSING, "/data/attributes", format!("neither is there; {CHOICE}"));
+            reader.fault(AMOUNT_OR_BUDGET_MISSING, &reader.place(), format!("neither is there; {CHOICE}"));
             None
         }
         (false, false) => {
             let detail = format!("is there beside `amount`; {CHOICE}, not both");
-            reader.fault(AMOUNT_AND_BUDGET_GIVEN, "/data/attributes/budget", detail);
+            reader.fault(AMOUNT_AND_BUDGET_GIVEN, &reader.pointer("budget"), detail);
             None
         }
         (false, true) => reader.positive_decimal("amount", AMOUNT_NOT_POSITIVE).map(Price::Amount),

@@ -12,14 +12,15 @@ use super::document::HINT_TOKEN;
 use super::fan_out::take_outputs_along;
 use super::life::{Life, NotPossible};
 use super::state::{MACHINE, Trigger};
-use super::store::life::{Outputs, lock, sum_outputs};
+use super::store::life::{Outputs, lock, prices_asked, sum_outputs};
 use crate::accounts::caller::Credentials;
 use crate::concierge::changes::Changes;
 use crate::concierge::machine::Named;
 use crate::concierge::money::{Credit, Wallet};
-use crate::concierge::ports;
+use crate::concierge::{estimates, ports};
 use crate::database::{StoreError, settle};
 use crate::jsonapi::error::{Error, Errors};
+use crate::jsonapi::render::timestamp;
 use crate::lifecycle::Rules;
 
 crate::codes! {
@@ -97,15 +98,34 @@ fn is_quoted_at_once(life: &Life, outputs: &Outputs) -> bool {
     codes.filter_map(|code| ports::find(code)).all(ports::Port::is_quoted_at_once)
 }
 
-/// The prices that an estimate promised to this account for these ports and amounts.
+/// The prices that an estimate promised to this account for this origin and these outputs.
 async fn held_prices(
-    _connection: &mut PgConnection,
-    _life: &Life,
-    _token: &str,
-    _now: OffsetDateTime,
+    connection: &mut PgConnection,
+    life: &Life,
+    token: &str,
+    now: OffsetDateTime,
 ) -> Result<String, StoreError> {
-    let refuse = |code, detail: &str| Err(Errors::from(Error::new(code, detail).at(HINT_TOKEN)).into());
-    refuse(HINT_TOKEN_UNKNOWN, "no estimate of this account has this token; leave it out, or make an estimate")
+    let refuse = |code, detail: String| Err(StoreError::from(Errors::from(Error::new(code, detail).at(HINT_TOKEN))));
+    let Some(hold) = estimates::store::find_hold(connection, life.account_id, token).await? else {
+        let detail = "no estimate of this account has this token; leave it out, or make an estimate";
+        return refuse(HINT_TOKEN_UNKNOWN, detail.into());
+    };
+    if hold.expires_at < now {
+        let detail =
+            format!("it was good until {}; leave it out, or make another estimate", timestamp(hold.expires_at));
+        return refuse(HINT_TOKEN_EXPIRED, detail);
+    }
+    if hold.port_code != life.port_code {
+        let detail = format!("it is for {}, the request is for {}", hold.port_code, life.port_code);
+        return refuse(HINT_TOKEN_MISMATCH, detail);
+    }
+    let outputs = prices_asked(connection, life).await?;
+    if estimates::fingerprint(outputs.iter().map(|(port, price)| (port.as_str(), price))) != hold.outputs_sha256 {
+        let detail =
+            "its estimate is for other outputs than the request's: each port and amount or budget must be the same";
+        return refuse(HINT_TOKEN_MISMATCH, detail.into());
+    }
+    Ok(hold.prices)
 }
 
 /// Saves what the action made of the request, and takes its outputs along as far as one transaction may.
@@ -145,7 +165,7 @@ fn not_possible(refused: NotPossible, life: &Life, now: OffsetDateTime) -> Error
     if refused.trigger == Trigger::AcceptQuote
         && let Some(timetable) = life.timetable.filter(|timetable| timetable.accept_quote_before <= now)
     {
-        let before = crate::jsonapi::render::timestamp(timetable.accept_quote_before);
+        let before = timestamp(timetable.accept_quote_before);
         detail = format!("the quote was to be accepted before {before}; {detail}");
     }
     Error::new(ACTION_NOT_POSSIBLE, detail).into()

@@ -1,7 +1,7 @@
 //! A user's schema, reading and rendering.
 
 use super::{Changes, User};
-use crate::jsonapi::document::{Purpose, Reader, attribute};
+use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors};
 use crate::jsonapi::render::{Resource, Value};
 use crate::jsonapi::schema::{Attribute, Schema};
@@ -65,7 +65,7 @@ fn check_email(reader: &mut Reader, email: Option<&str>) {
         .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
     if !well_formed || email.chars().any(char::is_whitespace) {
         let detail = format!("is {email:?}; an e-mail address looks like person@example.com");
-        reader.fault(ATTRIBUTE_INVALID, &attribute("email"), detail);
+        reader.fault(ATTRIBUTE_INVALID, &reader.pointer("email"), detail);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reading documents: whatever comes, every complaint is a client's fault and points at something that was sent.
 
-use concierge_sandbox::concierge::{outputs, requests, users, withdrawal_instructions};
+use concierge_sandbox::concierge::{estimates, outputs, requests, users, withdrawal_instructions};
 use concierge_sandbox::jsonapi::document::Purpose;
 use concierge_sandbox::jsonapi::error::{Errors, Source};
 use proptest::prelude::*;
@@ -20,6 +20,9 @@ fn valid() -> Vec<Value> {
         json!({"data": {"type": "withdrawal_instructions", "attributes": {"label": "x", "schema": "bitex",
             "body": {"payment_method": "third_party", "a": [1]}}, "relationships": user}}),
         json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars", "external_id": "x"}, "relationships": user}}),
+        json!({"data": {"type": "concierge_estimates", "attributes": {"port_code": "cl_clp", "outputs": [
+            {"port_code": "us_usd", "budget": 100_000}, {"port_code": "mx_mxn", "amount": 500}]}}}),
+        json!({"data": {"type": "concierge_estimates", "attributes": {"from_code": "cl_clp", "to_code": "us_usd", "amount": 5}}}),
     ]
 }
 
@@ -32,6 +35,7 @@ fn read_by_all(body: &[u8]) -> Vec<Errors> {
         users::document::read_changes(body, Purpose::UpdateByRole).err(),
         withdrawal_instructions::document::read_new(body).err(),
         requests::document::read_new(body).err(),
+        estimates::document::read_new(body).err(),
     ];
     all.into_iter().flatten().collect()
 }
@@ -122,7 +126,8 @@ fn meaning(document: &Value, of: usize) -> String {
         1 => format!("{:?}", users::document::read_new(body).unwrap()),
         2 => format!("{:?}", users::document::read_changes(body, Purpose::Update("20202")).unwrap()),
         3 => format!("{:?}", withdrawal_instructions::document::read_new(body).unwrap().0),
-        _ => format!("{:?}", requests::document::read_new(body).unwrap().0),
+        4 => format!("{:?}", requests::document::read_new(body).unwrap().0),
+        _ => format!("{:?}", estimates::document::read_new(body).unwrap()),
     }
 }
 
@@ -143,7 +148,7 @@ proptest! {
     #[test]
     fn complaints_about_any_bytes_are_well_founded(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
         let all = read_by_all(&bytes);
-        prop_assert_eq!(all.len(), 6);
+        prop_assert_eq!(all.len(), 7);
         for errors in all {
             assert_well_founded(&errors, serde_json::from_slice(&bytes).ok().as_ref());
         }

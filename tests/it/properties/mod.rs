@@ -3,6 +3,7 @@
 mod documents;
 mod json;
 mod numbers;
+mod pricing;
 mod queries;
 mod values;
 

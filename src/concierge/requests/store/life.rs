@@ -9,6 +9,7 @@ use super::super::life::Life;
 use super::super::quote::Timetable;
 use crate::accounts::caller::{Access, Caller, Credentials};
 use crate::concierge::money::Wallet;
+use crate::concierge::outputs::Price;
 use crate::database::StoreError;
 
 /// The columns [`read`] reads, of a table alias.
@@ -287,4 +288,22 @@ pub async fn sum_outputs(connection: &mut PgConnection, requests: &[(i64, i64)])
         })
     };
     rows.iter().map(outputs).collect()
+}
+
+/// The port of each output of a draft, and what was asked for: its amount or its budget.
+///
+/// # Errors
+/// Those of the database.
+pub async fn prices_asked(connection: &mut PgConnection, life: &Life) -> Result<Vec<(String, Price)>, sqlx::Error> {
+    let sql =
+        "select port_code, amount, budget from concierge_request_outputs where account_id = $1 and request_id = $2";
+    let rows = sqlx::query(sql).bind(life.account_id).bind(life.id).fetch_all(connection).await?;
+    let asked = |row: &PgRow| {
+        let price = match row.try_get(1)? {
+            Some(amount) => Price::Amount(amount),
+            None => Price::Budget(row.try_get(2)?),
+        };
+        Ok((row.try_get(0)?, price))
+    };
+    rows.iter().map(asked).collect()
 }

@@ -1,0 +1,122 @@
+//! An estimate's schema, reading and rendering.
+
+use bigdecimal::BigDecimal;
+use time::OffsetDateTime;
+
+use super::{NewEstimate, NewOutput};
+use crate::concierge::outputs::document::{AMOUNT_NOT_POSITIVE, read_price};
+use crate::concierge::ports::{self, Port};
+use crate::concierge::pricing::{Priced, Taken};
+use crate::jsonapi::document::{Purpose, Reader};
+use crate::jsonapi::error::Errors;
+use crate::jsonapi::render::{Resource, Value};
+use crate::jsonapi::schema::{Attribute, Schema};
+
+/// What an estimate's document shows: one form or the other. It has no collection and no document of its own to get,
+/// so it isn't one of [`SCHEMAS`](crate::concierge::SCHEMAS).
+pub static SCHEMA: Schema = Schema {
+    type_name: "concierge_estimates",
+    path: "/api/concierge_estimates",
+    attributes: &[
+        Attribute::new("hint_token"),
+        Attribute::new("port_code"),
+        Attribute::new("total_to_spend"),
+        Attribute::new("outputs"),
+        Attribute::new("from_code"),
+        Attribute::new("to_code"),
+        Attribute::new("amount"),
+        Attribute::new("result"),
+        Attribute::new("origin_taken"),
+        Attribute::new("destination_taken"),
+    ],
+    relationships: &[],
+    default_include: &[],
+    sort: &[],
+    filters: &[],
+};
+
+/// Reads the document of a new estimate. It is of the older form if it has no outputs, but one of that form's ports.
+///
+/// # Errors
+/// Every fault of the document.
+pub fn read_new(body: &[u8]) -> Result<NewEstimate, Errors> {
+    let mut reader = Reader::open(body, &SCHEMA, Purpose::Create)?;
+    let is_older = reader.is_null("outputs") && !(reader.is_null("from_code") && reader.is_null("to_code"));
+    let read = if is_older { read_sum(&mut reader) } else { read_outputs(&mut reader) };
+    reader.finish(read)
+}
+
+fn read_outputs(reader: &mut Reader) -> Option<NewEstimate> {
+    let origin = ports::read_port(reader, "port_code");
+    let outputs = reader.objects("outputs", |reader| {
+        let port = ports::read_port(reader, "port_code");
+        let price = read_price(reader);
+        Some(NewOutput { port: port?, price: price? })
+    });
+    Some(NewEstimate::Outputs { origin: origin?, outputs: outputs? })
+}
+
+fn read_sum(reader: &mut Reader) -> Option<NewEstimate> {
+    let from = ports::read_port(reader, "from_code");
+    let to = ports::read_port(reader, "to_code");
+    if reader.is_null("amount") {
+        reader.missing("amount", "what is spent, in the currency of from_code");
+    }
+    let amount = reader.positive_decimal("amount", AMOUNT_NOT_POSITIVE);
+    Some(NewEstimate::Sum { from: from?, to: to?, amount: amount? })
+}
+
+/// An estimate of outputs as a resource.
+pub fn render_outputs(
+    origin: &Port,
+    outputs: Vec<(&'static Port, Priced)>,
+    hint_token: String,
+    now: OffsetDateTime,
+) -> Resource {
+    let total: BigDecimal = outputs.iter().map(|(_, priced)| &priced.budget).sum();
+    let outputs = outputs.into_iter().map(|(port, priced)| {
+        vec![
+            ("port_code", Value::Name(port.code)),
+            ("budget", Value::Decimal(priced.budget)),
+            ("amount", Value::Decimal(priced.amount)),
+            ("rate", Value::Decimal(priced.rate)),
+            ("all_in_rate", Value::Decimal(priced.all_in_rate)),
+            ("fee_and_cost", Value::Decimal(priced.fee_and_cost)),
+        ]
+    });
+    estimate(
+        now,
+        vec![
+            ("hint_token", Value::Text(Some(hint_token))),
+            ("port_code", Value::Text(Some(origin.code.to_owned()))),
+            ("total_to_spend", Value::Decimal(total)),
+            ("outputs", Value::Objects(outputs.collect())),
+        ],
+    )
+}
+
+/// An estimate of a sum as a resource.
+pub fn render_sum(
+    from: &'static Port,
+    to: &'static Port,
+    amount: BigDecimal,
+    taken: Taken,
+    now: OffsetDateTime,
+) -> Resource {
+    estimate(
+        now,
+        vec![
+            ("from_code", Value::Name(from.code)),
+            ("to_code", Value::Name(to.code)),
+            ("amount", Value::Decimal(amount)),
+            ("result", Value::Decimal(taken.result)),
+            ("origin_taken", Value::Decimal(taken.origin_taken)),
+            ("destination_taken", Value::Decimal(taken.destination_taken)),
+        ],
+    )
+}
+
+/// An estimate of some form. Its id means nothing (known): it is the time, in seconds since 1970.
+fn estimate(now: OffsetDateTime, attributes: Vec<(&'static str, Value)>) -> Resource {
+    Resource { schema: &SCHEMA, id: now.unix_timestamp().to_string(), attributes, relationships: Vec::new() }
+}

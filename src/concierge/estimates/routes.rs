@@ -1,0 +1,78 @@
+//! `/api/concierge_estimates`
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use bigdecimal::BigDecimal;
+use time::OffsetDateTime;
+
+use super::document::{SCHEMA, read_new, render_outputs, render_sum};
+use super::store::{self, Hold};
+use super::{HOLD, NewEstimate, NewOutput, fingerprint, hint_token};
+use crate::accounts::caller::{Access, Credentials, authenticate};
+use crate::concierge::call::{Call, answer};
+use crate::concierge::ports::Port;
+use crate::jsonapi::error::Errors;
+use crate::jsonapi::query::Target;
+use crate::jsonapi::render::{Included, Resource, document};
+use crate::server::App;
+
+/// `POST /api/concierge_estimates`: what outputs would cost. No key is needed; one that is there is checked.
+///
+/// 201, which clients expect of a POST that answers a resource, without a `Location`: nothing was made that could be
+/// got from somewhere.
+pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let credentials = call.credentials_if_any()?;
+    let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
+    let (query, new) = match credentials {
+        Some(_) => call.checked(&app, Access::Read, read).await?,
+        None => read?,
+    };
+    let now = app.clock.now();
+    let estimate = match new {
+        NewEstimate::Outputs { origin, outputs } => estimate_outputs(&app, credentials, origin, &outputs, now).await?,
+        NewEstimate::Sum { from, to, amount } => estimate_sum(&app, credentials, from, to, amount, now).await?,
+    };
+    Ok(answer(StatusCode::CREATED, document(&estimate, &Included::default(), &query)))
+}
+
+/// Prices outputs, and holds the prices for whoever has the token.
+async fn estimate_outputs(
+    app: &App,
+    credentials: Option<&Credentials>,
+    origin: &'static Port,
+    outputs: &[NewOutput],
+    now: OffsetDateTime,
+) -> Result<Resource, Errors> {
+    let outputs_sha256 = fingerprint(outputs.iter().map(|output| (output.port.code, &output.price)));
+    let token = hint_token(origin, outputs_sha256, &app.rules.prices, now);
+    let hold = Hold {
+        port_code: origin.code.to_owned(),
+        outputs_sha256,
+        prices: app.rules.prices.json().to_owned(),
+        expires_at: now + HOLD,
+    };
+    let mut connection = app.database.connection().await?;
+    let saved = store::hold(&mut connection, credentials, &token, &hold, now).await;
+    connection.conclude(saved)?;
+    let priced = outputs.iter().map(|output| (output.port, app.rules.prices.price(origin, output.port, &output.price)));
+    Ok(render_outputs(origin, priced.collect(), token, now))
+}
+
+/// Says what would arrive of a sum. That holds no price.
+async fn estimate_sum(
+    app: &App,
+    credentials: Option<&Credentials>,
+    from: &'static Port,
+    to: &'static Port,
+    amount: BigDecimal,
+    now: OffsetDateTime,
+) -> Result<Resource, Errors> {
+    if let Some(credentials) = credentials {
+        let mut connection = app.database.connection().await?;
+        let found = authenticate(&mut connection, credentials, Access::Read).await;
+        connection.conclude(found)?;
+    }
+    let taken = app.rules.prices.taken(from, to, &amount);
+    Ok(render_sum(from, to, amount, taken, now))
+}

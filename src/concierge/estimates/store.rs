@@ -1,0 +1,95 @@
+//! All SQL of the prices that estimates hold.
+
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
+
+use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::database::StoreError;
+
+/// Prices that were promised for the same origin and the same outputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The origin.
+    pub port_code: String,
+    /// The outputs' [`fingerprint`](super::fingerprint).
+    pub outputs_sha256: [u8; 32],
+    /// What [`Prices::read`](crate::concierge::pricing::Prices::read) reads them from.
+    pub prices: String,
+    /// The last instant at which they are good.
+    pub expires_at: OffsetDateTime,
+}
+
+/// Holds prices under a token, for the caller's account, or for everybody where nobody says who calls. Some of the
+/// account's holds that have expired go meanwhile.
+///
+/// # Errors
+/// 401 for the caller; those of the database.
+pub async fn hold(
+    connection: &mut PgConnection,
+    credentials: Option<&Credentials>,
+    token: &str,
+    hold: &Hold,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    // a token is made of what it holds, so one that is there already holds the same until the same instant
+    const SQL: &str = concat!(
+        "with ",
+        crate::caller!(),
+        ", owner as (
+            select account_id from caller where user_id is not null
+            union all
+            select 0 where $1::bytea is null
+        ), expired as (
+            select h.account_id, h.token from owner o
+            join price_holds h on h.account_id = o.account_id and h.expires_at < $8
+            order by h.expires_at limit 100 for update of h skip locked
+        ), dropped as (
+            delete from price_holds h using expired e where h.account_id = e.account_id and h.token = e.token
+        ), held as (
+            insert into price_holds (account_id, token, port_code, outputs_sha256, prices, expires_at)
+            select o.account_id, $3, $4, $5, $6::text::json, $7 from owner o
+            on conflict on constraint price_holds_pkey do nothing
+        )
+        select account_id, level, user_id from caller"
+    );
+    let row = sqlx::query(SQL)
+        .bind(credentials.map(|credentials| credentials.key_sha256.as_slice()))
+        .bind(credentials.and_then(|credentials| credentials.acting_as))
+        .bind(token)
+        .bind(&hold.port_code)
+        .bind(hold.outputs_sha256.as_slice())
+        .bind(&hold.prices)
+        .bind(hold.expires_at)
+        .bind(now)
+        .fetch_optional(connection)
+        .await?;
+    if credentials.is_some() {
+        Caller::judge(row.as_ref(), Access::Read)?;
+    }
+    Ok(())
+}
+
+/// What is held under a token: by the account, or else by an estimate that nobody said who called for. It may have
+/// expired, and be for other outputs.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find_hold(
+    connection: &mut PgConnection,
+    account_id: i64,
+    token: &str,
+) -> Result<Option<Hold>, sqlx::Error> {
+    let sql = "select port_code, outputs_sha256, prices::text, expires_at from price_holds
+        where account_id = any(array[$1, 0]) and token = $2 order by account_id desc limit 1";
+    let row = sqlx::query(sql).bind(account_id).bind(token).fetch_optional(connection).await?;
+    let hold = row.map(|row| {
+        Ok(Hold {
+            port_code: row.try_get(0)?,
+            outputs_sha256: row.try_get(1)?,
+            prices: row.try_get(2)?,
+            expires_at: row.try_get(3)?,
+        })
+    });
+    hold.transpose()
+}

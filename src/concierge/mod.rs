@@ -9,6 +9,7 @@ pub mod include;
 pub mod listing;
 pub mod machine;
 pub mod money;
+pub mod numbered;
 pub mod outputs;
 pub mod ports;
 pub mod pricing;

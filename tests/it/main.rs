@@ -5,6 +5,7 @@ mod support;
 
 mod accounts;
 mod batch;
+mod cash_wallets;
 mod headers;
 mod jsonapi;
 mod lifecycle;
@@ -18,3 +19,4 @@ mod readme;
 mod resources;
 mod sharing;
 mod transport;
+mod webhook_setting;

@@ -16,6 +16,7 @@ mod private_database;
 mod process;
 mod properties;
 mod readme;
+mod receipts;
 mod resources;
 mod sharing;
 mod transport;

@@ -39,19 +39,24 @@ fn render_figures(figures: &Figures) -> Value {
     })
 }
 
-/// An output: on a receipt what it cost, on a credit note what came back of that.
+/// An output: on a receipt what it cost, on a credit note what came back of its budget.
 fn render_line(line: &Line, kind: Kind) -> Value {
     let mut rendered = json!({
         "id": line.id.to_string(),
         "payee_name": line.payee_name,
         "port_code": line.port_code,
-        "amount": line.amount.as_ref().map(money),
-        "budget": line.budget.as_ref().map(money),
-        "fee_and_cost": line.fee_and_cost.as_ref().map(money),
         "state": line.state,
+        "budget": line.budget.as_ref().map(money),
     });
-    if kind == Kind::CreditNote {
-        rendered["money_returned"] = money(&line.money_returned);
+    match kind {
+        Kind::Receipt => {
+            rendered["amount"] = line.amount.as_ref().map(money).into();
+            rendered["fee_and_cost"] = line.fee_and_cost.as_ref().map(money).into();
+        }
+        Kind::CreditNote => {
+            rendered["fee_kept"] = line.fee_kept().as_ref().map(money).into();
+            rendered["money_returned"] = money(&line.money_returned);
+        }
     }
     rendered
 }

@@ -88,3 +88,10 @@ pub struct Line {
     pub state: String,
     pub money_returned: BigDecimal,
 }
+
+impl Line {
+    /// What was kept of the budget of an output whose money came back.
+    fn fee_kept(&self) -> Option<BigDecimal> {
+        self.budget.as_ref().map(|budget| budget - &self.money_returned)
+    }
+}

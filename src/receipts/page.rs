@@ -25,7 +25,10 @@ dd { margin: 0; overflow-wrap: anywhere }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; width: 100% }
 th, td { border-bottom: 1px solid #8886; padding: .35rem .75rem .35rem 0; text-align: start; vertical-align: top }
-.money { font-variant-numeric: tabular-nums; text-align: end; white-space: nowrap }
+th:last-child, td:last-child { padding-inline-end: 0 }
+.money { font-variant-numeric: tabular-nums; text-align: end }
+td.money { white-space: nowrap }
+.detail::first-letter { text-transform: uppercase }
 .total { font-weight: 600 }
 footer { border-top: 1px solid #8886; font-size: .875rem; margin-top: 2rem; padding-top: .5rem }
 @media print { body { max-width: none; padding: 0 } }
@@ -72,7 +75,7 @@ pub fn render_errors(errors: &Errors) -> String {
     let content = html! {
         h1 { (title) }
         @for error in errors.as_slice() {
-            p { (error.detail) }
+            p.detail { (error.detail) "." }
         }
     };
     whole(title, &content)
@@ -161,10 +164,15 @@ fn render_outputs(receipt: &Receipt, kind: Kind) -> Markup {
                     th scope="col" { "Payee" }
                     th scope="col" { "Port" }
                     th scope="col" { "State" }
-                    th.money scope="col" { "Amount" }
+                    @if kind == Kind::Receipt { th.money scope="col" { "Amount" } }
                     th.money scope="col" { "Budget, " (currency) }
-                    th.money scope="col" { "Fee and cost, " (currency) }
-                    @if kind == Kind::CreditNote { th.money scope="col" { "Came back, " (currency) } }
+                    @match kind {
+                        Kind::Receipt => { th.money scope="col" { "Fee and cost, " (currency) } }
+                        Kind::CreditNote => {
+                            th.money scope="col" { "Fee kept, " (currency) }
+                            th.money scope="col" { "Came back, " (currency) }
+                        }
+                    }
                 } }
                 tbody { @for line in &receipt.outputs { (render_line(line, kind)) } }
             }
@@ -181,10 +189,17 @@ fn render_line(line: &Line, kind: Kind) -> Markup {
             td { (named(line.payee_name.as_deref())) }
             td { (line.port_code) }
             td { (line.state) }
-            td.money { @if let Some(amount) = &line.amount { (money(amount)) " " (currency) } @else { "–" } }
+            @if kind == Kind::Receipt {
+                td.money { @if let Some(amount) = &line.amount { (money(amount)) " " (currency) } @else { "–" } }
+            }
             td.money { (line.budget.as_ref().map_or("–".to_owned(), money)) }
-            td.money { (line.fee_and_cost.as_ref().map_or("–".to_owned(), money)) }
-            @if kind == Kind::CreditNote { td.money { (money(&line.money_returned)) } }
+            @match kind {
+                Kind::Receipt => { td.money { (line.fee_and_cost.as_ref().map_or("–".to_owned(), money)) } }
+                Kind::CreditNote => {
+                    td.money { (line.fee_kept().as_ref().map_or("–".to_owned(), money)) }
+                    td.money { (money(&line.money_returned)) }
+                }
+            }
         }
     }
 }

@@ -110,13 +110,16 @@ async fn a_credit_note_says_what_came_back_and_of_what() {
     let expected =
         [(json!("32324"), number("100.00000001")), (json!("32325"), json!(48.75)), (json!("32326"), json!(10))];
     assert_eq!(returned, expected.iter().map(|(id, money)| (id, money)).collect::<Vec<_>>());
+    let first = json!({"id": "32324", "payee_name": "<script>alert(\"x\")</script> & Söhne", "port_code": "us_usd",
+        "state": "rejected", "budget": number("100.00000001"), "fee_kept": 0, "money_returned": number("100.00000001")});
+    assert_eq!((&outputs[0], &outputs[1]["fee_kept"]), (&first, &json!(1.25)));
     assert_eq!(note["money_returned"], number("158.75000001"));
     let states: Vec<&Value> = note["states"].as_array().unwrap().iter().map(|figures| &figures["state"]).collect();
     assert_eq!(states, ["returned", "rejected", "cancelled"]);
     // nothing came back of the other one
     json_at(&sandbox, "/receipts/Secret-token_2").await;
-    let none = send(sandbox.client.get(sandbox.url("/credit_notes/Secret-token_2"))).await;
-    none.assert_error(404, "resource_not_found", "");
+    let missing = send(sandbox.client.get(sandbox.url("/credit_notes/Secret-token_2"))).await;
+    missing.assert_error(404, "resource_not_found", "");
     sandbox.stop().await;
 }
 
@@ -129,9 +132,13 @@ async fn a_page_shows_the_same_and_escapes_what_people_wrote() {
         assert!(page.starts_with("<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">"), "{page}");
         assert!(!page.contains("<script") && !page.contains("<b>"), "{page}");
         let payee = "<td>&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt; &amp; Söhne</td>";
-        for shown in
-            [payee, "pay &lt;b&gt;roll&lt;/b&gt;", "158.75000001 ARS", "12345678901234567731.75 ARS", "0.5 USD"]
-        {
+        for shown in [
+            payee,
+            "pay &lt;b&gt;roll&lt;/b&gt;",
+            "158.75000001 ARS",
+            "12345678901234567731.75 ARS",
+            "<td class=\"money\">1.25</td>",
+        ] {
             assert!(page.contains(shown), "{shown} in {page}");
         }
         for bank_data in ["standard chartered", "buenos aires", "international_bank", "bob"] {
@@ -139,6 +146,7 @@ async fn a_page_shows_the_same_and_escapes_what_people_wrote() {
         }
         assert!(page.contains("<time datetime=\"2019-11-25T14:02:03.004Z\">2019-11-25 14:02:03 UTC</time>"), "{page}");
     }
+    assert!(receipt.contains("0.5 USD") && note.contains("<td class=\"money\">48.75</td>"));
     assert!(receipt.contains("<h1>Receipt for request 1010</h1>") && receipt.contains("32323"));
     assert!(receipt.contains("href=\"/credit_notes/Secret-token_1\""));
     assert!(note.contains("<h1>Credit note for request 1010</h1>") && !note.contains("32323"));
@@ -258,7 +266,7 @@ async fn an_address_that_nothing_is_at_is_404() {
             let response = open(&sandbox, &path, BROWSER).await;
             assert_eq!(response.status(), 404, "{path}");
             let page = within(response.text()).await.unwrap();
-            assert!(page.contains("<h1>There is no such resource</h1>") && page.contains("_url</p>"), "{page}");
+            assert!(page.contains("<h1>There is no such resource</h1>") && page.contains("_url.</p>"), "{page}");
         }
         send(sandbox.client.get(sandbox.url(&format!("/{room}")))).await.assert_error(404, "route_unknown", "");
     }

@@ -5,10 +5,11 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::{Figures, Kind, LISTED, Line, Receipt};
+use crate::concierge::outputs::state::{MACHINE, Refund};
 
 /// A request by its token, what its outputs come to in each state, and the first of them, a row each.
 ///
-/// The rule of what comes back: a rejected or cancelled output's whole budget, a returned one's without its fees.
+/// `$4` and `$5` are the states in which the whole budget came back, and the budget without its fees.
 ///
 /// The outputs are gone through twice rather than kept: once to add them up, once for as many as are listed.
 const FIND: &str = "with request as (
@@ -18,8 +19,8 @@ const FIND: &str = "with request as (
     ), line as not materialized (
         select * from (
             select o.*, case
-                when o.state in ('rejected', 'cancelled') then coalesce(o.budget, 0)
-                when o.state = 'returned' then coalesce(o.budget - o.fee_and_cost, o.budget, 0)
+                when o.state = any($4) then coalesce(o.budget, 0)
+                when o.state = any($5) then coalesce(o.budget - o.fee_and_cost, o.budget, 0)
                 else 0
             end as came_back
             from concierge_request_outputs o
@@ -52,7 +53,14 @@ const FIND: &str = "with request as (
 /// # Errors
 /// Those of the database.
 pub async fn find(connection: &mut PgConnection, token: &str, kind: Kind) -> Result<Option<Receipt>, sqlx::Error> {
-    let rows = sqlx::query(FIND).bind(token).bind(kind == Kind::Receipt).bind(LISTED).fetch_all(connection).await?;
+    let rows = sqlx::query(FIND)
+        .bind(token)
+        .bind(kind == Kind::Receipt)
+        .bind(LISTED)
+        .bind(states(Refund::Budget))
+        .bind(states(Refund::BudgetLessFee))
+        .fetch_all(connection)
+        .await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let mut outputs = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -73,6 +81,11 @@ pub async fn find(connection: &mut PgConnection, token: &str, kind: Kind) -> Res
         figures: read_figures(row, 11)?,
         outputs,
     }))
+}
+
+/// The names of the states whose outputs give that back.
+fn states(refund: Refund) -> Vec<&'static str> {
+    MACHINE.states.iter().filter(|state| state.refund() == refund).map(|state| state.name()).collect()
 }
 
 /// Reads the figures of every state, an array a column.

@@ -1,9 +1,11 @@
 //! Receipts and credit notes: pages of finished requests, for people and for programs.
 
+use std::time::Duration;
+
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::support::{Sandbox, send, within};
+use crate::support::{Sandbox, documented_output, send, within};
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
@@ -31,13 +33,30 @@ const FINISHED: &str = "
         (32325, 1010, 60002, 'mx_mxn', 3, 50, 1.25, 'returned'),
         (32326, 1010, 20202, 'es_eur', null, 10.0, null, 'cancelled'),
         (32327, 1011, 20202, 'cl_clp', 1000, 7, 0, 'settled')
-    ) o (id, request_id, user_id, port_code, amount, budget, fee_and_cost, state) where r.id = 1010;
-    insert into events select account_id, id, 'made_by_the_test', 'concierge_request_outputs', id, created_at
-    from concierge_request_outputs";
+    ) o (id, request_id, user_id, port_code, amount, budget, fee_and_cost, state) where r.id = 1010";
+
+/// The events of what [`FINISHED`] and the test made, as if it had gone its way.
+const EVENTS: &str = "
+    insert into events (account_id, id, event_type, resource_type, resource_id, created_at)
+    select account_id, row_number() over (order by type, id, position), prefix || step, type, id, created_at
+    from (
+        select account_id, id, created_at, 'concierge_request_outputs' as type, 'concierge_request_output_' as prefix,
+            case state
+                when 'settled' then array['accepted', 'working', 'settling', 'settled']
+                when 'returned' then array['accepted', 'working', 'settling', 'failed', 'returned']
+                else array[state]
+            end as steps
+        from concierge_request_outputs
+        union all
+        select account_id, id, created_at, 'concierge_requests', 'concierge_request_',
+            array['quote_requested', 'quoted', 'quote_accepted', 'working', 'finished']
+        from concierge_requests
+    ) resources, unnest(steps) with ordinality as s (step, position)";
 
 async fn finished() -> Sandbox {
     let sandbox = Sandbox::start().await;
     sandbox.sql(FINISHED).await;
+    sandbox.sql(EVENTS).await;
     sandbox
 }
 
@@ -102,6 +121,46 @@ async fn a_receipt_has_every_figure_of_its_request() {
 }
 
 #[tokio::test]
+async fn the_urls_of_a_finished_request_lead_to_them() {
+    let sandbox = Sandbox::start().await;
+    sandbox.create_output().await;
+    let instruction = json!({"data": {"type": "withdrawal_instructions",
+        "attributes": {"label": "sandbox:returned", "body": {}},
+        "relationships": {"user": {"data": {"type": "users", "id": "20202"}}}}});
+    let mut returned = documented_output();
+    let id = sandbox.create("/api/withdrawal_instructions", &instruction).await;
+    returned["data"]["relationships"]["withdrawal_instruction"]["data"]["id"] = json!(id);
+    sandbox.create("/api/concierge_request_outputs", &returned).await;
+    sandbox.advance(Duration::from_secs(1)).await;
+    sandbox.act("1010", "request_quote").await.expect(200);
+    sandbox.tick().await;
+    assert_eq!(sandbox.attributes_of("1010").await["receipt_url"], Value::Null);
+    sandbox.act("1010", "accept_quote").await.expect(200);
+    sandbox.advance(Duration::from_secs(60)).await;
+    let request = sandbox.attributes_of("1010").await;
+    assert_eq!(request["state"], "finished");
+    for (name, listed) in [("receipt_url", 2), ("credit_note_url", 1)] {
+        let url = request[name].as_str().unwrap();
+        let path = url.strip_prefix(&sandbox.url("")).unwrap();
+        let shown = json_at(&sandbox, path).await;
+        assert_eq!(shown["total_to_spend"], request["total_to_spend"]);
+        assert_eq!(shown["outputs"].as_array().unwrap().len(), listed);
+        let returned =
+            shown["states"].as_array().unwrap().iter().find(|figures| figures["state"] == "returned").unwrap();
+        assert_ne!(shown["money_returned"], json!(0));
+        assert_eq!(returned["money_returned"], shown["money_returned"]);
+        page_at(&sandbox, path).await;
+    }
+    let wallet = sandbox.get("/api/cash_wallets/ars").await.expect(200);
+    let receipt =
+        json_at(&sandbox, request["receipt_url"].as_str().unwrap().strip_prefix(&sandbox.url("")).unwrap()).await;
+    let decimal = |value: &Value| value.to_string().parse::<bigdecimal::BigDecimal>().unwrap();
+    let left = decimal(&json!(1_000_000)) - decimal(&receipt["paid"]);
+    assert_eq!(decimal(&wallet["data"]["attributes"]["balance"]), left);
+    sandbox.stop().await;
+}
+
+#[tokio::test]
 async fn a_credit_note_says_what_came_back_and_of_what() {
     let sandbox = finished().await;
     let note = json_at(&sandbox, "/credit_notes/Secret-token_1").await;
@@ -158,19 +217,15 @@ async fn a_page_shows_the_same_and_escapes_what_people_wrote() {
 
 #[tokio::test]
 async fn the_figures_are_of_all_outputs_and_the_first_hundred_are_listed() {
-    let sandbox = finished().await;
+    let sandbox = Sandbox::start().await;
+    sandbox.sql(FINISHED).await;
     let more = "insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,
             port_code, amount, budget, fee_and_cost, state, created_at, state_since)
         select account_id, 40000 + n, 1010, 20202, 2121, 'cl_clp', 1, 0.1, 0.01,
             case n % 2 when 0 then 'settled' else 'returned' end, created_at, created_at
         from concierge_requests, generate_series(1, 1000) n where id = 1010";
     sandbox.sql(more).await;
-    sandbox
-        .sql(
-            "insert into events select account_id, id, 'made_by_the_test', 'concierge_request_outputs', id, created_at
-            from concierge_request_outputs where id > 40000",
-        )
-        .await;
+    sandbox.sql(EVENTS).await;
     let ids = |document: &Value| {
         let outputs = document["outputs"].as_array().unwrap().iter();
         outputs.map(|output| output["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()

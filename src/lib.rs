@@ -15,6 +15,7 @@ pub mod database; // DATABASE_URL or a private PostgreSQL; connections; migratio
 pub mod events; // the outbox
 pub mod jsonapi; // the protocol; knows no resource
 pub mod lifecycle; // what moves things in time
-pub mod sandbox;
+pub mod receipts; // of finished requests: pages for people, outside of the API
+pub mod sandbox; // the control plane, /_sandbox
 pub mod server; // binds, layers the router, starts the background tasks, stops gracefully
-pub mod telemetry; // logs, and a span for each request // the control plane, /_sandbox
+pub mod telemetry; // logs, and a span for each request

@@ -40,7 +40,7 @@ use crate::database::private::PrivatePostgres;
 use crate::database::{self, Database, DatabaseError};
 use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_UNKNOWN, UNAVAILABLE};
 use crate::lifecycle::{self, Alarm, Rules};
-use crate::{concierge, sandbox, telemetry};
+use crate::{concierge, receipts, sandbox, telemetry};
 use rate_limit::RateLimit;
 
 /// How long requests under way may take once the server is told to stop.
@@ -242,6 +242,7 @@ fn router(app: App) -> Router {
         .layer(from_fn_with_state(app.clone(), limit_time));
     Router::new()
         .merge(concierge::routes())
+        .merge(receipts::routes())
         .merge(sandbox::routes())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)

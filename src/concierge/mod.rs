@@ -4,17 +4,20 @@
 //! `routes` (thin handlers); where it lives through states, `state` says which, without touching anything.
 
 pub mod call;
+pub mod cash_wallets;
 pub mod changes;
 pub mod estimates;
 pub mod include;
 pub mod listing;
 pub mod machine;
 pub mod money;
+pub mod numbered;
 pub mod outputs;
 pub mod ports;
 pub mod pricing;
 pub mod requests;
 pub mod users;
+pub mod webhooks;
 pub mod withdrawal_instructions;
 
 use axum::Router;
@@ -40,6 +43,10 @@ pub fn routes() -> Router<App> {
             "/api/withdrawal_instructions/{id}",
             get(withdrawal_instructions::routes::show).delete(withdrawal_instructions::routes::delete),
         )
+        .route("/api/cash_wallets", get(cash_wallets::routes::list))
+        .route("/api/cash_wallets/{currency}", get(cash_wallets::routes::show))
+        .route("/api/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/api/webhooks/{id}", get(webhooks::show))
         .route("/api/concierge_ports", get(ports::list))
         .route("/api/concierge_ports/{id}", get(ports::show))
         .route("/api/concierge_estimates", post(estimates::routes::create))
@@ -52,9 +59,15 @@ pub fn routes() -> Router<App> {
         .route("/api/concierge_request_outputs/{id}", get(outputs::routes::show))
 }
 
-/// The schema of every resource that can be listed.
-pub const SCHEMAS: [&Schema; 5] =
-    [&users::SCHEMA, &withdrawal_instructions::SCHEMA, &ports::SCHEMA, &requests::SCHEMA, &outputs::SCHEMA];
+/// The schema of every resource that can be listed, but for webhooks: they are a view of a user, never more than one.
+pub const SCHEMAS: [&Schema; 6] = [
+    &users::SCHEMA,
+    &withdrawal_instructions::SCHEMA,
+    &cash_wallets::SCHEMA,
+    &ports::SCHEMA,
+    &requests::SCHEMA,
+    &outputs::SCHEMA,
+];
 
 /// The error codes of the resources, beside those of the protocol.
 pub const CODES: [&[Code]; 3] =

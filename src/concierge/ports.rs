@@ -5,11 +5,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::call::{Call, answer, not_found};
+use super::numbered::Numbered;
 use crate::jsonapi::document::Reader;
-use crate::jsonapi::error::{Error, Errors, PARAMETER_INVALID};
-use crate::jsonapi::links::{Links, PageOf};
-use crate::jsonapi::query::{Start, Target};
-use crate::jsonapi::render::{Included, Resource, Value, collection, document};
+use crate::jsonapi::error::Errors;
+use crate::jsonapi::query::Target;
+use crate::jsonapi::render::{Included, Resource, Value, document};
 use crate::jsonapi::schema::{Attribute, Filter, Schema, Values};
 use crate::server::App;
 
@@ -125,32 +125,14 @@ fn render(port: &Port) -> Resource {
 
 /// `GET /api/concierge_ports`
 pub async fn list(State(_): State<App>, call: Call) -> Result<Response, Errors> {
-    let query = call.query(&SCHEMA, Target::Collection)?;
-    let size = query.page.size as usize;
-    let skipped = match query.page.start {
-        Start::Number(number) => (number as usize - 1).saturating_mul(size),
-        Start::Offset(offset) => offset as usize,
-        start @ (Start::After(_) | Start::Before(_)) => {
-            let detail = "ports have numbered pages only; use page[number]";
-            let name = if matches!(start, Start::After(_)) { "page[after]" } else { "page[before]" };
-            return Err(Error::new(PARAMETER_INVALID, detail).parameter(name).into());
-        }
-    };
+    let page = Numbered::read(&call, &SCHEMA)?;
     let found = PORTS.iter().filter(|port| {
-        query.filters.iter().all(|(filter, values)| {
+        page.filters().iter().all(|(filter, values)| {
             let value = if filter.name == "country" { port.country } else { port.currency };
             values.iter().any(|wanted| wanted.eq_ignore_ascii_case(value))
         })
     });
-    let mut found: Vec<Resource> = found.map(render).collect();
-    if query.sort.first().is_some_and(|key| key.descending) {
-        found.reverse();
-    }
-    let total = found.len();
-    let page: Vec<Resource> = found.into_iter().skip(skipped).take(size).collect();
-    let more = skipped.saturating_add(size) < total;
-    let links = Links::new(SCHEMA.path, &query, PageOf { ends: None, more, total: i64::try_from(total).ok() });
-    Ok(answer(StatusCode::OK, collection(&page, &Included::default(), &query, &links)))
+    Ok(page.respond(found.map(render).collect()))
 }
 
 /// `GET /api/concierge_ports/:id`

@@ -41,6 +41,37 @@ pub fn check_accept(header: Option<&str>) -> Result<(), Error> {
     Err(Error::new(ACCEPT_UNSUPPORTED, detail).header("Accept"))
 }
 
+/// Whether a client would rather have `one` than any of `others`: `Accept` names it or its kind (such as `text/*`), with
+/// a weight that isn't below theirs. `*/*` asks for nothing in particular.
+pub fn prefers(header: &str, one: &str, others: &[&str]) -> bool {
+    let others = others.iter().filter_map(|other| weight(header, other)).map(|(_, weight)| weight);
+    let most = others.fold(0.0, f32::max);
+    weight(header, one).is_some_and(|(range, weight)| range != Range::Any && weight > 0.0 && weight >= most)
+}
+
+/// How exactly a part of `Accept` names a type; the most exact one decides.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+enum Range {
+    Any,
+    Kind,
+    Exact,
+}
+
+/// The weight, from 0 to 1, that `Accept` gives a type, and how exactly it names it; `None` where it doesn't.
+fn weight(header: &str, name: &str) -> Option<(Range, f32)> {
+    let kind = name.split('/').next().unwrap_or_default();
+    let weighed = split_quoted(header, ',').map(MediaType::read).filter_map(|media| {
+        let range = match media.name.split_once('/') {
+            _ if media.is(name) => Range::Exact,
+            Some((found, "*")) if found.eq_ignore_ascii_case(kind) => Range::Kind,
+            Some(("*", "*")) => Range::Any,
+            _ => return None,
+        };
+        Some((range, media.weight()))
+    });
+    weighed.reduce(|most, other| if other > most { other } else { most })
+}
+
 /// One media type with its parameters, as text.
 struct MediaType<'a> {
     name: &'a str,
@@ -56,6 +87,14 @@ impl<'a> MediaType<'a> {
 
     fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
+    }
+
+    /// Its `q`, 1 where there is none that can be used.
+    fn weight(&self) -> f32 {
+        let named = self.parameters.iter().filter_map(|parameter| parameter.split_once('='));
+        let mut weights = named.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+        let weight = weights.next().and_then(|(_, weight)| weight.trim().parse().ok());
+        weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(1.0)
     }
 
     /// The same without `q`, which belongs to `Accept` and not to the media type.

@@ -5,6 +5,7 @@ mod support;
 
 mod accounts;
 mod batch;
+mod cash_wallets;
 mod estimates;
 mod headers;
 mod jsonapi;
@@ -16,6 +17,8 @@ mod private_database;
 mod process;
 mod properties;
 mod readme;
+mod receipts;
 mod resources;
 mod sharing;
 mod transport;
+mod webhook_setting;

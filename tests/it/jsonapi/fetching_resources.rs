@@ -8,12 +8,16 @@ use super::{World, creatable, text};
 use crate::support::{Sandbox, send, within};
 
 /// Every route with the methods it answers.
-const ROUTES: [(&str, &[&str]); 11] = [
+const ROUTES: [(&str, &[&str]); 15] = [
     ("/api/users", &["GET", "HEAD", "POST"]),
     ("/api/users/me", &["GET", "HEAD", "PATCH"]),
     ("/api/users/20202", &["GET", "HEAD", "PATCH"]),
     ("/api/withdrawal_instructions", &["GET", "HEAD", "POST"]),
     ("/api/withdrawal_instructions/2121", &["GET", "HEAD", "DELETE"]),
+    ("/api/cash_wallets", &["GET", "HEAD"]),
+    ("/api/cash_wallets/usd", &["GET", "HEAD"]),
+    ("/api/webhooks", &["GET", "HEAD", "POST"]),
+    ("/api/webhooks/50505", &["GET", "HEAD"]),
     ("/api/concierge_ports", &["GET", "HEAD"]),
     ("/api/concierge_ports/cl_clp", &["GET", "HEAD"]),
     ("/api/concierge_requests", &["GET", "HEAD", "POST"]),

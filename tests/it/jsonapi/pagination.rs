@@ -160,11 +160,13 @@ async fn two_parameters_that_say_the_same_contradict_each_other() {
 }
 
 #[tokio::test]
-async fn ports_have_numbered_pages_only() {
+async fn collections_without_a_table_have_numbered_pages_only() {
     let sandbox = Sandbox::start().await;
-    for parameter in ["page[after]", "page[before]"] {
-        let answer = sandbox.get(&format!("/api/concierge_ports?{parameter}=5")).await;
-        answer.assert_error(400, "parameter_invalid", parameter);
+    for path in ["/api/concierge_ports", "/api/cash_wallets", "/api/webhooks"] {
+        for parameter in ["page[after]", "page[before]"] {
+            let answer = sandbox.get(&format!("{path}?{parameter}=5")).await;
+            answer.assert_error(400, "parameter_invalid", parameter);
+        }
     }
     sandbox.stop().await;
 }

@@ -1,0 +1,41 @@
+//! `/api/cash_wallets`
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::{CashWallet, SCHEMA, complete, currencies, render, store};
+use crate::accounts::caller::Access;
+use crate::concierge::call::{Call, answer, not_found};
+use crate::concierge::numbered::Numbered;
+use crate::jsonapi::error::Errors;
+use crate::jsonapi::query::Target;
+use crate::jsonapi::render::{Included, document};
+use crate::server::App;
+
+/// `GET /api/cash_wallets`: those of the user the caller acts as, in every currency of the ports.
+pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let page = Numbered::read(&call, &SCHEMA);
+    let page = call.checked(&app, Access::Read, page).await?;
+    let wallets = find(&app, &call, currencies()).await?;
+    Ok(page.respond(wallets.iter().map(render).collect()))
+}
+
+/// `GET /api/cash_wallets/:currency`: the currency in any case.
+pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let read = call.query(&SCHEMA, Target::Single).and_then(|query| {
+        let currency = call.id.to_ascii_lowercase();
+        let known = currencies().contains(&currency);
+        if known { Ok((query, currency)) } else { Err(not_found(&SCHEMA, &call.id)) }
+    });
+    let (query, currency) = call.checked(&app, Access::Read, read).await?;
+    let wallets = find(&app, &call, vec![currency]).await?;
+    let wallet = wallets.first().ok_or_else(|| not_found(&SCHEMA, &call.id))?;
+    Ok(answer(StatusCode::OK, document(&render(wallet), &Included::default(), &query)))
+}
+
+async fn find(app: &App, call: &Call, currencies: Vec<String>) -> Result<Vec<CashWallet>, Errors> {
+    let mut connection = app.database.connection().await?;
+    let stored = store::find(&mut connection, call.credentials()?, &currencies).await;
+    Ok(complete(currencies, &connection.conclude(stored)?))
+}

@@ -1,0 +1,40 @@
+//! All SQL of showing wallets.
+
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
+
+use super::CashWallet;
+use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::database::StoreError;
+
+/// The stored wallets of the user the caller acts as, in these currencies.
+///
+/// # Errors
+/// 401 for the caller; those of the database.
+pub async fn find(
+    connection: &mut PgConnection,
+    credentials: &Credentials,
+    currencies: &[String],
+) -> Result<Vec<CashWallet>, StoreError> {
+    const SQL: &str = concat!(
+        "with ",
+        crate::caller!(),
+        " select c.account_id, c.level, c.user_id, w.currency, w.balance
+        from caller c
+        left join cash_wallets w
+            on w.account_id = c.account_id and w.user_id = c.user_id and w.currency = any($3)"
+    );
+    let rows = sqlx::query(SQL)
+        .bind(credentials.key_sha256.as_slice())
+        .bind(credentials.acting_as)
+        .bind(currencies)
+        .fetch_all(connection)
+        .await?;
+    Caller::judge(rows.first(), Access::Read)?;
+    let wallet = |row: &PgRow| {
+        let Some(currency) = row.try_get(3)? else { return Ok(None) };
+        Ok(Some(CashWallet { currency, balance: row.try_get(4)? }))
+    };
+    let found: Result<Vec<Option<CashWallet>>, sqlx::Error> = rows.iter().map(wallet).collect();
+    Ok(found?.into_iter().flatten().collect())
+}

@@ -1,0 +1,90 @@
+//! Webhooks, the older way to see and set where events are sent: the `webhook_url` of the user the caller acts as,
+//! as a resource of its own whose id is the user's (known: type and attribute).
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::call::{Call, answer, created, not_found};
+use super::numbered::Numbered;
+use super::users::store::{self, Which};
+use super::users::{Changes, User};
+use crate::accounts::caller::Access;
+use crate::jsonapi::document::{Purpose, Reader};
+use crate::jsonapi::error::Errors;
+use crate::jsonapi::query::Target;
+use crate::jsonapi::render::{Included, Resource, Value, document};
+use crate::jsonapi::schema::{Attribute, Schema};
+use crate::server::App;
+
+/// What a webhook's document shows.
+pub static SCHEMA: Schema = Schema {
+    type_name: "webhooks",
+    path: "/api/webhooks",
+    attributes: &[Attribute::new("url")],
+    relationships: &[],
+    default_include: &[],
+    sort: &[],
+    filters: &[],
+};
+
+/// Longest URL, in characters.
+const LONGEST_URL: usize = 2048;
+
+/// Reads the document of a webhook: its URL.
+///
+/// # Errors
+/// Every fault of the document.
+fn read_url(body: &[u8]) -> Result<String, Errors> {
+    let mut reader = Reader::open(body, &SCHEMA, Purpose::Create)?;
+    if reader.is_null("url") {
+        reader.missing("url", "the URL that events are to be sent to");
+    }
+    let url = reader.text("url", LONGEST_URL);
+    reader.finish(url)
+}
+
+/// A user's webhook as a resource, if it has one.
+fn render(user: &User) -> Option<Resource> {
+    user.webhook_url.as_ref().map(|url| Resource {
+        schema: &SCHEMA,
+        id: user.id.to_string(),
+        attributes: vec![("url", Value::Text(Some(url.clone())))],
+        relationships: Vec::new(),
+    })
+}
+
+/// `GET /api/webhooks`: the one there is, or none.
+pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let page = Numbered::read(&call, &SCHEMA);
+    let page = call.checked(&app, Access::Read, page).await?;
+    Ok(page.respond(find(&app, &call).await?.into_iter().collect()))
+}
+
+/// `GET /api/webhooks/:id`
+pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let query = call.query(&SCHEMA, Target::Single);
+    let query = call.checked(&app, Access::Read, query).await?;
+    let found = find(&app, &call).await?.filter(|webhook| webhook.id == call.id);
+    let webhook = found.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
+    Ok(answer(StatusCode::OK, document(&webhook, &Included::default(), &query)))
+}
+
+/// `POST /api/webhooks`: sets the URL, whether there was one or not.
+pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_url(&call.body)?)));
+    let (query, url) = call.checked(&app, Access::Write, read).await?;
+    let changes = Changes { webhook_url: Some(Some(url)), ..Changes::default() };
+    let mut connection = app.database.connection().await?;
+    let user = store::update(&mut connection, call.credentials()?, Which::Caller, &changes).await;
+    let webhook = connection.conclude(user)?.as_ref().and_then(render);
+    let webhook = webhook.ok_or_else(|| not_found(&SCHEMA, "me"))?;
+    Ok(created(&SCHEMA, &webhook.id, document(&webhook, &Included::default(), &query)))
+}
+
+/// The webhook of the user the caller acts as.
+async fn find(app: &App, call: &Call) -> Result<Option<Resource>, Errors> {
+    let mut connection = app.database.connection().await?;
+    let user = store::find(&mut connection, call.credentials()?, Which::Caller).await;
+    Ok(connection.conclude(user)?.as_ref().and_then(render))
+}

@@ -1,0 +1,103 @@
+//! `/receipts/:token` and `/credit_notes/:token`
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::{Kind, Receipt, document, page, store};
+use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
+use crate::jsonapi::{MEDIA_TYPE, negotiation};
+use crate::server::App;
+
+/// The token of a page's address; that it can't be read makes it one of nothing.
+type Token = Result<Path<String>, PathRejection>;
+
+/// Longer texts are no token.
+const LONGEST_TOKEN: usize = 128;
+
+/// `GET /receipts/:token`
+pub async fn show_receipt(State(app): State<App>, token: Token, headers: HeaderMap) -> Response {
+    respond(&app, token, &headers, Kind::Receipt).await
+}
+
+/// `GET /credit_notes/:token`
+pub async fn show_credit_note(State(app): State<App>, token: Token, headers: HeaderMap) -> Response {
+    respond(&app, token, &headers, Kind::CreditNote).await
+}
+
+async fn respond(app: &App, token: Token, headers: &HeaderMap, kind: Kind) -> Response {
+    let token = token.map(|Path(token)| token).unwrap_or_default();
+    let found = find(app, &token, kind).await;
+    let response = match (found, prefers_html(headers)) {
+        (Ok(receipt), true) => html(StatusCode::OK, page::render(&receipt, kind, &token)),
+        (Ok(receipt), false) => {
+            let json = HeaderValue::from_static("application/json");
+            ([(header::CONTENT_TYPE, json)], document::render(&receipt, kind)).into_response()
+        }
+        (Err(errors), true) => {
+            let content = page::render_errors(&errors);
+            let explained = errors.into_response();
+            // the status and when to come back are the same in any form
+            let retry_after = explained.headers().get(header::RETRY_AFTER).cloned();
+            let mut response = html(explained.status(), content);
+            if let Some(seconds) = retry_after {
+                response.headers_mut().insert(header::RETRY_AFTER, seconds);
+            }
+            response
+        }
+        (Err(errors), false) => errors.into_response(),
+    };
+    guarded(response)
+}
+
+async fn find(app: &App, token: &str, kind: Kind) -> Result<Receipt, Errors> {
+    let may_be_one = (1..=LONGEST_TOKEN).contains(&token.len())
+        && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let mut receipt = None;
+    if may_be_one {
+        let mut connection = app.database.connection().await?;
+        let found = store::find(&mut connection, token, kind).await;
+        receipt = connection.conclude(found)?;
+    }
+    receipt.ok_or_else(|| {
+        let detail = match kind {
+            Kind::Receipt => "there is no receipt at this address; each finished request has one, at its receipt_url",
+            Kind::CreditNote => {
+                "there is no credit note at this address; each finished request of whose money some came back has one, \
+                 at its credit_note_url"
+            }
+        };
+        Error::new(RESOURCE_NOT_FOUND, detail).into()
+    })
+}
+
+/// Whether the sender is a person's browser rather than a program.
+fn prefers_html(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    let accepted = accepted.collect::<Vec<_>>().join(", ");
+    negotiation::prefers(&accepted, "text/html", &["application/json", MEDIA_TYPE])
+}
+
+fn html(status: StatusCode, content: String) -> Response {
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    let mut response = (status, [(header::CONTENT_TYPE, html)], content).into_response();
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, page::POLICY.clone());
+    response
+}
+
+/// The headers of every answer: the address is a secret and what is shown is somebody's own, so neither is to be kept
+/// or passed on by anyone in between.
+fn guarded(mut response: Response) -> Response {
+    const HEADERS: [(HeaderName, &str); 5] = [
+        (header::CACHE_CONTROL, "private"),
+        (header::VARY, "Accept"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("x-robots-tag"), "noindex"),
+    ];
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -227,6 +227,8 @@ impl Database {
         MIGRATIONS.run(&mut first).await.map_err(|cause| DatabaseError::Migration { at, cause })?;
         sqlx::Connection::close(first).await.ok();
         let permits = Arc::new(Semaphore::new(connections as usize));
+        // what takes too long is given up, and said by whoever gives it up
+        let options = options.disable_statement_logging();
         Ok(Self { pool: pool.connect_lazy_with(options), warm: Arc::default(), permits, away: Arc::default() })
     }
 

@@ -9,6 +9,7 @@ use crate::support::{Sandbox, documented_output};
 mod actions;
 mod arrows;
 mod deadlines;
+mod hints;
 mod interplay;
 mod mass;
 mod money;

@@ -105,8 +105,8 @@ impl Prices {
                 // the net budget is this ÷ to.per_usd
                 let net = &amount * &from.per_usd;
                 let budget = &net * &to.delivered * ONE / (&to.per_usd * &kept);
-                // a budget that was cut can be less than its own net
-                let fee_and_cost = (&budget * &to.per_usd - net).max(BigInt::zero()) / &to.per_usd;
+                // a budget that was cut can be less than its own net: by a part of its last place, which division drops
+                let fee_and_cost = (&budget * &to.per_usd - net) / &to.per_usd;
                 (amount, budget, fee_and_cost)
             }
             Price::Budget(budget) => {

@@ -6,6 +6,8 @@ use concierge_sandbox::concierge::estimates::store::{Hold, find_hold};
 use concierge_sandbox::concierge::estimates::{SCHEMA, fingerprint};
 use concierge_sandbox::concierge::outputs::Price;
 use concierge_sandbox::concierge::pricing::Prices;
+use concierge_sandbox::jsonapi::document::{Purpose, Reader};
+use concierge_sandbox::jsonapi::error::Source;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -103,6 +105,10 @@ async fn the_older_form_says_what_is_taken_on_each_side() {
     ] {
         sandbox.post(ESTIMATES, &estimate(attributes)).await.assert_error(422, code, pointer);
     }
+    // with outputs, it is of the newer form
+    let both =
+        estimate(json!({"port_code": "cl_clp", "outputs": documented_outputs(), "from_code": "ar_ars", "amount": 5}));
+    assert_eq!(sandbox.post(ESTIMATES, &both).await.text, sandbox.post(ESTIMATES, &documented()).await.text);
     let nothing = estimate(json!({"from_code": "x", "to_code": "y"}));
     assert_eq!(sandbox.post(ESTIMATES, &nothing).await.errors().len(), 3);
     sandbox.stop().await;
@@ -171,6 +177,19 @@ async fn every_fault_is_named_with_its_place_in_the_array() {
     sandbox.stop().await;
 }
 
+#[test]
+fn after_an_array_of_objects_the_attributes_are_read_again() {
+    let mut reader = Reader::open(documented().to_string().as_bytes(), &SCHEMA, Purpose::Create).unwrap();
+    let ports = reader.objects("outputs", |reader| reader.text("port_code", 9));
+    assert_eq!(ports.unwrap(), ["us_usd", "mx_mxn"]);
+    assert_eq!(reader.text("port_code", 9).unwrap(), "cl_clp");
+    assert_eq!(reader.objects("port_code", |_| Some(())), None);
+    reader.missing("x", "y");
+    let errors = reader.into_errors();
+    let sources: Vec<_> = errors.as_slice().iter().map(|error| error.source.clone().unwrap()).collect();
+    assert_eq!(sources, ["/data/attributes/port_code", "/data/attributes"].map(|at| Source::Pointer(at.into())));
+}
+
 #[tokio::test]
 async fn of_very_many_faults_the_first_are_named() {
     let sandbox = Sandbox::start().await;
@@ -186,11 +205,7 @@ async fn of_very_many_faults_the_first_are_named() {
 async fn no_key_is_needed_and_one_that_is_there_is_checked() {
     let sandbox = Sandbox::start().await;
     let sum = estimate(json!({"from_code": "ar_ars", "to_code": "cl_clp", "amount": 1000}));
-    for document in [documented(), sum] {
-        for key in [None, Some("your_api_key"), Some("your_read_only_api_key"), Some("your_api_key; user=20202")] {
-            let answer = post_as(&sandbox, key, &document).await;
-            assert_eq!(answer.status, 201, "{key:?}: {answer:?}");
-        }
+    for document in [documented(), sum.clone()] {
         for (key, code) in [
             ("nope", "invalid_api_key"),
             ("", "invalid_api_key"),
@@ -199,6 +214,13 @@ async fn no_key_is_needed_and_one_that_is_there_is_checked() {
             ("your_api_key; user=777", "acting_user_unknown"),
         ] {
             post_as(&sandbox, Some(key), &document).await.assert_error(401, code, "Authorization");
+        }
+    }
+    assert_eq!(sandbox.count("select count(*) from price_holds").await, 0);
+    for document in [documented(), sum] {
+        for key in [None, Some("your_api_key"), Some("your_read_only_api_key"), Some("your_api_key; user=20202")] {
+            let answer = post_as(&sandbox, key, &document).await;
+            assert_eq!(answer.status, 201, "{key:?}: {answer:?}");
         }
     }
     // a stranger is told nothing else; somebody without a key is told everything

@@ -18,7 +18,8 @@ async fn estimate(sandbox: &Sandbox, key: Option<&str>, origin: &str, outputs: &
         r#"{{"data":{{"type":"concierge_estimates","attributes":{{"port_code":"{origin}","outputs":[{}]}}}}}}"#,
         outputs.join(",")
     );
-    let request = sandbox.client.post(sandbox.url("/api/concierge_estimates")).header("Content-Type", "application/json");
+    let request =
+        sandbox.client.post(sandbox.url("/api/concierge_estimates")).header("Content-Type", "application/json");
     let request = match key {
         Some(key) => request.header("Authorization", key),
         None => request,
@@ -30,7 +31,8 @@ async fn estimate(sandbox: &Sandbox, key: Option<&str>, origin: &str, outputs: &
 /// Asks for a quote with a token.
 async fn request_quote(sandbox: &Sandbox, request: &str, token: impl Into<Value>) -> Answer {
     let path = format!("/api/concierge_requests/{request}/request_quote");
-    let body = json!({"data": {"type": "concierge_requests", "id": request, "attributes": {"hint_token": token.into()}}});
+    let body =
+        json!({"data": {"type": "concierge_requests", "id": request, "attributes": {"hint_token": token.into()}}});
     send(sandbox.request(Method::POST, &path).header("Content-Type", "application/json").body(body.to_string())).await
 }
 

@@ -1,4 +1,4 @@
-//! What happens to a request, each step by an arrow of [`state`](super::state). Pure.
+//! What happens to a request, each step by an arrow of its state machine. Pure.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! All SQL of requests: what their documents show, and the payer's side of their actions. [`life`](self::life) is
+//! All SQL of requests: what their documents show, and the payer's side of their actions. [`life`] is
 //! what moves them.
 
 pub mod life;

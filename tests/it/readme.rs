@@ -1,11 +1,16 @@
 //! The README says what is.
 
 use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
 
 use clap::CommandFactory;
 use concierge_sandbox::config::Cli;
 use concierge_sandbox::jsonapi::error::Code;
+use concierge_sandbox::concierge::outputs::scenario::TEST_VALUES;
+use concierge_sandbox::concierge::{outputs, requests};
 use concierge_sandbox::{accounts, concierge, jsonapi};
+
+use crate::support::{Program, fresh_database};
 
 const README: &str = include_str!("../../README.md");
 
@@ -41,4 +46,40 @@ fn it_lists_every_setting() {
         })
         .collect();
     assert_eq!(listed, expected);
+}
+
+#[test]
+fn it_lists_every_test_value() {
+    let row = |value: &str, what: &str| format!("| `{}` | {what} |", value.replace('|', "\\|"));
+    let expected: BTreeSet<String> = TEST_VALUES.iter().map(|(value, _, what)| row(value, what)).collect();
+    let table = README.split("### Test values").nth(1).unwrap().split("\n#").next().unwrap();
+    let listed: BTreeSet<String> =
+        table.lines().filter(|line| line.starts_with("| `sandbox:")).map(str::to_owned).collect();
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn it_draws_the_state_machines_as_they_are() {
+    for machine in [requests::state::MACHINE.mermaid(), outputs::state::MACHINE.mermaid()] {
+        assert!(README.contains(&format!("```mermaid\n{machine}```\n")), "{machine}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_session_takes_a_new_payee_to_money_received() {
+    let session = README.split("## A payout").nth(1).unwrap();
+    let session = session.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let pace = ["--approval-delay", "10ms", "--check-delay", "10ms", "--step-delay", "10ms"];
+    let server = Program::serve(Some(&fresh_database().await), &pace).await;
+    let session = session.replace("http://127.0.0.1:8080", &server.base);
+    let mut shell = Command::new("bash");
+    shell.args(["-euo", "pipefail", "-c", &session]).stdin(Stdio::null());
+    let said = tokio::task::spawn_blocking(move || shell.output()).await.unwrap().expect("bash runs");
+    let shown = String::from_utf8(said.stdout).unwrap();
+    assert!(said.status.success(), "{shown}{}", String::from_utf8_lossy(&said.stderr));
+    for state in ["quote_requested", "quote_accepted", "settled", "finished"] {
+        assert!(shown.contains(&format!("\"state\":\"{state}\"")), "{state} is not in {shown}");
+    }
+    assert!(shown.contains("/receipts/"), "{shown}");
+    server.stop().await;
 }

@@ -13,6 +13,7 @@ mod hints;
 mod interplay;
 mod mass;
 mod money;
+mod sharing;
 
 const SECOND: Duration = Duration::from_secs(1);
 const OUTPUTS: &str = "/api/concierge_request_outputs";

@@ -4,7 +4,7 @@ mod cluster;
 mod program;
 mod proxy;
 mod wire;
-mod world;
+pub mod world;
 
 use std::sync::OnceLock;
 use std::time::Duration;

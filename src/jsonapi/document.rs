@@ -3,7 +3,6 @@
 
 use std::fmt::Display;
 
-use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, Zero};
 use serde_json::Value;
 
@@ -11,8 +10,8 @@ use super::error::{
     ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, CLIENT_ID_FORBIDDEN, Code, DOCUMENT_INVALID, Error, Errors, ID_MISMATCH,
     RELATED_RESOURCE_NOT_FOUND, RELATIONSHIP_MISSING, RELATIONSHIP_TYPE_MISMATCH, TYPE_MISMATCH,
 };
-use super::json;
 use super::schema::Schema;
+use super::{decimal, json};
 
 /// An id as a request names it: what it says, and the number if any resource could have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -272,8 +271,8 @@ impl Reader {
     pub fn positive_decimal(&mut self, name: &str, not_positive: Code) -> Option<BigDecimal> {
         const EXPECTED: &str = "a number above 0 with at most 12 digits before and 8 after the point";
         let read = match self.get(&self.pointer(name))? {
-            Value::Number(number) => decimal(&number.to_string()),
-            Value::String(text) => decimal(text),
+            Value::Number(number) => decimal::read(&number.to_string()),
+            Value::String(text) => decimal::read(text),
             _ => None,
         };
         match read {
@@ -408,34 +407,6 @@ fn look_up<'a>(document: &'a Value, pointer: &str) -> Option<&'a Value> {
 fn array_index(name: &str) -> Option<usize> {
     let canonical = name.bytes().all(|byte| byte.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
     if canonical { name.parse().ok() } else { None }
-}
-
-/// Reads a decimal in JSON's number grammar without rounding it; `None` where it is none, or has more than 12
-/// digits before or 8 after the point. Only the value counts: 10e-1 is 1, however many zeros are written.
-pub fn decimal(text: &str) -> Option<BigDecimal> {
-    // reading JSON skips white space
-    let is_number = !text.contains(char::is_whitespace) && serde_json::from_str::<serde_json::Number>(text).is_ok();
-    if !is_number {
-        return None;
-    }
-    let (sign, text) = text.strip_prefix('-').map_or((1, text), |text| (-1, text));
-    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = [whole, fraction].concat();
-    let significant = digits.trim_matches('0');
-    if significant.is_empty() {
-        return Some(BigDecimal::zero());
-    }
-    let zeros = digits.len() - digits.trim_end_matches('0').len();
-    // the power of ten of the last digit that isn't zero
-    let last =
-        exponent.parse::<i64>().ok()?.checked_add(i64::try_from(zeros).ok()? - i64::try_from(fraction.len()).ok()?)?;
-    let before_point = last.checked_add(i64::try_from(significant.len()).ok()?)?;
-    if last < -8 || before_point > 12 {
-        return None;
-    }
-    let value = significant.parse::<i128>().ok()? * sign;
-    Some(BigDecimal::new(BigInt::from(value), -last))
 }
 
 /// A value as a complaint shows it: whole if short.

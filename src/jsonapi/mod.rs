@@ -1,10 +1,11 @@
 //! The protocol: JSON:API 1.1 as far as every resource shares it.
 //!
 //! Bytes come in and leave here. [`negotiation`] checks the headers, [`json`] turns bytes into a value,
-//! [`document`] reads a document by pointer and collects every fault, [`query`] reads the query parameters,
+//! [`decimal`] numbers into exact ones, [`document`] reads a document by pointer and collects every fault, [`query`] reads the query parameters,
 //! [`schema`] describes a resource as data, [`render`] writes documents, [`links`] the links of a page and
 //! [`error`] every complaint. No resource is named in this room, and no database or web framework.
 
+pub mod decimal;
 pub mod document;
 pub mod error;
 pub mod json;

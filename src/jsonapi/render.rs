@@ -7,6 +7,7 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
+use super::decimal;
 use super::links::Links;
 use super::query::Query;
 use super::schema::Schema;
@@ -301,21 +302,13 @@ impl Serialize for ShownValue<'_> {
                 let shown = members.iter().map(|(name, value)| (*name, ShownValue { value, query: self.query }));
                 Members(shown.collect())
             })),
-            Value::Decimal(value) => number(value).map_err(serde::ser::Error::custom)?.serialize(serializer),
+            Value::Decimal(value) => decimal::number(value).map_err(serde::ser::Error::custom)?.serialize(serializer),
             Value::Integer(value) => serializer.serialize_i64(*value),
             Value::Time(instant) => serializer.collect_str(&timestamp(*instant)),
             Value::Link(path) => serializer.collect_str(&format_args!("{}{path}", self.query.origin)),
             Value::Null => serializer.serialize_unit(),
         }
     }
-}
-
-/// A decimal as a JSON number, with the digits it needs and no more.
-///
-/// # Errors
-/// None: the digits of a decimal are a number in JSON's grammar.
-pub fn number(value: &BigDecimal) -> Result<serde_json::Number, serde_json::Error> {
-    value.normalized().to_plain_string().parse()
 }
 
 /// An instant as every document shows it, such as 2019-11-25T12:53:02.741Z.

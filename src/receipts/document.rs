@@ -4,7 +4,8 @@ use bigdecimal::BigDecimal;
 use serde_json::{Value, json};
 
 use super::{Figures, Kind, Line, Receipt};
-use crate::jsonapi::render::{number, timestamp};
+use crate::jsonapi::decimal::number;
+use crate::jsonapi::render::timestamp;
 
 /// The figures as JSON.
 pub fn render(receipt: &Receipt, kind: Kind) -> Vec<u8> {

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use clap::CommandFactory;
-use concierge_sandbox::config::Cli;
-use concierge_sandbox::jsonapi::error::Code;
 use concierge_sandbox::concierge::outputs::scenario::TEST_VALUES;
 use concierge_sandbox::concierge::{outputs, requests};
+use concierge_sandbox::config::Cli;
+use concierge_sandbox::jsonapi::error::Code;
 use concierge_sandbox::{accounts, concierge, jsonapi};
 
 use crate::support::{Program, fresh_database};

@@ -6,8 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{ONE, PortPrice, Prices, units};
 use crate::concierge::ports::{self, PORTS, Port};
-use crate::jsonapi::document::decimal;
-use crate::jsonapi::json;
+use crate::jsonapi::{decimal, json};
 
 /// Why prices can't be used; each message names what is wrong and says what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,7 +92,7 @@ fn number(
 ) -> Result<BigDecimal, PricesError> {
     let port = port.code;
     let found = members.get(member).ok_or(PricesError::MissingMember { port, member, expected })?;
-    let read = found.as_number().and_then(|number| decimal(&number.to_string())).filter(fits);
+    let read = found.as_number().and_then(|number| decimal::read(&number.to_string())).filter(fits);
     read.ok_or_else(|| PricesError::Member { port, member, found: shown(found), expected })
 }
 

@@ -31,7 +31,8 @@ impl Payer {
             for turn in 0..self.bases.len() {
                 let base = &self.bases[(first + turn) % self.bases.len()];
                 let request = self.client.request(method.clone(), format!("{base}{path}"));
-                let request = request.header("Authorization", "your_api_key").header("Content-Type", "application/json");
+                let request =
+                    request.header("Authorization", "your_api_key").header("Content-Type", "application/json");
                 let Ok(response) = request.body(body.to_string()).send().await else { continue };
                 let status = response.status().as_u16();
                 match response.json::<Value>().await {

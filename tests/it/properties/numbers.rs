@@ -1,7 +1,6 @@
 //! Decimals, against arithmetic on digits.
 
-use concierge_sandbox::jsonapi::document::decimal;
-use concierge_sandbox::jsonapi::render;
+use concierge_sandbox::jsonapi::decimal::{number, read as decimal};
 use proptest::prelude::*;
 
 /// A number's value: its digits without the zeros at either end, and the power of ten of the last of them.
@@ -87,7 +86,7 @@ proptest! {
     #[test]
     fn a_decimal_prints_its_value_and_no_digit_more(text in spellings()) {
         let Some(read) = decimal(&text) else { return Ok(()) };
-        let printed = render::number(&read).unwrap().to_string();
+        let printed = number(&read).unwrap().to_string();
         prop_assert_eq!(Exact::read(&printed), Exact::read(&text));
         prop_assert!(is_number(&printed) && !printed.contains(['e', 'E']), "{}", printed);
         prop_assert!(!printed.contains('.') || !printed.ends_with(['0', '.']), "{}", printed);

@@ -13,8 +13,8 @@ use crate::concierge::requests::store::life::{claim_waiting, sum_outputs};
 
 /// The most wallets one transaction looks into.
 const WALLETS: i64 = 100;
-/// The most requests one transaction lets work: their outputs are gone through.
-const REQUESTS: usize = 100;
+/// The most requests one transaction lets work: the outputs of each are gone through, and there may be many.
+const REQUESTS: usize = 10;
 
 /// Takes what requests need out of wallets into which money came.
 ///

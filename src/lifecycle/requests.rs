@@ -14,6 +14,8 @@ use crate::concierge::requests::store::life::{claim, sum_outputs};
 
 /// The most requests one transaction moves.
 const BATCH: i64 = 100;
+/// The most drafts among them: the outputs of each are gone through, and there may be many.
+const DRAFTS: usize = 10;
 
 /// Moves requests whose time has come.
 ///
@@ -29,14 +31,19 @@ pub async fn move_on(
     let moved = Moved { rows: due.len(), full_to: None };
     let mut changes = Changes::default();
     let mut with_outputs = Vec::new();
+    let mut drafts = 0;
     for mut life in due {
-        let expired = match life.state {
+        drafts += usize::from(life.state == State::Draft);
+        if drafts > DRAFTS {
+            break;
+        }
+        let takes_outputs = match life.state {
             State::Draft => prune(&mut transaction, &mut life).await?,
             State::Quoted | State::QuoteAccepted => expire(&mut life),
             // they are on their way through their outputs
             State::QuoteRequested | State::Working | State::Finished | State::Cancelled => true,
         };
-        if expired {
+        if takes_outputs {
             with_outputs.push(life);
         } else {
             changes.requests.push(life);

@@ -172,6 +172,8 @@ async fn a_patch_changes_what_is_the_payer_s_in_every_state() {
     let patched = sandbox.patch(path, &changing(json!({"external_id": "payroll"}))).await.expect(200);
     assert_eq!(patched["data"]["attributes"]["external_id"], "payroll");
     assert_eq!(patched["data"]["attributes"]["payment_authorization_code"], "abc");
+    let patched = sandbox.patch(path, &changing(json!({"payment_authorization_code": "def"}))).await.expect(200);
+    assert_eq!(patched["data"]["attributes"]["external_id"], "payroll");
     let patched = sandbox.patch(path, &changing(json!({"external_id": null}))).await.expect(200);
     assert_eq!(patched["data"]["attributes"]["external_id"], Value::Null);
     let answer =

@@ -4,7 +4,7 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::{BATCH, Moved, Rules};
+use super::{BATCH, Moved, Rules, whole_instants};
 use crate::concierge::changes::Changes;
 use crate::concierge::outputs::state::{Checked, MACHINE, State, Trigger, check};
 use crate::concierge::outputs::store::life::{DueCheck, Move, claim_checks};
@@ -23,7 +23,7 @@ pub async fn run(
     let mut transaction = connection.begin().await?;
     let due = claim_checks(&mut transaction, until, BATCH).await?;
     let mut changes = Changes::default();
-    let mut last = until;
+    let mut last = if one_by_one { whole_instants(&due, |output| output.due_at, until) } else { until };
     for output in &due {
         if output.due_at > last {
             break;

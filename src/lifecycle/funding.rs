@@ -1,5 +1,6 @@
 //! Money is given to the requests that wait for it: those first that accepted first, each only whole.
 
+use bigdecimal::BigDecimal;
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
@@ -9,7 +10,7 @@ use crate::concierge::changes::Changes;
 use crate::concierge::money::{self, Locked, Wallet};
 use crate::concierge::ports;
 use crate::concierge::requests::life::Life;
-use crate::concierge::requests::store::life::{claim_waiting, sum_outputs};
+use crate::concierge::requests::store::life::{claim_waiting, sum_outputs, waiting_besides};
 
 /// The most wallets one transaction looks into.
 const WALLETS: i64 = 100;
@@ -30,26 +31,30 @@ pub async fn give(connection: &mut PgConnection, until: OffsetDateTime, rules: &
     }
     let wallets: Vec<Wallet> = filled.into_iter().map(|filled| filled.wallet).collect();
     let mut waiting = claim_waiting(&mut transaction, &wallets).await?;
+    let locked = money::lock(&mut transaction, &wallets).await?;
+    let late = waiting_besides(&mut transaction, &wallets, &waiting).await?;
+    waiting.sort_by_key(|life| (life.quote_accepted_at, life.id));
     let mut funded: Vec<(Life, OffsetDateTime)> = Vec::new();
     let mut emptied = Vec::new();
-    for (wallet, mut balance, due_at) in money::lock(&mut transaction, &wallets).await? {
+    for (wallet, mut balance, due_at) in locked {
         // another server was faster
-        let Some(at) = due_at else { continue };
+        let Some(filled_at) = due_at else { continue };
         let (ours, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|life| waits_for(life, &wallet));
         waiting = others;
-        // who accepted after that money came has its turn after that
-        let mut again = ours.iter().filter_map(|life| life.quote_accepted_at).filter(|accepted| *accepted > at).min();
-        for life in ours.into_iter().filter(|life| is_in_time(life, at)) {
-            let needed = life.total_to_spend.clone().unwrap_or_default();
-            if balance < needed {
-                continue;
+        let mut again = late.contains(&wallet).then_some(filled_at);
+        for life in ours {
+            // who accepted after the money came gets it when it accepted
+            let at = life.quote_accepted_at.map_or(filled_at, |accepted| accepted.max(filled_at));
+            if at > until {
+                again = again.or(Some(at));
+            } else if is_in_time(&life, at) && balance >= needed(&life) {
+                if funded.len() == REQUESTS {
+                    again = Some(filled_at);
+                    break;
+                }
+                balance -= needed(&life);
+                funded.push((life, at));
             }
-            if funded.len() == REQUESTS {
-                again = Some(at);
-                break;
-            }
-            balance -= needed;
-            funded.push((life, at));
         }
         emptied.push((wallet, balance, again));
     }
@@ -60,18 +65,23 @@ pub async fn give(connection: &mut PgConnection, until: OffsetDateTime, rules: &
     Ok(moved)
 }
 
+fn needed(life: &Life) -> BigDecimal {
+    life.total_to_spend.clone().unwrap_or_default()
+}
+
 fn waits_for(life: &Life, wallet: &Wallet) -> bool {
     life.account_id == wallet.account_id
         && life.user_id == wallet.user_id
         && ports::currency(&life.port_code) == wallet.currency
 }
 
-/// Whether a request had accepted by then, and still had time.
+/// Whether a request still had time then.
 fn is_in_time(life: &Life, at: OffsetDateTime) -> bool {
-    life.quote_accepted_at.is_some_and(|accepted| accepted <= at) && life.due_at.is_none_or(|deadline| at <= deadline)
+    life.due_at.is_none_or(|deadline| at <= deadline)
 }
 
-/// Lets requests work whose money was taken. What their rejected outputs would have cost goes straight back.
+/// Lets requests work whose money was taken. What their rejected outputs would have cost goes straight back, to whoever
+/// waits for it.
 async fn let_work(
     connection: &mut PgConnection,
     funded: Vec<(Life, OffsetDateTime)>,
@@ -85,8 +95,11 @@ async fn let_work(
     let ids: Vec<_> = funded.iter().map(|(life, _)| (life.account_id, life.id)).collect();
     let outputs = sum_outputs(connection, &ids).await?;
     for ((mut life, at), outputs) in funded.into_iter().zip(outputs) {
-        if let Some((_, balance, _)) = emptied.iter_mut().find(|(wallet, ..)| waits_for(&life, wallet)) {
+        if outputs.rejected > BigDecimal::default()
+            && let Some((_, balance, again)) = emptied.iter_mut().find(|(wallet, ..)| waits_for(&life, wallet))
+        {
             *balance += &outputs.rejected;
+            *again = Some(again.map_or(at, |again| again.min(at)));
         }
         let done = life.fund(at, rules.pace.step_delay, outputs.open, outputs.rejected);
         // only those that accepted wait

@@ -82,6 +82,18 @@ impl Moved {
     }
 }
 
+/// The least there is between two instants.
+const INSTANT: Duration = Duration::from_micros(1);
+
+/// Up to when a batch is to be moved where instants are kept apart: one that a full batch has only the first of waits,
+/// unless it is all there is, so that it is cut into the same batches wherever the leap began.
+fn whole_instants<T>(claimed: &[T], due_at: fn(&T) -> OffsetDateTime, until: OffsetDateTime) -> OffsetDateTime {
+    match (claimed.first().map(due_at), Moved::new(claimed, due_at).full_to) {
+        (Some(first), Some(cut)) if first < cut => cut - INSTANT,
+        _ => until,
+    }
+}
+
 /// Does one batch of what is due at `now`.
 ///
 /// # Errors
@@ -109,6 +121,9 @@ pub async fn step(
                 if agenda.of(kind).is_none_or(|due| due > until) {
                     continue;
                 }
+                if kind == Kind::Request {
+                    until = until.min(before_deadlines(connection, rules).await?);
+                }
                 let moved = run_kind(connection, kind, until, rules, false).await?;
                 done += moved.rows;
                 // what comes behind the rest of a full batch waits for it
@@ -120,10 +135,21 @@ pub async fn step(
     Ok(Progress { done, more: done > 0 && next.is_some_and(|next| next <= now), next })
 }
 
+/// Up to when requests may be moved, so that no deadline passes while something earlier is still to happen, such as
+/// money coming back: after an outage, everything is due.
+async fn before_deadlines(connection: &mut PgConnection, rules: &Rules) -> Result<OffsetDateTime, sqlx::Error> {
+    /// What is due within this counts as due together.
+    const MOMENT: Duration = Duration::from_millis(100);
+    let agenda = Agenda::read(connection).await?;
+    let earliest = agenda.of(Kind::Request).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    // a request that starts has its outputs move after the delay of a step
+    let again = earliest + rules.pace.step_delay.max(MOMENT);
+    Ok(agenda.earliest_other(Kind::Request).map_or(again, |other| again.min(other - INSTANT)))
+}
+
 /// Up to when a kind may be moved at once so that nothing else comes between: what it moves may itself move again
 /// after the delay of a step.
 fn window(agenda: &Agenda, kind: Kind, rules: &Rules) -> OffsetDateTime {
-    const INSTANT: Duration = Duration::from_micros(1);
     let earliest = agenda.of(kind).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     match kind {
         Kind::Check | Kind::Payment => {

@@ -7,7 +7,7 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::{BATCH, Moved, Rules};
+use super::{BATCH, Moved, Rules, whole_instants};
 use crate::concierge::changes::Changes;
 use crate::concierge::money::{Credit, Wallet};
 use crate::concierge::outputs::state::{FAILURE, MACHINE, Refund, State, Trigger, next};
@@ -38,7 +38,7 @@ pub async fn go_on(
     let due = claim_payments(&mut transaction, until, BATCH).await?;
     let mut changes = Changes::default();
     let mut closed: BTreeMap<(i64, i64), Closed> = BTreeMap::new();
-    let mut last = until;
+    let mut last = if one_by_one { whole_instants(&due, |output| output.due_at, until) } else { until };
     for output in &due {
         if output.due_at > last {
             break;

@@ -14,6 +14,7 @@ mod interplay;
 mod mass;
 mod money;
 mod sharing;
+mod waiting;
 
 const SECOND: Duration = Duration::from_secs(1);
 const OUTPUTS: &str = "/api/concierge_request_outputs";

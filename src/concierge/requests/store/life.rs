@@ -154,7 +154,8 @@ pub async fn claim(connection: &mut PgConnection, until: OffsetDateTime, limit: 
     read_all(&sqlx::query(SQL).bind(until).bind(limit).fetch_all(connection).await?)
 }
 
-/// Locks the requests that wait for the money of these wallets, in the order in which it is given out.
+/// Locks the requests that wait for the money of these wallets, by id like everybody who waits for the lock of
+/// several.
 ///
 /// # Errors
 /// Those of the database.
@@ -166,7 +167,7 @@ pub async fn claim_waiting(connection: &mut PgConnection, wallets: &[Wallet]) ->
         join concierge_requests r
             on r.account_id = w.account_id and r.user_id = w.user_id and r.currency = w.currency
             and r.state = 'quote_accepted'
-        order by r.account_id, r.user_id, r.currency, r.quote_accepted_at, r.id
+        order by r.account_id, r.id
         for no key update of r"
     );
     let rows = sqlx::query(SQL)
@@ -176,6 +177,38 @@ pub async fn claim_waiting(connection: &mut PgConnection, wallets: &[Wallet]) ->
         .fetch_all(connection)
         .await?;
     read_all(&rows)
+}
+
+/// Which of these wallets requests wait for that aren't among those that are held: they accepted since those were
+/// locked. The wallets are locked, so whoever accepts after this looks waits for us.
+///
+/// # Errors
+/// Those of the database.
+pub async fn waiting_besides(
+    connection: &mut PgConnection,
+    wallets: &[Wallet],
+    held: &[Life],
+) -> Result<Vec<Wallet>, sqlx::Error> {
+    let sql = "select distinct r.account_id, r.user_id, r.currency
+        from unnest($1::bigint[], $2::bigint[], $3::text[]) as w (account_id, user_id, currency)
+        join concierge_requests r
+            on r.account_id = w.account_id and r.user_id = w.user_id and r.currency = w.currency
+            and r.state = 'quote_accepted'
+        where not exists (
+            select from unnest($4::bigint[], $5::bigint[]) as h (account_id, id)
+            where h.account_id = r.account_id and h.id = r.id
+        )";
+    let rows = sqlx::query(sql)
+        .bind(wallets.iter().map(|wallet| wallet.account_id).collect::<Vec<_>>())
+        .bind(wallets.iter().map(|wallet| wallet.user_id).collect::<Vec<_>>())
+        .bind(wallets.iter().map(|wallet| wallet.currency.as_str()).collect::<Vec<_>>())
+        .bind(held.iter().map(|life| life.account_id).collect::<Vec<_>>())
+        .bind(held.iter().map(|life| life.id).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
+    let wallet =
+        |row: &PgRow| Ok(Wallet { account_id: row.try_get(0)?, user_id: row.try_get(1)?, currency: row.try_get(2)? });
+    rows.iter().map(wallet).collect()
 }
 
 /// Requests that are locked already.
@@ -206,10 +239,10 @@ pub async fn save(connection: &mut PgConnection, requests: &[Life]) -> Result<()
             provision_funds_before = m.provision_funds_before, quote_accepted_at = m.quote_accepted_at,
             cancellation_reason = m.cancellation_reason, total_to_spend = m.total_to_spend,
             money_returned = m.money_returned, held_prices = m.held_prices::json, outputs_open = m.outputs_open,
-            receipt_token = case when m.state = 'finished' then coalesce(r.receipt_token, encode(sha256((
+            receipt_token = case when m.state = 'finished' then coalesce(r.receipt_token, encode(sha256(coalesce((
                 select k.key_sha256 from api_keys k where k.account_id = m.account_id
                 order by k.created_at, k.key_sha256 limit 1
-            ) || convert_to('receipt ' || m.id, 'UTF8')), 'hex')) end
+            ), convert_to('account ' || m.account_id, 'UTF8')) || convert_to('receipt ' || m.id, 'UTF8')), 'hex')) end
         from unnest(
             $1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bigint[],
             $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[],

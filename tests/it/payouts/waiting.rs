@@ -1,0 +1,162 @@
+//! Money, and who waits for it: nobody is forgotten.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use concierge_sandbox::concierge::pricing::Prices;
+use concierge_sandbox::lifecycle::{Order, Rules, step};
+use serde_json::json;
+
+use super::{draft, pay, thousand};
+use crate::support::{Sandbox, fresh_database, settings, within};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Two requests from one wallet that have been quoted: what they want, and the label of what they pay.
+async fn two_quoted(sandbox: &Sandbox, first: (&str, i32), second: i32) -> [String; 2] {
+    let requests = [draft(sandbox, "ar_ars").await, draft(sandbox, "ar_ars").await];
+    pay(sandbox, &requests[0], first.0, json!({"port_code": "cl_clp", "budget": first.1})).await;
+    pay(sandbox, &requests[1], "", json!({"port_code": "cl_clp", "budget": second})).await;
+    sandbox.advance(SECOND).await;
+    for request in &requests {
+        sandbox.act(request, "request_quote").await.expect(200);
+    }
+    sandbox.tick().await;
+    requests
+}
+
+#[tokio::test]
+async fn money_that_comes_straight_back_goes_to_who_waits() {
+    let sandbox = Sandbox::start().await;
+    let requests = two_quoted(&sandbox, ("sandbox:rejected", 900_000), 500_000).await;
+    sandbox.sql("update cash_wallets set balance = 0").await;
+    for request in &requests {
+        sandbox.act(request, "accept_quote").await.expect(200);
+        sandbox.tick().await;
+    }
+    sandbox.sql("update cash_wallets set balance = 1000000, due_at = '2019-11-25T12:53:05Z'").await;
+    sandbox.advance(Duration::from_mins(1)).await;
+    for request in &requests {
+        assert_eq!(sandbox.attributes_of(request).await["state"], "finished");
+    }
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn who_accepts_while_money_is_given_out_is_not_overlooked() {
+    let sandbox = Sandbox::start().await;
+    pay(&sandbox, "1010", "", thousand()).await;
+    sandbox.advance(SECOND).await;
+    sandbox.act("1010", "request_quote").await.expect(200);
+    sandbox.tick().await;
+    // an acceptance that comes to a halt before its end, because somebody else counts events
+    let mut counting = sandbox.database.begin().await.unwrap();
+    let count = "select 1 from id_counters where type = 'events' for no key update";
+    sqlx::query(count).execute(&mut *counting).await.unwrap();
+    let accepting = sandbox.act("1010", "accept_quote");
+    let meanwhile = async {
+        let waiting = "select count(*) from pg_stat_activity
+            where datname = current_database() and wait_event_type = 'Lock' and query like $1";
+        let until_waits = async |what: &str| {
+            let mut count = 0_i64;
+            while count == 0 {
+                count = sqlx::query_scalar(waiting).bind(what).fetch_one(&sandbox.database).await.unwrap();
+            }
+        };
+        within(until_waits("%insert into events%")).await;
+        // money that came in earlier is given out, by somebody who can't see the acceptance yet
+        let clock = sandbox.clock.now() - SECOND;
+        let rules = Rules { pace: settings().pace(), prices: Arc::new(Prices::built_in().unwrap()) };
+        let mut connection = sandbox.database.acquire().await.unwrap();
+        sqlx::query("update cash_wallets set due_at = $1 where currency = 'usd'")
+            .bind(clock)
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        let giving = step(&mut connection, sandbox.clock.now(), &rules, Order::ByKind);
+        let (gave, ()) = tokio::join!(giving, async {
+            counting.commit().await.unwrap();
+        });
+        gave.unwrap();
+    };
+    let (accepted, ()) = tokio::join!(accepting, meanwhile);
+    accepted.expect(200);
+    sandbox.advance(Duration::from_mins(1)).await;
+    assert_eq!(sandbox.attributes_of("1010").await["state"], "finished");
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_deadline_that_passed_while_nobody_served_sees_the_money_that_came_back_before() {
+    let mut ends = Vec::new();
+    for order in [Order::Exact, Order::ByKind] {
+        let database = fresh_database().await;
+        let sandbox = Sandbox::start_through(database.clone(), database.clone(), |_| {}).await;
+        let requests = two_quoted(&sandbox, ("sandbox:returned", 900_000), 500_000).await;
+        for request in &requests {
+            sandbox.act(request, "accept_quote").await.expect(200);
+            sandbox.tick().await;
+        }
+        // the server goes, and one that is back 13 hours later has to catch up
+        let (now, database) = (sandbox.clock.now() + Duration::from_hours(13), sandbox.database.clone());
+        sandbox.stop().await;
+        let rules = Rules { pace: settings().pace(), prices: Arc::new(Prices::built_in().unwrap()) };
+        let mut connection = database.acquire().await.unwrap();
+        while step(&mut connection, now, &rules, order).await.unwrap().more {}
+        let states: Vec<(i64, String, Option<time::OffsetDateTime>)> =
+            sqlx::query_as("select id, state, state_since from concierge_requests where id > 1010 order by id")
+                .fetch_all(&mut *connection)
+                .await
+                .unwrap();
+        assert!(states.iter().all(|(_, state, _)| state == "finished"), "{order:?}: {states:?}");
+        ends.push(states);
+    }
+    assert_eq!(ends[0], ends[1]);
+}
+
+#[tokio::test]
+async fn an_account_that_nobody_can_call_holds_up_nobody() {
+    let sandbox = Sandbox::start().await;
+    pay(&sandbox, "1010", "", thousand()).await;
+    super::set_to_work(&sandbox, "1010").await;
+    sandbox.sql("delete from api_keys").await;
+    sandbox.advance(Duration::from_mins(1)).await;
+    let finished = "select count(*) from concierge_requests where state = 'finished' and receipt_token <> ''";
+    assert_eq!(sandbox.count(finished).await, 1);
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_leap_over_more_than_a_batch_ends_like_small_steps() {
+    let mut ends = Vec::new();
+    for steps in [1_u32, 10] {
+        let sandbox = Sandbox::start().await;
+        // of three requests that work, one ends in the middle of a batch, and two at the next instant
+        sandbox
+            .sql(
+                "insert into concierge_requests
+                    (account_id, id, user_id, port_code, state, created_at, state_since, total_to_spend, outputs_open)
+                select account_id, n, 50505, 'ar_ars', 'working', t, t, 1000, (array[900, 100, 400])[n]
+                from concierge_requests, generate_series(1, 3) n, (select timestamptz '2019-11-25T12:53:02.741Z') at (t);
+                insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,
+                    port_code, amount, budget, fee_and_cost, state, created_at, state_since, due_at)
+                select account_id, 100000 + n, case when n <= 900 then 1 when n <= 1000 then 2 else 3 end, 20202, 2121,
+                    'cl_clp', 1, 1, 0, 'settling', t, t,
+                    t + case when n <= 900 then interval '100 ms' else interval '200 ms' end
+                from concierge_requests, generate_series(1, 1400) n, (select timestamptz '2019-11-25T12:53:02.741Z') at (t)
+                where id = 1010",
+            )
+            .await;
+        for _ in 0..steps {
+            sandbox.advance(SECOND / steps).await;
+        }
+        let events: Vec<(i64, String, i64)> =
+            sqlx::query_as("select id, event_type, resource_id from events order by id")
+                .fetch_all(&sandbox.database)
+                .await
+                .unwrap();
+        ends.push(events);
+    }
+    assert_eq!(ends[0].len(), 1400 + 2 * 3);
+    assert_eq!(ends[0], ends[1]);
+}

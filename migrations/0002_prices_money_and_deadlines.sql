@@ -69,9 +69,9 @@ alter table concierge_request_outputs
 
 -- Checks are moved apart from what follows them, so each has its own queue.
 drop index concierge_request_outputs_due_at_idx;
-create index concierge_request_outputs_checks_due_at_idx on concierge_request_outputs (due_at)
+create index concierge_request_outputs_checks_due_at_idx on concierge_request_outputs (due_at, account_id, id)
     where due_at is not null and state = 'accepting';
-create index concierge_request_outputs_payments_due_at_idx on concierge_request_outputs (due_at)
+create index concierge_request_outputs_payments_due_at_idx on concierge_request_outputs (due_at, account_id, id)
     where due_at is not null and state <> 'accepting';
 drop index concierge_request_outputs_instruction_idx;
 create index concierge_request_outputs_instruction_idx on concierge_request_outputs (account_id, withdrawal_instruction_id)

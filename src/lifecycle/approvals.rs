@@ -29,8 +29,11 @@ pub async fn approve(connection: &mut PgConnection, until: OffsetDateTime) -> Re
         .collect();
     if !moves.is_empty() {
         let payees: Vec<_> = moves.iter().map(|user| (user.account_id, user.id, user.at)).collect();
-        outputs::store::life::resume(&mut transaction, &payees).await?;
-        Changes { users: moves, ..Changes::default() }.save(&mut transaction).await?;
+        let resumed = outputs::store::life::resume(&mut transaction, &payees, BATCH).await?;
+        // where more wait than one transaction resumes, the approval comes with the last of them
+        if i64::try_from(resumed).is_ok_and(|resumed| resumed < BATCH) {
+            Changes { users: moves, ..Changes::default() }.save(&mut transaction).await?;
+        }
     }
     transaction.commit().await?;
     Ok(claimed)

@@ -32,7 +32,7 @@ pub async fn run(
             changes.stopped.push((output.account_id, output.id));
             continue;
         };
-        if one_by_one && step.due_at == Some(step.at) {
+        if one_by_one && step.to == State::Rejected && step.due_at.is_some() {
             last = step.at;
         }
         changes.outputs.push(step);
@@ -53,9 +53,10 @@ fn decide(output: &DueCheck, rules: &Rules) -> Option<Move> {
     let is_working = output.request == requests::state::State::Working;
     let to = MACHINE.after(State::Accepting, trigger)?;
     // where the request works already, the payment starts by itself, or its money comes back at once
+    let begins = output.request_since.map_or(at, |since| since.max(at));
     let due_at = match to {
-        State::Accepted if is_working => Some(at + rules.pace.step_delay),
-        State::Rejected if is_working => Some(at),
+        State::Accepted if is_working => Some(begins + rules.pace.step_delay),
+        State::Rejected if is_working => Some(begins),
         _ => None,
     };
     let (account_id, id) = (output.account_id, output.id);

@@ -51,8 +51,8 @@ pub enum Order {
     /// One instant after the other, across everything: a leap in time leaves what waiting would have left, the
     /// numbers of events included.
     Exact,
-    /// Kind after kind, for things that became due within moments of each other: much is moved at once, and whatever
-    /// depends on something that comes before it still waits for that.
+    /// Kind after kind, for things that became due within a [`MOMENT`] of each other: much is moved at once, and
+    /// whatever depends on something that comes before it still waits for that.
     ByKind,
 }
 
@@ -82,6 +82,8 @@ impl Moved {
     }
 }
 
+/// What is due within this counts as due together, where order isn't exact.
+const MOMENT: Duration = Duration::from_millis(250);
 /// The least there is between two instants.
 const INSTANT: Duration = Duration::from_micros(1);
 
@@ -115,14 +117,12 @@ pub async fn step(
             done += run_kind(connection, first, until, rules, true).await?.rows;
         }
         Order::ByKind => {
+            // after an outage, everything is due: one moment after the other, so that nothing comes much too early
+            let mut until = agenda.earliest().map_or(now, |earliest| now.min(earliest + MOMENT));
             // checks first: one that comes before its payee's approval is to see it pending
-            let mut until = now;
             for kind in [Kind::Check, Kind::Approval, Kind::Payment, Kind::Funding, Kind::Request] {
                 if agenda.of(kind).is_none_or(|due| due > until) {
                     continue;
-                }
-                if kind == Kind::Request {
-                    until = until.min(before_deadlines(connection, rules).await?);
                 }
                 let moved = run_kind(connection, kind, until, rules, false).await?;
                 done += moved.rows;
@@ -133,18 +133,6 @@ pub async fn step(
     }
     let next = Agenda::read(connection).await?.earliest();
     Ok(Progress { done, more: done > 0 && next.is_some_and(|next| next <= now), next })
-}
-
-/// Up to when requests may be moved, so that no deadline passes while something earlier is still to happen, such as
-/// money coming back: after an outage, everything is due.
-async fn before_deadlines(connection: &mut PgConnection, rules: &Rules) -> Result<OffsetDateTime, sqlx::Error> {
-    /// What is due within this counts as due together.
-    const MOMENT: Duration = Duration::from_millis(100);
-    let agenda = Agenda::read(connection).await?;
-    let earliest = agenda.of(Kind::Request).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    // a request that starts has its outputs move after the delay of a step
-    let again = earliest + rules.pace.step_delay.max(MOMENT);
-    Ok(agenda.earliest_other(Kind::Request).map_or(again, |other| again.min(other - INSTANT)))
 }
 
 /// Up to when a kind may be moved at once so that nothing else comes between: what it moves may itself move again

@@ -42,6 +42,19 @@ async fn money_that_comes_straight_back_goes_to_who_waits() {
     sandbox.stop().await;
 }
 
+/// Returns once somebody waits for a lock in such a statement.
+async fn until_waits(sandbox: &Sandbox, statement: &str) {
+    let waiting = "select count(*) from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock' and query like $1";
+    within(async {
+        let mut count = 0_i64;
+        while count == 0 {
+            count = sqlx::query_scalar(waiting).bind(statement).fetch_one(&sandbox.database).await.unwrap();
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn who_accepts_while_money_is_given_out_is_not_overlooked() {
     let sandbox = Sandbox::start().await;
@@ -49,35 +62,26 @@ async fn who_accepts_while_money_is_given_out_is_not_overlooked() {
     sandbox.advance(SECOND).await;
     sandbox.act("1010", "request_quote").await.expect(200);
     sandbox.tick().await;
+    // money will have come in ten seconds from now
+    let (soon, later) = (sandbox.clock.now() + 10 * SECOND, sandbox.clock.now() + 20 * SECOND);
+    let filled = sqlx::query("update cash_wallets set due_at = $1 where currency = 'ars'").bind(soon);
+    filled.execute(&sandbox.database).await.unwrap();
     // an acceptance that comes to a halt before its end, because somebody else counts events
     let mut counting = sandbox.database.begin().await.unwrap();
     let count = "select 1 from id_counters where type = 'events' for no key update";
     sqlx::query(count).execute(&mut *counting).await.unwrap();
     let accepting = sandbox.act("1010", "accept_quote");
     let meanwhile = async {
-        let waiting = "select count(*) from pg_stat_activity
-            where datname = current_database() and wait_event_type = 'Lock' and query like $1";
-        let until_waits = async |what: &str| {
-            let mut count = 0_i64;
-            while count == 0 {
-                count = sqlx::query_scalar(waiting).bind(what).fetch_one(&sandbox.database).await.unwrap();
-            }
-        };
-        within(until_waits("%insert into events%")).await;
-        // money that came in earlier is given out, by somebody who can't see the acceptance yet
-        let clock = sandbox.clock.now() - SECOND;
+        until_waits(&sandbox, "%insert into events%").await;
+        // a server whose clock is ahead gives that money out, and can't see the acceptance yet
         let rules = Rules { pace: settings().pace(), prices: Arc::new(Prices::built_in().unwrap()) };
         let mut connection = sandbox.database.acquire().await.unwrap();
-        sqlx::query("update cash_wallets set due_at = $1 where currency = 'usd'")
-            .bind(clock)
-            .execute(&mut *connection)
-            .await
-            .unwrap();
-        let giving = step(&mut connection, sandbox.clock.now(), &rules, Order::ByKind);
-        let (gave, ()) = tokio::join!(giving, async {
+        let giving = step(&mut connection, later, &rules, Order::ByKind);
+        let (given, ()) = tokio::join!(giving, async {
+            until_waits(&sandbox, "%join cash_wallets w%for no key update%").await;
             counting.commit().await.unwrap();
         });
-        gave.unwrap();
+        given.unwrap();
     };
     let (accepted, ()) = tokio::join!(accepting, meanwhile);
     accepted.expect(200);
@@ -159,4 +163,27 @@ async fn a_leap_over_more_than_a_batch_ends_like_small_steps() {
     }
     assert_eq!(ends[0].len(), 1400 + 2 * 3);
     assert_eq!(ends[0], ends[1]);
+}
+
+#[tokio::test]
+async fn an_approval_that_many_outputs_wait_for_comes_with_the_last_of_them() {
+    let sandbox = Sandbox::start_with(|config| config.approval_delay = 10 * SECOND).await;
+    let user = sandbox.create("/api/users", &json!({"data": {"type": "users"}})).await;
+    assert_eq!(user, "50506");
+    sandbox
+        .sql(
+            "insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,
+                port_code, amount, state, created_at, state_since, due_at)
+            select account_id, 100000 + n, 1010, 50506, 2121, 'cl_clp', n, 'accepting', t, t, t
+            from concierge_requests, generate_series(1, 2500) n, (select timestamptz '2019-11-25T12:53:02Z') at (t)",
+        )
+        .await;
+    sandbox.advance(9 * SECOND).await;
+    let waiting = "select count(*) from concierge_request_outputs where state = 'accepting' and due_at is null";
+    assert_eq!(sandbox.count(waiting).await, 2500);
+    sandbox.advance(SECOND).await;
+    assert_eq!(sandbox.attributes_of("1010").await["outputs_accepted"], 2500);
+    let first = "select count(*) from events where event_type = 'user_enabled' and id = 1";
+    assert_eq!(sandbox.count(first).await, 1, "the payee is enabled before its outputs are accepted");
+    sandbox.stop().await;
 }

@@ -22,6 +22,8 @@ pub struct DueCheck {
     pub payee: ComplianceState,
     pub scenario: Scenario,
     pub request: requests::state::State,
+    /// Since when the request is in its state.
+    pub request_since: Option<OffsetDateTime>,
 }
 
 /// Locks accepting outputs whose checks are due, those first that have waited longest, and leaves out what another
@@ -38,7 +40,7 @@ pub async fn claim_checks(
     until: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<DueCheck>, sqlx::Error> {
-    let sql = "select o.account_id, o.id, o.due_at, u.compliance_state, w.label, r.state
+    let sql = "select o.account_id, o.id, o.due_at, u.compliance_state, w.label, r.state, r.state_since
         from concierge_request_outputs o
         join users u on u.account_id = o.account_id and u.id = o.user_id
         join concierge_requests r on r.account_id = o.account_id and r.id = o.request_id
@@ -52,7 +54,7 @@ pub async fn claim_checks(
             and c.due_at < o.due_at
         ))
         order by o.due_at, o.account_id, o.id limit $2
-        for no key update of o skip locked for share of u, r skip locked";
+        for share of r, u skip locked for no key update of o skip locked";
     let rows = sqlx::query(sql).bind(until).bind(limit).fetch_all(connection).await?;
     let due = |row: &PgRow| {
         Ok(DueCheck {
@@ -62,6 +64,7 @@ pub async fn claim_checks(
             payee: users::store::read_state(row.try_get(3)?)?,
             scenario: Scenario::of(row.try_get(4)?),
             request: read_request_state(row.try_get(5)?)?,
+            request_since: row.try_get(6)?,
         })
     };
     rows.iter().map(due).collect()
@@ -215,27 +218,43 @@ pub async fn stop_timers(connection: &mut PgConnection, outputs: &[(i64, i64)]) 
     sqlx::query(sql).bind(accounts).bind(ids).execute(connection).await.map(|_| ())
 }
 
-/// Makes the checks of outputs due that waited for these payees (account, user and when it was decided). Their
-/// requests are shared first: whoever cancels one locks it before its outputs.
+/// Makes the checks of outputs due that waited for these payees (account, user and when it was decided), at most so
+/// many. Returns how many they were. Their requests are shared first: whoever cancels one locks it before its outputs.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn resume(connection: &mut PgConnection, payees: &[(i64, i64, OffsetDateTime)]) -> Result<(), sqlx::Error> {
-    let accounts: Vec<i64> = payees.iter().map(|payee| payee.0).collect();
-    let users: Vec<i64> = payees.iter().map(|payee| payee.1).collect();
-    let times: Vec<OffsetDateTime> = payees.iter().map(|payee| payee.2).collect();
-    let share = "select 1 from concierge_requests r
-        where (r.account_id, r.id) in (
-            select o.account_id, o.request_id from unnest($1::bigint[], $2::bigint[]) as p (account_id, user_id)
-            join concierge_request_outputs o
-                on o.account_id = p.account_id and o.user_id = p.user_id and o.state = 'accepting' and o.due_at is null
-        )
-        order by r.account_id, r.id for share of r";
-    sqlx::query(share).bind(&accounts).bind(&users).execute(&mut *connection).await?;
-    let sql = "update concierge_request_outputs o set due_at = p.at
+pub async fn resume(
+    connection: &mut PgConnection,
+    payees: &[(i64, i64, OffsetDateTime)],
+    limit: i64,
+) -> Result<usize, sqlx::Error> {
+    let waiting = "select o.account_id, o.id, o.request_id, p.at
         from unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) as p (account_id, user_id, at)
-        where o.account_id = p.account_id and o.user_id = p.user_id and o.state = 'accepting' and o.due_at is null";
-    sqlx::query(sql).bind(accounts).bind(users).bind(times).execute(connection).await.map(|_| ())
+        join concierge_request_outputs o
+            on o.account_id = p.account_id and o.user_id = p.user_id and o.state = 'accepting' and o.due_at is null
+        limit $4";
+    let rows = sqlx::query(waiting)
+        .bind(payees.iter().map(|payee| payee.0).collect::<Vec<_>>())
+        .bind(payees.iter().map(|payee| payee.1).collect::<Vec<_>>())
+        .bind(payees.iter().map(|payee| payee.2).collect::<Vec<_>>())
+        .bind(limit)
+        .fetch_all(&mut *connection)
+        .await?;
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let ids = |column| rows.iter().map(|row| row.try_get(column)).collect::<Result<Vec<i64>, _>>();
+    let (accounts, outputs, requests) = (ids(0)?, ids(1)?, ids(2)?);
+    let times = rows.iter().map(|row| row.try_get(3)).collect::<Result<Vec<OffsetDateTime>, _>>()?;
+    let share = "select 1 from concierge_requests r
+        where (r.account_id, r.id) in (select * from unnest($1::bigint[], $2::bigint[]))
+        order by r.account_id, r.id for share of r";
+    sqlx::query(share).bind(&accounts).bind(requests).execute(&mut *connection).await?;
+    let sql = "update concierge_request_outputs o set due_at = p.at
+        from unnest($1::bigint[], $2::bigint[], $3::timestamptz[]) as p (account_id, id, at)
+        where o.account_id = p.account_id and o.id = p.id and o.state = 'accepting' and o.due_at is null";
+    sqlx::query(sql).bind(accounts).bind(outputs).bind(times).execute(connection).await?;
+    Ok(rows.len())
 }
 
 /// An output's move to another state at its own time.

@@ -78,17 +78,34 @@ pub enum DatabaseError {
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: PgPool,
-    warm: Arc<Mutex<Vec<PoolConnection<Postgres>>>>,
+    warm: Arc<Mutex<Warm>>,
     permits: Arc<Semaphore>,
     /// Tells those who wait for others that the others found the database away.
     away: Arc<Notify>,
+}
+
+/// Connections that wait to be lent again.
+#[derive(Debug, Default)]
+struct Warm {
+    connections: Vec<PoolConnection<Postgres>>,
+    /// How often they were let go.
+    generation: u64,
+}
+
+impl Warm {
+    /// Lets them go, and those on loan when they come back.
+    fn cool(&mut self) -> Vec<PoolConnection<Postgres>> {
+        self.generation += 1;
+        std::mem::take(&mut self.connections)
+    }
 }
 
 /// A connection on loan; hand it back with [`Loan::end`] when its work went well.
 #[derive(Debug)]
 pub struct Loan {
     connection: PoolConnection<Postgres>,
-    warm: Arc<Mutex<Vec<PoolConnection<Postgres>>>>,
+    warm: Arc<Mutex<Warm>>,
+    generation: u64,
     // dropped last: whoever waits for it finds the connection
     permit: OwnedSemaphorePermit,
 }
@@ -96,7 +113,12 @@ pub struct Loan {
 impl Loan {
     /// Ends the loan after a success, so that the connection is used again at once.
     pub fn end(self) {
-        self.warm.lock().push(self.connection);
+        let mut warm = self.warm.lock();
+        // one that was lent before others failed is not to be trusted either
+        if warm.generation == self.generation {
+            warm.connections.push(self.connection);
+        }
+        drop(warm);
         drop(self.permit);
     }
 
@@ -118,7 +140,7 @@ impl Loan {
             Err(StoreError::Database(error)) => {
                 if is_away(&error) {
                     // the others are not to be trusted either
-                    self.warm.lock().clear();
+                    self.warm.lock().cool();
                 }
                 Err(error.into())
             }
@@ -239,7 +261,10 @@ impl Database {
     pub async fn connection(&self) -> Result<Loan, sqlx::Error> {
         let permit = self.unless_away(Arc::clone(&self.permits).acquire_owned()).await?;
         let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
-        let warm = self.warm.lock().pop();
+        let (warm, generation) = {
+            let mut warm = self.warm.lock();
+            (warm.connections.pop(), warm.generation)
+        };
         let connection = match warm {
             Some(connection) => connection,
             None => {
@@ -250,7 +275,7 @@ impl Database {
                 new
             }
         };
-        Ok(Loan { connection, warm: Arc::clone(&self.warm), permit })
+        Ok(Loan { connection, warm: Arc::clone(&self.warm), generation, permit })
     }
 
     /// Waits for what other requests hold, until one of them finds the database away: in an outage, requests fail
@@ -269,7 +294,7 @@ impl Database {
 
     /// Lets go of the connections that were kept warm: after one failed, the others are not to be trusted either.
     pub fn cool(&self) {
-        let cooled = std::mem::take(&mut *self.warm.lock());
+        let cooled = self.warm.lock().cool();
         drop(cooled);
     }
 

@@ -51,7 +51,7 @@ pub enum Order {
     /// One instant after the other, across everything: a leap in time leaves what waiting would have left, the
     /// numbers of events included.
     Exact,
-    /// Kind after kind, for things that became due within a [`MOMENT`] of each other: much is moved at once, and
+    /// Kind after kind, for things that became due within a moment of each other: much is moved at once, and
     /// whatever depends on something that comes before it still waits for that.
     ByKind,
 }

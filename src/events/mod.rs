@@ -1,5 +1,8 @@
-//! The outbox: what happened, written in the transaction in which it happens.
+//! Events: the outbox, which is what happened, written in the transaction in which it happens; and where they may be
+//! sent.
 
+pub mod address;
+pub mod receiver;
 pub mod store;
 
 use time::OffsetDateTime;

@@ -22,3 +22,4 @@ mod resources;
 mod sharing;
 mod transport;
 mod webhook_setting;
+mod webhook_urls;

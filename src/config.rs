@@ -118,6 +118,13 @@ pub struct Config {
     )]
     pub webhook_deny: Vec<IpNet>,
 
+    /// Time that one attempt at sending an event may take, from looking up the name to the end of the answer
+    #[arg(
+        long, env = "SANDBOX_WEBHOOK_TIMEOUT", value_name = "TIME", default_value = "15s", value_parser = delay,
+        global = true
+    )]
+    pub webhook_timeout: Duration,
+
     /// How log lines look; they go to standard error
     #[arg(long, env = "SANDBOX_LOG_FORMAT", value_name = "FORMAT", default_value = "text", global = true)]
     pub log_format: LogFormat,

@@ -4,6 +4,7 @@
 mod support;
 
 mod accounts;
+mod attempts;
 mod batch;
 mod cash_wallets;
 mod estimates;

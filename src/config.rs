@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 use crate::database::Location;
+use crate::events::address::{AddressRules, read_network};
 
 /// The command line.
 #[derive(Debug, Clone, Parser)]
@@ -101,6 +103,28 @@ pub struct Config {
     )]
     pub body_timeout: Duration,
 
+    /// The only networks that events may be sent to, such as 10.0.0.0/8,127.0.0.1,::1 [default: every one]; link-local
+    /// addresses, clouds' metadata, multicast and the like are never called
+    #[arg(
+        long, env = "SANDBOX_WEBHOOK_ALLOW", value_name = "NETWORKS", value_delimiter = ',', value_parser = read_network,
+        global = true
+    )]
+    pub webhook_allow: Vec<IpNet>,
+
+    /// Networks that events may not be sent to, whatever --webhook-allow lists
+    #[arg(
+        long, env = "SANDBOX_WEBHOOK_DENY", value_name = "NETWORKS", value_delimiter = ',', value_parser = read_network,
+        global = true
+    )]
+    pub webhook_deny: Vec<IpNet>,
+
+    /// Time that one attempt at sending an event may take, from looking up the name to the end of the answer
+    #[arg(
+        long, env = "SANDBOX_WEBHOOK_TIMEOUT", value_name = "TIME", default_value = "15s", value_parser = delay,
+        global = true
+    )]
+    pub webhook_timeout: Duration,
+
     /// How log lines look; they go to standard error
     #[arg(long, env = "SANDBOX_LOG_FORMAT", value_name = "FORMAT", default_value = "text", global = true)]
     pub log_format: LogFormat,
@@ -144,6 +168,11 @@ impl Config {
             (_, Some(folder)) => Location::Kept(folder.clone()),
             _ => Location::ThrowAway,
         }
+    }
+
+    /// Which addresses events may be sent to.
+    pub fn address_rules(&self) -> AddressRules {
+        AddressRules::new(&self.webhook_allow, &self.webhook_deny)
     }
 
     /// How long things take in the emulated world.

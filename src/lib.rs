@@ -12,7 +12,7 @@ pub mod clock; // the only reader of the machine's clock
 pub mod concierge; // the emulated API, one room a resource
 pub mod config; // every setting: flag, environment variable, default and help
 pub mod database; // DATABASE_URL or a private PostgreSQL; connections; migrations
-pub mod events; // the outbox
+pub mod events; // the outbox; where events may be sent, and one attempt at it
 pub mod jsonapi; // the protocol; knows no resource
 pub mod lifecycle; // what moves things in time
 pub mod receipts; // of finished requests: pages for people, outside of the API

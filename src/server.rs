@@ -38,6 +38,7 @@ use crate::config::Config;
 use crate::database::batch::Batch;
 use crate::database::private::PrivatePostgres;
 use crate::database::{self, Database, DatabaseError};
+use crate::events::address::AddressRules;
 use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_UNKNOWN, UNAVAILABLE};
 use crate::lifecycle::{self, Alarm, Rules};
 use crate::{concierge, receipts, sandbox, telemetry};
@@ -61,6 +62,8 @@ pub struct Rooms {
     pub rules: Rules,
     pub alarm: Alarm,
     pub rate_limit: RateLimit,
+    /// Which addresses events may be sent to.
+    pub address_rules: AddressRules,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
     pub create_outputs: Batch<store::Creation, store::Outcome>,
@@ -157,6 +160,7 @@ impl Server {
             find_outputs: Batch::new(database.clone(), |connection, credentials, calls| {
                 Box::pin(store::find(connection, credentials, calls))
             }),
+            address_rules: config.address_rules(),
             body_timeout: config.body_timeout,
         }));
         let (stop, stopped) = watch::channel(false);

@@ -70,8 +70,12 @@ pub const SCHEMAS: [&Schema; 6] = [
 ];
 
 /// The error codes of the resources, beside those of the protocol.
-pub const CODES: [&[Code]; 3] =
-    [outputs::document::CODES, requests::actions::CODES, withdrawal_instructions::routes::CODES];
+pub const CODES: [&[Code]; 4] = [
+    outputs::document::CODES,
+    requests::actions::CODES,
+    users::document::CODES,
+    withdrawal_instructions::routes::CODES,
+];
 
 /// Loads resources of one type that a document links to.
 ///

@@ -7,9 +7,11 @@ use axum::response::Response;
 
 use super::call::{Call, answer, created, not_found};
 use super::numbered::Numbered;
+use super::users::document::read_webhook_url;
 use super::users::store::{self, Which};
 use super::users::{Changes, User};
 use crate::accounts::caller::Access;
+use crate::events::address::AddressRules;
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
@@ -28,19 +30,16 @@ pub static SCHEMA: Schema = Schema {
     filters: &[],
 };
 
-/// Longest URL, in characters.
-const LONGEST_URL: usize = 2048;
-
-/// Reads the document of a webhook: its URL.
+/// Reads the document of a webhook: its URL, which `rules` must let be called.
 ///
 /// # Errors
 /// Every fault of the document.
-fn read_url(body: &[u8]) -> Result<String, Errors> {
+fn read_url(body: &[u8], rules: &AddressRules) -> Result<String, Errors> {
     let mut reader = Reader::open(body, &SCHEMA, Purpose::Create)?;
     if reader.is_null("url") {
         reader.missing("url", "the URL that events are to be sent to");
     }
-    let url = reader.text("url", LONGEST_URL);
+    let url = read_webhook_url(&mut reader, "url", rules);
     reader.finish(url)
 }
 
@@ -72,7 +71,8 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
 
 /// `POST /api/webhooks`: sets the URL, whether there was one or not.
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
-    let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_url(&call.body)?)));
+    let read =
+        call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_url(&call.body, &app.address_rules)?)));
     let (query, url) = call.checked(&app, Access::Write, read).await?;
     let changes = Changes { webhook_url: Some(Some(url)), ..Changes::default() };
     let mut connection = app.database.connection().await?;

@@ -1,6 +1,13 @@
-//! The outbox: what happened, written in the transaction in which it happens.
+//! Events: the outbox, which is what happened, written in the transaction in which it happens; where they may be sent,
+//! and one attempt at it.
 
+pub mod address;
+pub mod attempt;
+mod failure;
+pub mod receiver;
+mod resolve;
 pub mod store;
+pub mod trust;
 
 use time::OffsetDateTime;
 

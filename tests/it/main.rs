@@ -4,6 +4,7 @@
 mod support;
 
 mod accounts;
+mod attempts;
 mod batch;
 mod cash_wallets;
 mod estimates;
@@ -22,3 +23,4 @@ mod resources;
 mod sharing;
 mod transport;
 mod webhook_setting;
+mod webhook_urls;

@@ -4,14 +4,14 @@ use std::net::TcpListener;
 
 use clap::CommandFactory;
 use concierge_sandbox::config::Cli;
-use reqwest::{Client, Method};
+use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sqlx::postgres::PgPool;
 use tokio::net::TcpStream;
 
 use crate::support::{
-    Ended, Program, Wire, count, documented_output, empty_database, fresh_database, send, url_of, within,
+    Ended, Program, Wire, client, count, documented_output, empty_database, fresh_database, send, url_of, within,
 };
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
@@ -190,7 +190,7 @@ async fn migrate_and_healthcheck_tell_by_their_exit_code() {
 async fn logs_carry_the_request_and_nothing_that_is_nobody_s_business() {
     let database = fresh_database().await;
     let server = Program::serve(Some(&database), &["--log-format", "json", "--log", "trace"]).await;
-    let client = Client::new();
+    let client = client();
     let user = json!({"data": {"type": "users", "attributes": {"name": "Xaviera Quux", "email": "xq@example.net"}}});
     send(server.request(&client, Method::POST, "/api/users").json(&user)).await.expect(201);
     let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {

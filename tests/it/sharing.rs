@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use reqwest::Client;
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::support::{Program, count, empty_database, fresh_database, send, within};
+use crate::support::{Program, client, count, empty_database, fresh_database, send, within};
 
 /// Every event tells of one output, every output has one.
 const UNDECIDED_OR_TOLD_TWICE: &str = "select count(*) from concierge_request_outputs o
@@ -37,7 +36,7 @@ async fn servers_that_share_a_database_decide_each_output_once() {
     for delay in ["0s", "50ms", "0s"] {
         servers.push(Program::serve(Some(&database), &["--check-delay", delay]).await);
     }
-    let client = Client::new();
+    let client = client();
     let mut posting = JoinSet::new();
     for number in 0..600 {
         posting.spawn(send(servers[number % 3].post(&client)));
@@ -60,7 +59,7 @@ async fn what_was_acknowledged_before_a_kill_is_there_and_decided_once() {
     const POSTS: usize = 1000;
     let database = fresh_database().await;
     let server = Program::serve(Some(&database), &["--check-delay", "20ms"]).await;
-    let (client, begun) = (Client::new(), Arc::new(AtomicUsize::new(0)));
+    let (client, begun) = (client(), Arc::new(AtomicUsize::new(0)));
     let acknowledged = Arc::new(AtomicUsize::new(0));
     let mut posting = JoinSet::new();
     for _ in 0..16 {
@@ -103,7 +102,7 @@ async fn ids_go_on_without_a_gap_after_a_restart() {
     let mut next = 32323;
     for count in [3, 40, 1] {
         let server = Program::serve(Some(&database), &[]).await;
-        let client = Client::new();
+        let client = client();
         let mut posting = JoinSet::new();
         for _ in 0..count {
             posting.spawn(send(server.post(&client)));

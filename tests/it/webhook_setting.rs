@@ -98,7 +98,7 @@ async fn what_can_t_be_used_is_refused_and_changes_nothing() {
         (json!({"url": null}), "attribute_missing", "/data/attributes/url"),
         (json!({"url": 5}), "attribute_invalid", "/data/attributes/url"),
         (json!({"url": ["https://example.com"]}), "attribute_invalid", "/data/attributes/url"),
-        (json!({"url": format!("{longest}x")}), "attribute_invalid", "/data/attributes/url"),
+        (json!({"url": format!("{longest}x")}), "webhook_url_invalid", "/data/attributes/url"),
     ] {
         sandbox.post(PATH, &webhook(&attributes)).await.assert_error(422, code, pointer);
     }

@@ -1,10 +1,16 @@
 //! A user's schema, reading and rendering.
 
 use super::{Changes, User};
+use crate::events::address::AddressRules;
+use crate::events::receiver;
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors};
 use crate::jsonapi::render::{Resource, Value};
 use crate::jsonapi::schema::{Attribute, Schema};
+
+crate::codes! {
+    WEBHOOK_URL_INVALID = 422 "webhook_url_invalid" "Events can't be sent to this URL";
+}
 
 /// What a user's document shows. Included in another resource's document it shows the six known attributes.
 pub static SCHEMA: Schema = Schema {
@@ -28,7 +34,6 @@ pub static SCHEMA: Schema = Schema {
 
 /// Longest name and e-mail address, in characters.
 const LONGEST: usize = 254;
-const LONGEST_URL: usize = 2048;
 
 /// Reads the document of a new user: its e-mail address, if it has one. A password is never looked at.
 ///
@@ -41,21 +46,32 @@ pub fn read_new(body: &[u8]) -> Result<Option<String>, Errors> {
     reader.finish(Some(email))
 }
 
-/// Reads what a PATCH changes. An attribute that isn't there stays, one that is `null` is cleared.
+/// Reads what a PATCH changes. An attribute that isn't there stays, one that is `null` is cleared. `rules` are those for
+/// the `webhook_url`.
 ///
 /// # Errors
 /// Every fault of the document.
-pub fn read_changes(body: &[u8], purpose: Purpose<'_>) -> Result<Changes, Errors> {
+pub fn read_changes(body: &[u8], purpose: Purpose<'_>, rules: &AddressRules) -> Result<Changes, Errors> {
     let mut reader = Reader::open(body, &SCHEMA, purpose)?;
-    let mut text = |name: &str, longest| reader.has_attribute(name).then(|| reader.text(name, longest));
+    let mut text = |name: &str| reader.has_attribute(name).then(|| reader.text(name, LONGEST));
     let changes = Changes {
-        name: text("name", LONGEST),
-        email: text("email", LONGEST),
-        webhook_url: text("webhook_url", LONGEST_URL),
+        name: text("name"),
+        email: text("email"),
+        webhook_url: reader.has_attribute("webhook_url").then(|| read_webhook_url(&mut reader, "webhook_url", rules)),
         do_not_email: reader.boolean("do_not_email"),
     };
     check_email(&mut reader, changes.email.as_ref().and_then(Option::as_deref));
     reader.finish(Some(changes))
+}
+
+/// The URL of a receiver of events as it was sent, if it is there and may be set.
+pub fn read_webhook_url(reader: &mut Reader, name: &str, rules: &AddressRules) -> Option<String> {
+    let url = reader.text(name, usize::MAX)?;
+    if let Err(fault) = receiver::read(&url, rules) {
+        reader.invalid_as(WEBHOOK_URL_INVALID, name, fault);
+        return None;
+    }
+    Some(url)
 }
 
 fn check_email(reader: &mut Reader, email: Option<&str>) {

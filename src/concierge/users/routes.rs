@@ -64,13 +64,13 @@ async fn show_user(State(app): State<App>, call: Call, which: Which) -> Result<R
 
 /// `PATCH /api/users/me`: an id in the document has no effect.
 pub async fn update_me(app: State<App>, call: Call) -> Result<Response, Errors> {
-    let changes = read_changes(&call.body, Purpose::UpdateByRole);
+    let changes = read_changes(&call.body, Purpose::UpdateByRole, &app.address_rules);
     update_user(app, call, Which::Caller, changes).await
 }
 
 /// `PATCH /api/users/:id`
 pub async fn update(app: State<App>, call: Call) -> Result<Response, Errors> {
-    let changes = read_changes(&call.body, Purpose::Update(&call.id));
+    let changes = read_changes(&call.body, Purpose::Update(&call.id), &app.address_rules);
     let which = Which::Id(id_number(&call.id));
     update_user(app, call, which, changes).await
 }

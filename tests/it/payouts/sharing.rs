@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgPool;
 use tokio::task::JoinSet;
 
-use crate::support::{Program, documented_output, fresh_database, send, within, world};
+use crate::support::{Program, client, documented_output, fresh_database, send, within, world};
 
 const PAYOUTS: usize = 60;
 const LABELS: [&str; 6] =
@@ -85,7 +85,7 @@ async fn payouts_are_finished_once_whichever_server_dies() {
         servers.push(Program::serve(Some(&database), &PACE).await);
     }
     let bases = servers.iter().map(|server| server.base.clone()).collect();
-    let payer = Payer { client: Client::new(), bases };
+    let payer = Payer { client: client(), bases };
     let mut instructions = Vec::new();
     for label in LABELS {
         let document = json!({"data": {"type": "withdrawal_instructions", "attributes": {"label": label, "body": {}},

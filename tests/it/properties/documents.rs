@@ -1,6 +1,7 @@
 //! Reading documents: whatever comes, every complaint is a client's fault and points at something that was sent.
 
 use concierge_sandbox::concierge::{estimates, outputs, requests, users, withdrawal_instructions};
+use concierge_sandbox::events::address::AddressRules;
 use concierge_sandbox::jsonapi::document::Purpose;
 use concierge_sandbox::jsonapi::error::{Errors, Source};
 use proptest::prelude::*;
@@ -31,8 +32,8 @@ fn read_by_all(body: &[u8]) -> Vec<Errors> {
     let all = [
         outputs::document::read_new(body).err(),
         users::document::read_new(body).err(),
-        users::document::read_changes(body, Purpose::Update("20202")).err(),
-        users::document::read_changes(body, Purpose::UpdateByRole).err(),
+        users::document::read_changes(body, Purpose::Update("20202"), &AddressRules::default()).err(),
+        users::document::read_changes(body, Purpose::UpdateByRole, &AddressRules::default()).err(),
         withdrawal_instructions::document::read_new(body).err(),
         requests::document::read_new(body).err(),
         estimates::document::read_new(body).err(),
@@ -124,7 +125,10 @@ fn meaning(document: &Value, of: usize) -> String {
     match of {
         0 => format!("{:?}", outputs::document::read_new(body).unwrap().0),
         1 => format!("{:?}", users::document::read_new(body).unwrap()),
-        2 => format!("{:?}", users::document::read_changes(body, Purpose::Update("20202")).unwrap()),
+        2 => format!(
+            "{:?}",
+            users::document::read_changes(body, Purpose::Update("20202"), &AddressRules::default()).unwrap()
+        ),
         3 => format!("{:?}", withdrawal_instructions::document::read_new(body).unwrap().0),
         4 => format!("{:?}", requests::document::read_new(body).unwrap().0),
         _ => format!("{:?}", estimates::document::read_new(body).unwrap()),

@@ -1,5 +1,6 @@
 //! What holds for any input: documents, numbers and query strings that nobody would think of.
 
+mod addresses;
 mod documents;
 mod json;
 mod numbers;

@@ -3,10 +3,11 @@
 mod cluster;
 mod program;
 mod proxy;
+mod receiver;
 mod wire;
 pub mod world;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use concierge_sandbox::accounts::fixtures::create_account;
@@ -22,6 +23,7 @@ use time::OffsetDateTime;
 pub use cluster::{empty_database, fresh_database};
 pub use program::{Ended, Program, count, url_of};
 pub use proxy::Proxy;
+pub use receiver::{Call, Receiver};
 pub use wire::Wire;
 
 /// Where the clocks of all tests start: 2019-11-25T12:53:02.741Z.
@@ -129,7 +131,7 @@ impl Sandbox {
         let clock = Clock::manual(OffsetDateTime::from_unix_timestamp_nanos(START).unwrap());
         let server = Server::start_on(&config, clock.clone(), server).await.unwrap();
         let database = PgPool::connect_lazy_with(test);
-        Self { server: Some(server), clock, database, client: reqwest::Client::new() }
+        Self { server: Some(server), clock, database, client: client() }
     }
 
     pub fn server(&self) -> &Server {
@@ -234,6 +236,16 @@ pub fn settings() -> Config {
     let mut config = DEFAULTS.get_or_init(Config::defaults).clone();
     config.listen = "127.0.0.1:0".parse().unwrap();
     config
+}
+
+/// A client of the API. Its TLS, which no test needs, is named here because reqwest has none of its own.
+pub fn client() -> reqwest::Client {
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    reqwest::Client::builder().tls_backend_preconfigured(tls).build().unwrap()
 }
 
 /// Sends a request and checks what holds for every answer.

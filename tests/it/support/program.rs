@@ -10,7 +10,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::{documented_output, send, within};
+use super::{client, documented_output, send, within};
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
@@ -109,18 +109,18 @@ impl Program {
     }
 
     pub async fn get(&self, path: &str) -> Value {
-        send(self.request(&Client::new(), Method::GET, path)).await.expect(200)
+        send(self.request(&client(), Method::GET, path)).await.expect(200)
     }
 
     /// Makes the documented output and returns its id.
     pub async fn create_output(&self) -> String {
-        let document = send(self.post(&Client::new())).await.expect(201);
+        let document = send(self.post(&client())).await.expect(201);
         document["data"]["id"].as_str().unwrap().to_owned()
     }
 
     /// Asks until no output waits for its checks any more.
     pub async fn all_decided(&self) {
-        let client = Client::new();
+        let client = client();
         let asking = async {
             loop {
                 let path = format!("{OUTPUTS}?filter[state]=accepting&page[size]=1");

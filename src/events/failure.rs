@@ -1,0 +1,89 @@
+//! Why a call failed, in words that stay the same: they are stored, shown, and compared by tests.
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::iter::successors;
+
+use rustls::CertificateError;
+
+use super::address::Refusal;
+use super::resolve::Unresolved;
+
+const CLOSED: &str = "the connection was closed before the answer";
+
+/// What a failed call is called. It names no URL.
+pub fn describe(error: &reqwest::Error) -> String {
+    let words = causes(error).find_map(|cause| {
+        if let Some(refusal) = cause.downcast_ref::<Refusal>() {
+            Some(refusal.to_string())
+        } else if let Some(unresolved) = cause.downcast_ref::<Unresolved>() {
+            Some(unresolved.to_string())
+        } else if let Some(error) = cause.downcast_ref::<rustls::Error>() {
+            Some(describe_tls(error))
+        } else if let Some(error) = cause.downcast_ref::<io::Error>() {
+            describe_io(error.kind()).map(str::to_owned)
+        } else if let Some(error) = cause.downcast_ref::<hyper::Error>() {
+            describe_http(error).map(str::to_owned)
+        } else {
+            None
+        }
+    });
+    words.unwrap_or_else(|| if error.is_connect() { "no connection" } else { "the call failed" }.to_owned())
+}
+
+/// An error and what caused it, the deepest cause last.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |&error| {
+        // an io::Error's source is that of what it wraps: what it wraps would be passed over
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        }
+    })
+}
+
+fn describe_io(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::ConnectionRefused => Some("connection refused"),
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof => Some(CLOSED),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Some("the host can't be reached"),
+        ErrorKind::TimedOut => Some("no connection: nothing answers there"),
+        _ => None,
+    }
+}
+
+fn describe_http(error: &hyper::Error) -> Option<&'static str> {
+    if error.is_parse() {
+        Some("the answer is not HTTP")
+    } else if error.is_incomplete_message() {
+        Some(CLOSED)
+    } else {
+        None
+    }
+}
+
+fn describe_tls(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(fault) => format!("the certificate is not valid: {}", describe_fault(fault)),
+        rustls::Error::InvalidMessage(_) => "the receiver does not speak TLS".to_owned(),
+        error => format!("no secure connection: {error}"),
+    }
+}
+
+fn describe_fault(fault: &CertificateError) -> String {
+    match fault {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its time has not come".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is for another name".to_owned()
+        }
+        CertificateError::UnknownIssuer => "its issuer is not trusted".to_owned(),
+        CertificateError::Revoked => "it is revoked".to_owned(),
+        fault => fault.to_string(),
+    }
+}

@@ -1,0 +1,102 @@
+//! A receiver of events that does what a test says.
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
+
+use super::within;
+
+/// A call as it came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// `POST /path?query HTTP/1.1`
+    pub line: String,
+    /// Names in lower case, in the order they came.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Call {
+    /// Reads the next call of a connection.
+    pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Self {
+        let mut stream = BufReader::new(stream);
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            within(stream.read_line(&mut line)).await.unwrap();
+            match line.trim_end() {
+                "" => break,
+                line => lines.push(line.to_owned()),
+            }
+        }
+        let line = lines.remove(0);
+        let split = |line: String| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+        let headers = lines.into_iter().map(|line| split(line).unwrap()).collect();
+        let mut call = Self { line, headers, body: Vec::new() };
+        call.body.resize(call.header("content-length").map_or(0, |length| length.parse().unwrap()), 0);
+        within(stream.read_exact(&mut call.body)).await.unwrap();
+        call
+    }
+
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A receiver on loopback, gone when it is dropped.
+pub struct Receiver {
+    pub port: u16,
+    calls: UnboundedReceiver<Call>,
+    accepting: JoinHandle<()>,
+}
+
+impl Receiver {
+    /// Answers every call with these bytes and ends the connection.
+    pub async fn answering(answer: impl Into<Vec<u8>>) -> Self {
+        let answer = answer.into();
+        Self::scripted(move |mut stream| {
+            let answer = answer.clone();
+            async move {
+                stream.write_all(&answer).await.ok();
+                stream.shutdown().await.ok();
+            }
+        })
+        .await
+    }
+
+    /// Reads a call on every connection and leaves the rest to a script.
+    pub async fn scripted<F>(script: impl Fn(TcpStream) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (told, calls) = unbounded_channel();
+        let accepting = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.set_nodelay(true).unwrap();
+                told.send(Call::read(&mut stream).await).ok();
+                tokio::spawn(script(stream));
+            }
+        });
+        Self { port, calls, accepting }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/hook", self.port)
+    }
+
+    /// The calls that came in since this was asked last.
+    pub fn calls(&mut self) -> Vec<Call> {
+        std::iter::from_fn(|| self.calls.try_recv().ok()).collect()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}

@@ -54,6 +54,8 @@ pub enum Order {
     /// Kind after kind, for things that became due within a moment of each other: much is moved at once, and
     /// whatever depends on something that comes before it still waits for that.
     ByKind,
+    /// The same, without waiting for what comes first: somebody has held it locked for long.
+    PastLocks,
 }
 
 /// What a step came to.
@@ -116,9 +118,10 @@ pub async fn step(
             let until = window(&agenda, first, rules).min(now);
             done += run_kind(connection, first, until, rules, true).await?.rows;
         }
-        Order::ByKind => {
+        Order::ByKind | Order::PastLocks => {
             // after an outage, everything is due: one moment after the other, so that nothing comes much too early
-            let mut until = agenda.earliest().map_or(now, |earliest| now.min(earliest + MOMENT));
+            let moment = agenda.earliest().filter(|_| order == Order::ByKind).map(|earliest| earliest + MOMENT);
+            let mut until = moment.map_or(now, |moment| now.min(moment));
             // checks first: one that comes before its payee's approval is to see it pending
             for kind in [Kind::Check, Kind::Approval, Kind::Payment, Kind::Funding, Kind::Request] {
                 if agenda.of(kind).is_none_or(|due| due > until) {
@@ -133,6 +136,14 @@ pub async fn step(
     }
     let next = Agenda::read(connection).await?.earliest();
     Ok(Progress { done, more: done > 0 && next.is_some_and(|next| next <= now), next })
+}
+
+/// How many steps in a row may be held up: about a second's worth.
+const LONG: u32 = 40;
+
+/// The order of the next step: one account's locked row doesn't hold up the others for long.
+fn past_locks(order: Order, held_up: u32) -> Order {
+    if order == Order::ByKind && held_up >= LONG { Order::PastLocks } else { order }
 }
 
 /// Up to when a kind may be moved at once so that nothing else comes between: what it moves may itself move again
@@ -177,6 +188,8 @@ pub async fn run(
     let mut moves = clock.moves();
     // a clock that is moved by hand leaps
     let order = if moves.is_some() { Order::Exact } else { Order::ByKind };
+    // how many steps in a row found something due and could move nothing
+    let mut held_up = 0;
     loop {
         if let Some(moves) = &mut moves {
             moves.mark_unchanged();
@@ -185,7 +198,9 @@ pub async fn run(
         let pause = tokio::time::sleep(BEAT);
         let outcome = match database.connection().await {
             Ok(mut connection) => {
-                match tokio::time::timeout(LONGEST_STEP, step(&mut connection, now, &rules, order)).await {
+                match tokio::time::timeout(LONGEST_STEP, step(&mut connection, now, &rules, past_locks(order, held_up)))
+                    .await
+                {
                     Ok(outcome) => connection.conclude(outcome).ok(),
                     Err(_) => {
                         tracing::warn!("the database fell silent in the middle of a step");
@@ -204,6 +219,12 @@ pub async fn run(
                 if done > 0 {
                     tracing::debug!(done, "moved what was due");
                 }
+                held_up = match next {
+                    Some(next) if next <= now && done == 0 => held_up + 1,
+                    // past locks, until nothing is left behind
+                    Some(next) if next <= now && held_up >= LONG => held_up,
+                    _ => 0,
+                };
                 if more && !*stop.borrow() {
                     continue;
                 }

@@ -128,3 +128,35 @@ async fn payouts_are_finished_once_whichever_server_dies() {
         server.stop().await;
     }
 }
+
+#[tokio::test]
+async fn a_row_that_somebody_holds_locked_does_not_hold_up_the_rest() {
+    let database = fresh_database().await;
+    let server = Program::serve(Some(&database), &["--check-delay", "2h"]).await;
+    let pool = PgPool::connect_lazy_with(database.clone());
+    let held = server.create_output().await;
+    let mut holder = pool.begin().await.unwrap();
+    sqlx::query("select 1 from concierge_requests where id = 1010 for update").execute(&mut *holder).await.unwrap();
+    let client = client();
+    let draft = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars"}}});
+    let made = server.request(&client, Method::POST, "/api/concierge_requests").json(&draft);
+    let request = send(made).await.expect(201)["data"]["id"].clone();
+    let mut output = documented_output();
+    output["data"]["relationships"]["request"]["data"]["id"] = request;
+    let made = server.request(&client, Method::POST, "/api/concierge_request_outputs").json(&output);
+    let free = send(made).await.expect(201)["data"]["id"].as_str().unwrap().to_owned();
+    // the one that is held has been due for long
+    let due =
+        "update concierge_request_outputs set due_at = now() - (case id when $1 then 60 else 1 end) * interval '1 s'";
+    sqlx::query(due).bind(held.parse::<i64>().unwrap()).execute(&pool).await.unwrap();
+    let is = async |id: &str, state: &str| {
+        let path = format!("/api/concierge_request_outputs/{id}");
+        within(async { while server.get(&path).await["data"]["attributes"]["state"] != state {} }).await;
+    };
+    is(&free, "accepted").await;
+    is(&held, "accepting").await;
+    holder.commit().await.unwrap();
+    is(&held, "accepted").await;
+    pool.close().await;
+    server.stop().await;
+}

@@ -4,8 +4,9 @@
 //! [`caller!`](crate::caller)), so a key that goes is refused at once by every server.
 
 use sha2::{Digest, Sha256};
-use sqlx::Row;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::query::Query;
+use sqlx::{Postgres, Row};
 
 use crate::database::StoreError;
 use crate::jsonapi::document::id_number;
@@ -70,6 +71,14 @@ impl Credentials {
     }
 }
 
+impl Credentials {
+    /// A statement that begins with the [`caller!`](crate::caller), whose parameters these are; its own are bound from
+    /// `$3` on.
+    pub fn query(&self, sql: &'static str) -> Query<'_, Postgres, PgArguments> {
+        sqlx::query(sql).bind(self.key_sha256.as_slice()).bind(self.acting_as)
+    }
+}
+
 /// The SHA-256 under which a key is known.
 pub fn sha256(key: &[u8]) -> [u8; 32] {
     Sha256::digest(key).into()
@@ -115,11 +124,7 @@ pub async fn authenticate(
     access: Access,
 ) -> Result<Caller, StoreError> {
     const SQL: &str = concat!("with ", crate::caller!(), " select account_id, level, user_id from caller");
-    let row = sqlx::query(SQL)
-        .bind(credentials.key_sha256.as_slice())
-        .bind(credentials.acting_as)
-        .fetch_optional(connection)
-        .await?;
+    let row = credentials.query(SQL).fetch_optional(connection).await?;
     Caller::judge(row.as_ref(), access)
 }
 

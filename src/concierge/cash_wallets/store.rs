@@ -24,12 +24,7 @@ pub async fn find(
         left join cash_wallets w
             on w.account_id = c.account_id and w.user_id = c.user_id and w.currency = any($3)"
     );
-    let rows = sqlx::query(SQL)
-        .bind(credentials.key_sha256.as_slice())
-        .bind(credentials.acting_as)
-        .bind(currencies)
-        .fetch_all(connection)
-        .await?;
+    let rows = credentials.query(SQL).bind(currencies).fetch_all(connection).await?;
     Caller::judge(rows.first(), Access::Read)?;
     let wallet = |row: &PgRow| {
         let Some(currency) = row.try_get(3)? else { return Ok(None) };

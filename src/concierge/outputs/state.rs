@@ -105,11 +105,6 @@ impl State {
         NAMES[self as usize]
     }
 
-    /// The state of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        MACHINE.named(name)
-    }
-
     /// The type of the event that tells of the arrival in this state.
     pub const fn event_type(self) -> &'static str {
         match self {

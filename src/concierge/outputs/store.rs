@@ -6,7 +6,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
-use super::state::State;
+use super::state::{MACHINE, State};
 use super::{Complete, Output, Price};
 use crate::accounts::caller::{Access, Caller, Credentials};
 use crate::concierge::listing::Table;
@@ -100,7 +100,7 @@ fn read(row: &PgRow, at: usize) -> Result<Output, sqlx::Error> {
 /// # Errors
 /// Where there is no such state.
 pub fn read_state(name: &str) -> Result<State, sqlx::Error> {
-    State::named(name).ok_or_else(|| sqlx::Error::Decode(format!("no output state {name:?}").into()))
+    MACHINE.named(name).ok_or_else(|| sqlx::Error::Decode(format!("no output state {name:?}").into()))
 }
 
 fn read_complete(row: &PgRow, at: usize) -> Result<Complete, sqlx::Error> {
@@ -197,9 +197,8 @@ pub async fn create(connection: &mut PgConnection, credentials: Credentials, cal
         return Ok(Vec::new());
     };
     let (amounts, budgets): (Vec<_>, Vec<_>) = calls.iter().map(|call| call.price.clone().amount_and_budget()).unzip();
-    let rows = sqlx::query(CREATE)
-        .bind(credentials.key_sha256.as_slice())
-        .bind(credentials.acting_as)
+    let rows = credentials
+        .query(CREATE)
         .bind(calls.iter().map(|call| call.id).collect::<Vec<_>>())
         .bind(calls.iter().map(|call| call.request_id).collect::<Vec<_>>())
         .bind(calls.iter().map(|call| call.user_id).collect::<Vec<_>>())
@@ -259,12 +258,7 @@ pub async fn find(
     credentials: Credentials,
     ids: Vec<i64>,
 ) -> Answers<(Caller, Option<Complete>)> {
-    let rows = sqlx::query(FIND)
-        .bind(credentials.key_sha256.as_slice())
-        .bind(credentials.acting_as)
-        .bind(ids)
-        .fetch_all(connection)
-        .await?;
+    let rows = credentials.query(FIND).bind(ids).fetch_all(connection).await?;
     let caller = Caller::judge(rows.first(), Access::Read)?;
     let complete = |row: &PgRow| {
         let found: Option<i64> = row.try_get(3)?;

@@ -39,8 +39,7 @@ pub enum Action {
     Cancel,
 }
 
-/// Does an action on a request of the caller's account. Returns when the request moves on by itself, or `None` where
-/// there is no such request.
+/// Does an action on a request of the caller's account, if there is such a request.
 ///
 /// # Errors
 /// 401 for the caller; 409 where the request's state doesn't allow it; 422 for what the action needs; those of the
@@ -52,10 +51,10 @@ pub async fn act(
     action: &Action,
     now: OffsetDateTime,
     rules: &Rules,
-) -> Result<Option<OffsetDateTime>, StoreError> {
+) -> Result<(), StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
-        let (_, Some(mut life)) = lock(&mut transaction, credentials, id).await? else { return Ok(None) };
+        let (_, Some(mut life)) = lock(&mut transaction, credentials, id).await? else { return Ok(()) };
         match action {
             Action::RequestQuote { hint_token } => {
                 request_quote(&mut transaction, &mut life, hint_token.as_deref(), now, rules).await?;
@@ -63,8 +62,7 @@ pub async fn act(
             Action::AcceptQuote => life.accept_quote(now).map_err(|refused| not_possible(refused, &life, now))?,
             Action::Cancel => life.cancel(now).map_err(|refused| not_possible(refused, &life, now))?,
         }
-        save(&mut transaction, life, action, now, rules).await?;
-        Ok(Some(now))
+        save(&mut transaction, life, action, now, rules).await
     }
     .await;
     settle(transaction, outcome).await
@@ -77,8 +75,8 @@ async fn request_quote(
     now: OffsetDateTime,
     rules: &Rules,
 ) -> Result<(), StoreError> {
-    // tried on a copy: what is wrong with the state comes before what is wrong with the request
-    life.clone().request_quote(now, Duration::ZERO, None).map_err(|refused| not_possible(refused, life, now))?;
+    // what is wrong with the state comes before what is wrong with the request
+    life.after(Trigger::RequestQuote).map_err(|refused| not_possible(refused, life, now))?;
     let outputs = sum_outputs(connection, &[(life.account_id, life.id)]).await?;
     let outputs = outputs.first().filter(|outputs| outputs.count > 0).ok_or_else(|| {
         let detail = "a request needs at least one output before it can be quoted; add outputs to it first";

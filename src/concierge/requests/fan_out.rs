@@ -21,7 +21,7 @@ use crate::lifecycle::Rules;
 const BATCH: usize = 1000;
 
 /// Takes the next outputs of locked requests along, as many as one transaction may, and adds what changes to
-/// `changes`, the requests included. Returns how many outputs were taken.
+/// `changes`, the requests included.
 ///
 /// # Errors
 /// Those of the database.
@@ -30,7 +30,7 @@ pub async fn take_outputs_along(
     requests: Vec<Life>,
     rules: &Rules,
     changes: &mut Changes,
-) -> Result<usize, sqlx::Error> {
+) -> Result<(), sqlx::Error> {
     let mut taken = take_along(connection, &requests, BATCH + 1).await?;
     // one more than are taken tells whose outputs go on; the requests behind it wait for their turn
     let unfinished = if taken.len() > BATCH { taken.pop().map(|output| output.request) } else { None };
@@ -60,8 +60,7 @@ pub async fn take_outputs_along(
             _ => done.push(life),
         }
     }
-    conclude(connection, done, changes).await?;
-    Ok(taken.len())
+    conclude(connection, done, changes).await
 }
 
 /// Ends the moves of requests whose outputs have all been taken along.

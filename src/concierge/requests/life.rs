@@ -47,9 +47,16 @@ pub struct NotPossible {
 }
 
 impl Life {
+    /// Where a trigger would lead.
+    ///
+    /// # Errors
+    /// Where it can't happen in the present state.
+    pub fn after(&self, trigger: Trigger) -> Result<State, NotPossible> {
+        MACHINE.after(self.state, trigger).ok_or(NotPossible { state: self.state, trigger })
+    }
+
     fn go(&mut self, trigger: Trigger, at: OffsetDateTime) -> Result<(), NotPossible> {
-        let not_possible = NotPossible { state: self.state, trigger };
-        self.state = MACHINE.after(self.state, trigger).ok_or(not_possible)?;
+        self.state = self.after(trigger)?;
         self.state_since = Some(at);
         self.due_at = None;
         self.outputs_done_to = None;

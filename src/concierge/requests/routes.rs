@@ -10,7 +10,6 @@ use super::store;
 use crate::accounts::caller::Access;
 use crate::concierge::call::{Call, answer, created, not_found};
 use crate::concierge::{include, listing, users};
-use crate::database::StoreError;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::{Query, Target};
@@ -90,14 +89,15 @@ async fn act(app: &App, call: &Call, action: Result<Action, Errors>) -> Result<R
     let (query, action) = call.checked(app, Access::Write, read).await?;
     let id = id_number(&call.id);
     let mut connection = app.database.connection().await?;
+    let now = app.clock.now();
     let done = async {
-        let due_at = actions::act(&mut connection, credentials, id, &action, app.clock.now(), &app.rules).await?;
-        Ok::<_, StoreError>((due_at, store::find(&mut connection, credentials, id).await?))
+        actions::act(&mut connection, credentials, id, &action, now, &app.rules).await?;
+        store::find(&mut connection, credentials, id).await
     }
     .await;
-    let (due_at, found) = connection.conclude(done)?;
-    if let Some(due_at) = due_at {
-        app.alarm.set(due_at);
+    let found = connection.conclude(done)?;
+    if found.1.is_some() {
+        app.alarm.set(now);
     }
     respond(app, call, found, &query).await
 }

@@ -93,11 +93,6 @@ impl State {
         NAMES[self as usize]
     }
 
-    /// The state of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        MACHINE.named(name)
-    }
-
     /// Whether outputs can be added.
     pub const fn takes_outputs(self) -> bool {
         matches!(self, Self::Draft)

@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
-use super::state::State;
+use super::state::{MACHINE, State};
 use super::{Changes, ConciergeRequest, NewConciergeRequest, quote};
 use crate::accounts::caller::{Access, Caller, Credentials};
 use crate::concierge::listing::Table;
@@ -91,7 +91,7 @@ fn read(row: &PgRow, at: usize) -> Result<ConciergeRequest, sqlx::Error> {
 /// # Errors
 /// Where there is no such state.
 pub fn read_state(name: &str) -> Result<State, sqlx::Error> {
-    State::named(name).ok_or_else(|| sqlx::Error::Decode(format!("no request state {name:?}").into()))
+    MACHINE.named(name).ok_or_else(|| sqlx::Error::Decode(format!("no request state {name:?}").into()))
 }
 
 /// A caller and what it asked for.
@@ -125,9 +125,8 @@ pub async fn create(
         " from caller c left join created r on true",
         request_joins!("r")
     );
-    let row = sqlx::query(SQL)
-        .bind(credentials.key_sha256.as_slice())
-        .bind(credentials.acting_as)
+    let row = credentials
+        .query(SQL)
         .bind(id)
         .bind(new.user.as_ref().map(Identifier::number))
         .bind(&new.port_code)
@@ -153,12 +152,7 @@ pub async fn find(connection: &mut PgConnection, credentials: &Credentials, id: 
         " from caller c left join concierge_requests r on r.account_id = c.account_id and r.id = $3",
         request_joins!("r")
     );
-    let row = sqlx::query(SQL)
-        .bind(credentials.key_sha256.as_slice())
-        .bind(credentials.acting_as)
-        .bind(id)
-        .fetch_optional(connection)
-        .await?;
+    let row = credentials.query(SQL).bind(id).fetch_optional(connection).await?;
     judged(row.as_ref(), Access::Read)
 }
 
@@ -190,9 +184,8 @@ pub async fn update(
         " from caller c left join changed r on true",
         request_joins!("r")
     );
-    let row = sqlx::query(SQL)
-        .bind(credentials.key_sha256.as_slice())
-        .bind(credentials.acting_as)
+    let row = credentials
+        .query(SQL)
         .bind(id)
         .bind(changes.external_id.is_some())
         .bind(changes.external_id.as_ref().and_then(Option::as_deref))

@@ -103,12 +103,7 @@ pub async fn find(
         crate::user_columns!("u"),
         " from caller c left join users u on u.account_id = c.account_id and u.id = coalesce($3, c.user_id)"
     );
-    let row = sqlx::query(SQL)
-        .bind(credentials.key_sha256.as_slice())
-        .bind(credentials.acting_as)
-        .bind(which.id())
-        .fetch_optional(connection)
-        .await?;
+    let row = credentials.query(SQL).bind(which.id()).fetch_optional(connection).await?;
     judged(row.as_ref(), Access::Read)
 }
 
@@ -137,15 +132,7 @@ pub async fn create(
         crate::user_columns!("u"),
         " from caller c left join created u on true"
     );
-    let row = sqlx::query(SQL)
-        .bind(credentials.key_sha256.as_slice())
-        .bind(credentials.acting_as)
-        .bind(id)
-        .bind(email)
-        .bind(now)
-        .bind(due_at)
-        .fetch_optional(connection)
-        .await?;
+    let row = credentials.query(SQL).bind(id).bind(email).bind(now).bind(due_at).fetch_optional(connection).await?;
     judged(row.as_ref(), Access::Write)
 }
 
@@ -176,9 +163,8 @@ pub async fn update(
         crate::user_columns!("u"),
         " from caller c left join changed u on true"
     );
-    let row = sqlx::query(SQL)
-        .bind(credentials.key_sha256.as_slice())
-        .bind(credentials.acting_as)
+    let row = credentials
+        .query(SQL)
         .bind(which.id())
         .bind(changes.name.is_some())
         .bind(changes.name.as_ref().and_then(Option::as_deref))

@@ -95,9 +95,8 @@ pub async fn create(
         crate::withdrawal_instruction_columns!("w"),
         " from caller c left join created w on true"
     );
-    let row = sqlx::query(SQL)
-        .bind(credentials.key_sha256.as_slice())
-        .bind(credentials.acting_as)
+    let row = credentials
+        .query(SQL)
         .bind(id)
         .bind(new.user.as_ref().map(Identifier::number))
         .bind(new.label.as_deref())
@@ -131,12 +130,7 @@ pub async fn find(
         " from caller c
         left join withdrawal_instructions w on w.account_id = c.account_id and w.id = $3 and w.deleted_at is null"
     );
-    let row = sqlx::query(SQL)
-        .bind(credentials.key_sha256.as_slice())
-        .bind(credentials.acting_as)
-        .bind(id)
-        .fetch_optional(connection)
-        .await?;
+    let row = credentials.query(SQL).bind(id).fetch_optional(connection).await?;
     let caller = Caller::judge(row.as_ref(), Access::Read)?;
     Ok((caller, found(row.as_ref())?))
 }
@@ -209,12 +203,7 @@ pub async fn delete(
         select id from used";
     let mut transaction = connection.begin().await?;
     let deletion = async {
-        let row = sqlx::query(LOCK)
-            .bind(credentials.key_sha256.as_slice())
-            .bind(credentials.acting_as)
-            .bind(id)
-            .fetch_optional(&mut *transaction)
-            .await?;
+        let row = credentials.query(LOCK).bind(id).fetch_optional(&mut *transaction).await?;
         let caller = Caller::judge(row.as_ref(), Access::Write)?;
         if row.map(|row| row.try_get::<Option<i64>, _>(3)).transpose()?.flatten().is_none() {
             return Ok(Deletion::NotFound);

@@ -121,12 +121,7 @@ pub async fn lock(
         crate::life_columns!("r"),
         " from caller c left join request r on true"
     );
-    let row = sqlx::query(SQL)
-        .bind(credentials.key_sha256.as_slice())
-        .bind(credentials.acting_as)
-        .bind(id)
-        .fetch_optional(connection)
-        .await?;
+    let row = credentials.query(SQL).bind(id).fetch_optional(connection).await?;
     let caller = Caller::judge(row.as_ref(), Access::Write)?;
     let Some(row) = row else { return Ok((caller, None)) };
     let found: Option<i64> = row.try_get(3)?;

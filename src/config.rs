@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use crate::database::Location;
 use crate::events::address::{AddressRules, read_network};
@@ -39,6 +40,11 @@ pub struct Config {
     /// Address to listen on; port 0 picks a free one
     #[arg(long, env = "SANDBOX_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080", global = true)]
     pub listen: SocketAddr,
+
+    /// URL under which clients reach this server, for links in events, such as https://sandbox.example.com [default: the
+    /// address it listens on]
+    #[arg(long, env = "SANDBOX_PUBLIC_URL", value_name = "URL", value_parser = public_url, global = true)]
+    pub public_url: Option<String>,
 
     /// PostgreSQL 15 or newer to use, as `postgres://USER:PASSWORD@HOST:5432/DATABASE`; without it, a private one is
     /// started from the programs installed on this machine
@@ -201,6 +207,17 @@ pub struct Pace {
 
 fn log_filter(text: &str) -> Result<String, String> {
     EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Scheme, host and port of a URL, and the path under which a proxy serves us.
+fn public_url(text: &str) -> Result<String, String> {
+    let read = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    match read {
+        Some(url) if url.query().is_none() && url.fragment().is_none() && url.username().is_empty() => {
+            Ok(url.as_str().trim_end_matches('/').to_owned())
+        }
+        _ => Err("it looks like https://sandbox.example.com, without a query and a fragment".into()),
+    }
 }
 
 fn delay(text: &str) -> Result<Duration, String> {

@@ -61,6 +61,8 @@ pub struct Rooms {
     pub clock: Clock,
     pub rules: Rules,
     pub alarm: Alarm,
+    /// When the next event is to be sent.
+    pub deliveries: Alarm,
     pub rate_limit: RateLimit,
     /// Which addresses events may be sent to.
     pub address_rules: AddressRules,
@@ -146,13 +148,15 @@ impl Server {
         let mut connection = database.connection().await.map_err(StartError::Fixtures)?;
         ensure_default_account(&mut connection, clock.now()).await.map_err(StartError::Fixtures)?;
         connection.end();
-        let rules = Rules { pace: config.pace(), prices: Arc::new(prices) };
+        let public_url = config.public_url.clone().unwrap_or_else(|| own_url(address));
+        let rules = Rules { pace: config.pace(), prices: Arc::new(prices), public_url: public_url.into() };
         let app = App(Arc::new(Rooms {
             database: database.clone(),
             ids: Ids::default(),
             clock: clock.clone(),
             rules: rules.clone(),
             alarm: Alarm::default(),
+            deliveries: Alarm::default(),
             rate_limit: RateLimit::new(config.rate_limit),
             create_outputs: Batch::new(database.clone(), |connection, credentials, calls| {
                 Box::pin(store::create(connection, credentials, calls))
@@ -208,6 +212,13 @@ impl Server {
             tokio::task::spawn_blocking(|| private.stop()).await.ok();
         }
     }
+}
+
+/// How the server is reached from this machine.
+fn own_url(address: SocketAddr) -> String {
+    let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    format!("http://{host}:{}", address.port())
 }
 
 /// The prices in a file, or those that are built in.

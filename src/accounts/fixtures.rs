@@ -10,7 +10,8 @@ use crate::concierge::requests::quote::prune_at;
 /// The keys of the default account: one that writes, one that only reads.
 pub const DEFAULT_KEYS: [(&str, &str); 2] = [("your_api_key", "write"), ("your_read_only_api_key", "read")];
 
-const MASTER_USER: i64 = 50505;
+/// The user that the others of its account are managed by.
+pub const MASTER_USER: i64 = 50505;
 const PAYEE: i64 = 20202;
 
 /// The documented instruction's body, as the guides print it.

@@ -11,12 +11,35 @@ pub mod trust;
 
 use time::OffsetDateTime;
 
+use crate::jsonapi::document::id_number;
+use crate::jsonapi::render::{self, Resource};
+
 /// Something that happened to a resource.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Event {
     pub account_id: i64,
     pub event_type: &'static str,
-    pub resource_type: &'static str,
-    pub resource_id: i64,
     pub at: OffsetDateTime,
+    pub resource: Snapshot,
+}
+
+/// A resource as it was when something happened to it.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub type_name: &'static str,
+    pub id: i64,
+    /// As documents include it, JSON.
+    pub json: String,
+    /// Who made it, which decides where events of it go to; `None`: the master user.
+    pub made_by: Option<i64>,
+    /// Of an output: how many tries to pay it had failed.
+    pub failures: Option<i32>,
+}
+
+impl Snapshot {
+    /// A resource as it is now. `origin` is that of the URLs in it.
+    pub fn of(resource: &Resource, made_by: Option<i64>, origin: &str) -> Self {
+        let json = render::included(resource, origin);
+        Self { type_name: resource.schema.type_name, id: id_number(&resource.id), json, made_by, failures: None }
+    }
 }

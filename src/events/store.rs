@@ -3,19 +3,48 @@
 use sqlx::postgres::PgConnection;
 
 use super::Event;
+use crate::accounts::fixtures::MASTER_USER;
 
-/// Writes events, in the order of their times and, where those are the same, in their own. An event's id is the next
-/// of its account: without gaps, and ascending in the order of commits. The counters are locked in one order, so that
-/// two servers never wait for each other; nothing else may be locked after them.
+/// Writes events, in the order of their times and, where those are the same, in their own, and queues those that have
+/// somewhere to go: the `webhook_url` of whoever made the resource, or else of the master user. An event's id is the
+/// next of its account: without gaps, and ascending in the order of commits.
+///
+/// An event waits where one of its resource is still to be sent. The share of what is to be sent keeps that so until
+/// this transaction ends: whoever ends it then finds the one that waits. Shares are taken resource by resource, the
+/// one that is due first. The counters are locked in one order too, so that two servers never wait for each other;
+/// nothing else may be locked after them.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<(), sqlx::Error> {
     let sql = "with told as (
-            select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[])
-                with ordinality as e (account_id, event_type, resource_type, resource_id, at, position)
+            select * from unnest(
+                $1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::text[], $7::bigint[],
+                $8::integer[]
+            ) with ordinality as e (
+                account_id, event_type, resource_type, resource_id, at, resource, made_by, failures, position
+            )
+        ), standing as (
+            select e.*, r.id as receiver_id, p.pending
+            from (select * from told order by account_id, resource_type, resource_id) e
+            cross join lateral (
+                select coalesce(
+                    (select u.id from users u
+                        where u.account_id = e.account_id and u.id = e.made_by and u.webhook_url is not null),
+                    (select u.id from users u
+                        where u.account_id = e.account_id and u.id = $9 and u.webhook_url is not null)
+                ) as id
+            ) r
+            cross join lateral (
+                select count(*) as pending from (
+                    select from deliveries d
+                    where r.id is not null and d.account_id = e.account_id and d.resource_type = e.resource_type
+                    and d.resource_id = e.resource_id and d.state in ('due', 'waiting')
+                    order by d.state, d.event_id for share of d
+                ) d
+            ) p
         ), counted as (
-            select account_id, count(*) as events from told group by account_id
+            select account_id, count(*) as events from standing group by account_id
         ), counters as (
             select c.account_id from id_counters c join counted n on n.account_id = c.account_id
             where c.type = 'events' order by c.account_id for no key update of c
@@ -24,18 +53,33 @@ pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<()
             from counted n join counters l on l.account_id = n.account_id
             where c.account_id = n.account_id and c.type = 'events'
             returning c.account_id, c.next_id - n.events as first_id
+        ), numbered as (
+            select e.*,
+                a.first_id - 1 + row_number() over (partition by e.account_id order by e.at, e.position) as id,
+                row_number() over (
+                    partition by e.account_id, e.resource_type, e.resource_id order by e.at, e.position
+                ) as turn
+            from standing e join advanced a on a.account_id = e.account_id
+        ), written as (
+            insert into events
+                (account_id, id, event_type, resource_type, resource_id, created_at, resource, failures)
+            select account_id, id, event_type, resource_type, resource_id, at, resource, failures from numbered
         )
-        insert into events (account_id, id, event_type, resource_type, resource_id, created_at)
-        select e.account_id,
-            a.first_id - 1 + row_number() over (partition by e.account_id order by e.at, e.position),
-            e.event_type, e.resource_type, e.resource_id, e.at
-        from told e join advanced a on a.account_id = e.account_id";
+        insert into deliveries (account_id, event_id, receiver_id, resource_type, resource_id, state, due_at)
+        select account_id, id, receiver_id, resource_type, resource_id,
+            case when pending = 0 and turn = 1 then 'due' else 'waiting' end,
+            case when pending = 0 and turn = 1 then at end
+        from numbered where receiver_id is not null";
     sqlx::query(sql)
         .bind(events.iter().map(|event| event.account_id).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.event_type).collect::<Vec<_>>())
-        .bind(events.iter().map(|event| event.resource_type).collect::<Vec<_>>())
-        .bind(events.iter().map(|event| event.resource_id).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.resource.type_name).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.resource.id).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.at).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.resource.json.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.resource.made_by).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.resource.failures).collect::<Vec<_>>())
+        .bind(MASTER_USER)
         .execute(connection)
         .await
         .map(|_| ())

@@ -80,23 +80,27 @@ pub enum Start {
 }
 
 impl Query {
+    /// That of a document for which nobody asked for anything.
+    pub fn plain(origin: &str) -> Self {
+        Self {
+            include: Vec::new(),
+            is_compound: false,
+            fields: Vec::new(),
+            sort: Vec::new(),
+            filters: Vec::new(),
+            page: Page { size: DEFAULT_PAGE_SIZE, start: Start::Number(1) },
+            others: Vec::new(),
+            origin: origin.to_owned(),
+        }
+    }
+
     /// Reads a raw query string for a resource.
     ///
     /// # Errors
     /// 400 for each parameter that is unknown or malformed, with its name as it was sent.
     pub fn read(raw: Option<&str>, schema: &'static Schema, target: Target) -> Result<Self, Errors> {
         let include: Vec<_> = schema.default_include.iter().filter_map(|path| resolve(schema, path).ok()).collect();
-        let page = Page { size: DEFAULT_PAGE_SIZE, start: Start::Number(1) };
-        let empty = Self {
-            is_compound: !include.is_empty(),
-            include,
-            fields: Vec::new(),
-            sort: Vec::new(),
-            filters: Vec::new(),
-            page,
-            others: Vec::new(),
-            origin: String::new(),
-        };
+        let empty = Self { is_compound: !include.is_empty(), include, ..Self::plain("") };
         let Some(raw) = raw.filter(|raw| !raw.is_empty()) else { return Ok(empty) };
         let mut reading =
             Reading { query: empty, schema, size: None, start: None, seen: Vec::new(), faults: Vec::new() };

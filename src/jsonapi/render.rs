@@ -134,6 +134,13 @@ pub fn collection(resources: &[Resource], included: &Included, query: &Query, li
     write(&Document { data: Data::Many(resources), included, query, links: Some(links) })
 }
 
+/// A resource as another one's document includes it, where nobody asked for certain fields. `origin` is that of the URLs
+/// in it.
+pub fn included(resource: &Resource, origin: &str) -> String {
+    let query = Query::plain(origin);
+    serde_json::to_string(&View { resource, query: &query, primary: false }).unwrap_or_default()
+}
+
 fn write(document: &Document<'_>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(1024);
     // writing to memory can't fail, and no key of ours is anything but a string

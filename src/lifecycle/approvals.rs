@@ -4,7 +4,7 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::{BATCH, Moved};
+use super::{BATCH, Moved, Rules};
 use crate::concierge::changes::Changes;
 use crate::concierge::{outputs, users};
 
@@ -12,7 +12,11 @@ use crate::concierge::{outputs, users};
 ///
 /// # Errors
 /// Those of the database; then nothing of it happened.
-pub async fn approve(connection: &mut PgConnection, until: OffsetDateTime) -> Result<Moved, sqlx::Error> {
+pub async fn approve(
+    connection: &mut PgConnection,
+    until: OffsetDateTime,
+    rules: &Rules,
+) -> Result<Moved, sqlx::Error> {
     let mut transaction = connection.begin().await?;
     let mut due = users::store::claim(&mut transaction, until, BATCH).await?;
     let claimed = Moved::new(&due, |user| user.due_at);
@@ -32,7 +36,7 @@ pub async fn approve(connection: &mut PgConnection, until: OffsetDateTime) -> Re
         let resumed = outputs::store::life::resume(&mut transaction, &payees, BATCH).await?;
         // where more wait than one transaction resumes, the approval comes with the last of them
         if i64::try_from(resumed).is_ok_and(|resumed| resumed < BATCH) {
-            Changes { users: moves, ..Changes::default() }.save(&mut transaction).await?;
+            Changes { users: moves, ..Changes::default() }.save(&mut transaction, &rules.public_url).await?;
         }
     }
     transaction.commit().await?;

@@ -37,7 +37,7 @@ pub async fn run(
         }
         changes.outputs.push(step);
     }
-    changes.save(&mut transaction).await?;
+    changes.save(&mut transaction, &rules.public_url).await?;
     transaction.commit().await?;
     Ok(Moved::new(&due, |output| output.due_at))
 }

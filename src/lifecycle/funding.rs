@@ -60,7 +60,7 @@ pub async fn give(connection: &mut PgConnection, until: OffsetDateTime, rules: &
     }
     let changes = let_work(&mut transaction, funded, &mut emptied, rules).await?;
     money::save(&mut transaction, &emptied).await?;
-    changes.save(&mut transaction).await?;
+    changes.save(&mut transaction, &rules.public_url).await?;
     transaction.commit().await?;
     Ok(moved)
 }

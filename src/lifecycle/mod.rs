@@ -43,6 +43,8 @@ pub struct Rules {
     pub pace: Pace,
     /// Of the day.
     pub prices: Arc<Prices>,
+    /// Scheme and host of the URLs that events show.
+    pub public_url: Arc<str>,
 }
 
 /// In which order things happen that are due together.
@@ -168,7 +170,7 @@ async fn run_kind(
     one_by_one: bool,
 ) -> Result<Moved, sqlx::Error> {
     match kind {
-        Kind::Approval => approvals::approve(connection, until).await,
+        Kind::Approval => approvals::approve(connection, until, rules).await,
         Kind::Check => checks::run(connection, until, rules, one_by_one).await,
         Kind::Payment => payments::go_on(connection, until, rules, one_by_one).await,
         Kind::Funding => funding::give(connection, until, rules).await,

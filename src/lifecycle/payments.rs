@@ -68,7 +68,7 @@ pub async fn go_on(
         request.at = request.at.max(output.due_at);
     }
     close(&mut transaction, &closed, &mut changes).await?;
-    changes.save(&mut transaction).await?;
+    changes.save(&mut transaction, &rules.public_url).await?;
     transaction.commit().await?;
     Ok(Moved::new(&due, |output| output.due_at))
 }

@@ -50,7 +50,7 @@ pub async fn move_on(
         }
     }
     take_outputs_along(&mut transaction, with_outputs, rules, &mut changes).await?;
-    changes.save(&mut transaction).await?;
+    changes.save(&mut transaction, &rules.public_url).await?;
     transaction.commit().await?;
     Ok(moved)
 }

@@ -98,7 +98,8 @@ async fn a_leap_in_time_ends_like_small_steps() {
                 .fetch_all(&sandbox.database)
                 .await
                 .unwrap();
-        assert_eq!(events.len(), 9);
+        // three instructions, and of six outputs two each, and three approvals
+        assert_eq!(events.len(), 18);
         ends.push(events);
         sandbox.stop().await;
     }

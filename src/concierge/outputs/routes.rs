@@ -13,7 +13,7 @@ use crate::concierge::{include, listing, users, withdrawal_instructions};
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
-use crate::jsonapi::render::Resource;
+use crate::jsonapi::render::{Resource, included};
 use crate::server::App;
 
 /// `GET /api/concierge_request_outputs`
@@ -30,6 +30,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
     let now = app.clock.now();
     let due_at = now + app.rules.pace.check_delay;
+    let output = accepting(taken.id, &new);
+    let resource = render(&output);
     let creation = store::Creation {
         id: taken.id,
         request_id: new.request.number(),
@@ -39,16 +41,24 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         price: new.price.clone(),
         now,
         due_at,
+        snapshot: included(&resource, &app.rules.public_url),
     };
     let refused = match app.create_outputs.call(*credentials, creation).await {
-        Ok(Outcome { caller, user: Some(user), withdrawal_instruction: Some(instruction), created: true, .. }) => {
+        Ok(Outcome {
+            caller,
+            user: Some(user),
+            withdrawal_instruction: Some(instruction),
+            created: true,
+            told,
+            ..
+        }) => {
             app.alarm.set(due_at);
-            let output = accepting(taken.id, new);
-            let complete = Complete { output, user, withdrawal_instruction: instruction };
-            let output = render(&complete.output);
-            let known = related(&complete);
-            let document = include::document(&app, caller.account_id, &output, known, &query).await?;
-            return Ok(created(&SCHEMA, &output.id, document));
+            if told {
+                app.deliveries.set(now);
+            }
+            let known = related(&Complete { output, user, withdrawal_instruction: instruction });
+            let document = include::document(&app, caller.account_id, &resource, known, &query).await?;
+            return Ok(created(&SCHEMA, &resource.id, document));
         }
         Ok(outcome) => explain(reader, &new, &outcome),
         Err(errors) => errors,
@@ -56,15 +66,15 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     Err(taken.refused(refused))
 }
 
-/// The output that was just made.
-fn accepting(id: i64, new: NewOutput) -> Output {
-    let (amount, budget) = new.price.amount_and_budget();
+/// The output that is made.
+fn accepting(id: i64, new: &NewOutput) -> Output {
+    let (amount, budget) = new.price.clone().amount_and_budget();
     Output {
         id,
         request_id: new.request.number(),
         user_id: new.user.number(),
         withdrawal_instruction_id: new.withdrawal_instruction.number(),
-        port_code: new.port_code,
+        port_code: new.port_code.clone(),
         amount,
         budget,
         state: state::State::Accepting,

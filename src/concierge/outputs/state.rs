@@ -105,6 +105,20 @@ impl State {
         NAMES[self as usize]
     }
 
+    /// How many tries to pay an output had failed when it came to this state in its last one.
+    pub const fn failures(self, attempts: i32) -> i32 {
+        match self {
+            Self::Settling | Self::Settled => attempts - 1,
+            Self::Accepting
+            | Self::Accepted
+            | Self::Rejected
+            | Self::Working
+            | Self::Failed
+            | Self::Returned
+            | Self::Cancelled => attempts,
+        }
+    }
+
     /// The type of the event that tells of the arrival in this state.
     pub const fn event_type(self) -> &'static str {
         match self {

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use super::state::{MACHINE, State};
 use super::{Complete, Output, Price};
 use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::accounts::fixtures::MASTER_USER;
 use crate::concierge::listing::Table;
 use crate::concierge::requests;
 use crate::concierge::users::{self, User};
@@ -16,6 +17,7 @@ use crate::concierge::withdrawal_instructions::{self, WithdrawalInstruction};
 use crate::database::batch::Answers;
 
 /// The columns [`read`] reads, of a table alias.
+#[macro_export]
 macro_rules! output_columns {
     ($t:literal) => {
         concat!(
@@ -48,7 +50,13 @@ const COLUMNS: usize = 10;
 /// The columns of an output, its payee and its instruction.
 macro_rules! complete_columns {
     ($t:literal) => {
-        concat!(output_columns!($t), ", ", crate::user_columns!("u"), ", ", crate::withdrawal_instruction_columns!("w"))
+        concat!(
+            crate::output_columns!($t),
+            ", ",
+            crate::user_columns!("u"),
+            ", ",
+            crate::withdrawal_instruction_columns!("w")
+        )
     };
 }
 
@@ -80,7 +88,11 @@ pub const TABLE: Table<Complete> = Table {
     read: read_complete,
 };
 
-fn read(row: &PgRow, at: usize) -> Result<Output, sqlx::Error> {
+/// Reads an output whose columns begin at `at`.
+///
+/// # Errors
+/// Where the row holds something else.
+pub fn read(row: &PgRow, at: usize) -> Result<Output, sqlx::Error> {
     Ok(Output {
         id: row.try_get(at)?,
         request_id: row.try_get(at + 1)?,
@@ -122,6 +134,8 @@ pub struct Creation {
     pub price: Price,
     pub now: OffsetDateTime,
     pub due_at: OffsetDateTime,
+    /// What its event tells of, JSON.
+    pub snapshot: String,
 }
 
 /// What was found when an output was to be made.
@@ -133,14 +147,17 @@ pub struct Outcome {
     pub withdrawal_instruction: Option<WithdrawalInstruction>,
     /// Whether the output was made: everything is there and fits.
     pub created: bool,
+    /// Whether its event has somewhere to go.
+    pub told: bool,
 }
 
-/// Creating outputs, in one round trip: who calls, what each output refers to, the inserts, and what the answers
-/// show, a row a call.
+/// Creating outputs, in one round trip: who calls, what each output refers to, the inserts, their events, and what the
+/// answers show, a row a call.
 ///
 /// The shares of the request and the instruction keep both as they are until the output is there: the first against
 /// a request that stops being a draft, the second against a deletion. Shares don't wait for each other, so outputs
-/// of one request are made side by side.
+/// of one request are made side by side. The counter of events comes last, as everywhere; nothing was told of a new
+/// output before, so its event waits for none.
 pub const CREATE: &str = concat!(
     "with ",
     crate::caller!(),
@@ -157,22 +174,46 @@ pub const CREATE: &str = concat!(
         where c.level = 'write' for key share of w
     ), call as (
         select * from unnest(
-            $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::numeric[], $9::numeric[]
-        ) with ordinality as q (id, request_id, user_id, instruction_id, port_code, amount, budget, position)
+            $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::numeric[], $9::numeric[], $12::text[]
+        ) with ordinality as q (id, request_id, user_id, instruction_id, port_code, amount, budget, snapshot, position)
     ), created as (
         insert into concierge_request_outputs (
             account_id, id, request_id, user_id, withdrawal_instruction_id, port_code, amount, budget,
-            state, created_at, state_since, due_at
+            state, created_at, state_since, due_at, made_by
         )
-        select c.account_id, q.id, r.id, u.id, w.id, q.port_code, q.amount, q.budget, 'accepting', $10, $10, $11
+        select c.account_id, q.id, r.id, u.id, w.id, q.port_code, q.amount, q.budget, 'accepting', $10, $10, $11,
+            c.user_id
         from caller c
         join call q on c.level = 'write' and c.user_id is not null
         join request r on r.id = q.request_id and r.state = 'draft'
         join payee u on u.id = q.user_id
         join instruction w on w.id = q.instruction_id and w.user_id = u.id
         returning id
+    ), counter as (
+        update id_counters i set next_id = i.next_id + n.events
+        from caller c, (select count(*) as events from created) n
+        where n.events > 0 and i.account_id = c.account_id and i.type = 'events'
+        returning i.account_id, i.next_id - n.events as first_id
+    ), event as (
+        insert into events
+            (account_id, id, event_type, resource_type, resource_id, created_at, resource, failures)
+        select i.account_id, i.first_id - 1 + row_number() over (order by q.position),
+            'concierge_request_output_accepting', 'concierge_request_outputs', o.id, $10, q.snapshot, 0
+        from counter i, created o join call q on q.id = o.id
+        returning account_id, id, resource_type, resource_id
+    ), receiver as (
+        select coalesce(
+            (select u.id from users u
+                where u.account_id = c.account_id and u.id = c.user_id and u.webhook_url is not null),
+            (select u.id from users u
+                where u.account_id = c.account_id and u.id = $13 and u.webhook_url is not null)
+        ) as id from caller c
+    ), delivery as (
+        insert into deliveries (account_id, event_id, receiver_id, resource_type, resource_id, state, due_at)
+        select e.account_id, e.id, r.id, e.resource_type, e.resource_id, 'due', $10
+        from event e, receiver r where r.id is not null
     )
-    select c.account_id, c.level, c.user_id, o.id, r.state, ",
+    select c.account_id, c.level, c.user_id, o.id, (select id from receiver) is not null, r.state, ",
     crate::user_columns!("u"),
     ", ",
     crate::withdrawal_instruction_columns!("w"),
@@ -203,11 +244,13 @@ pub async fn create(connection: &mut PgConnection, credentials: Credentials, cal
         .bind(calls.iter().map(|call| call.request_id).collect::<Vec<_>>())
         .bind(calls.iter().map(|call| call.user_id).collect::<Vec<_>>())
         .bind(calls.iter().map(|call| call.withdrawal_instruction_id).collect::<Vec<_>>())
-        .bind(calls.into_iter().map(|call| call.port_code).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.port_code.as_str()).collect::<Vec<_>>())
         .bind(amounts)
         .bind(budgets)
         .bind(now)
         .bind(due_at)
+        .bind(calls.iter().map(|call| call.snapshot.as_str()).collect::<Vec<_>>())
+        .bind(MASTER_USER)
         .fetch_all(connection)
         .await?;
     let caller = Caller::judge(rows.first(), Access::Write)?;
@@ -216,10 +259,10 @@ pub async fn create(connection: &mut PgConnection, credentials: Credentials, cal
 }
 
 fn read_outcome(row: &PgRow, caller: Caller) -> Result<Outcome, sqlx::Error> {
-    const USER: usize = 5;
+    const USER: usize = 6;
     const INSTRUCTION: usize = USER + users::store::COLUMNS;
     let created: Option<i64> = row.try_get(3)?;
-    let state: Option<&str> = row.try_get(4)?;
+    let state: Option<&str> = row.try_get(5)?;
     let user: Option<i64> = row.try_get(USER)?;
     let instruction: Option<i64> = row.try_get(INSTRUCTION)?;
     Ok(Outcome {
@@ -230,6 +273,7 @@ fn read_outcome(row: &PgRow, caller: Caller) -> Result<Outcome, sqlx::Error> {
             .map(|_| withdrawal_instructions::store::read(row, INSTRUCTION))
             .transpose()?,
         created: created.is_some(),
+        told: row.try_get(4)?,
     })
 }
 
@@ -275,7 +319,7 @@ pub async fn find(
 pub async fn load(connection: &mut PgConnection, account_id: i64, ids: &[i64]) -> Result<Vec<Output>, sqlx::Error> {
     const SQL: &str = concat!(
         "select ",
-        output_columns!("o"),
+        crate::output_columns!("o"),
         " from concierge_request_outputs o where o.account_id = $1 and o.id = any($2) order by o.id"
     );
     let rows = sqlx::query(SQL).bind(account_id).bind(ids).fetch_all(connection).await?;

@@ -8,17 +8,20 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::document::HINT_TOKEN;
+use super::NewConciergeRequest;
+use super::document::{HINT_TOKEN, render};
 use super::fan_out::take_outputs_along;
 use super::life::{Life, NotPossible};
 use super::state::{MACHINE, Trigger};
 use super::store::life::{Outputs, lock, prices_asked, sum_outputs};
+use super::store::{self, Found};
 use crate::accounts::caller::Credentials;
 use crate::concierge::changes::Changes;
 use crate::concierge::machine::Named;
 use crate::concierge::money::{Credit, Wallet};
 use crate::concierge::{estimates, ports};
 use crate::database::{StoreError, settle};
+use crate::events::{self, Event, Snapshot};
 use crate::jsonapi::error::{Error, Errors};
 use crate::jsonapi::render::timestamp;
 use crate::lifecycle::Rules;
@@ -37,6 +40,33 @@ pub enum Action {
     RequestQuote { hint_token: Option<String> },
     AcceptQuote,
     Cancel,
+}
+
+/// Makes a request in state draft; `None` where the payer isn't there.
+///
+/// # Errors
+/// 401 for the caller; those of the database.
+pub async fn draft(
+    connection: &mut PgConnection,
+    credentials: &Credentials,
+    id: i64,
+    new: &NewConciergeRequest,
+    now: OffsetDateTime,
+    rules: &Rules,
+) -> Result<Found, StoreError> {
+    let mut transaction = connection.begin().await?;
+    let outcome = async {
+        let (caller, request) = store::create(&mut transaction, credentials, id, new, now).await?;
+        if let Some(request) = &request {
+            let resource = Snapshot::of(&render(request), request.made_by, &rules.public_url);
+            let event_type = request.life.state.event_type();
+            let event = Event { account_id: caller.account_id, event_type, at: now, resource };
+            events::store::write(&mut transaction, &[event]).await?;
+        }
+        Ok((caller, request))
+    }
+    .await;
+    settle(transaction, outcome).await
 }
 
 /// Does an action on a request of the caller's account, if there is such a request.
@@ -148,7 +178,7 @@ async fn save(
             take_outputs_along(connection, vec![life], rules, &mut changes).await?;
         }
     }
-    Ok(changes.save(connection).await?)
+    Ok(changes.save(connection, &rules.public_url).await?)
 }
 
 /// 409, naming the present state and the possible ones.

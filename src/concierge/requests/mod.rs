@@ -28,6 +28,8 @@ pub struct ConciergeRequest {
     pub counts: Vec<i64>,
     /// What the payer's wallet holds in the port's currency.
     pub funds_available: BigDecimal,
+    /// Who made it, if not the master user.
+    pub made_by: Option<i64>,
 }
 
 /// A request to be made.

@@ -27,9 +27,11 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let (query, (new, mut reader)) = call.checked(&app, Access::Write, read).await?;
     let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
     let mut connection = app.database.connection().await?;
-    let creation = store::create(&mut connection, credentials, taken.id, &new, app.clock.now()).await;
+    let now = app.clock.now();
+    let creation = actions::draft(&mut connection, credentials, taken.id, &new, now, &app.rules).await;
     let refused = match connection.conclude(creation) {
         Ok((caller, Some(request))) => {
+            app.deliveries.set(now);
             let request = render(&request);
             let document = include::document(&app, caller.account_id, &request, Vec::new(), &query).await?;
             return Ok(created(&SCHEMA, &request.id, document));
@@ -98,6 +100,7 @@ async fn act(app: &App, call: &Call, action: Result<Action, Errors>) -> Result<R
     let found = connection.conclude(done)?;
     if found.1.is_some() {
         app.alarm.set(now);
+        app.deliveries.set(now);
     }
     respond(app, call, found, &query).await
 }

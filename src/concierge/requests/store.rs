@@ -25,7 +25,9 @@ macro_rules! request_columns {
             $t,
             ".payment_authorization_code, ",
             $t,
-            ".receipt_token, outputs.ids, outputs.counts, coalesce(wallet.balance, 0)"
+            ".receipt_token, outputs.ids, outputs.counts, coalesce(wallet.balance, 0), ",
+            $t,
+            ".made_by"
         )
     };
 }
@@ -83,6 +85,7 @@ fn read(row: &PgRow, at: usize) -> Result<ConciergeRequest, sqlx::Error> {
         outputs: row.try_get(at + OWN + 3)?,
         counts: row.try_get(at + OWN + 4)?,
         funds_available: row.try_get(at + OWN + 5)?,
+        made_by: row.try_get(at + OWN + 6)?,
     })
 }
 
@@ -114,8 +117,8 @@ pub async fn create(
         ", created as (
             insert into concierge_requests
                 (account_id, id, user_id, port_code, state, external_id, payment_authorization_code, created_at,
-                state_since, due_at)
-            select c.account_id, $3, u.id, $5, 'draft', $6, $7, $8, $8, $9
+                state_since, due_at, made_by)
+            select c.account_id, $3, u.id, $5, 'draft', $6, $7, $8, $8, $9, c.user_id
             from caller c join users u on u.account_id = c.account_id and u.id = coalesce($4, c.user_id)
             where c.level = 'write' and c.user_id is not null
             returning *
@@ -224,5 +227,28 @@ pub async fn load(
         " where r.account_id = $1 and r.id = any($2)"
     );
     let rows = sqlx::query(SQL).bind(account_id).bind(ids).fetch_all(connection).await?;
+    rows.iter().map(|row| read(row, 0)).collect()
+}
+
+/// The requests with these accounts and ids.
+///
+/// # Errors
+/// Those of the database.
+pub async fn load_all(
+    connection: &mut PgConnection,
+    requests: &[(i64, i64)],
+) -> Result<Vec<ConciergeRequest>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "select ",
+        request_columns!("r"),
+        " from unnest($1::bigint[], $2::bigint[]) as q (account_id, id)
+        join concierge_requests r on r.account_id = q.account_id and r.id = q.id",
+        request_joins!("r")
+    );
+    if requests.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (accounts, ids): (Vec<i64>, Vec<i64>) = requests.iter().copied().unzip();
+    let rows = sqlx::query(SQL).bind(accounts).bind(ids).fetch_all(connection).await?;
     rows.iter().map(|row| read(row, 0)).collect()
 }

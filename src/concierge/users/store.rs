@@ -123,8 +123,8 @@ pub async fn create(
         "with ",
         crate::caller!(),
         ", created as (
-            insert into users (account_id, id, name, email, compliance_state, created_at, due_at)
-            select account_id, $3, $4, $4, 'new', $5, $6
+            insert into users (account_id, id, name, email, compliance_state, created_at, due_at, made_by)
+            select account_id, $3, $4, $4, 'new', $5, $6, user_id
             from caller where level = 'write' and user_id is not null
             returning *
         )
@@ -241,22 +241,27 @@ pub struct Move {
     pub at: OffsetDateTime,
 }
 
-/// Saves moves of users. An enabled user has passed its identity check.
+/// Saves moves of users, and says what they are now, with their account and who made them. An enabled user has passed
+/// its identity check.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn save(connection: &mut PgConnection, moves: &[Move]) -> Result<(), sqlx::Error> {
-    let sql = "update users u set
+pub async fn save(connection: &mut PgConnection, moves: &[Move]) -> Result<Vec<(i64, Option<i64>, User)>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "update users u set
             compliance_state = m.state, due_at = null, kyc_accepted = u.kyc_accepted or m.state = 'enabled'
         from unnest($1::bigint[], $2::bigint[], $3::text[]) as m (account_id, id, state)
-        where u.account_id = m.account_id and u.id = m.id";
-    sqlx::query(sql)
+        where u.account_id = m.account_id and u.id = m.id
+        returning u.account_id, u.made_by, ",
+        crate::user_columns!("u")
+    );
+    let rows = sqlx::query(SQL)
         .bind(moves.iter().map(|step| step.account_id).collect::<Vec<_>>())
         .bind(moves.iter().map(|step| step.id).collect::<Vec<_>>())
         .bind(moves.iter().map(|step| step.to.name()).collect::<Vec<_>>())
-        .execute(connection)
-        .await
-        .map(|_| ())
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, read(row, 2)?))).collect()
 }
 
 /// When the next approval is due.

@@ -1,5 +1,6 @@
 //! Withdrawal instructions: where a user's money goes. The body is the client's, kept and returned as sent.
 
+pub mod actions;
 pub mod document;
 pub mod routes;
 pub mod store;

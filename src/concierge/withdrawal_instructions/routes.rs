@@ -4,8 +4,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use super::actions::{self, Deletion};
 use super::document::{SCHEMA, read_new, render};
-use super::store::{self, Creation, Deletion};
+use super::store;
 use crate::accounts::caller::Access;
 use crate::concierge::call::{Call, answer, created, not_found};
 use crate::concierge::{include, listing, users};
@@ -30,14 +31,16 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let (query, (new, mut reader)) = call.checked(&app, Access::Write, read).await?;
     let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
     let mut connection = app.database.connection().await?;
-    let creation = store::create(&mut connection, credentials, taken.id, &new, app.clock.now()).await;
+    let now = app.clock.now();
+    let creation = actions::create(&mut connection, credentials, taken.id, &new, now, &app.rules.public_url).await;
     let refused = match connection.conclude(creation) {
-        Ok(Creation::Created(caller, instruction)) => {
+        Ok((caller, Some(instruction))) => {
+            app.deliveries.set(now);
             let instruction = render(&instruction);
             let document = include::document(&app, caller.account_id, &instruction, Vec::new(), &query).await?;
             return Ok(created(&SCHEMA, &instruction.id, document));
         }
-        Ok(Creation::UserNotFound) => {
+        Ok((_, None)) => {
             if let Some(user) = &new.user {
                 reader.not_found("user", users::SCHEMA.type_name, user);
             }
@@ -65,9 +68,13 @@ pub async fn delete(State(app): State<App>, call: Call) -> Result<Response, Erro
     call.checked(&app, Access::Write, query).await?;
     let mut connection = app.database.connection().await?;
     let id = id_number(&call.id);
-    let deletion = store::delete(&mut connection, call.credentials()?, id, app.clock.now()).await;
+    let now = app.clock.now();
+    let deletion = actions::delete(&mut connection, call.credentials()?, id, now, &app.rules.public_url).await;
     match connection.conclude(deletion)? {
-        Deletion::Deleted => Ok(StatusCode::NO_CONTENT.into_response()),
+        Deletion::Deleted => {
+            app.deliveries.set(now);
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
         Deletion::NotFound => Err(not_found(&SCHEMA, &call.id)),
         Deletion::InUse(output) => {
             let detail = format!("output {output} uses it and is not final; delete the instruction after that");

@@ -1,15 +1,15 @@
 //! All SQL of withdrawal instructions.
 
 use serde_json::value::RawValue;
+use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::types::Json;
-use sqlx::{Acquire, Row};
 use time::OffsetDateTime;
 
 use super::{NewWithdrawalInstruction, WithdrawalInstruction};
 use crate::accounts::caller::{Access, Caller, Credentials};
 use crate::concierge::listing::Table;
-use crate::database::{StoreError, settle};
+use crate::database::StoreError;
 use crate::jsonapi::document::Identifier;
 
 /// The columns [`read`] reads, of a table alias.
@@ -61,15 +61,7 @@ pub fn read(row: &PgRow, at: usize) -> Result<WithdrawalInstruction, sqlx::Error
     })
 }
 
-/// What came of making an instruction.
-#[derive(Debug)]
-pub enum Creation {
-    Created(Caller, WithdrawalInstruction),
-    /// The user it should belong to isn't there.
-    UserNotFound,
-}
-
-/// Makes an instruction.
+/// Makes an instruction; `None` where the user it should belong to isn't there.
 ///
 /// # Errors
 /// 401 for the caller; those of the database.
@@ -79,7 +71,7 @@ pub async fn create(
     id: i64,
     new: &NewWithdrawalInstruction,
     now: OffsetDateTime,
-) -> Result<Creation, StoreError> {
+) -> Result<(Caller, Option<WithdrawalInstruction>), StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
@@ -107,10 +99,7 @@ pub async fn create(
         .fetch_optional(connection)
         .await?;
     let caller = Caller::judge(row.as_ref(), Access::Write)?;
-    Ok(match found(row.as_ref())? {
-        Some(instruction) => Creation::Created(caller, instruction),
-        None => Creation::UserNotFound,
-    })
+    Ok((caller, found(row.as_ref())?))
 }
 
 /// An instruction of the caller's account.
@@ -159,40 +148,43 @@ pub async fn load(
     rows.iter().map(|row| read(row, 0)).collect()
 }
 
-/// What came of deleting an instruction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deletion {
-    Deleted,
-    NotFound,
-    /// An output that isn't final uses it; the first of them.
-    InUse(i64),
-}
-
-/// Deletes an instruction unless an output that isn't final uses it.
-///
-/// Two statements: the lock keeps new outputs from using it (they take a share of it), and the second then sees
-/// every one that did.
+/// Locks an instruction, so that no new output uses it: they take a share of it.
 ///
 /// # Errors
 /// 401 for the caller; those of the database.
-pub async fn delete(
+pub async fn lock(
     connection: &mut PgConnection,
     credentials: &Credentials,
     id: i64,
-    now: OffsetDateTime,
-) -> Result<Deletion, StoreError> {
-    const LOCK: &str = concat!(
+) -> Result<(Caller, Option<WithdrawalInstruction>), StoreError> {
+    const SQL: &str = concat!(
         "with ",
         crate::caller!(),
         ", instruction as (
-            select w.id from withdrawal_instructions w, caller c
+            select w.* from withdrawal_instructions w, caller c
             where w.account_id = c.account_id and w.id = $3 and w.deleted_at is null and c.level = 'write'
             for update of w
         )
-        select c.account_id, c.level, c.user_id, i.id from caller c left join instruction i on true"
+        select c.account_id, c.level, c.user_id, ",
+        crate::withdrawal_instruction_columns!("w"),
+        " from caller c left join instruction w on true"
     );
-    const DELETE: &str = "
-        with used as (
+    let row = credentials.query(SQL).bind(id).fetch_optional(connection).await?;
+    let caller = Caller::judge(row.as_ref(), Access::Write)?;
+    Ok((caller, found(row.as_ref())?))
+}
+
+/// Deletes a locked instruction, unless an output that isn't final uses it: the first of those is returned.
+///
+/// # Errors
+/// Those of the database.
+pub async fn delete(
+    connection: &mut PgConnection,
+    account_id: i64,
+    id: i64,
+    now: OffsetDateTime,
+) -> Result<Option<i64>, sqlx::Error> {
+    let sql = "with used as (
             select min(id) as id from concierge_request_outputs
             where account_id = $1 and withdrawal_instruction_id = $2
             and state not in ('rejected', 'settled', 'returned', 'cancelled')
@@ -201,17 +193,5 @@ pub async fn delete(
             where account_id = $1 and id = $2 and (select id from used) is null
         )
         select id from used";
-    let mut transaction = connection.begin().await?;
-    let deletion = async {
-        let row = credentials.query(LOCK).bind(id).fetch_optional(&mut *transaction).await?;
-        let caller = Caller::judge(row.as_ref(), Access::Write)?;
-        if row.map(|row| row.try_get::<Option<i64>, _>(3)).transpose()?.flatten().is_none() {
-            return Ok(Deletion::NotFound);
-        }
-        let delete = sqlx::query_scalar(DELETE).bind(caller.account_id).bind(id).bind(now);
-        let used: Option<i64> = delete.fetch_one(&mut *transaction).await?;
-        Ok(used.map_or(Deletion::Deleted, Deletion::InUse))
-    }
-    .await;
-    settle(transaction, deletion).await
+    sqlx::query_scalar(sql).bind(account_id).bind(id).bind(now).fetch_one(connection).await
 }

@@ -31,7 +31,9 @@ async fn gone<S: Named, T: Named>(
             _ => machine.states[0].name().to_owned(),
         };
         let to = event.strip_prefix(prefix).unwrap().to_owned();
-        arrows.insert((from, to.clone()));
+        if to != machine.states[0].name() {
+            arrows.insert((from, to.clone()));
+        }
         before = Some((id, to));
     }
     arrows

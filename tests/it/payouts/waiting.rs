@@ -72,9 +72,10 @@ async fn who_accepts_while_money_is_given_out_is_not_overlooked() {
     sqlx::query(count).execute(&mut *counting).await.unwrap();
     let accepting = sandbox.act("1010", "accept_quote");
     let meanwhile = async {
-        until_waits(&sandbox, "%insert into events%").await;
+        until_waits(&sandbox, "with told as%").await;
         // a server whose clock is ahead gives that money out, and can't see the acceptance yet
-        let rules = Rules { pace: settings().pace(), prices: Arc::new(Prices::built_in().unwrap()) };
+        let rules =
+            Rules { pace: settings().pace(), prices: Arc::new(Prices::built_in().unwrap()), public_url: "".into() };
         let mut connection = sandbox.database.acquire().await.unwrap();
         let giving = step(&mut connection, later, &rules, Order::ByKind);
         let (given, ()) = tokio::join!(giving, async {
@@ -104,7 +105,8 @@ async fn a_deadline_that_passed_while_nobody_served_sees_the_money_that_came_bac
         // the server goes, and one that is back 13 hours later has to catch up
         let (now, database) = (sandbox.clock.now() + Duration::from_hours(13), sandbox.database.clone());
         sandbox.stop().await;
-        let rules = Rules { pace: settings().pace(), prices: Arc::new(Prices::built_in().unwrap()) };
+        let rules =
+            Rules { pace: settings().pace(), prices: Arc::new(Prices::built_in().unwrap()), public_url: "".into() };
         let mut connection = database.acquire().await.unwrap();
         while step(&mut connection, now, &rules, order).await.unwrap().more {}
         let states: Vec<(i64, String, Option<time::OffsetDateTime>)> =

@@ -5,9 +5,10 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
+use super::super::Output;
 use super::super::scenario::Scenario;
 use super::super::state::State;
-use super::read_state;
+use super::{read, read_state};
 use crate::concierge::requests;
 use crate::concierge::requests::life::Life;
 use crate::concierge::requests::store::read_state as read_request_state;
@@ -271,20 +272,27 @@ pub struct Move {
     pub attempts: i32,
 }
 
-/// Saves moves of outputs.
+/// Saves moves of outputs, and says what they are now, with their account and who made them.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn save(connection: &mut PgConnection, moves: &[Move]) -> Result<(), sqlx::Error> {
-    let sql = "update concierge_request_outputs o set
+pub async fn save(
+    connection: &mut PgConnection,
+    moves: &[Move],
+) -> Result<Vec<(i64, Option<i64>, Output)>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "update concierge_request_outputs o set
             state = m.state, state_since = m.at, due_at = m.due_at, rejection_reason = m.rejection_reason,
             failure_reason = m.failure_reason, attempts = m.attempts
         from unnest(
             $1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::text[],
             $8::integer[]
         ) as m (account_id, id, state, at, due_at, rejection_reason, failure_reason, attempts)
-        where o.account_id = m.account_id and o.id = m.id";
-    sqlx::query(sql)
+        where o.account_id = m.account_id and o.id = m.id
+        returning o.account_id, o.made_by, ",
+        crate::output_columns!("o")
+    );
+    let rows = sqlx::query(SQL)
         .bind(moves.iter().map(|step| step.account_id).collect::<Vec<_>>())
         .bind(moves.iter().map(|step| step.id).collect::<Vec<_>>())
         .bind(moves.iter().map(|step| step.to.name()).collect::<Vec<_>>())
@@ -293,9 +301,9 @@ pub async fn save(connection: &mut PgConnection, moves: &[Move]) -> Result<(), s
         .bind(moves.iter().map(|step| step.rejection_reason).collect::<Vec<_>>())
         .bind(moves.iter().map(|step| step.failure_reason).collect::<Vec<_>>())
         .bind(moves.iter().map(|step| step.attempts).collect::<Vec<_>>())
-        .execute(connection)
-        .await
-        .map(|_| ())
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, read(row, 2)?))).collect()
 }
 
 /// When the next check is due.

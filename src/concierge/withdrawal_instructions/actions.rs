@@ -1,0 +1,92 @@
+//! Making and deleting instructions, each with the event that tells of it, in one transaction.
+
+use sqlx::Acquire;
+use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
+
+use super::document::render;
+use super::{NewWithdrawalInstruction, WithdrawalInstruction, store};
+use crate::accounts::caller::{Caller, Credentials};
+use crate::database::{StoreError, settle};
+use crate::events::{self, Event, Snapshot};
+
+/// The type of the event that tells of a new instruction.
+pub const CREATED: &str = "withdrawal_instruction_created";
+/// The type of the event that tells of a changed one. Nothing changes one here; a handler has to know it.
+pub const UPDATED: &str = "withdrawal_instruction_updated";
+/// The type of the event that tells of a deleted one.
+pub const DESTROYED: &str = "withdrawal_instruction_destroyed";
+
+/// Makes an instruction; `None` where the user it should belong to isn't there.
+///
+/// # Errors
+/// 401 for the caller; those of the database.
+pub async fn create(
+    connection: &mut PgConnection,
+    credentials: &Credentials,
+    id: i64,
+    new: &NewWithdrawalInstruction,
+    now: OffsetDateTime,
+    origin: &str,
+) -> Result<(Caller, Option<WithdrawalInstruction>), StoreError> {
+    let mut transaction = connection.begin().await?;
+    let outcome = async {
+        let (caller, created) = store::create(&mut transaction, credentials, id, new, now).await?;
+        if let Some(created) = &created {
+            tell(&mut transaction, caller, CREATED, created, now, origin).await?;
+        }
+        Ok((caller, created))
+    }
+    .await;
+    settle(transaction, outcome).await
+}
+
+/// What came of deleting an instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    Deleted,
+    NotFound,
+    /// An output that isn't final uses it; the first of them.
+    InUse(i64),
+}
+
+/// Deletes an instruction unless an output that isn't final uses it.
+///
+/// The lock keeps new outputs from using it, and what is looked up behind it sees every one that did.
+///
+/// # Errors
+/// 401 for the caller; those of the database.
+pub async fn delete(
+    connection: &mut PgConnection,
+    credentials: &Credentials,
+    id: i64,
+    now: OffsetDateTime,
+    origin: &str,
+) -> Result<Deletion, StoreError> {
+    let mut transaction = connection.begin().await?;
+    let outcome = async {
+        let (caller, Some(instruction)) = store::lock(&mut transaction, credentials, id).await? else {
+            return Ok(Deletion::NotFound);
+        };
+        if let Some(output) = store::delete(&mut transaction, caller.account_id, id, now).await? {
+            return Ok(Deletion::InUse(output));
+        }
+        tell(&mut transaction, caller, DESTROYED, &instruction, now, origin).await?;
+        Ok(Deletion::Deleted)
+    }
+    .await;
+    settle(transaction, outcome).await
+}
+
+async fn tell(
+    connection: &mut PgConnection,
+    caller: Caller,
+    event_type: &'static str,
+    instruction: &WithdrawalInstruction,
+    at: OffsetDateTime,
+    origin: &str,
+) -> Result<(), sqlx::Error> {
+    let resource = Snapshot::of(&render(instruction), Some(caller.user_id), origin);
+    let event = Event { account_id: caller.account_id, event_type, at, resource };
+    events::store::write(connection, &[event]).await
+}

@@ -11,6 +11,9 @@ use url::Url;
 
 use crate::database::Location;
 use crate::events::address::{AddressRules, read_network};
+use crate::events::delivery;
+use crate::events::delivery::lanes::Limits;
+use crate::events::retries::Retries;
 
 /// The command line.
 #[derive(Debug, Clone, Parser)]
@@ -131,6 +134,31 @@ pub struct Config {
     )]
     pub webhook_timeout: Duration,
 
+    /// Times after which an event that was not received is tried again; after the last of them it is given up
+    #[arg(
+        long, env = "SANDBOX_WEBHOOK_RETRIES", value_name = "TIMES", value_delimiter = ',', value_parser = delay,
+        default_value = "5s,5m,30m,2h,5h,10h,14h,20h,24h", global = true
+    )]
+    pub webhook_retries: Vec<Duration>,
+
+    /// Seed of the jitter of these times, up to a tenth more or less: the same seed, the same times
+    #[arg(long, env = "SANDBOX_WEBHOOK_SEED", value_name = "NUMBER", default_value_t = 0, global = true)]
+    pub webhook_seed: u64,
+
+    /// The most events that are sent at once
+    #[arg(
+        long, env = "SANDBOX_WEBHOOK_DELIVERIES", value_name = "NUMBER", default_value_t = 64,
+        value_parser = clap::value_parser!(u16).range(1..=1000), global = true
+    )]
+    pub webhook_deliveries: u16,
+
+    /// The most of them that go to one receiver
+    #[arg(
+        long, env = "SANDBOX_WEBHOOK_DELIVERIES_PER_RECEIVER", value_name = "NUMBER", default_value_t = 8,
+        value_parser = clap::value_parser!(u16).range(1..=1000), global = true
+    )]
+    pub webhook_deliveries_per_receiver: u16,
+
     /// How log lines look; they go to standard error
     #[arg(long, env = "SANDBOX_LOG_FORMAT", value_name = "FORMAT", default_value = "text", global = true)]
     pub log_format: LogFormat,
@@ -179,6 +207,19 @@ impl Config {
     /// Which addresses events may be sent to.
     pub fn address_rules(&self) -> AddressRules {
         AddressRules::new(&self.webhook_allow, &self.webhook_deny)
+    }
+
+    /// How events are sent.
+    pub fn delivery(&self) -> delivery::Rules {
+        delivery::Rules {
+            addresses: self.address_rules(),
+            timeout: self.webhook_timeout,
+            limits: Limits {
+                total: self.webhook_deliveries.into(),
+                receiver: self.webhook_deliveries_per_receiver.into(),
+            },
+            retries: Retries { delays: self.webhook_retries.clone(), seed: self.webhook_seed },
+        }
     }
 
     /// How long things take in the emulated world.

@@ -39,8 +39,10 @@ use crate::database::batch::Batch;
 use crate::database::private::PrivatePostgres;
 use crate::database::{self, Database, DatabaseError};
 use crate::events::address::AddressRules;
+use crate::events::delivery::{self, Post, Watched};
 use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_UNKNOWN, UNAVAILABLE};
 use crate::lifecycle::{self, Alarm, Rules};
+use crate::metrics::Metrics;
 use crate::{concierge, receipts, sandbox, telemetry};
 use rate_limit::RateLimit;
 
@@ -63,6 +65,7 @@ pub struct Rooms {
     pub alarm: Alarm,
     /// When the next event is to be sent.
     pub deliveries: Alarm,
+    pub metrics: Metrics,
     pub rate_limit: RateLimit,
     /// Which addresses events may be sent to.
     pub address_rules: AddressRules,
@@ -105,6 +108,8 @@ pub struct Server {
     stop: watch::Sender<bool>,
     serving: JoinHandle<std::io::Result<()>>,
     lifecycle: JoinHandle<()>,
+    delivery: JoinHandle<()>,
+    deliveries: Watched,
     private: Option<PrivatePostgres>,
 }
 
@@ -157,6 +162,7 @@ impl Server {
             rules: rules.clone(),
             alarm: Alarm::default(),
             deliveries: Alarm::default(),
+            metrics: Metrics::default(),
             rate_limit: RateLimit::new(config.rate_limit),
             create_outputs: Batch::new(database.clone(), |connection, credentials, calls| {
                 Box::pin(store::create(connection, credentials, calls))
@@ -169,15 +175,18 @@ impl Server {
         }));
         let (stop, stopped) = watch::channel(false);
         let (reached_sender, reached) = watch::channel(OffsetDateTime::UNIX_EPOCH);
-        let lifecycle =
-            tokio::spawn(lifecycle::run(database, clock, rules, app.alarm.clone(), reached_sender, stopped.clone()));
+        let post = Post::new(database.clone(), clock.clone(), config.delivery(), app.metrics.clone());
+        let deliveries = Watched::default();
+        let delivery = tokio::spawn(delivery::run(post, app.deliveries.clone(), deliveries.clone(), stopped.clone()));
+        let alarms = (app.alarm.clone(), app.deliveries.clone());
+        let lifecycle = tokio::spawn(lifecycle::run(database, clock, rules, alarms, reached_sender, stopped.clone()));
         let service = NormalizePathLayer::trim_trailing_slash().layer(router(app.clone()));
         let service = ServiceExt::<Request>::into_make_service(service);
         // small answers leave at once
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let serving = axum::serve(listener, service).with_graceful_shutdown(told(stopped));
         let serving = tokio::spawn(serving.into_future());
-        Ok(Self { address, app, reached, stop, serving, lifecycle, private })
+        Ok(Self { address, app, reached, stop, serving, lifecycle, delivery, deliveries, private })
     }
 
     /// What the handlers use.
@@ -192,6 +201,12 @@ impl Server {
         let _ = reached.wait_for(|reached| *reached >= instant).await;
     }
 
+    /// Returns once everything that is due now has happened, and every attempt at telling of it has ended.
+    pub async fn told(&self) {
+        self.reached(self.app.clock.now()).await;
+        self.deliveries.caught_up().await;
+    }
+
     /// Stops: no new connections, requests under way finish (10 s at most), what is half done in the background
     /// is finished, the private database stops.
     pub async fn stop(self) {
@@ -201,6 +216,9 @@ impl Server {
         }
         if tokio::time::timeout(GRACE, self.lifecycle).await.is_err() {
             tracing::warn!("the background task did not finish");
+        }
+        if tokio::time::timeout(GRACE, self.delivery).await.is_err() {
+            tracing::warn!("events under way did not come to an end");
         }
         if let Err(error) = self.app.ids.release(&self.app.database).await {
             tracing::warn!(%error, "unused ids could not be given back; there will be a gap in the numbers");

@@ -61,6 +61,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// That nothing was called, and why.
+    pub fn failed(error: &str) -> Self {
+        let (duration, body) = (Duration::ZERO, String::new());
+        Self { status: None, error: Some(error.to_owned()), duration, body, retry_after: None }
+    }
+
     /// Whether the event was received: 200, and nothing else (known).
     pub fn is_received(&self) -> bool {
         self.error.is_none()

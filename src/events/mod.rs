@@ -1,11 +1,17 @@
-//! Events: the outbox, which is what happened, written in the transaction in which it happens; where they may be sent,
-//! and one attempt at it.
+//! Events: the outbox, which is what happened, written in the transaction in which it happens; and sending them.
+//!
+//! An event is queued where there is a `webhook_url` for it ([`store`]), taken when it is due ([`delivery`]), sent as
+//! receivers know it ([`envelope`]) in one attempt ([`attempt`]) to where it may be sent ([`address`], [`receiver`]), and
+//! tried again ([`retries`]) until it is received or given up.
 
 pub mod address;
 pub mod attempt;
+pub mod delivery;
+pub mod envelope;
 mod failure;
 pub mod receiver;
 mod resolve;
+pub mod retries;
 pub mod store;
 pub mod trust;
 

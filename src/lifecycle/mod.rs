@@ -178,12 +178,13 @@ async fn run_kind(
     }
 }
 
-/// Steps whenever something is due, until told to stop. `reached` tells up to when everything has happened.
+/// Steps whenever something is due, until told to stop. The first alarm says when something will be; the second one
+/// wakes whoever tells of what happened. `reached` tells up to when everything has happened.
 pub async fn run(
     database: Database,
     clock: Clock,
     rules: Rules,
-    alarm: Alarm,
+    (alarm, deliveries): (Alarm, Alarm),
     reached: watch::Sender<OffsetDateTime>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -220,6 +221,7 @@ pub async fn run(
             Some(Progress { done, more, next }) => {
                 if done > 0 {
                     tracing::debug!(done, "moved what was due");
+                    deliveries.set(now);
                 }
                 held_up = match next {
                     Some(next) if next <= now && done == 0 => held_up + 1,

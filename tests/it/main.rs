@@ -24,3 +24,4 @@ mod sharing;
 mod transport;
 mod webhook_setting;
 mod webhook_urls;
+mod webhooks;

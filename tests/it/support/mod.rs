@@ -207,6 +207,12 @@ impl Sandbox {
         within(self.server().reached(now)).await;
     }
 
+    /// Moves the clock on and returns when everything due by then has happened, and was told of.
+    pub async fn tell(&self, by: Duration) {
+        self.clock.advance(by);
+        within(self.server().told()).await;
+    }
+
     /// Makes another account, with that key.
     pub async fn second_account(&self, key: &str) {
         let mut connection = self.database.acquire().await.unwrap();

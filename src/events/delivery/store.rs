@@ -1,0 +1,332 @@
+//! All SQL of sending events: taking what is due, and writing down what came of it.
+//!
+//! A delivery is leased to the server that sends it, in the database's time, which is the same for all of them; what
+//! the lease of a server that is gone leaves behind, another one takes.
+
+use std::sync::Arc;
+
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::lanes::Key;
+use crate::events::attempt::Outcome;
+use crate::events::envelope::Envelope;
+
+/// How long a lease lasts, in seconds; it is renewed while the server lives.
+const LEASE: f64 = 20.0;
+
+/// An event that this server is to send.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    pub account_id: i64,
+    pub receiver_id: i64,
+    pub due_at: OffsetDateTime,
+    /// Attempts since it was queued.
+    pub tries: usize,
+    pub envelope: Envelope,
+    /// Where to, if the receiver still has a URL.
+    pub url: Option<String>,
+    /// Of the account's oldest key that writes.
+    pub key_sha256: Option<Vec<u8>>,
+}
+
+impl Delivery {
+    /// The receiver.
+    pub fn lane(&self) -> Key {
+        (self.account_id, self.receiver_id)
+    }
+
+    /// Account and event.
+    pub fn key(&self) -> (i64, i64) {
+        (self.account_id, self.envelope.event_id)
+    }
+}
+
+/// What of whose is to be taken.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// This server.
+    pub server: Uuid,
+    pub now: OffsetDateTime,
+    /// Whether what is due happens at its due time, and not now.
+    pub leaps: bool,
+    /// The most that are taken of each of these receivers' deliveries; of any other's, one is.
+    pub rooms: Vec<(Key, usize)>,
+    /// The most that are taken.
+    pub limit: usize,
+}
+
+/// Every receiver for which something is due, ever or now, found by leaps through the index: what there is for one of
+/// them isn't gone through.
+macro_rules! receivers {
+    () => {
+        "recursive receiver (account_id, receiver_id, due_at) as (
+            (
+                select account_id, receiver_id, due_at from deliveries
+                where state = 'due' order by account_id, receiver_id, due_at, event_id limit 1
+            )
+            union all
+            select n.* from receiver r cross join lateral (
+                select d.account_id, d.receiver_id, d.due_at from deliveries d
+                where d.state = 'due' and (d.account_id, d.receiver_id) > (r.account_id, r.receiver_id)
+                order by d.account_id, d.receiver_id, d.due_at, d.event_id limit 1
+            ) n
+        )"
+    };
+}
+
+/// Takes deliveries that are due, those of each receiver first that have waited longest.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Vec<Delivery>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "with ",
+        receivers!(),
+        ", lane as (
+            select * from unnest($3::bigint[], $4::bigint[], $5::bigint[]) as l (account_id, receiver_id, room)
+        ), claimable as (
+            select c.* from receiver r
+            left join lane l on l.account_id = r.account_id and l.receiver_id = r.receiver_id
+            cross join lateral (
+                select d.account_id, d.event_id, d.due_at from deliveries d
+                where d.state = 'due' and d.account_id = r.account_id and d.receiver_id = r.receiver_id
+                and d.due_at <= $1 and (d.leased_until is null or d.leased_until <= clock_timestamp())
+                order by d.due_at, d.event_id limit coalesce(l.room, 1)
+                for no key update of d skip locked
+            ) c
+            where r.due_at <= $1
+        ), claimed as (
+            update deliveries d set
+                leased_by = $2, leased_until = clock_timestamp() + make_interval(secs => $7),
+                sent_at = coalesce(d.sent_at, case when $8 then d.due_at else $1 end)
+            from (select * from claimable order by due_at, account_id, event_id limit $6) c
+            where d.account_id = c.account_id and d.event_id = c.event_id
+            returning d.*
+        )
+        select d.account_id, d.receiver_id, d.due_at, d.tries, d.event_id, e.event_type, e.created_at, d.sent_at,
+            e.resource_type, e.resource_id, e.resource, e.failures, e.is_made_up, u.webhook_url, k.key_sha256
+        from claimed d
+        join events e on e.account_id = d.account_id and e.id = d.event_id
+        left join users u on u.account_id = d.account_id and u.id = d.receiver_id
+        left join lateral (
+            select key_sha256 from api_keys k where k.account_id = d.account_id
+            order by k.level = 'write' desc, k.created_at, k.key_sha256 limit 1
+        ) k on true
+        order by d.due_at, d.account_id, d.event_id"
+    );
+    let rows = sqlx::query(SQL)
+        .bind(claim.now)
+        .bind(claim.server)
+        .bind(claim.rooms.iter().map(|((account_id, _), _)| *account_id).collect::<Vec<_>>())
+        .bind(claim.rooms.iter().map(|((_, receiver_id), _)| *receiver_id).collect::<Vec<_>>())
+        .bind(claim.rooms.iter().map(|(_, room)| i64::try_from(*room).unwrap_or(i64::MAX)).collect::<Vec<_>>())
+        .bind(i64::try_from(claim.limit).unwrap_or(i64::MAX))
+        .bind(LEASE)
+        .bind(claim.leaps)
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+fn read(row: &PgRow) -> Result<Delivery, sqlx::Error> {
+    let tries: i32 = row.try_get(3)?;
+    Ok(Delivery {
+        account_id: row.try_get(0)?,
+        receiver_id: row.try_get(1)?,
+        due_at: row.try_get(2)?,
+        tries: usize::try_from(tries).unwrap_or_default(),
+        envelope: Envelope {
+            event_id: row.try_get(4)?,
+            event_type: row.try_get(5)?,
+            created_at: row.try_get(6)?,
+            sent_at: row.try_get(7)?,
+            resource_type: row.try_get(8)?,
+            resource_id: row.try_get(9)?,
+            resource: row.try_get(10)?,
+            failures: row.try_get(11)?,
+            is_made_up: row.try_get(12)?,
+        },
+        url: row.try_get(13)?,
+        key_sha256: row.try_get(14)?,
+    })
+}
+
+/// When deliveries are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outlook {
+    /// The earliest, whoever is sending it.
+    pub earliest: Option<OffsetDateTime>,
+    /// The earliest that is not due yet.
+    pub next: Option<OffsetDateTime>,
+}
+
+/// Looks when deliveries are due.
+///
+/// # Errors
+/// Those of the database.
+pub async fn outlook(connection: &mut PgConnection, now: OffsetDateTime) -> Result<Outlook, sqlx::Error> {
+    const SQL: &str = concat!(
+        "with ",
+        receivers!(),
+        " select min(r.due_at), min(n.due_at) from receiver r left join lateral (
+            select d.due_at from deliveries d
+            where d.state = 'due' and d.account_id = r.account_id and d.receiver_id = r.receiver_id and d.due_at > $1
+            order by d.due_at limit 1
+        ) n on true"
+    );
+    let row = sqlx::query(SQL).bind(now).fetch_one(connection).await?;
+    Ok(Outlook { earliest: row.try_get(0)?, next: row.try_get(1)? })
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    pub delivery: Arc<Delivery>,
+    pub outcome: Outcome,
+    /// When it began.
+    pub at: OffsetDateTime,
+    /// When it ended.
+    pub ended_at: OffsetDateTime,
+    /// When it is tried again; `None`: it was received, or is given up.
+    pub next_at: Option<OffsetDateTime>,
+}
+
+impl Ended {
+    fn state(&self) -> &'static str {
+        match (self.outcome.is_received(), self.next_at) {
+            (true, _) => "delivered",
+            (false, Some(_)) => "due",
+            (false, None) => "given_up",
+        }
+    }
+}
+
+/// Writes attempts down, and lets what waited behind them follow. To be called in a transaction: what is promoted is
+/// looked for once the ones before it are locked, so that whoever queues an event meanwhile either waits for this to
+/// end, or is seen.
+///
+/// A server whose lease went to another one in the meantime tells of its attempt, and of success, which is success
+/// whoever had it; when to go on is the other one's to say.
+///
+/// # Errors
+/// Those of the database.
+pub async fn record(connection: &mut PgConnection, server: Uuid, ended: &[Ended]) -> Result<(), sqlx::Error> {
+    let write = "with ended as (
+            select * from unnest(
+                $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
+                $8::smallint[], $9::text[], $10::integer[], $11::text[]
+            ) as e (account_id, event_id, state, at, ended_at, next_at, status, error, duration, response)
+        ), held as (
+            select d.account_id, d.event_id, d.attempts, d.state = 'due' as is_due, d.leased_by = $1 as is_ours
+            from ended e join deliveries d on d.account_id = e.account_id and d.event_id = e.event_id
+            order by d.account_id, d.resource_type, d.resource_id, d.event_id for no key update of d
+        ), decided as (
+            select e.*, h.attempts, h.is_due and (coalesce(h.is_ours, false) or e.state = 'delivered') as decides
+            from held h join ended e on e.account_id = h.account_id and e.event_id = h.event_id
+        ), moved as (
+            update deliveries d set
+                state = case when h.decides then h.state else d.state end,
+                due_at = case when h.decides then h.next_at else d.due_at end,
+                ended_at = case when h.decides and h.state <> 'due' then h.ended_at else d.ended_at end,
+                leased_by = case when h.decides then null else d.leased_by end,
+                leased_until = case when h.decides then null else d.leased_until end,
+                tries = d.tries + 1, attempts = d.attempts + 1
+            from decided h where d.account_id = h.account_id and d.event_id = h.event_id
+        )
+        insert into delivery_attempts (account_id, event_id, number, at, status, error, duration, response, next_at)
+        select account_id, event_id, attempts + 1, at, status, error, duration, response, next_at from decided";
+    sqlx::query(write)
+        .bind(server)
+        .bind(ended.iter().map(|ended| ended.delivery.account_id).collect::<Vec<_>>())
+        .bind(ended.iter().map(|ended| ended.delivery.envelope.event_id).collect::<Vec<_>>())
+        .bind(ended.iter().map(Ended::state).collect::<Vec<_>>())
+        .bind(ended.iter().map(|ended| ended.at).collect::<Vec<_>>())
+        .bind(ended.iter().map(|ended| ended.ended_at).collect::<Vec<_>>())
+        .bind(ended.iter().map(|ended| ended.next_at).collect::<Vec<_>>())
+        .bind(ended.iter().map(|ended| ended.outcome.status.map(u16::cast_signed)).collect::<Vec<_>>())
+        .bind(ended.iter().map(|ended| ended.outcome.error.as_deref()).collect::<Vec<_>>())
+        .bind(ended.iter().map(|ended| milliseconds(ended.outcome.duration)).collect::<Vec<_>>())
+        .bind(ended.iter().map(|ended| ended.outcome.body.as_str()).collect::<Vec<_>>())
+        .execute(&mut *connection)
+        .await?;
+    let done: Vec<&Ended> = ended.iter().filter(|ended| ended.state() != "due").collect();
+    if done.is_empty() {
+        return Ok(());
+    }
+    let follow = "with done as (
+            select distinct on (account_id, resource_type, resource_id) *
+            from unnest($1::bigint[], $2::text[], $3::bigint[], $4::timestamptz[])
+                as d (account_id, resource_type, resource_id, at)
+            order by account_id, resource_type, resource_id, at desc
+        ), following as (
+            select f.account_id, f.event_id, greatest(f.created_at, d.at) as due_at
+            from done d cross join lateral (
+                select w.account_id, w.event_id, e.created_at
+                from deliveries w join events e on e.account_id = w.account_id and e.id = w.event_id
+                where w.account_id = d.account_id and w.resource_type = d.resource_type
+                and w.resource_id = d.resource_id and w.state in ('due', 'waiting')
+                order by w.state, w.event_id limit 1
+            ) f
+        )
+        update deliveries d set state = 'due', due_at = f.due_at
+        from following f where d.account_id = f.account_id and d.event_id = f.event_id and d.state = 'waiting'";
+    sqlx::query(follow)
+        .bind(done.iter().map(|ended| ended.delivery.account_id).collect::<Vec<_>>())
+        .bind(done.iter().map(|ended| ended.delivery.envelope.resource_type.as_str()).collect::<Vec<_>>())
+        .bind(done.iter().map(|ended| ended.delivery.envelope.resource_id).collect::<Vec<_>>())
+        .bind(done.iter().map(|ended| ended.ended_at).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+fn milliseconds(duration: std::time::Duration) -> i32 {
+    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}
+
+/// Keeps what this server is sending from the others for longer.
+///
+/// # Errors
+/// Those of the database.
+pub async fn renew(connection: &mut PgConnection, server: Uuid, held: &[(i64, i64)]) -> Result<(), sqlx::Error> {
+    // one that somebody holds locked just now is renewed the next time
+    let sql = "with held as (
+            select d.account_id, d.event_id from unnest($2::bigint[], $3::bigint[]) as h (account_id, event_id)
+            join deliveries d on d.account_id = h.account_id and d.event_id = h.event_id
+            where d.leased_by = $1 and d.state = 'due' for no key update of d skip locked
+        )
+        update deliveries d set leased_until = clock_timestamp() + make_interval(secs => $4)
+        from held h where d.account_id = h.account_id and d.event_id = h.event_id";
+    let (accounts, events): (Vec<i64>, Vec<i64>) = held.iter().copied().unzip();
+    sqlx::query(sql).bind(server).bind(accounts).bind(events).bind(LEASE).execute(connection).await.map(|_| ())
+}
+
+/// Leaves everything that this server was to send to the others.
+///
+/// # Errors
+/// Those of the database.
+pub async fn release(connection: &mut PgConnection, server: Uuid, held: &[(i64, i64)]) -> Result<(), sqlx::Error> {
+    // one that somebody holds locked just now is free when its lease is over
+    let sql = "with held as (
+            select d.account_id, d.event_id from unnest($2::bigint[], $3::bigint[]) as h (account_id, event_id)
+            join deliveries d on d.account_id = h.account_id and d.event_id = h.event_id
+            where d.leased_by = $1 for no key update of d skip locked
+        )
+        update deliveries d set leased_by = null, leased_until = null
+        from held h where d.account_id = h.account_id and d.event_id = h.event_id";
+    let (accounts, events): (Vec<i64>, Vec<i64>) = held.iter().copied().unzip();
+    sqlx::query(sql).bind(server).bind(accounts).bind(events).execute(connection).await.map(|_| ())
+}
+
+/// When the oldest event was made that is still to be sent.
+///
+/// # Errors
+/// Those of the database.
+pub async fn oldest_pending(connection: &mut PgConnection) -> Result<Option<OffsetDateTime>, sqlx::Error> {
+    let sql = "select min(e.created_at) from deliveries d
+        join events e on e.account_id = d.account_id and e.id = d.event_id where d.state in ('due', 'waiting')";
+    sqlx::query_scalar(sql).fetch_one(connection).await
+}

@@ -1,0 +1,136 @@
+//! What a receiver gets: the known envelope and headers, and beside them those of standardwebhooks.com. Pure.
+
+use std::fmt::Write;
+
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
+use time::OffsetDateTime;
+
+use crate::jsonapi::render::timestamp;
+
+/// The header by which a receiver knows whose event it is: the lower-case hex SHA-256 of the API key (known).
+const WEBHOOK_AUTH: HeaderName = HeaderName::from_static("webhook-auth");
+/// The type that an output's failed tries have in `failures`.
+pub const FAILURES: &str = "failures";
+
+/// An event as it is sent.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    pub event_id: i64,
+    pub event_type: String,
+    pub created_at: OffsetDateTime,
+    /// When it was first tried to send it.
+    pub sent_at: OffsetDateTime,
+    pub resource_type: String,
+    pub resource_id: i64,
+    /// The resource as it was, JSON; `None` for events of a time when it wasn't kept.
+    pub resource: Option<String>,
+    /// Of an output: how many tries to pay it had failed.
+    pub failures: Option<i32>,
+    pub is_made_up: bool,
+}
+
+impl Envelope {
+    /// The body: the same bytes for the same event, whenever it is sent.
+    pub fn body(&self) -> Bytes {
+        let number = |id: i64| id.to_string();
+        let failures = self.failures.map(|failures| Linkage {
+            data: (1..=i64::from(failures)).map(|try_| Identifier { type_name: FAILURES, id: number(try_) }).collect(),
+        });
+        let resource = Linkage { data: Identifier { type_name: &self.resource_type, id: number(self.resource_id) } };
+        let document = Document {
+            data: Data {
+                type_name: "events",
+                id: number(self.event_id),
+                attributes: Attributes {
+                    event_type: &self.event_type,
+                    created_at: timestamp(self.created_at),
+                    sent_at: timestamp(self.sent_at),
+                },
+                relationships: Relationships { resource, failures },
+            },
+            included: self.resource.clone().and_then(|json| RawValue::from_string(json).ok()).into_iter().collect(),
+            meta: self.is_made_up.then_some(Meta { is_made_up: true }),
+        };
+        // no key of it is anything but a string
+        serde_json::to_vec(&document).unwrap_or_default().into()
+    }
+}
+
+/// The headers of an attempt that begins at `now`, in the machine's time, because receivers compare it with theirs.
+/// Without a key, nothing proves where it comes from.
+pub fn headers(event_id: i64, body: &[u8], key_sha256: Option<&[u8]>, now: OffsetDateTime) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let Some(key_sha256) = key_sha256 else { return headers };
+    let seconds = now.unix_timestamp();
+    let id = event_id.to_string();
+    // the secret is what both sides can work out: the SHA-256 of the key
+    let signature = Webhook::from_bytes(key_sha256.to_vec()).and_then(|webhook| webhook.sign(&id, seconds, body));
+    let standard = [
+        (WEBHOOK_AUTH, hex(key_sha256)),
+        (HeaderName::from_static(HEADER_WEBHOOK_ID), id),
+        (HeaderName::from_static(HEADER_WEBHOOK_TIMESTAMP), seconds.to_string()),
+        (HeaderName::from_static(HEADER_WEBHOOK_SIGNATURE), signature.unwrap_or_default()),
+    ];
+    headers.extend(standard.into_iter().filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?))));
+    headers
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap_or_default();
+        text
+    })
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    data: Data<'a>,
+    included: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meta: Option<Meta>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    #[serde(rename = "type")]
+    type_name: &'a str,
+    id: String,
+    attributes: Attributes<'a>,
+    relationships: Relationships<'a>,
+}
+
+#[derive(Serialize)]
+struct Attributes<'a> {
+    event_type: &'a str,
+    created_at: String,
+    sent_at: String,
+}
+
+#[derive(Serialize)]
+struct Relationships<'a> {
+    resource: Linkage<Identifier<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failures: Option<Linkage<Vec<Identifier<'a>>>>,
+}
+
+#[derive(Serialize)]
+struct Linkage<T> {
+    data: T,
+}
+
+#[derive(Serialize)]
+struct Identifier<'a> {
+    #[serde(rename = "type")]
+    type_name: &'a str,
+    id: String,
+}
+
+#[derive(Serialize)]
+struct Meta {
+    is_made_up: bool,
+}

@@ -1,0 +1,65 @@
+//! What operators watch, in OpenMetrics' text. Counters are this server's since its start.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+/// The metrics of one server. Cheap to clone; clones are the same metrics.
+#[derive(Debug, Clone)]
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Mutex<Registry>,
+    delivered: Counter,
+    failed: Counter,
+    given_up: Counter,
+    oldest_age: Gauge<f64, AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("concierge_sandbox");
+        let (delivered, failed, given_up, oldest_age) =
+            (Counter::default(), Counter::default(), Counter::default(), Gauge::default());
+        registry.register("webhooks_delivered", "Events that were received", delivered.clone());
+        registry.register("webhooks_failed", "Attempts at sending an event that failed", failed.clone());
+        registry.register("webhooks_given_up", "Events that were given up after the last retry", given_up.clone());
+        registry.register_with_unit(
+            "webhooks_oldest_undelivered_age",
+            "Age of the oldest event, of any server's, that is still to be sent; 0 where there is none",
+            Unit::Seconds,
+            oldest_age.clone(),
+        );
+        Self(Arc::new(Inner { registry: Mutex::new(registry), delivered, failed, given_up, oldest_age }))
+    }
+}
+
+impl Metrics {
+    /// Counts an attempt: whether the event was received, and whether it was the last.
+    pub fn attempted(&self, was_received: bool, was_last: bool) {
+        match (was_received, was_last) {
+            (true, _) => self.0.delivered.inc(),
+            (false, false) => self.0.failed.inc(),
+            (false, true) => {
+                self.0.failed.inc();
+                self.0.given_up.inc()
+            }
+        };
+    }
+
+    /// All of them as text.
+    pub fn text(&self, oldest_age: Duration) -> String {
+        self.0.oldest_age.set(oldest_age.as_secs_f64());
+        let mut text = String::new();
+        // writing to memory can't fail
+        encode(&mut text, &self.0.registry.lock()).unwrap_or_default();
+        text
+    }
+}

@@ -1,0 +1,22 @@
+//! `GET /_sandbox/metrics`, for Prometheus and the like.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+
+use crate::events::delivery::store::oldest_pending;
+use crate::jsonapi::error::Errors;
+use crate::server::App;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// `GET /_sandbox/metrics`
+pub async fn show(State(app): State<App>) -> Result<Response, Errors> {
+    let mut connection = app.database.connection().await?;
+    let oldest = oldest_pending(&mut connection).await;
+    let oldest = connection.conclude(oldest)?;
+    let age = oldest.and_then(|oldest| Duration::try_from(app.clock.now() - oldest).ok()).unwrap_or_default();
+    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], app.metrics.text(age)).into_response())
+}

@@ -20,13 +20,13 @@ const SECOND: Duration = Duration::from_secs(1);
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
 /// A draft of the master user, from a port.
-async fn draft(sandbox: &Sandbox, port: &str) -> String {
+pub async fn draft(sandbox: &Sandbox, port: &str) -> String {
     let document = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": port}}});
     sandbox.create("/api/concierge_requests", &document).await
 }
 
 /// An output for user 20202 with an instruction of that label.
-async fn pay(sandbox: &Sandbox, request: &str, label: &str, attributes: Value) -> String {
+pub async fn pay(sandbox: &Sandbox, request: &str, label: &str, attributes: Value) -> String {
     let instruction = json!({"data": {"type": "withdrawal_instructions",
         "attributes": {"label": label, "body": {"bank": "x"}},
         "relationships": {"user": {"data": {"type": "users", "id": 20202}}}}});
@@ -39,12 +39,12 @@ async fn pay(sandbox: &Sandbox, request: &str, label: &str, attributes: Value) -
 }
 
 /// What an output of 1000 CLP is paid with.
-fn thousand() -> Value {
+pub fn thousand() -> Value {
     json!({"port_code": "cl_clp", "amount": 1000})
 }
 
 /// Has a request quoted, accepted and funded.
-async fn set_to_work(sandbox: &Sandbox, request: &str) {
+pub async fn set_to_work(sandbox: &Sandbox, request: &str) {
     for action in ["request_quote", "accept_quote"] {
         sandbox.act(request, action).await.expect(200);
         sandbox.tick().await;

@@ -1,5 +1,7 @@
 //! A receiver of events that does what a test says.
 
+use std::sync::Arc;
+
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -66,20 +68,46 @@ impl Receiver {
         .await
     }
 
+    /// Answers each call with what is decided about it, and ends the connection.
+    pub async fn deciding(decide: impl Fn(&Call) -> String + Send + Sync + 'static) -> Self {
+        let decide = Arc::new(decide);
+        Self::handling(move |mut stream, call| {
+            let decide = Arc::clone(&decide);
+            async move {
+                let answer = decide(&call);
+                stream.write_all(answer.as_bytes()).await.ok();
+                stream.shutdown().await.ok();
+            }
+        })
+        .await
+    }
+
     /// Reads a call on every connection and leaves the rest to a script.
-    pub async fn scripted<F>(script: impl Fn(TcpStream) -> F + Send + 'static) -> Self
+    pub async fn scripted<F>(script: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self::handling(move |stream, _| script(stream)).await
+    }
+
+    async fn handling<F>(handle: impl Fn(TcpStream, Call) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (told, calls) = unbounded_channel();
+        let handle = Arc::new(handle);
         let accepting = tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 stream.set_nodelay(true).unwrap();
-                told.send(Call::read(&mut stream).await).ok();
-                tokio::spawn(script(stream));
+                let (told, handle) = (told.clone(), Arc::clone(&handle));
+                tokio::spawn(async move {
+                    let call = Call::read(&mut stream).await;
+                    told.send(call.clone()).ok();
+                    handle(stream, call).await;
+                });
             }
         });
         Self { port, calls, accepting }
@@ -87,6 +115,11 @@ impl Receiver {
 
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/hook", self.port)
+    }
+
+    /// The next call.
+    pub async fn call(&mut self) -> Call {
+        within(self.calls.recv()).await.unwrap()
     }
 
     /// The calls that came in since this was asked last.

@@ -1,0 +1,142 @@
+//! Receivers don't hold up each other, nor anything else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::Notify;
+
+use super::{OK, listen, types};
+use crate::support::{Receiver, Sandbox, send, within};
+
+/// Makes a user with that URL, and an instruction of it for each event that is to be queued.
+async fn queue(sandbox: &Sandbox, url: &str, events: usize) {
+    let user = sandbox.create("/api/users", &json!({"data": {"type": "users"}})).await;
+    let call = |method, path: &str, document: serde_json::Value| {
+        let request = sandbox.client.request(method, sandbox.url(path));
+        let request = request.header("Authorization", format!("your_api_key; user={user}"));
+        send(request.header("Content-Type", "application/json").body(document.to_string()))
+    };
+    let document = json!({"data": {"type": "users", "attributes": {"webhook_url": url}}});
+    call(Method::PATCH, "/api/users/me", document).await.expect(200);
+    for _ in 0..events {
+        let document = json!({"data": {"type": "withdrawal_instructions", "attributes": {"body": {}}}});
+        call(Method::POST, "/api/withdrawal_instructions", document).await.expect(201);
+    }
+}
+
+#[tokio::test]
+async fn receivers_that_hang_delay_nobody_else() {
+    let sandbox = Sandbox::start().await;
+    // more than could hang if each of them took what it may
+    let mut hanging = Vec::new();
+    for _ in 0..12 {
+        let receiver = Receiver::scripted(|stream| async move {
+            let _held = stream;
+            std::future::pending::<()>().await;
+        })
+        .await;
+        queue(&sandbox, &receiver.url(), 10).await;
+        hanging.push(receiver);
+    }
+    for receiver in &mut hanging {
+        receiver.call().await;
+    }
+    let mut healthy = Receiver::answering(OK).await;
+    listen(&sandbox, &healthy.url()).await;
+    let begin = Instant::now();
+    for _ in 0..50 {
+        sandbox.create_output().await;
+    }
+    sandbox.advance(Duration::from_secs(1)).await;
+    for _ in 0..100 {
+        healthy.call().await;
+    }
+    // an attempt at one that hangs takes 15 s
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    for receiver in &mut hanging {
+        assert_eq!(receiver.calls(), [], "one that hangs is called one by one");
+    }
+    sandbox.stop().await;
+}
+
+/// A receiver that holds every call behind the first ones until it is let go, and how many it held at once.
+async fn holding() -> (Receiver, Arc<AtomicUsize>, Arc<Notify>) {
+    const PROMPT: usize = 40;
+    let (calls, at_once, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let calls = Arc::new(calls);
+    let go = Arc::new(Notify::new());
+    let (seen, let_go) = (Arc::clone(&most), Arc::clone(&go));
+    let receiver = Receiver::scripted(move |mut stream| {
+        let (calls, at_once) = (Arc::clone(&calls), Arc::clone(&at_once));
+        let (most, go) = (Arc::clone(&seen), Arc::clone(&let_go));
+        async move {
+            let now = at_once.fetch_add(1, Ordering::SeqCst) + 1;
+            most.fetch_max(now, Ordering::SeqCst);
+            if calls.fetch_add(1, Ordering::SeqCst) >= PROMPT {
+                go.notified().await;
+                go.notify_one();
+            }
+            at_once.fetch_sub(1, Ordering::SeqCst);
+            stream.write_all(OK.as_bytes()).await.ok();
+        }
+    })
+    .await;
+    (receiver, most, go)
+}
+
+#[tokio::test]
+async fn a_receiver_gets_as_much_at_once_as_is_set() {
+    for (receiver_limit, total, expected) in [(8, 64, 8), (3, 64, 3), (8, 2, 2)] {
+        let sandbox = Sandbox::start_with(|config| {
+            config.webhook_deliveries_per_receiver = receiver_limit;
+            config.webhook_deliveries = total;
+        })
+        .await;
+        let (mut receiver, most, go) = holding().await;
+        listen(&sandbox, &receiver.url()).await;
+        for _ in 0..100 {
+            sandbox.create_output().await;
+        }
+        for _ in 0..40 + expected {
+            receiver.call().await;
+        }
+        go.notify_one();
+        within(sandbox.server().told()).await;
+        assert_eq!(receiver.calls().len(), 60 - expected);
+        assert_eq!(most.load(Ordering::SeqCst), expected);
+        sandbox.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_twice_while_an_attempt_is_under_way() {
+    let sandbox = Sandbox::start().await;
+    let go = Arc::new(Notify::new());
+    let let_go = Arc::clone(&go);
+    let mut receiver = Receiver::scripted(move |mut stream| {
+        let go = Arc::clone(&let_go);
+        async move {
+            go.notified().await;
+            stream.write_all(OK.as_bytes()).await.ok();
+        }
+    })
+    .await;
+    listen(&sandbox, &receiver.url()).await;
+    sandbox.create_output().await;
+    receiver.call().await;
+    // the world moves on meanwhile
+    for _ in 0..3 {
+        sandbox.advance(Duration::from_secs(1)).await;
+        sandbox.get("/_sandbox/health/ready").await.expect(200);
+    }
+    assert_eq!(receiver.calls(), []);
+    go.notify_one();
+    assert_eq!(types(&[receiver.call().await]), ["concierge_request_output_accepted"]);
+    go.notify_one();
+    within(sandbox.server().told()).await;
+    sandbox.stop().await;
+}

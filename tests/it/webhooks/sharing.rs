@@ -1,0 +1,164 @@
+//! Servers that share a database, and such as are killed.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::RngExt;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use rustix::process::Signal;
+use serde_json::json;
+use sqlx::postgres::{PgConnectOptions, PgPool};
+use tokio::task::JoinSet;
+
+use super::{OK, body, id};
+use crate::support::{Call, Program, Receiver, client, count, fresh_database, send, within};
+
+const UNDELIVERED: &str = "select count(*) from deliveries where state <> 'delivered'";
+/// Neither sent nor still to come.
+const LOST: &str = "select count(*) from events e where not exists (
+        select from deliveries d where d.account_id = e.account_id and d.event_id = e.id
+    )";
+
+async fn listen(server: &Program, url: &str) {
+    let document = json!({"data": {"type": "users", "attributes": {"webhook_url": url}}});
+    let patch = server.request(&client(), reqwest::Method::PATCH, "/api/users/me").json(&document);
+    send(patch).await.expect(200);
+}
+
+/// Has every lease end, as time would.
+async fn end_leases(database: &PgConnectOptions) {
+    let pool = PgPool::connect_lazy_with(database.clone());
+    let (longest,): (Option<f64>,) =
+        sqlx::query_as("select extract(epoch from max(leased_until) - clock_timestamp())::float8 from deliveries")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert!(longest.is_none_or(|left| left <= 20.0), "a lease ends within 30 s: {longest:?}");
+    sqlx::query("update deliveries set leased_until = clock_timestamp() where leased_until is not null")
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+}
+
+/// Waits until a query counts nothing.
+async fn until_none(database: &PgConnectOptions, query: &str) {
+    within(async { while count(database, query).await > 0 {} }).await;
+}
+
+/// The ids of events as they arrived first, by resource; the same event always came with the same bytes.
+fn arrived(calls: &[Call]) -> BTreeMap<String, Vec<i64>> {
+    let mut bytes: BTreeMap<String, &[u8]> = BTreeMap::new();
+    let mut arrived: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for call in calls {
+        let event = id(call);
+        if let Some(before) = bytes.insert(event.clone(), &call.body) {
+            assert_eq!(before, call.body, "event {event} has other bytes");
+            continue;
+        }
+        let resource = body(call)["data"]["relationships"]["resource"]["data"].to_string();
+        arrived.entry(resource).or_default().push(event.parse().unwrap());
+    }
+    arrived
+}
+
+#[tokio::test]
+async fn servers_that_share_a_database_share_what_is_to_be_sent() {
+    const OUTPUTS: usize = 300;
+    let database = fresh_database().await;
+    let mut receiver = Receiver::answering(OK).await;
+    let mut servers = Vec::new();
+    for _ in 0..3 {
+        servers.push(Program::serve(Some(&database), &["--check-delay", "0s"]).await);
+    }
+    listen(&servers[0], &receiver.url()).await;
+    let client = client();
+    let mut posting = JoinSet::new();
+    for number in 0..OUTPUTS {
+        posting.spawn(send(servers[number % 3].post(&client)));
+    }
+    for answer in within(posting.join_all()).await {
+        answer.expect(201);
+    }
+    servers[0].all_decided().await;
+    until_none(&database, UNDELIVERED).await;
+    let calls = receiver.calls();
+    assert_eq!(calls.len(), 2 * OUTPUTS, "each once");
+    let arrived = arrived(&calls);
+    assert_eq!(arrived.len(), OUTPUTS);
+    assert!(arrived.values().all(|events| events.len() == 2 && events.is_sorted()), "{arrived:?}");
+    let mut delivered = Vec::new();
+    for server in &servers {
+        let text = client.get(format!("{}/_sandbox/metrics", server.base)).send().await.unwrap().text().await.unwrap();
+        let line = text.lines().find(|line| line.starts_with("concierge_sandbox_webhooks_delivered_total")).unwrap();
+        delivered.push(line.split(' ').nth(1).unwrap().parse::<usize>().unwrap());
+    }
+    assert_eq!(delivered.iter().sum::<usize>(), 2 * OUTPUTS, "{delivered:?}");
+    assert!(delivered.iter().all(|count| *count > 0), "{delivered:?}");
+    for server in servers {
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_server_was_sending_another_one_sends() {
+    let database = fresh_database().await;
+    let mut receiver = Receiver::scripted(|stream| async move {
+        let _held = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let server = Program::serve(Some(&database), &[]).await;
+    listen(&server, &receiver.url()).await;
+    server.create_output().await;
+    let first = receiver.call().await;
+    let other = Program::serve(Some(&database), &["--webhook-timeout", "1s"]).await;
+    server.signal(Signal::KILL);
+    server.ended().await;
+    end_leases(&database).await;
+    let again = receiver.call().await;
+    assert_eq!(again.body, first.body);
+    until_none(&database, "select 1 - count(*) from delivery_attempts").await;
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_again_and_again_loses_nothing() {
+    const OUTPUTS: usize = 1000;
+    let database = fresh_database().await;
+    let mut receiver = Receiver::answering(OK).await;
+    let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+    let (mut made, mut calls) = (0, Vec::new());
+    let client = client();
+    while made < OUTPUTS {
+        let server = Program::serve(Some(&database), &["--check-delay", "0s"]).await;
+        if made == 0 {
+            listen(&server, &receiver.url()).await;
+        }
+        // killed behind that many more calls, while more is posted
+        let kill_at = calls.len() + 50 + random.random_range(0..350_usize);
+        while calls.len() < kill_at && made < OUTPUTS {
+            let mut posting = JoinSet::new();
+            for _ in 0..8 {
+                posting.spawn(send(server.post(&client)));
+            }
+            for answer in within(posting.join_all()).await {
+                answer.expect(201);
+                made += 1;
+            }
+            calls.extend(receiver.calls());
+        }
+        server.signal(Signal::KILL);
+        server.ended().await;
+        end_leases(&database).await;
+    }
+    let server = Program::serve(Some(&database), &["--check-delay", "0s"]).await;
+    server.all_decided().await;
+    until_none(&database, UNDELIVERED).await;
+    calls.extend(receiver.calls());
+    assert_eq!(count(&database, LOST).await, 0);
+    assert_eq!(count(&database, "select count(*) from events").await, 2 * i64::try_from(OUTPUTS).unwrap());
+    let arrived = arrived(&calls);
+    assert_eq!(arrived.len(), OUTPUTS);
+    assert!(arrived.values().all(|events| events.len() == 2 && events.is_sorted()), "{arrived:?}");
+    server.stop().await;
+}

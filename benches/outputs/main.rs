@@ -15,6 +15,7 @@ mod process; // CPU and memory of processes
 mod report; // what is printed
 mod request; // what is asked
 mod start; // part `start`: size and start-up
+mod webhooks; // part `webhooks`: events on their way
 mod world; // the database and the server
 
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ struct Scale {
     single: usize,
     /// Outputs of one request.
     payout: i64,
+    /// Events that are queued.
+    events: i64,
 }
 
 const FULL: Scale = Scale {
@@ -52,6 +55,7 @@ const FULL: Scale = Scale {
     due: 50_000,
     single: 200,
     payout: 20_000,
+    events: 10_000,
 };
 
 const QUICK: Scale = Scale {
@@ -64,9 +68,10 @@ const QUICK: Scale = Scale {
     due: 5000,
     single: 20,
     payout: 2000,
+    events: 1000,
 };
 
-const PARTS: [&str; 5] = ["start", "load", "mass", "background", "payout"];
+const PARTS: [&str; 6] = ["start", "load", "mass", "background", "payout", "webhooks"];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -110,6 +115,9 @@ async fn measure(scale: &Scale, parts: &[&str]) -> Outcome<Vec<String>> {
     }
     if wanted("payout") {
         faults.extend(payout::run(&world, scale).await?);
+    }
+    if wanted("webhooks") {
+        faults.extend(webhooks::run(&world, scale).await?);
     }
     Ok(faults)
 }

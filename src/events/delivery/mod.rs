@@ -147,8 +147,8 @@ impl Post {
         self.lanes.held() + self.ended.len()
     }
 
-    /// Writes down what has ended, takes what is due, and begins to send it. Where nothing had ended and nothing was
-    /// taken, it says when there will be something.
+    /// Writes down what has ended, takes what is due, and begins to send it. Where nothing was taken, it says when there
+    /// will be something.
     async fn round(&mut self, now: OffsetDateTime) -> Option<Outlook> {
         let mut connection = self
             .database
@@ -300,8 +300,7 @@ async fn round_trip(
         }
         transaction.commit().await?;
     }
-    let found_nothing = ended.is_empty() && claimed.is_empty();
-    let outlook = if found_nothing { Some(store::outlook(connection, claim.now).await?) } else { None };
+    let outlook = if claimed.is_empty() { Some(store::outlook(connection, claim.now).await?) } else { None };
     Ok((claimed, outlook))
 }
 

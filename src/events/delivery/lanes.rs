@@ -10,6 +10,10 @@ use std::time::Duration;
 /// An answer later than this is slow.
 const PROMPT: Duration = Duration::from_secs(1);
 
+/// How many are claimed for each that runs, where answers come promptly, so that sending goes on during a round trip to
+/// the database.
+const AHEAD: usize = 4;
+
 /// A receiver: an account, and the user whose `webhook_url` it is.
 pub type Key = (i64, i64);
 
@@ -60,7 +64,7 @@ impl<T> Lanes<T> {
 
     /// How many more deliveries may be claimed.
     pub fn room(&self) -> usize {
-        (2 * self.limits.total).saturating_sub(self.held())
+        (AHEAD * self.limits.total).saturating_sub(self.held())
     }
 
     /// How many more of these receivers' may be; one, of any other's. Those that answer promptly have their next ones at
@@ -70,7 +74,7 @@ impl<T> Lanes<T> {
         let room = |lane: &Lane<T>| match lane.is_slow {
             true if !slow_room => 0,
             true => lane.slots.saturating_sub(lane.held()),
-            false => (2 * lane.slots).saturating_sub(lane.held()),
+            false => (AHEAD * lane.slots).saturating_sub(lane.held()),
         };
         self.lanes.iter().map(|(key, lane)| (*key, room(lane))).collect()
     }

@@ -6,7 +6,7 @@
 pub mod lanes;
 pub mod store;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,25 +79,31 @@ pub async fn run(mut post: Post, alarm: Alarm, watched: Watched, mut stop: watch
     let clock = post.clock.clone();
     let mut moves = clock.moves();
     let mut asked = watched.asked.subscribe();
+    let (mut look, mut wake_at) = (true, None);
     loop {
-        if let Some(moves) = &mut moves {
-            moves.mark_unchanged();
-        }
-        let now = clock.now();
-        let question = *asked.borrow_and_update();
-        let outlook = post.round(now).await;
-        if let Some(outlook) = outlook
-            && post.held() == 0
-            && outlook.earliest.is_none_or(|earliest| earliest > now)
-        {
-            watched.answered.send_replace(question);
+        post.begin().await;
+        if post.may_depart(look) {
+            if let Some(moves) = &mut moves {
+                moves.mark_unchanged();
+            }
+            let question = *asked.borrow_and_update();
+            post.depart(clock.now(), question);
+            look = false;
         }
         tokio::select! {
-            () = post.ended() => {}
-            () = alarm.wait(&clock, outlook.and_then(|outlook| outlook.next)) => {}
-            () = Clock::moved(&mut moves) => {}
-            _ = asked.changed() => {}
-            () = tokio::time::sleep(PATROL) => {}
+            returned = post.next() => if let Some(Returned { question, now, outlook, .. }) = returned {
+                if let Some(outlook) = outlook
+                    && post.held() == 0
+                    && outlook.earliest.is_none_or(|earliest| earliest > now)
+                {
+                    watched.answered.send_replace(question);
+                }
+                wake_at = outlook.and_then(|outlook| outlook.next);
+            },
+            () = alarm.wait(&clock, wake_at) => look = true,
+            () = Clock::moved(&mut moves) => look = true,
+            _ = asked.changed() => look = true,
+            () = tokio::time::sleep(PATROL) => look = true,
             _ = stop.wait_for(|stop| *stop) => break,
         }
     }
@@ -122,6 +128,25 @@ pub struct Post {
     running: HashMap<Id, Arc<Delivery>>,
     /// What has not been written down.
     ended: Vec<Ended>,
+    /// The round trip to the database that is under way, if one is.
+    trip: JoinSet<Returned>,
+    /// Whether the last one failed.
+    is_away: bool,
+}
+
+/// What a round trip came back with.
+#[derive(Debug)]
+struct Returned {
+    /// The last question that had been asked when it began.
+    question: u64,
+    now: OffsetDateTime,
+    /// What it was to write down, if it could not.
+    ended: Vec<Ended>,
+    is_away: bool,
+    was_renewed: bool,
+    claimed: Vec<Delivery>,
+    /// Where nothing was taken: when there will be something.
+    outlook: Option<Outlook>,
 }
 
 impl Post {
@@ -139,6 +164,8 @@ impl Post {
             under_way: JoinSet::new(),
             running: HashMap::new(),
             ended: Vec::new(),
+            trip: JoinSet::new(),
+            is_away: false,
         }
     }
 
@@ -147,15 +174,13 @@ impl Post {
         self.lanes.held() + self.ended.len()
     }
 
-    /// Writes down what has ended, takes what is due, and begins to send it. Where nothing was taken, it says when there
-    /// will be something.
-    async fn round(&mut self, now: OffsetDateTime) -> Option<Outlook> {
-        let mut connection = self
-            .database
-            .connection()
-            .await
-            .inspect_err(|error| tracing::warn!(%error, "the database is away; events wait for it"))
-            .ok()?;
+    /// Whether a round trip is to begin: somebody wants to look, or there is something to write down.
+    fn may_depart(&self, look: bool) -> bool {
+        self.trip.is_empty() && (look || !self.ended.is_empty() && !self.is_away)
+    }
+
+    /// Begins to write down what has ended, and to take what is due. Sending goes on meanwhile.
+    fn depart(&mut self, now: OffsetDateTime, question: u64) {
         let claim = Claim {
             server: self.server,
             now,
@@ -164,25 +189,59 @@ impl Post {
             limit: self.lanes.room(),
         };
         let renewed = if self.renewed.elapsed() >= RENEWAL { self.leased() } else { Vec::new() };
-        let trip = round_trip(&mut connection, &claim, &self.ended, &renewed);
-        let Ok(outcome) = tokio::time::timeout(LONGEST_ROUND_TRIP, trip).await else {
-            tracing::warn!("the database fell silent while events were taken");
-            self.database.cool();
-            return None;
-        };
-        let (claimed, outlook) = connection.conclude(outcome).ok()?;
-        if !renewed.is_empty() {
+        let (database, metrics) = (self.database.clone(), self.metrics.clone());
+        let mut ended = std::mem::take(&mut self.ended);
+        self.trip.spawn(async move {
+            let outcome = round_trip(&database, &claim, &ended, &renewed).await;
+            let is_away = outcome.is_none();
+            if !is_away {
+                for ended in ended.drain(..) {
+                    metrics.attempted(ended.outcome.is_received(), ended.next_at.is_none());
+                }
+            }
+            let was_renewed = !is_away && !renewed.is_empty();
+            let (claimed, outlook) = outcome.unwrap_or_default();
+            Returned { question, now, ended, is_away, was_renewed, claimed, outlook }
+        });
+    }
+
+    /// Takes in what comes next: a round trip, which is returned, or attempts that have ended.
+    async fn next(&mut self) -> Option<Returned> {
+        tokio::select! {
+            Some(returned) = self.trip.join_next() => match returned {
+                Ok(returned) => Some(self.unload(returned)),
+                Err(error) => {
+                    tracing::error!(%error, "a round trip of events failed");
+                    None
+                }
+            },
+            Some(ended) = self.under_way.join_next_with_id() => {
+                self.take(ended);
+                while let Some(ended) = self.under_way.try_join_next_with_id() {
+                    self.take(ended);
+                }
+                None
+            }
+            else => std::future::pending().await,
+        }
+    }
+
+    fn unload(&mut self, mut returned: Returned) -> Returned {
+        self.is_away = returned.is_away;
+        self.ended.append(&mut returned.ended);
+        if returned.was_renewed {
             self.renewed = Instant::now();
         }
-        for ended in self.ended.drain(..) {
-            self.metrics.attempted(ended.outcome.is_received(), ended.next_at.is_none());
-        }
-        for delivery in claimed {
-            self.lanes.add(delivery.lane(), Arc::new(delivery));
+        let held: HashSet<_> =
+            if returned.claimed.is_empty() { HashSet::new() } else { self.leased().into_iter().collect() };
+        for delivery in returned.claimed.drain(..) {
+            // a lease of our own that had run out, while the database was away
+            if !held.contains(&delivery.key()) {
+                self.lanes.add(delivery.lane(), Arc::new(delivery));
+            }
         }
         self.lanes.forget_idle();
-        self.begin().await;
-        outlook
+        returned
     }
 
     /// Account and event of everything that is leased.
@@ -208,17 +267,6 @@ impl Post {
                 attempt(sender.clone(), self.clock.clone(), self.rules.retries.clone(), Arc::clone(&delivery));
             let task = self.under_way.spawn(attempt).id();
             self.running.insert(task, delivery);
-        }
-    }
-
-    /// Returns once attempts have ended; never while none is under way.
-    async fn ended(&mut self) {
-        match self.under_way.join_next_with_id().await {
-            Some(ended) => self.take(ended),
-            None => std::future::pending().await,
-        }
-        while let Some(ended) = self.under_way.try_join_next_with_id() {
-            self.take(ended);
         }
     }
 
@@ -252,8 +300,8 @@ impl Post {
     /// Lets attempts under way end, for a while, and leaves the rest to other servers.
     async fn close(mut self) {
         let all = async {
-            while !self.under_way.is_empty() {
-                self.ended().await;
+            while !self.under_way.is_empty() || !self.trip.is_empty() {
+                self.next().await;
             }
         };
         drop(tokio::time::timeout(GRACE, all).await);
@@ -262,52 +310,69 @@ impl Post {
         if left.is_empty() && self.ended.is_empty() {
             return;
         }
-        let Ok(mut connection) = self.database.connection().await else { return };
-        let written = async {
-            if !self.ended.is_empty() {
-                record(&mut connection, self.server, &self.ended).await?;
+        let (server, ended) = (self.server, &self.ended);
+        let written = exchange(&self.database, async |connection| {
+            if !ended.is_empty() {
+                let mut transaction = connection.begin().await?;
+                store::record(&mut transaction, server, ended).await?;
+                transaction.commit().await?;
             }
-            store::release(&mut connection, self.server, &left).await
-        };
-        match tokio::time::timeout(LONGEST_ROUND_TRIP, written).await {
-            Ok(outcome) => drop(connection.conclude(outcome)),
-            Err(_) => tracing::warn!("what came of the last attempts could not be written down"),
+            store::release(connection, server, &left).await
+        });
+        if written.await.is_none() {
+            tracing::warn!("what came of the last attempts could not be written down");
         }
     }
 }
 
-/// One exchange with the database.
+/// Writes down what has ended, takes what is due and, where that is nothing, says when there will be something. `None`
+/// where the database is away.
 async fn round_trip(
-    connection: &mut PgConnection,
+    database: &Database,
     claim: &Claim,
     ended: &[Ended],
     renewed: &[(i64, i64)],
-) -> Result<(Vec<Delivery>, Option<Outlook>), sqlx::Error> {
-    if !renewed.is_empty() {
-        store::renew(connection, claim.server, renewed).await?;
-    }
-    let mut claimed = Vec::new();
-    if ended.is_empty() {
-        if claim.limit > 0 {
-            claimed = store::claim(connection, claim).await?;
+) -> Option<(Vec<Delivery>, Option<Outlook>)> {
+    exchange(database, async |connection| {
+        if !renewed.is_empty() {
+            store::renew(connection, claim.server, renewed).await?;
         }
-    } else {
-        // in one transaction, so that one commit reaches the disk for both
-        let mut transaction = connection.begin().await?;
-        store::record(&mut transaction, claim.server, ended).await?;
-        if claim.limit > 0 {
-            claimed = store::claim(&mut transaction, claim).await?;
+        let mut claimed = Vec::new();
+        if ended.is_empty() {
+            if claim.limit > 0 {
+                claimed = store::claim(connection, claim).await?;
+            }
+        } else {
+            // in one transaction, so that one commit reaches the disk for both
+            let mut transaction = connection.begin().await?;
+            store::record(&mut transaction, claim.server, ended).await?;
+            if claim.limit > 0 {
+                claimed = store::claim(&mut transaction, claim).await?;
+            }
+            transaction.commit().await?;
         }
-        transaction.commit().await?;
-    }
-    let outlook = if claimed.is_empty() { Some(store::outlook(connection, claim.now).await?) } else { None };
-    Ok((claimed, outlook))
+        let outlook = if claimed.is_empty() { Some(store::outlook(connection, claim.now).await?) } else { None };
+        Ok((claimed, outlook))
+    })
+    .await
 }
 
-async fn record(connection: &mut PgConnection, server: Uuid, ended: &[Ended]) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    store::record(&mut transaction, server, ended).await?;
-    transaction.commit().await
+/// Does something with a connection; `None` where the database is away, which is logged.
+async fn exchange<T>(
+    database: &Database,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+) -> Option<T> {
+    let connection = database.connection().await;
+    let mut connection =
+        connection.inspect_err(|error| tracing::warn!(%error, "the database is away; events wait for it")).ok()?;
+    match tokio::time::timeout(LONGEST_ROUND_TRIP, work(&mut connection)).await {
+        Ok(outcome) => connection.conclude(outcome).ok(),
+        Err(_) => {
+            tracing::warn!("the database fell silent while events were taken");
+            database.cool();
+            None
+        }
+    }
 }
 
 /// One attempt, and what follows from it.

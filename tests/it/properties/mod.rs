@@ -3,9 +3,11 @@
 mod addresses;
 mod documents;
 mod json;
+mod lanes;
 mod numbers;
 mod pricing;
 mod queries;
+mod retries;
 mod values;
 
 use proptest::test_runner::Config;

@@ -10,6 +10,8 @@ alter table events
     add column resource text,
     -- of an output: how many tries to pay it had failed
     add column failures integer,
+    -- who made the resource, as there; of an event that was made up, who made that
+    add column made_by bigint,
     -- made up on request: nothing happened
     add column is_made_up boolean not null default false;
 

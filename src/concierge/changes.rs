@@ -75,7 +75,8 @@ impl Changes {
         let event = |account_id, type_name, id, event_type, at, failures| {
             // a row that is gone has nothing to tell
             let resource = snapshots.get(&(account_id, type_name, id))?.clone();
-            Some(Event { account_id, event_type, at, resource: Snapshot { failures, ..resource } })
+            let resource = Snapshot { failures, ..resource };
+            Some(Event { account_id, event_type, at, resource, is_made_up: false })
         };
         let users = self.users.iter().filter_map(|step| {
             event(step.account_id, users::SCHEMA.type_name, step.id, step.to.event_type(), step.at, None)

@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use axum::http::StatusCode;
 use axum::response::Response;
+use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::{Arguments, AssertSqlSafe, Row};
 
@@ -17,15 +18,16 @@ use crate::database::StoreError;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::links::{COUNTED, Links, PageOf};
-use crate::jsonapi::query::{Query, SortKey, Start, Target};
+use crate::jsonapi::query::{Query, SortKey, Start, Target, split_resource};
 use crate::jsonapi::render::{Resource, collection};
-use crate::jsonapi::schema::{Schema, Values};
+use crate::jsonapi::schema::{Filter, Schema, Values};
+use crate::jsonapi::since::Since;
 use crate::server::App;
 
 /// Where a collection's resources are stored.
 #[derive(Debug)]
 pub struct Table<T> {
-    /// The table, whose alias is `t`.
+    /// The table, or a query in brackets, whose alias is `t`.
     pub name: &'static str,
     /// What is read of it, the id first.
     pub columns: &'static str,
@@ -86,14 +88,7 @@ impl<T> Table<T> {
         let Self { name, columns, joins, condition, .. } = self;
         let mut matches = format!("t.account_id = (select account_id from caller) {condition}");
         for (filter, values) in &query.filters {
-            match filter.values {
-                Values::Ids => arguments.add(values.iter().map(|id| id_number(id)).collect::<Vec<_>>()),
-                Values::OneOf(_) | Values::Text => arguments.add(values),
-            }
-            .map_err(sqlx::Error::Encode)?;
-            // one value is compared as one, so that the index gives the page in order
-            let any = if let [_] = values.as_slice() { ("(", ")[1]") } else { ("any(", ")") };
-            write!(matches, " and t.{} = {}${}{}", filter.name, any.0, arguments.len(), any.1).unwrap_or_default();
+            matches += &compare(filter, values, &mut arguments).map_err(sqlx::Error::Encode)?;
         }
         let mut keys = order(&query.sort);
         if matches!(query.page.start, Start::Before(_)) {
@@ -155,6 +150,42 @@ impl<T> Table<T> {
         }
         alternatives.join(" or ")
     }
+}
+
+/// What a filter comes to: a condition that begins with `and`.
+fn compare(filter: &Filter, values: &[String], arguments: &mut PgArguments) -> Result<String, BoxDynError> {
+    let column = filter.column;
+    match (filter.values, values) {
+        (Values::Resource(_), [value]) => {
+            let (type_name, id) = split_resource(value);
+            arguments.add(type_name)?;
+            let mut condition = format!(" and t.{column}_type = ${}", arguments.len());
+            if let Some(id) = id {
+                arguments.add(id_number(id))?;
+                write!(condition, " and t.{column}_id = ${}", arguments.len())?;
+            }
+            return Ok(condition);
+        }
+        (Values::Since, [value]) => {
+            let than = match Since::read(value).ok_or(Since::EXPECTED)? {
+                Since::Id(id) => {
+                    arguments.add(id)?;
+                    "id >"
+                }
+                Since::Time(time) => {
+                    arguments.add(time)?;
+                    &format!("{column} >=")
+                }
+            };
+            return Ok(format!(" and t.{than} ${}", arguments.len()));
+        }
+        (Values::Ids, _) => arguments.add(values.iter().map(|id| id_number(id)).collect::<Vec<_>>())?,
+        (Values::Boolean, _) => arguments.add(values.iter().map(|value| value == "true").collect::<Vec<_>>())?,
+        (Values::OneOf(_) | Values::Text | Values::Resource(_) | Values::Since, _) => arguments.add(values)?,
+    }
+    // one value is compared as one, so that the index gives the page in order
+    let any = if let [_] = values { ("(", ")[1]") } else { ("any(", ")") };
+    Ok(format!(" and t.{column} = {}${}{}", any.0, arguments.len(), any.1))
 }
 
 /// The keys of an order that leaves no two resources in the same place: those asked for, then the id.

@@ -7,6 +7,7 @@ pub mod call;
 pub mod cash_wallets;
 pub mod changes;
 pub mod estimates;
+pub mod event_types;
 pub mod include;
 pub mod listing;
 pub mod machine;

@@ -24,9 +24,10 @@ pub static SCHEMA: Schema = Schema {
         Attribute::new("name"),
     ],
     relationships: &[],
+    references: &[],
     default_include: &[],
     sort: &[],
-    filters: &[Filter { name: "country", values: Values::Text }, Filter { name: "currency", values: Values::Text }],
+    filters: &[Filter::new("country", Values::Text), Filter::new("currency", Values::Text)],
 };
 
 /// A port. Its code, which is its id, is the country and the currency in lower case.

@@ -25,6 +25,7 @@ pub static SCHEMA: Schema = Schema {
     path: "/api/webhooks",
     attributes: &[Attribute::new("url")],
     relationships: &[],
+    references: &[],
     default_include: &[],
     sort: &[],
     filters: &[],

@@ -27,6 +27,8 @@ pub struct Event {
     pub event_type: &'static str,
     pub at: OffsetDateTime,
     pub resource: Snapshot,
+    /// Whether it was made up on request: nothing happened.
+    pub is_made_up: bool,
 }
 
 /// A resource as it was when something happened to it.

@@ -20,9 +20,9 @@ pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<()
     let sql = "with told as (
             select * from unnest(
                 $1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::text[], $7::bigint[],
-                $8::integer[]
+                $8::integer[], $10::boolean[]
             ) with ordinality as e (
-                account_id, event_type, resource_type, resource_id, at, resource, made_by, failures, position
+                account_id, event_type, resource_type, resource_id, at, resource, made_by, failures, is_made_up, position
             )
         ), standing as (
             select e.*, r.id as receiver_id, p.pending
@@ -61,9 +61,12 @@ pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<()
                 ) as turn
             from standing e join advanced a on a.account_id = e.account_id
         ), written as (
-            insert into events
-                (account_id, id, event_type, resource_type, resource_id, created_at, resource, failures)
-            select account_id, id, event_type, resource_type, resource_id, at, resource, failures from numbered
+            insert into events (
+                account_id, id, event_type, resource_type, resource_id, created_at, resource, made_by, failures,
+                is_made_up
+            )
+            select account_id, id, event_type, resource_type, resource_id, at, resource, made_by, failures, is_made_up
+            from numbered
         )
         insert into deliveries (account_id, event_id, receiver_id, resource_type, resource_id, state, due_at)
         select account_id, id, receiver_id, resource_type, resource_id,
@@ -80,6 +83,7 @@ pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<()
         .bind(events.iter().map(|event| event.resource.made_by).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.resource.failures).collect::<Vec<_>>())
         .bind(MASTER_USER)
+        .bind(events.iter().map(|event| event.is_made_up).collect::<Vec<_>>())
         .execute(connection)
         .await
         .map(|_| ())

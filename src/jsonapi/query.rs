@@ -8,6 +8,7 @@ use super::error::{
     SORT_UNKNOWN,
 };
 use super::schema::{Filter, Relationship, Schema, Values};
+use super::since::Since;
 
 /// Resources on a page where the client doesn't say.
 pub const DEFAULT_PAGE_SIZE: u32 = 100;
@@ -224,19 +225,16 @@ impl Reading {
             self.fault(FILTER_UNKNOWN, name, format!("\"{key}\" is not a filter of this collection; {known}"));
             return;
         };
-        let values: Vec<String> = value.split(',').map(str::to_owned).collect();
+        let values: Vec<String> = match filter.values {
+            Values::Resource(_) | Values::Since => vec![value.to_owned()],
+            Values::Ids | Values::OneOf(_) | Values::Text | Values::Boolean => {
+                value.split(',').map(str::to_owned).collect()
+            }
+        };
         for value in &values {
-            let expected = match filter.values {
-                Values::Ids if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) => {
-                    "an id is a string of decimal digits".to_owned()
-                }
-                Values::OneOf(known) if !known.contains(&value.as_str()) => {
-                    format!("the values are {}", join(known.iter().copied()))
-                }
-                _ if value.contains('\0') => "no value holds U+0000".to_owned(),
-                _ => continue,
-            };
-            self.fault(PARAMETER_INVALID, name, format!("can't be \"{}\"; {expected}", value.escape_default()));
+            if let Some(expected) = expected(filter.values, value) {
+                self.fault(PARAMETER_INVALID, name, format!("can't be \"{}\"; {expected}", value.escape_default()));
+            }
         }
         self.query.filters.push((filter, values));
     }
@@ -293,6 +291,40 @@ impl Reading {
             self.fault(PARAMETER_INVALID, name, detail);
         }
         number
+    }
+}
+
+/// What a filter's value should have been; `None` where it is that.
+fn expected(values: Values, value: &str) -> Option<String> {
+    match values {
+        Values::Ids if !is_digits(value) => Some("an id is a string of decimal digits".to_owned()),
+        Values::OneOf(known) if !known.contains(&value) => {
+            Some(format!("the values are {}", join(known.iter().copied())))
+        }
+        Values::Boolean if !["true", "false"].contains(&value) => Some("the values are true, false".to_owned()),
+        Values::Resource(_) | Values::Since if value.contains(',') => {
+            Some("it is one value, without commas".to_owned())
+        }
+        Values::Resource(types) => {
+            let (type_name, id) = split_resource(value);
+            let known = types.contains(&type_name) && id.is_none_or(is_digits);
+            (!known).then(|| format!("it is TYPE/ID or TYPE, and the types are {}", join(types.iter().copied())))
+        }
+        Values::Since if Since::read(value).is_none() => Some(format!("it is {}", Since::EXPECTED)),
+        _ if value.contains('\0') => Some("no value holds U+0000".to_owned()),
+        Values::Ids | Values::OneOf(_) | Values::Text | Values::Boolean | Values::Since => None,
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The type and, if there is one, the id that a [`Values::Resource`] names.
+pub fn split_resource(value: &str) -> (&str, Option<&str>) {
+    match value.split_once('/') {
+        Some((type_name, id)) => (type_name, Some(id)),
+        None => (value, None),
     }
 }
 

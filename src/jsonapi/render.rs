@@ -44,19 +44,21 @@ pub enum Value {
     Json(Box<RawValue>),
 }
 
-/// The ids a relationship links to; their type is in the schema.
+/// The ids a relationship links to; their type is in the schema, but for references, which name it.
 #[derive(Debug, Clone)]
 pub enum Linkage {
     ToOne(String),
     ToMany(Vec<String>),
+    Reference { type_name: String, id: String },
+    References { type_name: &'static str, ids: Vec<String> },
 }
 
 impl Linkage {
     /// The linked ids.
     pub fn ids(&self) -> &[String] {
         match self {
-            Self::ToOne(id) => std::slice::from_ref(id),
-            Self::ToMany(ids) => ids,
+            Self::ToOne(id) | Self::Reference { id, .. } => std::slice::from_ref(id),
+            Self::ToMany(ids) | Self::References { ids, .. } => ids,
         }
     }
 }
@@ -77,6 +79,8 @@ pub struct Included {
     /// Places of the resources that are shown, in order.
     shown: Vec<usize>,
     is_shown: Vec<bool>,
+    /// Resources that are shown as they were stored.
+    stored: Vec<Box<RawValue>>,
 }
 
 impl Included {
@@ -117,6 +121,11 @@ impl Included {
         {
             self.shown.push(place);
         }
+    }
+
+    /// Has the document show a resource that was stored as a document includes it, behind the others.
+    pub fn show_stored(&mut self, resource: Box<RawValue>) {
+        self.stored.push(resource);
     }
 
     fn shown(&self) -> impl Iterator<Item = &Resource> {
@@ -180,9 +189,9 @@ impl Serialize for Document<'_> {
                 schema.is_some_and(|schema| schema.type_name == resource.schema.type_name)
                     && first.iter().any(|primary| primary.id == resource.id)
             };
-            let rest: Vec<View<'_>> =
-                self.included.shown().filter(|resource| !primary(resource)).map(|r| view(r, false)).collect();
-            map.serialize_entry("included", &rest)?;
+            let rest = self.included.shown().filter(|resource| !primary(resource)).map(|r| Shown::View(view(r, false)));
+            let stored = self.included.stored.iter().map(|resource| Shown::Stored(resource));
+            map.serialize_entry("included", &rest.chain(stored).collect::<Vec<_>>())?;
         }
         if let Some(links) = self.links {
             map.serialize_entry("links", links)?;
@@ -192,6 +201,14 @@ impl Serialize for Document<'_> {
         }
         map.end()
     }
+}
+
+/// An included resource.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum Shown<'a> {
+    View(View<'a>),
+    Stored(&'a RawValue),
 }
 
 /// A resource as one document shows it.
@@ -232,9 +249,13 @@ impl Serialize for View<'_> {
         let shown: Vec<_> = relationships
             .iter()
             .filter_map(|(name, linkage)| {
-                let declared = schema.relationship(name)?;
-                let shown = self.shows(name, declared.when_included);
-                shown.then_some((*name, RelationshipObject { target: declared.target, linkage }))
+                let declared = schema.relationship(name);
+                let shown = match declared {
+                    Some(declared) => self.shows(name, declared.when_included),
+                    None => schema.references.contains(name) && self.shows(name, true),
+                };
+                let target = declared.map_or("", |declared| declared.target.type_name);
+                shown.then_some((*name, RelationshipObject { target, linkage }))
             })
             .collect();
         if !shown.is_empty() {
@@ -254,15 +275,22 @@ impl<V: Serialize> Serialize for Members<V> {
 }
 
 struct RelationshipObject<'a> {
-    target: &'static Schema,
+    /// The type that the schema names.
+    target: &'static str,
     linkage: &'a Linkage,
 }
 
 impl Serialize for RelationshipObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(1))?;
-        let type_name = self.target.type_name;
+        let type_name = self.target;
         match self.linkage {
+            Linkage::Reference { type_name, id } => {
+                map.serialize_entry("data", &ResourceIdentifier { id, type_name })?;
+            }
+            Linkage::References { type_name, ids } => {
+                map.serialize_entry("data", &Identifiers { type_name, ids })?;
+            }
             Linkage::ToOne(id) => map.serialize_entry("data", &ResourceIdentifier { id, type_name })?,
             Linkage::ToMany(ids) => map.serialize_entry("data", &Identifiers { type_name, ids })?,
         }
@@ -274,11 +302,11 @@ impl Serialize for RelationshipObject<'_> {
 struct ResourceIdentifier<'a> {
     id: &'a str,
     #[serde(rename = "type")]
-    type_name: &'static str,
+    type_name: &'a str,
 }
 
 struct Identifiers<'a> {
-    type_name: &'static str,
+    type_name: &'a str,
     ids: &'a [String],
 }
 

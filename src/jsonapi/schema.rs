@@ -11,6 +11,8 @@ pub struct Schema {
     pub path: &'static str,
     pub attributes: &'static [Attribute],
     pub relationships: &'static [Relationship],
+    /// Relationships that are shown and can't be included: what they link to is of any type, which the linkage names.
+    pub references: &'static [&'static str],
     /// Relationships that are included where the client doesn't say what to include.
     pub default_include: &'static [&'static str],
     /// Keys `sort` takes, besides `id`. Each is a column of an index, so that page one costs the same in any table.
@@ -43,10 +45,12 @@ impl fmt::Debug for Relationship {
     }
 }
 
-/// A `filter[…]` key, which is also the column it compares.
+/// A `filter[…]` key.
 #[derive(Debug)]
 pub struct Filter {
     pub name: &'static str,
+    /// The column it compares, or what [`Values`] says of it.
+    pub column: &'static str,
     pub values: Values,
 }
 
@@ -59,6 +63,21 @@ pub enum Values {
     OneOf(&'static [&'static str]),
     /// Any text.
     Text,
+    /// `true` or `false`.
+    Boolean,
+    /// One resource, `TYPE/ID`, or all of a `TYPE`, which is one of these. The filter's column is how the names of two
+    /// columns begin, which end in `_type` and `_id`.
+    Resource(&'static [&'static str]),
+    /// What comes after the resource of an id, or what the column, a time, shows to be of that time or later; see
+    /// [`Since`](super::since::Since).
+    Since,
+}
+
+impl Filter {
+    /// A filter by the column of its name.
+    pub const fn new(name: &'static str, values: Values) -> Self {
+        Self { name, column: name, values }
+    }
 }
 
 impl Attribute {
@@ -87,7 +106,8 @@ impl Schema {
     /// The names of all fields.
     pub fn fields(&self) -> impl Iterator<Item = &'static str> {
         let attributes = self.attributes.iter().map(|attribute| attribute.name);
-        attributes.chain(self.relationships.iter().map(|relationship| relationship.name))
+        let relationships = self.relationships.iter().map(|relationship| relationship.name);
+        attributes.chain(relationships).chain(self.references.iter().copied())
     }
 
     /// This schema and all that can be reached from it through relationships.

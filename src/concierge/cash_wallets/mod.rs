@@ -18,6 +18,7 @@ pub static SCHEMA: Schema = Schema {
     path: "/api/cash_wallets",
     attributes: &[Attribute::new("currency"), Attribute::new("balance"), Attribute::new("available")],
     relationships: &[],
+    references: &[],
     default_include: &[],
     sort: &[],
     filters: &[],

@@ -30,6 +30,7 @@ pub static SCHEMA: Schema = Schema {
         Attribute::new("destination_taken"),
     ],
     relationships: &[],
+    references: &[],
     default_include: &[],
     sort: &[],
     filters: &[],

@@ -35,13 +35,14 @@ pub static SCHEMA: Schema = Schema {
         Relationship { name: "user", target: &users::SCHEMA, when_included: true },
         Relationship { name: "withdrawal_instruction", target: &withdrawal_instructions::SCHEMA, when_included: true },
     ],
+    references: &[],
     default_include: &["user", "withdrawal_instruction"],
     sort: &["state", "port_code"],
     filters: &[
-        Filter { name: "request_id", values: Values::Ids },
-        Filter { name: "user_id", values: Values::Ids },
-        Filter { name: "state", values: Values::OneOf(&state::NAMES) },
-        Filter { name: "port_code", values: Values::Text },
+        Filter::new("request_id", Values::Ids),
+        Filter::new("user_id", Values::Ids),
+        Filter::new("state", Values::OneOf(&state::NAMES)),
+        Filter::new("port_code", Values::Text),
     ],
 };
 

@@ -196,10 +196,10 @@ pub const CREATE: &str = concat!(
         returning i.account_id, i.next_id - n.events as first_id
     ), event as (
         insert into events
-            (account_id, id, event_type, resource_type, resource_id, created_at, resource, failures)
+            (account_id, id, event_type, resource_type, resource_id, created_at, resource, made_by, failures)
         select i.account_id, i.first_id - 1 + row_number() over (order by q.position),
-            'concierge_request_output_accepting', 'concierge_request_outputs', o.id, $10, q.snapshot, 0
-        from counter i, created o join call q on q.id = o.id
+            'concierge_request_output_accepting', 'concierge_request_outputs', o.id, $10, q.snapshot, c.user_id, 0
+        from caller c, counter i, created o join call q on q.id = o.id
         returning account_id, id, resource_type, resource_id
     ), receiver as (
         select coalesce(

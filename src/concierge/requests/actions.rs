@@ -60,7 +60,7 @@ pub async fn draft(
         if let Some(request) = &request {
             let resource = Snapshot::of(&render(request), request.made_by, &rules.public_url);
             let event_type = request.life.state.event_type();
-            let event = Event { account_id: caller.account_id, event_type, at: now, resource };
+            let event = Event { account_id: caller.account_id, event_type, at: now, resource, is_made_up: false };
             events::store::write(&mut transaction, &[event]).await?;
         }
         Ok((caller, request))

@@ -61,12 +61,13 @@ pub static SCHEMA: Schema = Schema {
         Relationship { name: "user", target: &users::SCHEMA, when_included: true },
         Relationship { name: "outputs", target: &outputs::SCHEMA, when_included: true },
     ],
+    references: &[],
     default_include: &[],
     sort: &["state"],
     filters: &[
-        Filter { name: "state", values: Values::OneOf(&state::NAMES) },
-        Filter { name: "user_id", values: Values::Ids },
-        Filter { name: "external_id", values: Values::Text },
+        Filter::new("state", Values::OneOf(&state::NAMES)),
+        Filter::new("user_id", Values::Ids),
+        Filter::new("external_id", Values::Text),
     ],
 };
 

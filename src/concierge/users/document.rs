@@ -27,6 +27,7 @@ pub static SCHEMA: Schema = Schema {
         Attribute::own_document("webhook_url"),
     ],
     relationships: &[],
+    references: &[],
     default_include: &[],
     sort: &[],
     filters: &[],

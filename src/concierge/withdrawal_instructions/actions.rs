@@ -87,6 +87,6 @@ async fn tell(
     origin: &str,
 ) -> Result<(), sqlx::Error> {
     let resource = Snapshot::of(&render(instruction), Some(caller.user_id), origin);
-    let event = Event { account_id: caller.account_id, event_type, at, resource };
+    let event = Event { account_id: caller.account_id, event_type, at, resource, is_made_up: false };
     events::store::write(connection, &[event]).await
 }

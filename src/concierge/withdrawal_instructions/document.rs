@@ -18,9 +18,10 @@ pub static SCHEMA: Schema = Schema {
         Attribute::own_document("payment_method_type"),
     ],
     relationships: &[Relationship { name: "user", target: &users::SCHEMA, when_included: false }],
+    references: &[],
     default_include: &[],
     sort: &[],
-    filters: &[Filter { name: "user_id", values: Values::Ids }],
+    filters: &[Filter::new("user_id", Values::Ids)],
 };
 
 /// The one schema a body is known to follow.

@@ -76,7 +76,7 @@ async fn a_value_that_nothing_has_finds_nothing() {
         for filter in schema.filters {
             let values: &[&str] = match filter.values {
                 Values::Ids => &["777", "0", "99999999999999999999999", "020202", "777,778"],
-                Values::OneOf(_) => &[],
+                Values::OneOf(_) | Values::Boolean | Values::Resource(_) | Values::Since => &[],
                 Values::Text => &["nothing", "", "%25", "'", "a b", "%F0%9F%98%80"],
             };
             for value in values {
@@ -102,6 +102,9 @@ async fn a_value_that_can_t_be_used_is_400() {
                 Values::Ids => &["", "abc", "-1", "1.5", "20202,", ",", "1,x", "%00", "%2B1", "٣"],
                 Values::OneOf(_) => &["", "x", "Draft", " draft", "%00", "draft,x", "accepting,x", "draft,"],
                 Values::Text => &["%00", "a%00b"],
+                Values::Boolean => &["", "yes", "True", "1", "true,", "%00"],
+                Values::Resource(_) => &["", "/", "users/", "users/a", "users/1,users/2", "users,x", "ports", "%00"],
+                Values::Since => &["", "abc", "-1", "1,2", "2019-11-25", "2019-11-25T12:53:02", "%00"],
             };
             let parameter = format!("filter[{}]", filter.name);
             for value in values {

@@ -12,10 +12,14 @@ pub const DEFAULT_KEYS: [(&str, &str); 2] = [("your_api_key", "write"), ("your_r
 
 /// The user that the others of its account are managed by.
 pub const MASTER_USER: i64 = 50505;
-const PAYEE: i64 = 20202;
+/// The user that the documented exchange pays.
+pub const PAYEE: i64 = 20202;
+
+/// The id of the first output of an account, as the guides print it.
+pub const FIRST_OUTPUT: i64 = 32323;
 
 /// The documented instruction's body, as the guides print it.
-const INSTRUCTION_BODY: &str = concat!(
+pub const INSTRUCTION_BODY: &str = concat!(
     r#"{"payment_method":"international_bank","country":"US","account_type":"checking","name":"bob","#,
     r#""city":"buenos aires","bank":"standard chartered","currency":"USD"}"#
 );
@@ -29,7 +33,7 @@ const FIRST_IDS: [(&str, i64); 5] = [
     ("users", MASTER_USER + 1),
     ("withdrawal_instructions", 2122),
     ("concierge_requests", 1011),
-    ("concierge_request_outputs", 32323),
+    ("concierge_request_outputs", FIRST_OUTPUT),
     ("events", 1),
 ];
 

@@ -78,11 +78,11 @@ pub const CODES: [&[Code]; 4] = [
     withdrawal_instructions::routes::CODES,
 ];
 
-/// Loads resources of one type that a document links to.
+/// Loads resources of one type that a document links to, or an event tells of.
 ///
 /// # Errors
 /// Those of the database.
-async fn load(
+pub async fn load(
     connection: &mut PgConnection,
     account_id: i64,
     schema: &'static Schema,

@@ -410,7 +410,7 @@ fn array_index(name: &str) -> Option<usize> {
 }
 
 /// A value as a complaint shows it: whole if short.
-fn quote(value: &Value) -> String {
+pub fn quote(value: &Value) -> String {
     shorten(&value.to_string())
 }
 
@@ -423,7 +423,7 @@ fn shorten(text: &str) -> String {
 }
 
 /// What a value is, for people.
-fn kind(value: &Value) -> &'static str {
+pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

@@ -1,0 +1,100 @@
+//! `/_sandbox/events`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::document::{SCHEMA, document, read_new, read_since, render};
+use super::store::queue::Repeated;
+use super::{Complete, WEBHOOK_URL_MISSING, repeat, store, trigger as made_up};
+use crate::accounts::caller::{Access, authenticate};
+use crate::concierge::call::{Call, answer, created, not_found};
+use crate::concierge::listing;
+use crate::jsonapi::document::id_number;
+use crate::jsonapi::error::{Error, Errors};
+use crate::jsonapi::query::Target;
+use crate::server::App;
+
+/// `GET /_sandbox/events`
+pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    listing::respond(&app, &call, &SCHEMA, &store::TABLE, render, |_| Vec::new()).await
+}
+
+/// `GET /_sandbox/events/:id`: with its attempts, and what it tells of.
+pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let query = call.query(&SCHEMA, Target::Single);
+    let query = call.checked(&app, Access::Read, query).await?;
+    let event = find(&app, &call, id_number(&call.id)).await?;
+    Ok(answer(StatusCode::OK, document(&event, query)))
+}
+
+/// `POST /_sandbox/events/:id/redeliver`: sends it once more, the very same bytes.
+pub async fn redeliver(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let query = call.query(&SCHEMA, Target::Single);
+    let query = call.checked(&app, Access::Write, query).await?;
+    let id = id_number(&call.id);
+    let now = app.clock.now();
+    let mut connection = app.database.connection().await?;
+    let done = async {
+        let credentials = call.credentials()?;
+        let caller = authenticate(&mut connection, credentials, Access::Write).await?;
+        let (_, event) = store::find(&mut connection, credentials, id).await?;
+        let event = event.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
+        repeat::redeliver(&mut connection, caller.account_id, &event.record, now).await
+    }
+    .await;
+    if connection.conclude(done)? == Some(Repeated::NoReceiver) {
+        return Err(nowhere());
+    }
+    app.deliveries.set(now);
+    let event = find(&app, &call, id).await?;
+    Ok(answer(StatusCode::ACCEPTED, document(&event, query)))
+}
+
+/// `POST /_sandbox/events/recover`: sends once more what wasn't received.
+pub async fn recover(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+    let read = call.query(&SCHEMA, Target::Nothing).and_then(|_| read_since(&call.body));
+    let since = call.checked(&app, Access::Write, read).await?;
+    let now = app.clock.now();
+    let mut connection = app.database.connection().await?;
+    let done = async {
+        let caller = authenticate(&mut connection, call.credentials()?, Access::Write).await?;
+        repeat::recover(&mut connection, caller.account_id, since, now).await
+    }
+    .await;
+    // what was queued before a failure is sent all the same
+    app.deliveries.set(now);
+    let recovered = connection.conclude(done)?;
+    if recovered.count == 0 && recovered.without_receiver > 0 {
+        return Err(nowhere());
+    }
+    Ok(Json(json!({ "recovered": recovered.count })))
+}
+
+/// `POST /_sandbox/events/trigger`: makes an event up.
+pub async fn trigger(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
+    let (query, new) = call.checked(&app, Access::Write, read).await?;
+    let now = app.clock.now();
+    let mut connection = app.database.connection().await?;
+    let written = made_up::trigger(&mut connection, call.credentials()?, &new, now, &app.rules.public_url).await;
+    let id = connection.conclude(written)?;
+    app.deliveries.set(now);
+    let event = find(&app, &call, id).await?;
+    Ok(created(&SCHEMA, &id.to_string(), document(&event, query)))
+}
+
+async fn find(app: &App, call: &Call, id: i64) -> Result<Complete, Errors> {
+    let mut connection = app.database.connection().await?;
+    let found = store::find(&mut connection, call.credentials()?, id).await;
+    let (_, event) = connection.conclude(found)?;
+    event.ok_or_else(|| not_found(&SCHEMA, &call.id))
+}
+
+/// 409 for want of a receiver.
+fn nowhere() -> Errors {
+    let detail = "neither who made the resource nor the master user has a webhook_url; PATCH /api/users/me to set one";
+    Error::new(WEBHOOK_URL_MISSING, detail).into()
+}

@@ -1,0 +1,129 @@
+//! The SQL that shows events. [`queue`] is what repeats them.
+
+pub mod queue;
+
+use serde_json::value::RawValue;
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
+
+use super::{Attempt, Complete, Record};
+use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::concierge::listing::Table;
+use crate::concierge::outputs::store::read_state;
+use crate::database::StoreError;
+
+/// Events with their sending. A planner that needs nothing of the latter doesn't look it up.
+macro_rules! records {
+    () => {
+        "(
+            select e.account_id, e.id, e.event_type, e.resource_type, e.resource_id, e.created_at, e.failures,
+                e.is_made_up, e.resource, coalesce(d.state, 'no_receiver') as delivery_state,
+                coalesce(d.state = 'delivered', false) as delivered, d.sent_at, d.ended_at, d.due_at,
+                coalesce(d.attempts, 0) as attempts
+            from events e left join deliveries d on d.account_id = e.account_id and d.event_id = e.id
+        )"
+    };
+}
+
+/// The columns [`read`] reads.
+macro_rules! record_columns {
+    () => {
+        "t.id, t.event_type, t.resource_type, t.resource_id, t.created_at, t.failures, t.is_made_up, t.delivery_state,
+        t.sent_at, t.ended_at, t.due_at, t.attempts"
+    };
+}
+
+/// How many columns that is.
+const COLUMNS: usize = 12;
+
+/// The collection.
+pub const TABLE: Table<Record> = Table { name: records!(), columns: record_columns!(), joins: "", condition: "", read };
+
+fn read(row: &PgRow, at: usize) -> Result<Record, sqlx::Error> {
+    Ok(Record {
+        id: row.try_get(at)?,
+        event_type: row.try_get(at + 1)?,
+        resource_type: row.try_get(at + 2)?,
+        resource_id: row.try_get(at + 3)?,
+        created_at: row.try_get(at + 4)?,
+        failures: row.try_get(at + 5)?,
+        is_made_up: row.try_get(at + 6)?,
+        delivery_state: row.try_get(at + 7)?,
+        sent_at: row.try_get(at + 8)?,
+        ended_at: row.try_get(at + 9)?,
+        due_at: row.try_get(at + 10)?,
+        attempts: row.try_get(at + 11)?,
+    })
+}
+
+/// An event of the caller's account, with its attempts, a row each. The first row has the resource, which may be large.
+///
+/// # Errors
+/// 401 for the caller; those of the database.
+pub async fn find(
+    connection: &mut PgConnection,
+    credentials: &Credentials,
+    id: i64,
+) -> Result<(Caller, Option<Complete>), StoreError> {
+    const SQL: &str = concat!(
+        "with ",
+        crate::caller!(),
+        " select c.account_id, c.level, c.user_id, ",
+        record_columns!(),
+        ", case when row_number() over (order by a.number) = 1 then t.resource end,
+            a.number, a.at, a.status, a.error, a.duration, a.response, a.next_at
+        from caller c left join ",
+        records!(),
+        " t on t.account_id = c.account_id and t.id = $3
+        left join delivery_attempts a on a.account_id = t.account_id and a.event_id = t.id
+        order by a.number"
+    );
+    const FIRST: usize = 3;
+    const RESOURCE: usize = FIRST + COLUMNS;
+    let rows = credentials.query(SQL).bind(id).fetch_all(connection).await?;
+    let caller = Caller::judge(rows.first(), Access::Read)?;
+    let Some(first) = rows.first() else { return Ok((caller, None)) };
+    if first.try_get::<Option<i64>, _>(FIRST)?.is_none() {
+        return Ok((caller, None));
+    }
+    let resource: Option<String> = first.try_get(RESOURCE)?;
+    let resource = resource.map(RawValue::from_string).transpose();
+    let mut attempts = Vec::new();
+    for row in &rows {
+        attempts.extend(read_attempt(row, RESOURCE + 1)?);
+    }
+    let resource = resource.map_err(|error| sqlx::Error::Decode(error.into()))?;
+    Ok((caller, Some(Complete { record: read(first, FIRST)?, attempts, resource })))
+}
+
+fn read_attempt(row: &PgRow, at: usize) -> Result<Option<Attempt>, sqlx::Error> {
+    let Some(number) = row.try_get(at)? else { return Ok(None) };
+    Ok(Some(Attempt {
+        number,
+        at: row.try_get(at + 1)?,
+        status: row.try_get(at + 2)?,
+        error: row.try_get(at + 3)?,
+        duration: row.try_get(at + 4)?,
+        response: row.try_get(at + 5)?,
+        next_at: row.try_get(at + 6)?,
+    }))
+}
+
+/// How many tries to pay an output have failed.
+///
+/// # Errors
+/// Those of the database.
+pub async fn failures(connection: &mut PgConnection, account_id: i64, id: i64) -> Result<i32, sqlx::Error> {
+    let sql = "select state, attempts from concierge_request_outputs where account_id = $1 and id = $2";
+    let row = sqlx::query(sql).bind(account_id).bind(id).fetch_one(connection).await?;
+    Ok(read_state(row.try_get(0)?)?.failures(row.try_get(1)?))
+}
+
+/// The id of the event that this transaction wrote last: it holds the counter of its account, so there is none later.
+///
+/// # Errors
+/// Those of the database.
+pub async fn last(connection: &mut PgConnection, account_id: i64) -> Result<i64, sqlx::Error> {
+    let sql = "select max(id) from events where account_id = $1";
+    sqlx::query_scalar(sql).bind(account_id).fetch_one(connection).await
+}

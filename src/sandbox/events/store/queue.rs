@@ -1,0 +1,244 @@
+//! The SQL that repeats events.
+//!
+//! Of one resource one event is due, and the others wait behind it. Whoever queues one finds out whether others are still
+//! to be sent, and two who find none at the same time would queue two as due. What moves a resource holds its row until
+//! its event is queued; so whoever queues without moving anything holds that row too, and before it the account's, which
+//! keeps its likes apart where an event tells of a resource that isn't there.
+
+use std::collections::BTreeMap;
+
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row};
+use time::OffsetDateTime;
+
+use crate::accounts::fixtures::MASTER_USER;
+use crate::concierge::event_types::RESOURCE_TYPES;
+use crate::jsonapi::since::Since;
+
+/// The lateral join `r` with the `id` of the user that an event `e` goes to now, if there is one: `$4` is the master user.
+macro_rules! receiver {
+    () => {
+        "cross join lateral (
+            select coalesce(
+                (select u.id from users u
+                    where u.account_id = e.account_id and u.id = e.made_by and u.webhook_url is not null),
+                (select u.id from users u
+                    where u.account_id = e.account_id and u.id = $4 and u.webhook_url is not null)
+            ) as id
+        ) r"
+    };
+}
+
+/// An event that wasn't received.
+#[derive(Debug, Clone)]
+pub struct Unreceived {
+    pub id: i64,
+    pub resource_type: String,
+    pub resource_id: i64,
+    /// Whether it is to be sent, later.
+    pub is_due: bool,
+}
+
+/// Events behind one, the first first, that nothing will be sent of before `now` has passed: those without a receiver,
+/// given up, or due later, but for those that are just being sent.
+///
+/// # Errors
+/// Those of the database.
+pub async fn unreceived(
+    connection: &mut PgConnection,
+    account_id: i64,
+    behind: i64,
+    since: Option<Since>,
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<Unreceived>, sqlx::Error> {
+    let sql = "select e.id, e.resource_type, e.resource_id, d.state is not distinct from 'due'
+        from events e left join deliveries d on d.account_id = e.account_id and d.event_id = e.id
+        where e.account_id = $1 and e.id > $2 and ($3::timestamptz is null or e.created_at >= $3)
+        and (d.state is null or d.state = 'given_up'
+            or d.state = 'due' and d.due_at > $4 and coalesce(d.leased_until <= clock_timestamp(), true))
+        order by e.id limit $5";
+    let (behind, from) = match since {
+        Some(Since::Id(id)) => (behind.max(id), None),
+        Some(Since::Time(time)) => (behind, Some(time)),
+        None => (behind, None),
+    };
+    let query = sqlx::query(sql).bind(account_id).bind(behind).bind(from).bind(now).bind(limit);
+    let unreceived = |row: &PgRow| {
+        Ok(Unreceived {
+            id: row.try_get(0)?,
+            resource_type: row.try_get(1)?,
+            resource_id: row.try_get(2)?,
+            is_due: row.try_get(3)?,
+        })
+    };
+    query.fetch_all(connection).await?.iter().map(unreceived).collect()
+}
+
+/// What became of an event that was to be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeated {
+    /// It is queued, or due earlier than it was.
+    Queued,
+    /// It is just being sent.
+    BeingSent,
+    /// Nobody has a `webhook_url`.
+    NoReceiver,
+}
+
+/// Has those of these events that are due be tried now, and from the first step of the ladder. Says what became of those.
+/// They are locked resource by resource, as whoever ends them does.
+///
+/// # Errors
+/// Those of the database.
+pub async fn bring_forward(
+    connection: &mut PgConnection,
+    account_id: i64,
+    ids: &[i64],
+    now: OffsetDateTime,
+) -> Result<Vec<Repeated>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "with due as materialized (
+            select d.event_id, coalesce(d.leased_until > clock_timestamp(), false) as is_being_sent
+            from deliveries d where d.account_id = $1 and d.event_id = any($2) and d.state = 'due'
+            order by d.account_id, d.resource_type, d.resource_id for update
+        ), standing as materialized (
+            select due.event_id, due.is_being_sent, r.id as receiver_id
+            from due join events e on e.account_id = $1 and e.id = due.event_id ",
+        receiver!(),
+        "), brought as (
+            update deliveries d set due_at = least(d.due_at, $3), tries = 0, receiver_id = s.receiver_id
+            from standing s
+            where d.account_id = $1 and d.event_id = s.event_id and not s.is_being_sent and s.receiver_id is not null
+        )
+        select is_being_sent, receiver_id is not null from standing"
+    );
+    let query = sqlx::query(SQL).bind(account_id).bind(ids).bind(now).bind(MASTER_USER);
+    let repeated = |row: &PgRow| {
+        Ok(match (row.try_get(0)?, row.try_get(1)?) {
+            (true, _) => Repeated::BeingSent,
+            (false, true) => Repeated::Queued,
+            (false, false) => Repeated::NoReceiver,
+        })
+    };
+    query.fetch_all(connection).await?.iter().map(repeated).collect()
+}
+
+/// Keeps others from queueing events without moving anything, until this transaction ends. Comes before every other lock.
+///
+/// # Errors
+/// Those of the database.
+pub async fn lock_account(connection: &mut PgConnection, account_id: i64) -> Result<(), sqlx::Error> {
+    let sql = "select from accounts where id = $1 for no key update";
+    sqlx::query(sql).bind(account_id).execute(connection).await.map(|_| ())
+}
+
+/// Keeps a resource from being moved until this transaction ends, if it is there.
+///
+/// # Errors
+/// Those of the database.
+pub async fn hold(connection: &mut PgConnection, account_id: i64, type_name: &str, id: i64) -> Result<(), sqlx::Error> {
+    let Some(table) = table(type_name) else { return Ok(()) };
+    let sql = format!("select from {table} where account_id = $1 and id = $2 for share");
+    sqlx::query(AssertSqlSafe(sql)).bind(account_id).bind(id).execute(connection).await.map(|_| ())
+}
+
+/// The same for what these events tell of, as far as it isn't being moved: whoever holds one and waits for another could
+/// be waited for. Gives the events of what is held, or isn't there.
+///
+/// # Errors
+/// Those of the database.
+pub async fn hold_free(
+    connection: &mut PgConnection,
+    account_id: i64,
+    events: &[Unreceived],
+) -> Result<Vec<i64>, sqlx::Error> {
+    let mut by_type: BTreeMap<&str, Vec<&Unreceived>> = BTreeMap::new();
+    for event in events {
+        by_type.entry(&event.resource_type).or_default().push(event);
+    }
+    let mut free = Vec::new();
+    for (type_name, events) in by_type {
+        let Some(table) = table(type_name) else { continue };
+        let sql = format!(
+            "with held as materialized (
+                select id from {table} where account_id = $1 and id = any($3) for share skip locked
+            )
+            select e.id from unnest($2::bigint[], $3::bigint[]) as e (id, resource_id)
+            where exists (select from held h where h.id = e.resource_id)
+            or not exists (select from {table} t where t.account_id = $1 and t.id = e.resource_id)"
+        );
+        let query = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(account_id)
+            .bind(events.iter().map(|event| event.id).collect::<Vec<_>>())
+            .bind(events.iter().map(|event| event.resource_id).collect::<Vec<_>>());
+        let found: Vec<i64> = query.fetch_all(&mut *connection).await?;
+        free.extend(found);
+    }
+    Ok(free)
+}
+
+/// The table of a type of resource, which has its name.
+fn table(type_name: &str) -> Option<&'static str> {
+    RESOURCE_TYPES.into_iter().find(|known| *known == type_name)
+}
+
+/// Queues those of these events that aren't queued: that were given up, never had a receiver, or, where they are to be sent
+/// `again`, were received. Says what became of those. What they tell of is held, if it is there.
+///
+/// As where events are written, a share of what is to be sent of each resource keeps that so until this transaction
+/// ends; they are taken resource by resource, the one that is due first.
+///
+/// # Errors
+/// Those of the database.
+pub async fn queue(
+    connection: &mut PgConnection,
+    account_id: i64,
+    ids: &[i64],
+    again: bool,
+    now: OffsetDateTime,
+) -> Result<Vec<Repeated>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "with asked as materialized (
+            select e.id, e.resource_type, e.resource_id, r.id as receiver_id
+            from events e left join deliveries d on d.account_id = e.account_id and d.event_id = e.id ",
+        receiver!(),
+        " where e.account_id = $1 and e.id = any($2)
+            and (d.state is null or d.state = 'given_up' or $5 and d.state = 'delivered')
+        ), places as materialized (
+            select q.resource_type, q.resource_id, p.pending
+            from (
+                select distinct resource_type, resource_id from asked where receiver_id is not null
+                order by resource_type, resource_id
+            ) q
+            cross join lateral (
+                select count(*) as pending from (
+                    select from deliveries d
+                    where d.account_id = $1 and d.resource_type = q.resource_type and d.resource_id = q.resource_id
+                    and d.state in ('due', 'waiting')
+                    order by d.state, d.event_id for share of d
+                ) d
+            ) p
+        ), turns as (
+            select a.*, p.pending = 0 and row_number() over (
+                partition by a.resource_type, a.resource_id order by a.id
+            ) = 1 as is_due
+            from asked a
+            join places p on p.resource_type = a.resource_type and p.resource_id = a.resource_id
+            where a.receiver_id is not null
+        ), queued as (
+            insert into deliveries (account_id, event_id, receiver_id, resource_type, resource_id, state, due_at)
+            select $1, id, receiver_id, resource_type, resource_id, case when is_due then 'due' else 'waiting' end,
+                case when is_due then $3 end
+            from turns
+            on conflict (account_id, event_id) do update set
+                receiver_id = excluded.receiver_id, state = excluded.state, due_at = excluded.due_at,
+                ended_at = null, tries = 0
+        )
+        select receiver_id is not null from asked"
+    );
+    let query = sqlx::query_scalar(SQL).bind(account_id).bind(ids).bind(now).bind(MASTER_USER).bind(again);
+    let has_receivers: Vec<bool> = query.fetch_all(connection).await?;
+    let repeated = |has_receiver| if has_receiver { Repeated::Queued } else { Repeated::NoReceiver };
+    Ok(has_receivers.into_iter().map(repeated).collect())
+}

@@ -1,0 +1,71 @@
+//! Making an event up: nothing happened, but its receiver is told.
+
+use sqlx::Acquire;
+use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
+
+use super::document::NewEvent;
+use super::{sample, store};
+use crate::accounts::caller::{Access, Credentials, authenticate};
+use crate::concierge::{self, event_types::Tells};
+use crate::database::{StoreError, settle};
+use crate::events::{self, Event, Snapshot};
+use crate::jsonapi::document::Identifier;
+use crate::jsonapi::error::{Error, Errors, RELATED_RESOURCE_NOT_FOUND};
+
+/// Writes a made-up event, of what it names as that is now, or of a sample, and queues it like any other of the
+/// resource. It is the caller's: it goes to the caller's `webhook_url`, or else to the master user's. Gives its id.
+///
+/// # Errors
+/// 401 for the caller; 404 where what it names isn't there; those of the database.
+pub async fn trigger(
+    connection: &mut PgConnection,
+    credentials: &Credentials,
+    new: &NewEvent,
+    now: OffsetDateTime,
+    origin: &str,
+) -> Result<i64, StoreError> {
+    let mut transaction = connection.begin().await?;
+    let outcome = async {
+        let caller = authenticate(&mut transaction, credentials, Access::Write).await?;
+        let (account_id, made_by) = (caller.account_id, Some(caller.user_id));
+        store::queue::lock_account(&mut transaction, account_id).await?;
+        let resource = match &new.resource {
+            Some(id) => snapshot(&mut transaction, account_id, new, id, made_by, origin).await?,
+            None => {
+                let (resource, failures) = sample::sample(new.event_type, now);
+                let sample = Snapshot { failures, ..Snapshot::of(&resource, made_by, origin) };
+                store::queue::hold(&mut transaction, account_id, sample.type_name, sample.id).await?;
+                sample
+            }
+        };
+        let event = Event { account_id, event_type: new.event_type.name, at: now, resource, is_made_up: true };
+        events::store::write(&mut transaction, &[event]).await?;
+        Ok(store::last(&mut transaction, account_id).await?)
+    }
+    .await;
+    settle(transaction, outcome).await
+}
+
+/// A resource as it is now. It is held, so that it stays so until its event is written.
+async fn snapshot(
+    connection: &mut PgConnection,
+    account_id: i64,
+    new: &NewEvent,
+    id: &Identifier,
+    made_by: Option<i64>,
+    origin: &str,
+) -> Result<Snapshot, StoreError> {
+    let schema = new.event_type.schema();
+    store::queue::hold(connection, account_id, schema.type_name, id.number()).await?;
+    let found = concierge::load(connection, account_id, schema, &[id.number()]).await?;
+    let Some(resource) = found.first() else {
+        let detail = format!("none of the {} has the id {:?}", schema.type_name, id.text);
+        return Err(Errors::from(Error::new(RELATED_RESOURCE_NOT_FOUND, detail).at("/resource/id")).into());
+    };
+    let failures = match new.event_type.tells {
+        Tells::Output(_) => Some(store::failures(connection, account_id, id.number()).await?),
+        Tells::Request(_) | Tells::User(_) | Tells::WithdrawalInstruction => None,
+    };
+    Ok(Snapshot { failures, ..Snapshot::of(resource, made_by, origin) })
+}

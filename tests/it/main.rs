@@ -8,6 +8,7 @@ mod attempts;
 mod batch;
 mod cash_wallets;
 mod estimates;
+mod events_api;
 mod headers;
 mod jsonapi;
 mod lifecycle;

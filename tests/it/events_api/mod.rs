@@ -1,0 +1,146 @@
+//! Looking at events, sending them once more and making them up, under `/_sandbox/events`.
+
+mod concurrency;
+mod looking;
+mod recovering;
+mod redelivering;
+mod triggering;
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::Row;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+use crate::support::{Answer, Receiver, START, Sandbox, documented_output, send};
+
+const PATH: &str = "/_sandbox/events";
+const OUTPUT: &str = "concierge_request_outputs/32323";
+
+/// When nothing that a test waits for happens any more.
+const FAR: &str = "2100-01-01T00:00:00Z";
+
+/// A world with a payout, which failed once, from its draft to its receipt. Nobody has a `webhook_url`.
+async fn payout() -> Sandbox {
+    let sandbox = Sandbox::start().await;
+    let instruction = json!({"data": {"type": "withdrawal_instructions",
+        "attributes": {"label": "sandbox:failed|settled", "body": {"a": 1}},
+        "relationships": {"user": {"data": {"type": "users", "id": "20202"}}}}});
+    let instruction = sandbox.create("/api/withdrawal_instructions", &instruction).await;
+    let mut output = documented_output();
+    output["data"]["relationships"]["withdrawal_instruction"]["data"]["id"] = json!(instruction);
+    assert_eq!(sandbox.create("/api/concierge_request_outputs", &output).await, "32323");
+    sandbox.advance(Duration::from_secs(1)).await;
+    sandbox.act("1010", "request_quote").await.expect(200);
+    sandbox.tick().await;
+    sandbox.act("1010", "accept_quote").await.expect(200);
+    for _ in 0..10 {
+        sandbox.advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(sandbox.attributes_of("1010").await["state"], "finished");
+    sandbox
+}
+
+/// The ids of the events that a query finds, as they are listed.
+async fn ids(sandbox: &Sandbox, query: &str) -> Vec<i64> {
+    let page = sandbox.get(&format!("{PATH}?page[size]=1000&{query}")).await.expect(200);
+    let events = page["data"].as_array().unwrap();
+    assert_eq!(page["meta"]["total"], events.len(), "{query}");
+    events.iter().map(|event| event["id"].as_str().unwrap().parse().unwrap()).collect()
+}
+
+/// An event's attributes.
+async fn shown(sandbox: &Sandbox, id: i64) -> Value {
+    sandbox.get(&format!("{PATH}/{id}")).await.expect(200)["data"]["attributes"].clone()
+}
+
+async fn redeliver(sandbox: &Sandbox, id: i64) -> Answer {
+    send(sandbox.request(Method::POST, &format!("{PATH}/{id}/redeliver"))).await
+}
+
+/// A plain JSON body.
+async fn post(sandbox: &Sandbox, path: &str, body: &Value) -> Answer {
+    let request = sandbox.request(Method::POST, &format!("{PATH}/{path}")).header("Content-Type", "application/json");
+    send(request.body(body.to_string())).await
+}
+
+async fn with_key(sandbox: &Sandbox, key: &str, method: Method, path: &str) -> Answer {
+    send(sandbox.client.request(method, sandbox.url(path)).header("Authorization", key)).await
+}
+
+/// Sets the `webhook_url` of the master user, or of whom the key acts as.
+async fn set_url(sandbox: &Sandbox, key: &str, url: Option<&str>) {
+    let document = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": url}}});
+    let request = sandbox.client.patch(sandbox.url("/api/users/me")).header("Authorization", key);
+    send(request.header("Content-Type", "application/json").body(document.to_string())).await.expect(200);
+}
+
+const MASTER: &str = "your_api_key";
+const PAYEE: &str = "your_api_key; user=20202";
+
+/// A receiver that never answers: what is sent to it stays as it is.
+struct Silent {
+    receiver: Receiver,
+    // its calls end when this goes
+    _open: watch::Sender<()>,
+}
+
+impl Silent {
+    async fn start() -> Self {
+        let (open, closed) = watch::channel(());
+        let receiver = Receiver::scripted(move |stream| {
+            let mut closed = closed.clone();
+            async move {
+                closed.changed().await.ok();
+                drop(stream);
+            }
+        });
+        Self { receiver: receiver.await, _open: open }
+    }
+
+    fn url(&self) -> String {
+        self.receiver.url()
+    }
+}
+
+fn start() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(START).unwrap()
+}
+
+/// Puts the sending of an event to the master user into a state, as a sender would have left it. `due` is far away.
+async fn put(sandbox: &Sandbox, event: i64, state: &str) {
+    let sql = "insert into deliveries (
+            account_id, event_id, receiver_id, resource_type, resource_id, state, due_at, sent_at, ended_at, tries, attempts
+        )
+        select account_id, id, 50505, resource_type, resource_id, $2, case when $2 = 'due' then $3::timestamptz end,
+            case when $2 <> 'waiting' then $4 end, case when $2 in ('delivered', 'given_up') then $4 end,
+            case when $2 <> 'waiting' then 2 else 0 end, case when $2 <> 'waiting' then 2 else 0 end
+        from events where id = $1";
+    let put = sqlx::query(sql).bind(event).bind(state).bind(sql_time(FAR)).bind(start());
+    assert_eq!(put.execute(&sandbox.database).await.unwrap().rows_affected(), 1);
+    let sql = "insert into delivery_attempts
+            (account_id, event_id, number, at, status, error, duration, response, next_at)
+        select account_id, event_id, number, $2, case when number = 2 then 503 end,
+            case when number = 1 then 'connection refused' when state <> 'delivered' then 'answered 503' end,
+            number * 10, case when number = 2 then 'busy' else '' end, case when number = 1 then $2 end
+        from deliveries, generate_series(1, attempts) as number where event_id = $1";
+    sqlx::query(sql).bind(event).bind(start()).execute(&sandbox.database).await.unwrap();
+}
+
+fn sql_time(text: &str) -> OffsetDateTime {
+    OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).unwrap()
+}
+
+/// How an event is queued: state, tries since then, attempts ever, receiver, and when it is due.
+async fn queued(sandbox: &Sandbox, event: i64) -> Option<(String, i32, i32, i64, Option<OffsetDateTime>)> {
+    let sql = "select state, tries, attempts, receiver_id, due_at from deliveries where event_id = $1";
+    let row = sqlx::query(sql).bind(event).fetch_optional(&sandbox.database).await.unwrap();
+    row.map(|row| (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4)))
+}
+
+/// The state an event's sending is in.
+async fn state(sandbox: &Sandbox, event: i64) -> String {
+    shown(sandbox, event).await["delivery_state"].as_str().unwrap().to_owned()
+}

@@ -25,7 +25,8 @@ async fn a_fresh_event_is_shown_as_it_is() {
     assert_eq!((all.status, all.text.as_str()), (200, expected));
     assert_eq!(all.headers["content-type"], "application/vnd.api+json");
     let one = sandbox.get("/_sandbox/events/1/").await;
-    let snapshot: String = sqlx::query_scalar("select resource from events").fetch_one(&sandbox.database).await.unwrap();
+    let snapshot: String =
+        sqlx::query_scalar("select resource from events").fetch_one(&sandbox.database).await.unwrap();
     assert!(one.text.ends_with(&format!(r#","included":[{snapshot}]}}"#)), "{}", one.text);
     let mut event = all.body["data"][0].clone();
     event["attributes"]["attempts"] = json!([]);
@@ -96,8 +97,7 @@ async fn filters_find_what_they_say() {
         let linked = &event["relationships"]["resource"]["data"];
         (linked["type"].as_str().unwrap().to_owned(), linked["id"].as_str().unwrap().to_owned())
     };
-    let types: BTreeSet<&str> =
-        all.iter().map(|event| event["attributes"]["event_type"].as_str().unwrap()).collect();
+    let types: BTreeSet<&str> = all.iter().map(|event| event["attributes"]["event_type"].as_str().unwrap()).collect();
     assert!(types.len() > 10, "{types:?}");
     for name in event_types::NAMES {
         let expected = ids_of(all.iter().filter(|event| event["attributes"]["event_type"] == name));
@@ -122,7 +122,8 @@ async fn filters_find_what_they_say() {
         assert_eq!(ids(&sandbox, &format!("filter[delivered]={delivered}")).await, expected, "{delivered}");
     }
     assert_eq!(ids(&sandbox, "filter[delivered]=true,false").await, ids_of(all.iter()));
-    let together = format!("filter[resource]={OUTPUT}&filter[delivered]=false&filter[delivery_state]=given_up&sort=-id");
+    let together =
+        format!("filter[resource]={OUTPUT}&filter[delivered]=false&filter[delivery_state]=given_up&sort=-id");
     assert_eq!(ids(&sandbox, &together).await.len(), 1);
     sandbox.stop().await;
 }
@@ -209,8 +210,23 @@ async fn what_can_t_be_asked_is_refused() {
         ("resource", &["", "/", "ports", "users/", "users/a", "users/-1", "users/1/2", "users/1,users/2", "%00"]),
         ("delivered", &["", "yes", "True", "1", "true,", "%00"]),
         ("delivery_state", &["", "sent", "due,", "DUE", "%00"]),
-        ("since", &["", "x", "-1", "1,2", "1.5", "2019-11-25", "2019-11-25T12:53:02", "2019-13-01T00:00:00Z", "%00",
-            "2019-11-25T12:53:02+00:00", "9999-12-31T23:59:59-23:59", "٣"]),
+        (
+            "since",
+            &[
+                "",
+                "x",
+                "-1",
+                "1,2",
+                "1.5",
+                "2019-11-25",
+                "2019-11-25T12:53:02",
+                "2019-13-01T00:00:00Z",
+                "%00",
+                "2019-11-25T12:53:02+00:00",
+                "9999-12-31T23:59:59-23:59",
+                "٣",
+            ],
+        ),
     ];
     for (name, values) in refused {
         let parameter = format!("filter[{name}]");
@@ -265,7 +281,8 @@ async fn each_account_sees_its_own() {
     assert_eq!(sandbox.count("select count(*) from deliveries").await, 0);
     // their first event is theirs
     let body = documented_output().to_string();
-    let request = sandbox.client.post(sandbox.url("/api/concierge_request_outputs")).header("Authorization", "another_key");
+    let request =
+        sandbox.client.post(sandbox.url("/api/concierge_request_outputs")).header("Authorization", "another_key");
     send(request.header("Content-Type", "application/json").body(body)).await.expect(201);
     let first = with_key(&sandbox, "another_key", Method::GET, &format!("{PATH}/1")).await.expect(200);
     assert_eq!(first["included"][0]["attributes"]["state"], "accepting");

@@ -8,7 +8,7 @@ use concierge_sandbox::concierge::outputs::scenario::TEST_VALUES;
 use concierge_sandbox::concierge::{outputs, requests};
 use concierge_sandbox::config::Cli;
 use concierge_sandbox::jsonapi::error::Code;
-use concierge_sandbox::{accounts, concierge, jsonapi};
+use concierge_sandbox::{accounts, concierge, jsonapi, sandbox};
 
 use crate::support::{Program, fresh_database};
 
@@ -16,7 +16,7 @@ const README: &str = include_str!("../../README.md");
 
 #[test]
 fn it_lists_every_error_code() {
-    let rooms = [jsonapi::error::CODES, accounts::caller::CODES];
+    let rooms = [jsonapi::error::CODES, accounts::caller::CODES, sandbox::CODES];
     let codes = rooms.into_iter().chain(concierge::CODES).flatten();
     let row = |code: &Code| format!("| {} | `{}` | {} |", code.status, code.name, code.title);
     let expected: BTreeSet<String> = codes.map(row).collect();

@@ -59,7 +59,7 @@ async fn what_happens_meanwhile_waits_its_turn() {
     set_url(&sandbox, MASTER, Some(&silent.url())).await;
     let told = ids(&sandbox, "").await;
     // each of them is accepted while it is sent once more
-    let (_, redelivered, cancelled) = tokio::join!(
+    let ((), redelivered, cancelled) = tokio::join!(
         sandbox.advance(Duration::from_secs(1)),
         join_all(told.iter().map(|event| redeliver(&sandbox, *event))),
         sandbox.act("1010", "cancel"),

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::{
     FAR, MASTER, OUTPUT, PATH, PAYEE, Silent, ids, payout, put, queued, redeliver, set_url, shown, sql_time, state,
 };
-use crate::support::{Sandbox, send};
+use crate::support::{Sandbox, documented_output, send};
 
 /// The events of the output, of which the first are put into these states.
 async fn output_in(states: &[&str]) -> (Sandbox, Vec<i64>) {
@@ -48,8 +48,12 @@ async fn one_that_was_never_queued_goes_to_whoever_has_a_url_now() {
 async fn its_maker_s_url_comes_before_the_master_s() {
     let sandbox = Sandbox::start().await;
     let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {"body": {"a": 1}}}});
-    let request = sandbox.client.post(sandbox.url("/api/withdrawal_instructions")).header("Authorization", PAYEE);
-    send(request.header("Content-Type", "application/json").body(instruction.to_string())).await.expect(201);
+    for (path, document) in
+        [("/api/withdrawal_instructions", instruction), ("/api/concierge_request_outputs", documented_output())]
+    {
+        let request = sandbox.client.post(sandbox.url(path)).header("Authorization", PAYEE);
+        send(request.header("Content-Type", "application/json").body(document.to_string())).await.expect(201);
+    }
     sandbox.create_output().await;
     let silent = Silent::start().await;
     set_url(&sandbox, MASTER, Some(&silent.url())).await;
@@ -57,7 +61,7 @@ async fn its_maker_s_url_comes_before_the_master_s() {
     assert_eq!(queued(&sandbox, 1).await.unwrap().3, 50505);
     sandbox.sql("delete from deliveries").await;
     set_url(&sandbox, PAYEE, Some(&silent.url())).await;
-    for (event, receiver) in [(1, 20202), (2, 50505)] {
+    for (event, receiver) in [(1, 20202), (2, 20202), (3, 50505)] {
         redeliver(&sandbox, event).await.expect(202);
         assert_eq!(queued(&sandbox, event).await.unwrap().3, receiver, "event {event}");
     }

@@ -5,7 +5,7 @@
 //! its event is queued; so whoever queues without moving anything holds that row too, and before it the account's, which
 //! keeps its likes apart where an event tells of a resource that isn't there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
@@ -160,20 +160,16 @@ pub async fn hold_free(
     let mut free = Vec::new();
     for (type_name, events) in by_type {
         let Some(table) = table(type_name) else { continue };
-        let sql = format!(
-            "with held as materialized (
-                select id from {table} where account_id = $1 and id = any($3) for share skip locked
-            )
-            select e.id from unnest($2::bigint[], $3::bigint[]) as e (id, resource_id)
-            where exists (select from held h where h.id = e.resource_id)
-            or not exists (select from {table} t where t.account_id = $1 and t.id = e.resource_id)"
-        );
-        let query = sqlx::query_scalar(AssertSqlSafe(sql))
-            .bind(account_id)
-            .bind(events.iter().map(|event| event.id).collect::<Vec<_>>())
-            .bind(events.iter().map(|event| event.resource_id).collect::<Vec<_>>());
-        let found: Vec<i64> = query.fetch_all(&mut *connection).await?;
-        free.extend(found);
+        let ids: Vec<i64> = events.iter().map(|event| event.resource_id).collect();
+        let there = format!("select id from {table} where account_id = $1 and id = any($2)");
+        let held = AssertSqlSafe(format!("{there} for share skip locked"));
+        let held: Vec<i64> = sqlx::query_scalar(held).bind(account_id).bind(&ids).fetch_all(&mut *connection).await?;
+        let held: HashSet<i64> = held.into_iter().collect();
+        let missed: Vec<i64> = ids.into_iter().filter(|id| !held.contains(id)).collect();
+        let there = sqlx::query_scalar(AssertSqlSafe(there)).bind(account_id).bind(missed);
+        let moved: Vec<i64> = there.fetch_all(&mut *connection).await?;
+        let moved: HashSet<i64> = moved.into_iter().collect();
+        free.extend(events.iter().filter(|event| !moved.contains(&event.resource_id)).map(|event| event.id));
     }
     Ok(free)
 }
@@ -206,10 +202,12 @@ pub async fn queue(
         " where e.account_id = $1 and e.id = any($2)
             and (d.state is null or d.state = 'given_up' or $5 and d.state = 'delivered')
         ), places as materialized (
-            select q.resource_type, q.resource_id, p.pending
+            select q.resource_type, q.resource_id, q.ids, q.receivers, p.pending
             from (
-                select distinct resource_type, resource_id from asked where receiver_id is not null
-                order by resource_type, resource_id
+                select resource_type, resource_id, array_agg(id order by id) as ids,
+                    array_agg(receiver_id order by id) as receivers
+                from asked where receiver_id is not null
+                group by resource_type, resource_id order by resource_type, resource_id
             ) q
             cross join lateral (
                 select count(*) as pending from (
@@ -219,18 +217,12 @@ pub async fn queue(
                     order by d.state, d.event_id for share of d
                 ) d
             ) p
-        ), turns as (
-            select a.*, p.pending = 0 and row_number() over (
-                partition by a.resource_type, a.resource_id order by a.id
-            ) = 1 as is_due
-            from asked a
-            join places p on p.resource_type = a.resource_type and p.resource_id = a.resource_id
-            where a.receiver_id is not null
         ), queued as (
             insert into deliveries (account_id, event_id, receiver_id, resource_type, resource_id, state, due_at)
-            select $1, id, receiver_id, resource_type, resource_id, case when is_due then 'due' else 'waiting' end,
-                case when is_due then $3 end
-            from turns
+            select $1, q.id, q.receiver_id, p.resource_type, p.resource_id,
+                case when p.pending = 0 and q.turn = 1 then 'due' else 'waiting' end,
+                case when p.pending = 0 and q.turn = 1 then $3 end
+            from places p cross join lateral unnest(p.ids, p.receivers) with ordinality as q (id, receiver_id, turn)
             on conflict (account_id, event_id) do update set
                 receiver_id = excluded.receiver_id, state = excluded.state, due_at = excluded.due_at,
                 ended_at = null, tries = 0

@@ -45,6 +45,7 @@ async fn of_many_that_are_queued_at_once_one_is_due() {
             "round {round}"
         );
     }
+    drop(silent);
     sandbox.stop().await;
 }
 
@@ -69,6 +70,7 @@ async fn what_happens_meanwhile_waits_its_turn() {
     sandbox.advance(Duration::from_secs(1)).await;
     let first = "select count(*) from deliveries where state = 'due'";
     assert_eq!(sandbox.count(first).await, i64::try_from(OUTPUTS + 1).unwrap(), "of each output, and of the request");
+    drop(silent);
     sandbox.stop().await;
 }
 
@@ -95,5 +97,6 @@ async fn what_is_being_moved_holds_up_nothing_else() {
     let recovered = within(recovering.join_next()).await.unwrap().unwrap();
     assert_eq!(recovered.expect(200), json!({"recovered": all.len()}));
     assert_eq!(queued(&sandbox, told[0]).await.unwrap().0, "due");
+    drop(silent);
     sandbox.stop().await;
 }

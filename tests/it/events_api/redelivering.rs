@@ -41,6 +41,7 @@ async fn one_that_was_never_queued_goes_to_whoever_has_a_url_now() {
     // what is of something else doesn't
     let request = ids(&sandbox, "filter[type]=concierge_request_quoted").await[0];
     assert_eq!(redeliver(&sandbox, request).await.expect(202)["data"]["attributes"]["delivery_state"], "due");
+    drop(silent);
     sandbox.stop().await;
 }
 
@@ -65,6 +66,7 @@ async fn its_maker_s_url_comes_before_the_master_s() {
         redeliver(&sandbox, event).await.expect(202);
         assert_eq!(queued(&sandbox, event).await.unwrap().3, receiver, "event {event}");
     }
+    drop(silent);
     sandbox.stop().await;
 }
 
@@ -94,6 +96,7 @@ async fn one_that_is_over_is_queued_again_with_its_history() {
                 "waiting"
             );
         }
+        drop(silent);
         sandbox.stop().await;
     }
 }
@@ -117,6 +120,7 @@ async fn one_that_is_due_later_is_due_now() {
     let (state, tries, _, receiver, due_at) = queued(&sandbox, told[1]).await.unwrap();
     assert_eq!((state.as_str(), tries, receiver), ("due", 0, 50505));
     assert!(due_at <= Some(sandbox.clock.now()), "{due_at:?}");
+    drop(silent);
     sandbox.stop().await;
 }
 
@@ -130,6 +134,7 @@ async fn one_that_has_been_due_for_long_is_not_put_off() {
     let (state, tries, .., due_at) = queued(&sandbox, told[0]).await.unwrap();
     assert_eq!((state.as_str(), tries), ("due", 0));
     assert_eq!(due_at, Some(sql_time("2019-11-25T12:53:05Z")));
+    drop(silent);
     sandbox.stop().await;
 }
 
@@ -152,6 +157,7 @@ async fn one_that_is_just_being_sent_stays_as_it_is() {
     redeliver(&sandbox, told[0]).await.expect(202);
     let due_at: Option<OffsetDateTime> = queued(&sandbox, told[0]).await.unwrap().4;
     assert!(due_at <= Some(sandbox.clock.now()), "{due_at:?}");
+    drop(silent);
     sandbox.stop().await;
 }
 
@@ -172,5 +178,6 @@ async fn a_body_has_no_effect_and_parameters_are_those_of_an_event() {
         "parameter_unknown",
         "filter[since]",
     );
+    drop(silent);
     sandbox.stop().await;
 }

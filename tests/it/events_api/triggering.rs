@@ -174,6 +174,7 @@ async fn it_goes_through_the_queue_of_its_resource_and_to_its_maker() {
         let last = *ids(&sandbox, "").await.last().unwrap();
         assert_eq!(queued(&sandbox, last).await.unwrap().3, 20202, "{event_type}");
     }
+    drop(silent);
     sandbox.stop().await;
 }
 

@@ -44,7 +44,7 @@ pub struct Config {
     #[arg(long, env = "SANDBOX_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080", global = true)]
     pub listen: SocketAddr,
 
-    /// URL under which clients reach this server, for links in events, such as https://sandbox.example.com [default: the
+    /// URL under which clients reach this server, for links in events, such as `https://sandbox.example.com` [default: the
     /// address it listens on]
     #[arg(long, env = "SANDBOX_PUBLIC_URL", value_name = "URL", value_parser = public_url, global = true)]
     pub public_url: Option<String>,

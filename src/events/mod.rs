@@ -15,6 +15,8 @@ pub mod retries;
 pub mod store;
 pub mod trust;
 
+use std::sync::Arc;
+
 use time::OffsetDateTime;
 
 use crate::jsonapi::document::id_number;
@@ -37,7 +39,7 @@ pub struct Snapshot {
     pub type_name: &'static str,
     pub id: i64,
     /// As documents include it, JSON.
-    pub json: String,
+    pub json: Arc<str>,
     /// Who made it, which decides where events of it go to; `None`: the master user.
     pub made_by: Option<i64>,
     /// Of an output: how many tries to pay it had failed.
@@ -47,7 +49,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// A resource as it is now. `origin` is that of the URLs in it.
     pub fn of(resource: &Resource, made_by: Option<i64>, origin: &str) -> Self {
-        let json = render::included(resource, origin);
+        let json = render::included(resource, origin).into();
         Self { type_name: resource.schema.type_name, id: id_number(&resource.id), json, made_by, failures: None }
     }
 }

@@ -19,10 +19,10 @@ use crate::accounts::fixtures::MASTER_USER;
 pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<(), sqlx::Error> {
     let sql = "with told as (
             select * from unnest(
-                $1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::text[], $7::bigint[],
+                $1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $11::bigint[], $7::bigint[],
                 $8::integer[], $10::boolean[]
             ) with ordinality as e (
-                account_id, event_type, resource_type, resource_id, at, resource, made_by, failures, is_made_up, position
+                account_id, event_type, resource_type, resource_id, at, snapshot, made_by, failures, is_made_up, position
             )
         ), standing as (
             select e.*, r.id as receiver_id, p.pending
@@ -65,7 +65,9 @@ pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<()
                 account_id, id, event_type, resource_type, resource_id, created_at, resource, made_by, failures,
                 is_made_up
             )
-            select account_id, id, event_type, resource_type, resource_id, at, resource, made_by, failures, is_made_up
+            -- looked up here, so that what may be large isn't carried through all that comes before
+            select account_id, id, event_type, resource_type, resource_id, at, ($6::text[])[snapshot], made_by, failures,
+                is_made_up
             from numbered
         )
         insert into deliveries (account_id, event_id, receiver_id, resource_type, resource_id, state, due_at)
@@ -73,17 +75,28 @@ pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<()
             case when pending = 0 and turn = 1 then 'due' else 'waiting' end,
             case when pending = 0 and turn = 1 then at end
         from numbered where receiver_id is not null";
+    // several events of one resource share what they show
+    let mut snapshots: Vec<&str> = Vec::with_capacity(events.len());
+    let mut places = Vec::with_capacity(events.len());
+    for event in events {
+        let json: &str = &event.resource.json;
+        if snapshots.last().is_none_or(|last| !std::ptr::eq(*last, json)) {
+            snapshots.push(json);
+        }
+        places.push(i64::try_from(snapshots.len()).unwrap_or_default());
+    }
     sqlx::query(sql)
         .bind(events.iter().map(|event| event.account_id).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.event_type).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.resource.type_name).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.resource.id).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.at).collect::<Vec<_>>())
-        .bind(events.iter().map(|event| event.resource.json.as_str()).collect::<Vec<_>>())
+        .bind(snapshots)
         .bind(events.iter().map(|event| event.resource.made_by).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.resource.failures).collect::<Vec<_>>())
         .bind(MASTER_USER)
         .bind(events.iter().map(|event| event.is_made_up).collect::<Vec<_>>())
+        .bind(places)
         .execute(connection)
         .await
         .map(|_| ())

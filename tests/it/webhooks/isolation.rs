@@ -63,29 +63,44 @@ async fn receivers_that_hang_delay_nobody_else() {
     sandbox.stop().await;
 }
 
-/// A receiver that holds every call behind the first ones until it is let go, and how many it held at once.
-async fn holding() -> (Receiver, Arc<AtomicUsize>, Arc<Notify>) {
-    const PROMPT: usize = 40;
-    let (calls, at_once, most) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let calls = Arc::new(calls);
-    let go = Arc::new(Notify::new());
-    let (seen, let_go) = (Arc::clone(&most), Arc::clone(&go));
-    let receiver = Receiver::scripted(move |mut stream| {
-        let (calls, at_once) = (Arc::clone(&calls), Arc::clone(&at_once));
-        let (most, go) = (Arc::clone(&seen), Arc::clone(&let_go));
-        async move {
-            let now = at_once.fetch_add(1, Ordering::SeqCst) + 1;
-            most.fetch_max(now, Ordering::SeqCst);
-            if calls.fetch_add(1, Ordering::SeqCst) >= PROMPT {
-                go.notified().await;
-                go.notify_one();
+/// A receiver that holds its first call until it is told to begin, answers some, and holds the others until it is let go.
+struct Holding {
+    receiver: Receiver,
+    /// The most calls that were there at once.
+    most: Arc<AtomicUsize>,
+    begin: Arc<Notify>,
+    go: Arc<Notify>,
+}
+
+/// How many calls are answered before the others are held.
+const ANSWERED: usize = 40;
+
+impl Holding {
+    async fn start() -> Self {
+        let (most, begin, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (calls, at_once) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (seen, started, let_go) = (Arc::clone(&most), Arc::clone(&begin), Arc::clone(&go));
+        let receiver = Receiver::scripted(move |mut stream| {
+            let (calls, at_once, most) = (Arc::clone(&calls), Arc::clone(&at_once), Arc::clone(&seen));
+            let (begin, go) = (Arc::clone(&started), Arc::clone(&let_go));
+            async move {
+                let now = at_once.fetch_add(1, Ordering::SeqCst) + 1;
+                most.fetch_max(now, Ordering::SeqCst);
+                match calls.fetch_add(1, Ordering::SeqCst) {
+                    0 => begin.notified().await,
+                    1..=ANSWERED => {}
+                    _ => {
+                        go.notified().await;
+                        go.notify_one();
+                    }
+                }
+                at_once.fetch_sub(1, Ordering::SeqCst);
+                stream.write_all(OK.as_bytes()).await.ok();
             }
-            at_once.fetch_sub(1, Ordering::SeqCst);
-            stream.write_all(OK.as_bytes()).await.ok();
-        }
-    })
-    .await;
-    (receiver, most, go)
+        })
+        .await;
+        Self { receiver, most, begin, go }
+    }
 }
 
 #[tokio::test]
@@ -96,18 +111,19 @@ async fn a_receiver_gets_as_much_at_once_as_is_set() {
             config.webhook_deliveries = total;
         })
         .await;
-        let (mut receiver, most, go) = holding().await;
-        listen(&sandbox, &receiver.url()).await;
+        let mut holding = Holding::start().await;
+        listen(&sandbox, &holding.receiver.url()).await;
         for _ in 0..100 {
             sandbox.create_output().await;
         }
-        for _ in 0..40 + expected {
-            receiver.call().await;
+        holding.begin.notify_one();
+        for _ in 0..=ANSWERED + expected {
+            holding.receiver.call().await;
         }
-        go.notify_one();
+        holding.go.notify_one();
         within(sandbox.server().told()).await;
-        assert_eq!(receiver.calls().len(), 60 - expected);
-        assert_eq!(most.load(Ordering::SeqCst), expected);
+        assert_eq!(holding.receiver.calls().len(), 99 - ANSWERED - expected);
+        assert_eq!(holding.most.load(Ordering::SeqCst), expected);
         sandbox.stop().await;
     }
 }

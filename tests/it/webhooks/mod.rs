@@ -1,16 +1,19 @@
 //! Events, as receivers get them.
 
+mod bad_receivers;
 mod envelope;
 mod isolation;
 mod ladder;
 mod order;
+mod outage;
 mod receivers;
 mod sharing;
 
 use serde_json::{Value, json};
-use sqlx::Row;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-use crate::support::{Call, Receiver, Sandbox};
+use crate::support::{Call, Receiver, START, Sandbox};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const DOWN: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\ndown";
@@ -50,11 +53,11 @@ fn about(calls: &[Call], type_name: &str, id: &str) -> Vec<Call> {
     calls.iter().filter(|call| body(call)["data"]["relationships"]["resource"]["data"] == resource).cloned().collect()
 }
 
-/// An attempt as it was written down, its times in milliseconds after the start of the world.
+/// An attempt as it is shown, its times in milliseconds after the start of the world.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Attempt {
     at: i64,
-    status: Option<i16>,
+    status: Option<i64>,
     error: Option<String>,
     response: String,
     next_at: Option<i64>,
@@ -62,16 +65,29 @@ struct Attempt {
 
 /// The attempts at sending an event.
 async fn attempts(sandbox: &Sandbox, event: &str) -> Vec<Attempt> {
-    let sql = "select (extract(epoch from at - '2019-11-25T12:53:02.741Z') * 1000)::bigint, status, error, response,
-            (extract(epoch from next_at - '2019-11-25T12:53:02.741Z') * 1000)::bigint
-        from delivery_attempts where event_id = $1 order by number";
-    let rows = sqlx::query(sql).bind(event.parse::<i64>().unwrap()).fetch_all(&sandbox.database).await.unwrap();
-    let read = |row: &sqlx::postgres::PgRow| Attempt {
-        at: row.get(0),
-        status: row.get(1),
-        error: row.get(2),
-        response: row.get(3),
-        next_at: row.get(4),
+    let shown = sandbox.get(&format!("/_sandbox/events/{event}")).await.expect(200);
+    let made = shown["data"]["attributes"]["attempts"].as_array().unwrap().clone();
+    for (attempt, number) in made.iter().zip(1..) {
+        assert_eq!(attempt["number"], number);
+        assert!(attempt["duration_ms"].as_i64().is_some_and(|duration| duration >= 0), "{attempt}");
+    }
+    let time = |text: &Value| {
+        let time = OffsetDateTime::parse(text.as_str()?, &Rfc3339).unwrap();
+        Some(i64::try_from((time.unix_timestamp_nanos() - START) / 1_000_000).unwrap())
     };
-    rows.iter().map(read).collect()
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let read = |attempt: &Value| Attempt {
+        at: time(&attempt["at"]).unwrap(),
+        status: attempt["status"].as_i64(),
+        error: text(&attempt["error"]),
+        response: text(&attempt["response"]).unwrap(),
+        next_at: time(&attempt["next_attempt_at"]),
+    };
+    made.iter().map(read).collect()
+}
+
+/// What became of sending an event.
+async fn delivery_state(sandbox: &Sandbox, event: &str) -> String {
+    let shown = sandbox.get(&format!("/_sandbox/events/{event}")).await.expect(200);
+    shown["data"]["attributes"]["delivery_state"].as_str().unwrap().to_owned()
 }

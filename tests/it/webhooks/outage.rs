@@ -1,0 +1,43 @@
+//! The database goes while events are on their way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::sync::Notify;
+
+use super::{OK, attempts, delivery_state, listen};
+use crate::support::{Proxy, Receiver, Sandbox, fresh_database, within};
+
+#[tokio::test]
+async fn what_was_sent_meanwhile_is_written_down_afterwards() {
+    let database = fresh_database().await;
+    let proxy = Proxy::open_to(&database);
+    let sandbox = Sandbox::start_through(proxy.options(&database), database, |_| {}).await;
+    let go = Arc::new(Notify::new());
+    let let_go = Arc::clone(&go);
+    let mut receiver = Receiver::scripted(move |mut stream| {
+        let go = Arc::clone(&let_go);
+        async move {
+            go.notified().await;
+            stream.write_all(OK.as_bytes()).await.ok();
+        }
+    })
+    .await;
+    listen(&sandbox, &receiver.url()).await;
+    sandbox.create_output().await;
+    receiver.call().await;
+    proxy.close().await;
+    go.notify_one();
+    // the answer is there while nobody can write it down
+    sandbox.get("/_sandbox/health/ready").await.assert_error(503, "unavailable", "");
+    proxy.open();
+    within(async { while sandbox.get("/_sandbox/health/ready").await.status != 200 {} }).await;
+    within(async { while delivery_state(&sandbox, "1").await != "delivered" {} }).await;
+    assert_eq!(attempts(&sandbox, "1").await.len(), 1);
+    assert_eq!(receiver.calls(), [], "it is not sent again");
+    go.notify_one();
+    sandbox.tell(Duration::from_secs(1)).await;
+    assert_eq!(receiver.calls().len(), 1);
+    sandbox.stop().await;
+}

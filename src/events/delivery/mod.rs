@@ -24,6 +24,7 @@ use super::envelope::headers;
 use super::retries::Retries;
 use crate::clock::Clock;
 use crate::database::Database;
+use crate::jsonapi::render::timestamp;
 use crate::lifecycle::Alarm;
 use crate::metrics::Metrics;
 use lanes::{Lanes, Limits};
@@ -290,7 +291,10 @@ impl Post {
         if let Some(error) = &outcome.error {
             let (account, event) = delivery.key();
             match ended.next_at {
-                Some(next) => tracing::info!(account, event, %error, %next, "an event was not received"),
+                Some(next) => {
+                    let next = timestamp(next);
+                    tracing::info!(account, event, %error, next, "an event was not received");
+                }
                 None => tracing::warn!(account, event, %error, "an event was not received, and is given up"),
             }
         }

@@ -52,6 +52,8 @@ create table deliveries (
 
 -- What is due, receiver by receiver: the backlog of one is never gone through to find another's.
 create index deliveries_due_idx on deliveries (account_id, receiver_id, due_at, event_id) where state = 'due';
+-- What is due next, whoever's it is.
+create index deliveries_due_at_idx on deliveries (due_at) where state = 'due';
 -- What is still to be sent of a resource.
 create index deliveries_pending_idx on deliveries (account_id, resource_type, resource_id, event_id)
     where state in ('waiting', 'due');

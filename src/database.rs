@@ -32,13 +32,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The settings of every session. A statement is planned once, when its tables may still be empty, and the plan has
 /// to serve when they hold millions: each finds its rows by an index, one after the other.
-pub const SESSION: [(&str, &str); 6] = [
+pub const SESSION: [(&str, &str); 7] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("enable_seqscan", "off"),
     ("jit", "off"),
     ("client_min_messages", "warning"),
+    // a server that stands still in the middle of a transaction doesn't hold up the others for ever
+    ("idle_in_transaction_session_timeout", "'10s'"),
 ];
 
 /// Where the data is.

@@ -1,18 +1,25 @@
 //! Whose events are sent next, and how many at once. Pure.
 //!
-//! A receiver begins with one delivery at a time and earns more by answering promptly; one that fails or is slow is
-//! back to one, and all of those together get half of what there is. So a receiver that hangs costs the others nothing,
-//! however much there is for it.
+//! A receiver begins with one delivery at a time and earns more by taking events; one that fails is back to one. What
+//! is free goes to whoever has the least under way. So that receivers that hang leave room for the others, however many
+//! they are and however much there is for them, those that are slow get a quarter of what there is, those nothing is
+//! known of at most as much again, and what prompt ones have under way beyond their first takes half.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// An answer later than this is slow.
-const PROMPT: Duration = Duration::from_secs(1);
+use tokio::time::Instant;
 
-/// How many are claimed for each that runs, where answers come promptly, so that sending goes on during a round trip to
-/// the database.
+/// What takes longer than this is slow.
+const PROMPT: Duration = Duration::from_secs(1);
+/// How many are claimed for each that may run, where answers come promptly, so that sending goes on during a round trip
+/// to the database.
 const AHEAD: usize = 4;
+/// The most receivers of which nothing is held that a statement is told of: so many that are prompt, and so many that
+/// are slow.
+const MOST_TOLD: usize = 256;
+/// The most receivers that are remembered.
+const MOST_KNOWN: usize = 10_000;
 
 /// A receiver: an account, and the user whose `webhook_url` it is.
 pub type Key = (i64, i64);
@@ -26,108 +33,201 @@ pub struct Limits {
     pub receiver: usize,
 }
 
+/// How much of a receiver's may be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    pub key: Key,
+    /// How much is held of it.
+    pub held: usize,
+    /// How much more may be.
+    pub more: usize,
+}
+
 /// What is held of every receiver's events.
 #[derive(Debug)]
 pub struct Lanes<T> {
     limits: Limits,
     lanes: BTreeMap<Key, Lane<T>>,
+    /// Counts what has begun.
+    begun: u64,
+}
+
+/// What is known of a receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    New,
+    Prompt,
+    /// It fails, or takes its time.
+    Slow,
 }
 
 #[derive(Debug)]
 struct Lane<T> {
     /// Claimed, and not begun.
     waiting: VecDeque<T>,
-    running: usize,
+    /// When those under way began.
+    running: Vec<Instant>,
     /// How many may run at once.
     slots: usize,
-    /// Whether its last outcome was a failure, or slow.
-    is_slow: bool,
-}
-
-impl<T> Default for Lane<T> {
-    fn default() -> Self {
-        Self { waiting: VecDeque::new(), running: 0, slots: 1, is_slow: false }
-    }
+    /// As its last outcome was.
+    standing: Standing,
+    /// Which of all that have begun was its last.
+    last_begun: u64,
 }
 
 impl<T> Lane<T> {
-    fn held(&self) -> usize {
-        self.waiting.len() + self.running
+    fn new(standing: Standing) -> Self {
+        Self { waiting: VecDeque::new(), running: Vec::new(), slots: 1, standing, last_begun: 0 }
     }
+
+    fn held(&self) -> usize {
+        self.waiting.len() + self.running.len()
+    }
+
+    /// A receiver that is taking long is slow before it is known what becomes of that.
+    fn standing(&self, now: Instant) -> Standing {
+        let is_late = self.running.iter().any(|begun| now.duration_since(*begun) > PROMPT);
+        if is_late { Standing::Slow } else { self.standing }
+    }
+}
+
+/// What is under way.
+#[derive(Debug, Clone, Copy, Default)]
+struct Load {
+    all: usize,
+    slow: usize,
+    new: usize,
+    /// Of prompt ones, beyond the first of each.
+    extra: usize,
+}
+
+impl Load {
+    fn add(&mut self, standing: Standing, others: usize) {
+        self.all += 1;
+        match standing {
+            Standing::Slow => self.slow += 1,
+            Standing::New => self.new += 1,
+            Standing::Prompt => self.extra += usize::from(others > 0),
+        }
+    }
+
+    fn allows(&self, standing: Standing, others: usize, total: usize) -> bool {
+        let quarter = (total / 4).max(1);
+        self.all < total
+            && match standing {
+                Standing::Slow => self.slow < quarter && self.slow + self.new < half(total),
+                Standing::New => self.slow + self.new < half(total),
+                Standing::Prompt => others == 0 || self.extra < half(total),
+            }
+    }
+}
+
+fn half(total: usize) -> usize {
+    (total / 2).max(1)
 }
 
 impl<T> Lanes<T> {
     /// Nothing is held.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, lanes: BTreeMap::new() }
+        Self { limits, lanes: BTreeMap::new(), begun: 0 }
     }
 
-    /// How many more deliveries may be claimed.
+    fn load(&self, now: Instant) -> Load {
+        let mut load = Load::default();
+        for lane in self.lanes.values() {
+            let standing = lane.standing(now);
+            (0..lane.running.len()).for_each(|others| load.add(standing, others));
+        }
+        load
+    }
+
+    /// How many more deliveries may be claimed, of receivers that [`rooms`](Self::rooms) has. A first one of each may be
+    /// where there is no room, too: what is held of others doesn't keep it out.
     pub fn room(&self) -> usize {
         (AHEAD * self.limits.total).saturating_sub(self.held())
     }
 
-    /// How many more of these receivers' may be; one, of any other's. Those that answer promptly have their next ones at
-    /// hand when one is done.
-    pub fn rooms(&self) -> Vec<(Key, usize)> {
-        let slow_room = self.slow_room() > 0;
-        let room = |lane: &Lane<T>| match lane.is_slow {
-            true if !slow_room => 0,
-            true => lane.slots.saturating_sub(lane.held()),
-            false => (AHEAD * lane.slots).saturating_sub(lane.held()),
-        };
-        self.lanes.iter().map(|(key, lane)| (*key, room(lane))).collect()
+    /// How many more may be claimed of all other receivers together: what could begin of those that nothing is known of.
+    pub fn room_of_others(&self, now: Instant) -> usize {
+        let load = self.load(now);
+        let waiting = self.lanes.values().filter(|lane| lane.standing != Standing::Prompt && !lane.waiting.is_empty());
+        half(self.limits.total).saturating_sub(load.slow + load.new + waiting.count())
     }
 
-    /// Takes in what was claimed.
-    pub fn add(&mut self, key: Key, delivery: T) {
-        self.lanes.entry(key).or_default().waiting.push_back(delivery);
-    }
-
-    /// The deliveries that begin now, receiver by receiver, those that answer promptly first.
-    pub fn begin(&mut self) -> Vec<T> {
-        let mut begun = Vec::new();
-        let mut free = self.limits.total.saturating_sub(self.lanes.values().map(|lane| lane.running).sum());
-        let mut slow_free = self.slow_room();
-        for is_slow in [false, true] {
-            // one of each receiver, then another one
-            loop {
-                let before = begun.len();
-                for lane in self.lanes.values_mut().filter(|lane| lane.is_slow == is_slow) {
-                    if free == 0 || (is_slow && slow_free == 0) {
-                        return begun;
-                    }
-                    if lane.running < lane.slots
-                        && let Some(delivery) = lane.waiting.pop_front()
-                    {
-                        lane.running += 1;
-                        free -= 1;
-                        slow_free -= usize::from(is_slow);
-                        begun.push(delivery);
-                    }
+    /// How much more of these receivers' may be claimed; one, of any other's. Those that answer promptly have their next
+    /// ones at hand when one is done.
+    pub fn rooms(&self, now: Instant) -> Vec<Room> {
+        let slow_begin = self.load(now).allows(Standing::Slow, 0, self.limits.total);
+        let (mut rooms, mut prompt, mut slow) = (Vec::new(), Vec::new(), 0);
+        for (key, lane) in &self.lanes {
+            let (held, standing) = (lane.held(), lane.standing(now));
+            let more = match standing {
+                Standing::Prompt => AHEAD * lane.slots,
+                Standing::New => 1,
+                Standing::Slow if slow_begin => lane.slots,
+                Standing::Slow => 0,
+            };
+            let room = Room { key: *key, held, more: more.saturating_sub(held) };
+            match standing {
+                _ if held > 0 => rooms.push(room),
+                Standing::Prompt => prompt.push((lane.last_begun, room)),
+                Standing::Slow if !slow_begin && slow < MOST_TOLD => {
+                    slow += 1;
+                    rooms.push(room);
                 }
-                if begun.len() == before {
-                    break;
-                }
+                Standing::Slow | Standing::New => {}
             }
         }
-        begun
+        // those that were sent something last
+        prompt.sort_unstable_by_key(|(last_begun, _)| std::cmp::Reverse(*last_begun));
+        rooms.extend(prompt.into_iter().take(MOST_TOLD).map(|(_, room)| room));
+        rooms
     }
 
-    /// One of a receiver's ended.
-    pub fn ended(&mut self, key: Key, was_received: bool, took: Duration) {
+    /// Takes in what was claimed. `was_tried`: it was tried before, which tells of its receiver where nothing is known.
+    pub fn add(&mut self, key: Key, delivery: T, was_tried: bool) {
+        let standing = if was_tried { Standing::Slow } else { Standing::New };
+        self.lanes.entry(key).or_insert_with(|| Lane::new(standing)).waiting.push_back(delivery);
+    }
+
+    /// The deliveries that begin now.
+    pub fn begin(&mut self, now: Instant) -> Vec<T> {
+        let mut load = self.load(now);
+        let mut begun = Vec::new();
+        loop {
+            let total = self.limits.total;
+            let may = |lane: &Lane<T>| {
+                let running = lane.running.len();
+                !lane.waiting.is_empty() && running < lane.slots && load.allows(lane.standing(now), running, total)
+            };
+            let candidates = self.lanes.values_mut().filter(|lane| may(lane));
+            let Some(lane) = candidates.min_by_key(|lane| (lane.running.len(), lane.last_begun)) else { return begun };
+            load.add(lane.standing(now), lane.running.len());
+            lane.running.push(now);
+            self.begun += 1;
+            lane.last_begun = self.begun;
+            begun.extend(lane.waiting.pop_front());
+        }
+    }
+
+    /// What was claimed of receivers that aren't prompt and can't begin: others may take it, or we again, later.
+    pub fn give_back(&mut self, now: Instant) -> Vec<T> {
+        let others = self.lanes.values_mut().filter(|lane| lane.standing(now) != Standing::Prompt);
+        others.flat_map(|lane| lane.waiting.drain(..)).collect()
+    }
+
+    /// One of a receiver's, which had begun then, ended.
+    pub fn ended(&mut self, key: Key, begun: Instant, was_received: bool, now: Instant) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
-        lane.running = lane.running.saturating_sub(1);
-        lane.is_slow = !was_received || took > PROMPT;
-        lane.slots = if lane.is_slow { 1 } else { (lane.slots + 1).min(self.limits.receiver) };
-    }
-
-    /// Forgets receivers for which there is nothing, after it was looked. Those that are slow are remembered, but no more
-    /// of them than a statement can well be told of.
-    pub fn forget_idle(&mut self) {
-        const MOST: usize = 1000;
-        let all = self.lanes.len() > MOST;
-        self.lanes.retain(|_, lane| lane.held() > 0 || (lane.is_slow && !all));
+        if let Some(place) = lane.running.iter().position(|running| *running == begun) {
+            lane.running.swap_remove(place);
+        }
+        let is_prompt = was_received && now.duration_since(begun) <= PROMPT;
+        lane.standing = if is_prompt { Standing::Prompt } else { Standing::Slow };
+        lane.slots = if was_received { (lane.slots + 1).min(self.limits.receiver) } else { 1 };
+        if self.lanes.len() > MOST_KNOWN {
+            self.lanes.retain(|_, lane| lane.held() > 0);
+        }
     }
 
     /// How many are held.
@@ -138,11 +238,5 @@ impl<T> Lanes<T> {
     /// What was claimed and not begun.
     pub fn waiting(&self) -> impl Iterator<Item = &T> {
         self.lanes.values().flat_map(|lane| &lane.waiting)
-    }
-
-    /// How many more may go to slow ones.
-    fn slow_room(&self) -> usize {
-        let running: usize = self.lanes.values().filter(|lane| lane.is_slow).map(|lane| lane.running).sum();
-        (self.limits.total / 2).max(1).saturating_sub(running)
     }
 }

@@ -91,6 +91,7 @@ pub async fn run(mut post: Post, alarm: Alarm, watched: Watched, mut stop: watch
             post.depart(clock.now(), question);
             look = false;
         }
+        let (is_home, patrol) = (post.trip.is_empty(), post.departed + PATROL);
         tokio::select! {
             returned = post.next() => if let Some(Returned { question, now, outlook, .. }) = returned {
                 if let Some(outlook) = outlook
@@ -101,10 +102,10 @@ pub async fn run(mut post: Post, alarm: Alarm, watched: Watched, mut stop: watch
                 }
                 wake_at = outlook.and_then(|outlook| outlook.next);
             },
-            () = alarm.wait(&clock, wake_at) => look = true,
+            () = alarm.wait(&clock, wake_at) => (look, wake_at) = (true, None),
             () = Clock::moved(&mut moves) => look = true,
             _ = asked.changed() => look = true,
-            () = tokio::time::sleep(PATROL) => look = true,
+            () = tokio::time::sleep_until(patrol), if is_home => look = true,
             _ = stop.wait_for(|stop| *stop) => break,
         }
     }
@@ -125,14 +126,18 @@ pub struct Post {
     renewed: Instant,
     lanes: Lanes<Arc<Delivery>>,
     under_way: JoinSet<Ended>,
-    /// By its task.
-    running: HashMap<Id, Arc<Delivery>>,
+    /// What is under way and when it began, by its task.
+    running: HashMap<Id, (Arc<Delivery>, Instant)>,
     /// What has not been written down.
     ended: Vec<Ended>,
-    /// The round trip to the database that is under way, if one is.
+    /// How much of that the last round trip left: the database was away, or somebody held it locked. It is tried again
+    /// at the next look, or with what ends meanwhile.
+    left: usize,
+    /// What others may take.
+    given_back: Vec<(i64, i64)>,
+    /// The round trip to the database that is under way, if one is, and when the last one began.
     trip: JoinSet<Returned>,
-    /// Whether the last one failed.
-    is_away: bool,
+    departed: Instant,
 }
 
 /// What a round trip came back with.
@@ -141,12 +146,11 @@ struct Returned {
     /// The last question that had been asked when it began.
     question: u64,
     now: OffsetDateTime,
-    /// What it was to write down, if it could not.
-    ended: Vec<Ended>,
-    is_away: bool,
+    /// What it was to write down and could not.
+    left: Vec<Ended>,
     was_renewed: bool,
     claimed: Vec<Delivery>,
-    /// Where nothing was taken: when there will be something.
+    /// When something is due; `None` where the database was away.
     outlook: Option<Outlook>,
 }
 
@@ -165,8 +169,10 @@ impl Post {
             under_way: JoinSet::new(),
             running: HashMap::new(),
             ended: Vec::new(),
+            left: 0,
+            given_back: Vec::new(),
             trip: JoinSet::new(),
-            is_away: false,
+            departed: Instant::now(),
         }
     }
 
@@ -177,7 +183,7 @@ impl Post {
 
     /// Whether a round trip is to begin: somebody wants to look, or there is something to write down.
     fn may_depart(&self, look: bool) -> bool {
-        self.trip.is_empty() && (look || !self.ended.is_empty() && !self.is_away)
+        self.trip.is_empty() && (look || self.ended.len() > self.left)
     }
 
     /// Begins to write down what has ended, and to take what is due. Sending goes on meanwhile.
@@ -186,23 +192,23 @@ impl Post {
             server: self.server,
             now,
             leaps: self.clock.is_moved_by_hand(),
-            rooms: self.lanes.rooms(),
+            rooms: self.lanes.rooms(Instant::now()),
             limit: self.lanes.room(),
+            firsts: self.rules.limits.total,
+            others: self.lanes.room_of_others(Instant::now()),
         };
         let renewed = if self.renewed.elapsed() >= RENEWAL { self.leased() } else { Vec::new() };
         let (database, metrics) = (self.database.clone(), self.metrics.clone());
-        let mut ended = std::mem::take(&mut self.ended);
+        let (mut left, given_back) = (std::mem::take(&mut self.ended), std::mem::take(&mut self.given_back));
+        self.departed = Instant::now();
         self.trip.spawn(async move {
-            let outcome = round_trip(&database, &claim, &ended, &renewed).await;
-            let is_away = outcome.is_none();
-            if !is_away {
-                for ended in ended.drain(..) {
-                    metrics.attempted(ended.outcome.is_received(), ended.next_at.is_none());
-                }
+            let trip = round_trip(&database, &claim, &left, &renewed, &given_back).await;
+            let was_renewed = trip.is_some() && !renewed.is_empty();
+            let Trip { recorded, claimed, outlook } = trip.unwrap_or_default();
+            for ended in left.extract_if(.., |ended| recorded.contains(&ended.delivery.key())) {
+                metrics.attempted(ended.outcome.is_received(), ended.next_at.is_none());
             }
-            let was_renewed = !is_away && !renewed.is_empty();
-            let (claimed, outlook) = outcome.unwrap_or_default();
-            Returned { question, now, ended, is_away, was_renewed, claimed, outlook }
+            Returned { question, now, left, was_renewed, claimed, outlook }
         });
     }
 
@@ -228,8 +234,8 @@ impl Post {
     }
 
     fn unload(&mut self, mut returned: Returned) -> Returned {
-        self.is_away = returned.is_away;
-        self.ended.append(&mut returned.ended);
+        self.left = returned.left.len();
+        self.ended.append(&mut returned.left);
         if returned.was_renewed {
             self.renewed = Instant::now();
         }
@@ -238,17 +244,18 @@ impl Post {
         for delivery in returned.claimed.drain(..) {
             // a lease of our own that had run out, while the database was away
             if !held.contains(&delivery.key()) {
-                self.lanes.add(delivery.lane(), Arc::new(delivery));
+                let (lane, was_tried) = (delivery.lane(), delivery.tries > 0);
+                self.lanes.add(lane, Arc::new(delivery), was_tried);
             }
         }
-        self.lanes.forget_idle();
         returned
     }
 
     /// Account and event of everything that is leased.
     fn leased(&self) -> Vec<(i64, i64)> {
         let ended = self.ended.iter().map(|ended| &ended.delivery);
-        self.lanes.waiting().chain(self.running.values()).chain(ended).map(|delivery| delivery.key()).collect()
+        let running = self.running.values().map(|(delivery, _)| delivery);
+        self.lanes.waiting().chain(running).chain(ended).map(|delivery| delivery.key()).collect()
     }
 
     /// Begins what may begin.
@@ -263,31 +270,34 @@ impl Post {
             }
         }
         let Some(sender) = &self.sender else { return };
-        for delivery in self.lanes.begin() {
+        let now = Instant::now();
+        for delivery in self.lanes.begin(now) {
             let attempt =
                 attempt(sender.clone(), self.clock.clone(), self.rules.retries.clone(), Arc::clone(&delivery));
             let task = self.under_way.spawn(attempt).id();
-            self.running.insert(task, delivery);
+            self.running.insert(task, (delivery, now));
         }
+        self.given_back.extend(self.lanes.give_back(now).iter().map(|delivery| delivery.key()));
     }
 
     fn take(&mut self, ended: Result<(Id, Ended), JoinError>) {
+        let task = match &ended {
+            Ok((task, _)) => *task,
+            Err(error) => error.id(),
+        };
+        if let Some((delivery, begun)) = self.running.remove(&task) {
+            let was_received = ended.as_ref().is_ok_and(|(_, ended)| ended.outcome.is_received());
+            self.lanes.ended(delivery.lane(), begun, was_received, Instant::now());
+        }
         let ended = match ended {
-            Ok((task, ended)) => {
-                self.running.remove(&task);
-                ended
-            }
+            Ok((_, ended)) => ended,
             // it panicked: what it was about is left to whoever finds its lease over
             Err(error) => {
                 tracing::error!(%error, "an attempt to send an event failed");
-                if let Some(delivery) = self.running.remove(&error.id()) {
-                    self.lanes.ended(delivery.lane(), false, Duration::ZERO);
-                }
                 return;
             }
         };
         let (delivery, outcome) = (&ended.delivery, &ended.outcome);
-        self.lanes.ended(delivery.lane(), outcome.is_received(), outcome.duration);
         if let Some(error) = &outcome.error {
             let (account, event) = delivery.key();
             match ended.next_at {
@@ -310,7 +320,9 @@ impl Post {
         };
         drop(tokio::time::timeout(GRACE, all).await);
         self.under_way.abort_all();
-        let left: Vec<_> = self.lanes.waiting().chain(self.running.values()).map(|delivery| delivery.key()).collect();
+        let running = self.running.values().map(|(delivery, _)| delivery);
+        let mut left: Vec<_> = self.lanes.waiting().chain(running).map(|delivery| delivery.key()).collect();
+        left.append(&mut self.given_back);
         if left.is_empty() && self.ended.is_empty() {
             return;
         }
@@ -329,6 +341,14 @@ impl Post {
     }
 }
 
+/// What a round trip came to.
+#[derive(Debug, Default)]
+struct Trip {
+    recorded: HashSet<(i64, i64)>,
+    claimed: Vec<Delivery>,
+    outlook: Option<Outlook>,
+}
+
 /// Writes down what has ended, takes what is due and, where that is nothing, says when there will be something. `None`
 /// where the database is away.
 async fn round_trip(
@@ -336,27 +356,32 @@ async fn round_trip(
     claim: &Claim,
     ended: &[Ended],
     renewed: &[(i64, i64)],
-) -> Option<(Vec<Delivery>, Option<Outlook>)> {
+    given_back: &[(i64, i64)],
+) -> Option<Trip> {
     exchange(database, async |connection| {
         if !renewed.is_empty() {
             store::renew(connection, claim.server, renewed).await?;
         }
-        let mut claimed = Vec::new();
+        if !given_back.is_empty() {
+            store::release(connection, claim.server, given_back).await?;
+        }
+        let mut trip = Trip::default();
         if ended.is_empty() {
-            if claim.limit > 0 {
-                claimed = store::claim(connection, claim).await?;
+            // mostly, nothing is due, which is found out faster than whose it would be
+            let outlook = store::outlook(connection, claim.now).await?;
+            trip.outlook = Some(outlook);
+            if outlook.earliest.is_some_and(|earliest| earliest <= claim.now) {
+                trip.claimed = store::claim(connection, claim).await?;
             }
         } else {
             // in one transaction, so that one commit reaches the disk for both
             let mut transaction = connection.begin().await?;
-            store::record(&mut transaction, claim.server, ended).await?;
-            if claim.limit > 0 {
-                claimed = store::claim(&mut transaction, claim).await?;
-            }
+            trip.recorded = store::record(&mut transaction, claim.server, ended).await?;
+            trip.claimed = store::claim(&mut transaction, claim).await?;
             transaction.commit().await?;
+            trip.outlook = Some(store::outlook(connection, claim.now).await?);
         }
-        let outlook = if claimed.is_empty() { Some(store::outlook(connection, claim.now).await?) } else { None };
-        Ok((claimed, outlook))
+        Ok(trip)
     })
     .await
 }
@@ -387,7 +412,7 @@ async fn attempt(sender: Sender, clock: Clock, retries: Retries, delivery: Arc<D
     let headers = headers(event_id, &body, delivery.key_sha256.as_deref(), Clock::machine().now());
     let outcome = match delivery.url.clone() {
         Some(url) => sender.attempt(&Request { url, headers, body }).await,
-        None => Outcome::failed("the receiver has no webhook_url any more"),
+        None => Outcome::failed("there is no webhook_url any more"),
     };
     let ended_at = clock.happens_at(delivery.due_at);
     let tries = delivery.tries + 1;

@@ -3,6 +3,7 @@
 //! A delivery is leased to the server that sends it, in the database's time, which is the same for all of them; what
 //! the lease of a server that is gone leaves behind, another one takes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use sqlx::Row;
@@ -10,7 +11,8 @@ use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::lanes::Key;
+use super::lanes::{Key, Room};
+use crate::accounts::fixtures::MASTER_USER;
 use crate::events::attempt::Outcome;
 use crate::events::envelope::Envelope;
 
@@ -26,7 +28,7 @@ pub struct Delivery {
     /// Attempts since it was queued.
     pub tries: usize,
     pub envelope: Envelope,
-    /// Where to, if the receiver still has a URL.
+    /// Where to: the `webhook_url` that who made the resource has now, or else the master user's.
     pub url: Option<String>,
     /// Of the account's oldest key that writes.
     pub key_sha256: Option<Vec<u8>>,
@@ -52,17 +54,29 @@ pub struct Claim {
     pub now: OffsetDateTime,
     /// Whether what is due happens at its due time, and not now.
     pub leaps: bool,
-    /// The most that are taken of each of these receivers' deliveries; of any other's, one is.
-    pub rooms: Vec<(Key, usize)>,
-    /// The most that are taken.
+    /// What is taken of these receivers' deliveries; of any other's, one is.
+    pub rooms: Vec<Room>,
+    /// The most that are taken of these receivers', but for a first one of each, of
     pub limit: usize,
+    /// so many of them.
+    pub firsts: usize,
+    /// The most that are taken of the others'.
+    pub others: usize,
 }
 
-/// Every receiver for which something is due, ever or now, found by leaps through the index: what there is for one of
-/// them isn't gone through.
-macro_rules! receivers {
-    () => {
-        "recursive receiver (account_id, receiver_id, due_at) as (
+/// The most bytes of resources that one claim takes, but for the first.
+const MOST_BYTES: i64 = 16 << 20;
+
+/// Takes deliveries that are due: those of receivers of which the least is held come first, and of each receiver those
+/// that have waited longest.
+///
+/// Receivers are found by leaps through the index, so that what there is for one of them isn't gone through to find
+/// another's.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Vec<Delivery>, sqlx::Error> {
+    let sql = "with recursive receiver (account_id, receiver_id, due_at) as (
             (
                 select account_id, receiver_id, due_at from deliveries
                 where state = 'due' order by account_id, receiver_id, due_at, event_id limit 1
@@ -73,59 +87,73 @@ macro_rules! receivers {
                 where d.state = 'due' and (d.account_id, d.receiver_id) > (r.account_id, r.receiver_id)
                 order by d.account_id, d.receiver_id, d.due_at, d.event_id limit 1
             ) n
-        )"
-    };
-}
-
-/// Takes deliveries that are due, those of each receiver first that have waited longest.
-///
-/// # Errors
-/// Those of the database.
-pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Vec<Delivery>, sqlx::Error> {
-    const SQL: &str = concat!(
-        "with ",
-        receivers!(),
-        ", lane as (
-            select * from unnest($3::bigint[], $4::bigint[], $5::bigint[]) as l (account_id, receiver_id, room)
-        ), claimable as (
-            select c.* from receiver r
+        ), lane as (
+            select * from unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+                as l (account_id, receiver_id, held, room)
+        ), found as (
+            select c.account_id, c.event_id, c.due_at, c.tries > 0 as was_tried, l.held is not null as is_known,
+                coalesce(l.held, 0)
+                + row_number() over (partition by r.account_id, r.receiver_id order by c.due_at, c.event_id) as place
+            from receiver r
             left join lane l on l.account_id = r.account_id and l.receiver_id = r.receiver_id
             cross join lateral (
-                select d.account_id, d.event_id, d.due_at from deliveries d
+                select d.account_id, d.event_id, d.due_at, d.tries from deliveries d
                 where d.state = 'due' and d.account_id = r.account_id and d.receiver_id = r.receiver_id
                 and d.due_at <= $1 and (d.leased_until is null or d.leased_until <= clock_timestamp())
                 order by d.due_at, d.event_id limit coalesce(l.room, 1)
-                for no key update of d skip locked
             ) c
             where r.due_at <= $1
+        ), ranked as (
+            select f.*, row_number() over (
+                partition by f.is_known order by f.place, f.was_tried, f.due_at, f.account_id, f.event_id
+            ) as rank
+            from found f
+        ), chosen as (
+            select c.account_id, c.event_id, c.rank,
+                sum(octet_length(e.resource)) over (order by c.rank rows unbounded preceding) as bytes
+            from ranked c join events e on e.account_id = c.account_id and e.id = c.event_id
+            where case when c.is_known then c.rank <= $7 or (c.place = 1 and c.rank <= $8) else c.rank <= $13 end
+        ), claimable as (
+            select d.account_id, d.event_id from chosen c
+            join deliveries d on d.account_id = c.account_id and d.event_id = c.event_id
+            where (coalesce(c.bytes, 0) <= $9 or c.rank = 1)
+            -- what changed since it was chosen is left
+            and d.due_at <= $1 and (d.leased_until is null or d.leased_until <= clock_timestamp())
+            for no key update of d skip locked
         ), claimed as (
             update deliveries d set
-                leased_by = $2, leased_until = clock_timestamp() + make_interval(secs => $7),
-                sent_at = coalesce(d.sent_at, case when $8 then d.due_at else $1 end)
-            from (select * from claimable order by due_at, account_id, event_id limit $6) c
-            where d.account_id = c.account_id and d.event_id = c.event_id
+                leased_by = $2, leased_until = clock_timestamp() + make_interval(secs => $10),
+                sent_at = coalesce(d.sent_at, case when $11 then d.due_at else $1 end)
+            from claimable c where d.account_id = c.account_id and d.event_id = c.event_id
             returning d.*
         )
         select d.account_id, d.receiver_id, d.due_at, d.tries, d.event_id, e.event_type, e.created_at, d.sent_at,
-            e.resource_type, e.resource_id, e.resource, e.failures, e.is_made_up, u.webhook_url, k.key_sha256
+            e.resource_type, e.resource_id, e.resource, e.failures, e.is_made_up,
+            coalesce(maker.webhook_url, master.webhook_url), k.key_sha256
         from claimed d
         join events e on e.account_id = d.account_id and e.id = d.event_id
-        left join users u on u.account_id = d.account_id and u.id = d.receiver_id
+        left join users maker on maker.account_id = d.account_id and maker.id = e.made_by
+        left join users master on master.account_id = d.account_id and master.id = $12
         left join lateral (
             select key_sha256 from api_keys k where k.account_id = d.account_id
             order by k.level = 'write' desc, k.created_at, k.key_sha256 limit 1
         ) k on true
-        order by d.due_at, d.account_id, d.event_id"
-    );
-    let rows = sqlx::query(SQL)
+        order by d.due_at, d.account_id, d.event_id";
+    let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let rows = sqlx::query(sql)
         .bind(claim.now)
         .bind(claim.server)
-        .bind(claim.rooms.iter().map(|((account_id, _), _)| *account_id).collect::<Vec<_>>())
-        .bind(claim.rooms.iter().map(|((_, receiver_id), _)| *receiver_id).collect::<Vec<_>>())
-        .bind(claim.rooms.iter().map(|(_, room)| i64::try_from(*room).unwrap_or(i64::MAX)).collect::<Vec<_>>())
-        .bind(i64::try_from(claim.limit).unwrap_or(i64::MAX))
+        .bind(claim.rooms.iter().map(|room| room.key.0).collect::<Vec<_>>())
+        .bind(claim.rooms.iter().map(|room| room.key.1).collect::<Vec<_>>())
+        .bind(claim.rooms.iter().map(|room| number(room.held)).collect::<Vec<_>>())
+        .bind(claim.rooms.iter().map(|room| number(room.more)).collect::<Vec<_>>())
+        .bind(number(claim.limit))
+        .bind(number(claim.firsts))
+        .bind(MOST_BYTES)
         .bind(LEASE)
         .bind(claim.leaps)
+        .bind(MASTER_USER)
+        .bind(number(claim.others))
         .fetch_all(connection)
         .await?;
     rows.iter().map(read).collect()
@@ -168,16 +196,9 @@ pub struct Outlook {
 /// # Errors
 /// Those of the database.
 pub async fn outlook(connection: &mut PgConnection, now: OffsetDateTime) -> Result<Outlook, sqlx::Error> {
-    const SQL: &str = concat!(
-        "with ",
-        receivers!(),
-        " select min(r.due_at), min(n.due_at) from receiver r left join lateral (
-            select d.due_at from deliveries d
-            where d.state = 'due' and d.account_id = r.account_id and d.receiver_id = r.receiver_id and d.due_at > $1
-            order by d.due_at limit 1
-        ) n on true"
-    );
-    let row = sqlx::query(SQL).bind(now).fetch_one(connection).await?;
+    let sql = "select (select min(due_at) from deliveries where state = 'due'),
+        (select min(due_at) from deliveries where state = 'due' and due_at > $1)";
+    let row = sqlx::query(sql).bind(now).fetch_one(connection).await?;
     Ok(Outlook { earliest: row.try_get(0)?, next: row.try_get(1)? })
 }
 
@@ -211,9 +232,15 @@ impl Ended {
 /// A server whose lease went to another one in the meantime tells of its attempt, and of success, which is success
 /// whoever had it; when to go on is the other one's to say.
 ///
+/// What somebody holds locked is left for another time. Gives account and event of the rest.
+///
 /// # Errors
 /// Those of the database.
-pub async fn record(connection: &mut PgConnection, server: Uuid, ended: &[Ended]) -> Result<(), sqlx::Error> {
+pub async fn record(
+    connection: &mut PgConnection,
+    server: Uuid,
+    ended: &[Ended],
+) -> Result<HashSet<(i64, i64)>, sqlx::Error> {
     let write = "with ended as (
             select * from unnest(
                 $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
@@ -222,7 +249,7 @@ pub async fn record(connection: &mut PgConnection, server: Uuid, ended: &[Ended]
         ), held as (
             select d.account_id, d.event_id, d.attempts, d.state = 'due' as is_due, d.leased_by = $1 as is_ours
             from ended e join deliveries d on d.account_id = e.account_id and d.event_id = e.event_id
-            order by d.account_id, d.resource_type, d.resource_id, d.event_id for no key update of d
+            order by d.account_id, d.resource_type, d.resource_id, d.event_id for no key update of d skip locked
         ), decided as (
             select e.*, h.attempts, h.is_due and (coalesce(h.is_ours, false) or e.state = 'delivered') as decides
             from held h join ended e on e.account_id = h.account_id and e.event_id = h.event_id
@@ -237,8 +264,9 @@ pub async fn record(connection: &mut PgConnection, server: Uuid, ended: &[Ended]
             from decided h where d.account_id = h.account_id and d.event_id = h.event_id
         )
         insert into delivery_attempts (account_id, event_id, number, at, status, error, duration, response, next_at)
-        select account_id, event_id, attempts + 1, at, status, error, duration, response, next_at from decided";
-    sqlx::query(write)
+        select account_id, event_id, attempts + 1, at, status, error, duration, response, next_at from decided
+        returning account_id, event_id";
+    let recorded = sqlx::query_as(write)
         .bind(server)
         .bind(ended.iter().map(|ended| ended.delivery.account_id).collect::<Vec<_>>())
         .bind(ended.iter().map(|ended| ended.delivery.envelope.event_id).collect::<Vec<_>>())
@@ -250,37 +278,42 @@ pub async fn record(connection: &mut PgConnection, server: Uuid, ended: &[Ended]
         .bind(ended.iter().map(|ended| ended.outcome.error.as_deref()).collect::<Vec<_>>())
         .bind(ended.iter().map(|ended| milliseconds(ended.outcome.duration)).collect::<Vec<_>>())
         .bind(ended.iter().map(|ended| ended.outcome.body.as_str()).collect::<Vec<_>>())
-        .execute(&mut *connection)
+        .fetch_all(&mut *connection)
         .await?;
-    let done: Vec<&Ended> = ended.iter().filter(|ended| ended.state() != "due").collect();
+    let recorded: HashSet<(i64, i64)> = recorded.into_iter().collect();
+    let done = ended.iter().filter(|ended| ended.state() != "due" && recorded.contains(&ended.delivery.key()));
+    let done: Vec<&Ended> = done.collect();
     if done.is_empty() {
-        return Ok(());
+        return Ok(recorded);
     }
+    // `waiting` is spelled out, so that the row is found by its key and not among all that wait
     let follow = "with done as (
             select distinct on (account_id, resource_type, resource_id) *
             from unnest($1::bigint[], $2::text[], $3::bigint[], $4::timestamptz[])
                 as d (account_id, resource_type, resource_id, at)
             order by account_id, resource_type, resource_id, at desc
         ), following as (
-            select f.account_id, f.event_id, greatest(f.created_at, d.at) as due_at
+            select f.account_id, f.event_id, greatest(d.at, (
+                select e.created_at from events e where e.account_id = f.account_id and e.id = f.event_id
+            )) as due_at
             from done d cross join lateral (
-                select w.account_id, w.event_id, e.created_at
-                from deliveries w join events e on e.account_id = w.account_id and e.id = w.event_id
+                select w.account_id, w.event_id from deliveries w
                 where w.account_id = d.account_id and w.resource_type = d.resource_type
                 and w.resource_id = d.resource_id and w.state in ('due', 'waiting')
                 order by w.state, w.event_id limit 1
             ) f
         )
         update deliveries d set state = 'due', due_at = f.due_at
-        from following f where d.account_id = f.account_id and d.event_id = f.event_id and d.state = 'waiting'";
+        from following f
+        where d.account_id = f.account_id and d.event_id = f.event_id and d.due_at is null and d.ended_at is null";
     sqlx::query(follow)
         .bind(done.iter().map(|ended| ended.delivery.account_id).collect::<Vec<_>>())
         .bind(done.iter().map(|ended| ended.delivery.envelope.resource_type.as_str()).collect::<Vec<_>>())
         .bind(done.iter().map(|ended| ended.delivery.envelope.resource_id).collect::<Vec<_>>())
         .bind(done.iter().map(|ended| ended.ended_at).collect::<Vec<_>>())
         .execute(connection)
-        .await
-        .map(|_| ())
+        .await?;
+    Ok(recorded)
 }
 
 fn milliseconds(duration: std::time::Duration) -> i32 {
@@ -296,7 +329,7 @@ pub async fn renew(connection: &mut PgConnection, server: Uuid, held: &[(i64, i6
     let sql = "with held as (
             select d.account_id, d.event_id from unnest($2::bigint[], $3::bigint[]) as h (account_id, event_id)
             join deliveries d on d.account_id = h.account_id and d.event_id = h.event_id
-            where d.leased_by = $1 and d.state = 'due' for no key update of d skip locked
+            where d.leased_by = $1 for no key update of d skip locked
         )
         update deliveries d set leased_until = clock_timestamp() + make_interval(secs => $4)
         from held h where d.account_id = h.account_id and d.event_id = h.event_id";
@@ -304,7 +337,7 @@ pub async fn renew(connection: &mut PgConnection, server: Uuid, held: &[(i64, i6
     sqlx::query(sql).bind(server).bind(accounts).bind(events).bind(LEASE).execute(connection).await.map(|_| ())
 }
 
-/// Leaves everything that this server was to send to the others.
+/// Leaves what this server was to send to whoever takes it next.
 ///
 /// # Errors
 /// Those of the database.

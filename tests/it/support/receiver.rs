@@ -90,7 +90,8 @@ impl Receiver {
         Self::handling(move |stream, _| script(stream)).await
     }
 
-    async fn handling<F>(handle: impl Fn(TcpStream, Call) -> F + Send + Sync + 'static) -> Self
+    /// Reads a call on every connection and leaves what follows to a script.
+    pub async fn handling<F>(handle: impl Fn(TcpStream, Call) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {

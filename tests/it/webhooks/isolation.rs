@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
@@ -30,7 +30,7 @@ async fn queue(sandbox: &Sandbox, url: &str, events: usize) {
 
 #[tokio::test]
 async fn receivers_that_hang_delay_nobody_else() {
-    let sandbox = Sandbox::start().await;
+    let sandbox = Sandbox::start_with(|config| config.webhook_timeout = Duration::from_mins(2)).await;
     // more than could hang if each of them took what it may
     let mut hanging = Vec::new();
     for _ in 0..12 {
@@ -47,7 +47,6 @@ async fn receivers_that_hang_delay_nobody_else() {
     }
     let mut healthy = Receiver::answering(OK).await;
     listen(&sandbox, &healthy.url()).await;
-    let begin = Instant::now();
     for _ in 0..50 {
         sandbox.create_output().await;
     }
@@ -55,8 +54,6 @@ async fn receivers_that_hang_delay_nobody_else() {
     for _ in 0..100 {
         healthy.call().await;
     }
-    // an attempt at one that hangs takes 15 s
-    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     for receiver in &mut hanging {
         assert_eq!(receiver.calls(), [], "one that hangs is called one by one");
     }
@@ -144,10 +141,12 @@ async fn nothing_is_sent_twice_while_an_attempt_is_under_way() {
     listen(&sandbox, &receiver.url()).await;
     sandbox.create_output().await;
     receiver.call().await;
-    // the world moves on meanwhile
+    // the world moves on meanwhile, and what is due is looked at
+    let mut other = Receiver::answering(OK).await;
     for _ in 0..3 {
         sandbox.advance(Duration::from_secs(1)).await;
-        sandbox.get("/_sandbox/health/ready").await.expect(200);
+        queue(&sandbox, &other.url(), 1).await;
+        other.call().await;
     }
     assert_eq!(receiver.calls(), []);
     go.notify_one();

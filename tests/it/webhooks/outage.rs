@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Executor;
+
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
-use super::{OK, attempts, delivery_state, listen};
+use super::{OK, attempts, body, delivery_state, id, listen};
 use crate::support::{Proxy, Receiver, Sandbox, fresh_database, within};
 
 #[tokio::test]
@@ -39,5 +41,39 @@ async fn what_was_sent_meanwhile_is_written_down_afterwards() {
     go.notify_one();
     sandbox.tell(Duration::from_secs(1)).await;
     assert_eq!(receiver.calls().len(), 1);
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn what_somebody_holds_locked_holds_up_nothing_else() {
+    let sandbox = Sandbox::start().await;
+    let go = Arc::new(Notify::new());
+    let let_go = Arc::clone(&go);
+    let mut receiver = Receiver::handling(move |mut stream, call| {
+        let go = Arc::clone(&let_go);
+        async move {
+            if id(&call) == "1" {
+                go.notified().await;
+            }
+            stream.write_all(OK.as_bytes()).await.ok();
+        }
+    })
+    .await;
+    listen(&sandbox, &receiver.url()).await;
+    sandbox.create_output().await;
+    assert_eq!(id(&receiver.call().await), "1");
+    let mut holding = sandbox.database.begin().await.unwrap();
+    holding.execute("select from deliveries where event_id = 1 for share").await.unwrap();
+    go.notify_one();
+    // it was received, and that can't be written down
+    for event in 2..12 {
+        sandbox.create_output().await;
+        assert_eq!(id(&receiver.call().await), event.to_string());
+    }
+    within(async { while delivery_state(&sandbox, "11").await != "delivered" {} }).await;
+    assert_eq!(delivery_state(&sandbox, "1").await, "due");
+    holding.commit().await.unwrap();
+    within(async { while delivery_state(&sandbox, "1").await != "delivered" {} }).await;
+    assert_eq!(receiver.calls().iter().map(|call| body(call).to_string()).collect::<Vec<_>>(), [""; 0]);
     sandbox.stop().await;
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{DOWN, OK, about, attempts, listen, types};
 use crate::payouts::{draft, pay, thousand};
-use crate::support::{Receiver, Sandbox, send};
+use crate::support::{Receiver, Sandbox, send, within};
 
 /// Does something as the user 20202.
 async fn as_payee(sandbox: &Sandbox, method: Method, path: &str, document: &Value) -> Value {
@@ -90,7 +90,7 @@ async fn a_retry_goes_to_the_url_there_is_then() {
     sandbox.tell(Duration::from_secs(10)).await;
     let made = attempts(&sandbox, "1").await;
     assert_eq!((made.len(), made[1].status), (2, None));
-    assert_eq!(made[1].error.as_deref(), Some("the receiver has no webhook_url any more"));
+    assert_eq!(made[1].error.as_deref(), Some("there is no webhook_url any more"));
     listen(&sandbox, &repaired.url()).await;
     sandbox.tell(Duration::from_mins(6)).await;
     // what happened in between had nowhere to go
@@ -117,5 +117,28 @@ async fn accounts_get_their_own_events_with_their_own_key() {
     assert_eq!((ours.len(), theirs.len()), (2, 2));
     assert_eq!(ours[0].body, theirs[0].body, "the same ids in each account");
     assert_ne!(ours[0].header("webhook-auth"), theirs[0].header("webhook-auth"));
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn what_waited_for_a_url_that_is_gone_goes_to_the_master_s() {
+    let sandbox = Sandbox::start().await;
+    let mut broken = Receiver::answering(DOWN).await;
+    as_payee(&sandbox, Method::PATCH, "/api/users/me", &url(Some(&broken.url()))).await;
+    let request = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars"}}});
+    let request = as_payee(&sandbox, Method::POST, "/api/concierge_requests", &request).await;
+    let request = request["data"]["id"].as_str().unwrap();
+    pay(&sandbox, request, "", thousand()).await;
+    sandbox.act(request, "request_quote").await.expect(200);
+    sandbox.tell(Duration::ZERO).await;
+    assert_eq!(types(&broken.calls()), ["concierge_request_draft"]);
+    let mut master = Receiver::answering(OK).await;
+    listen(&sandbox, &master.url()).await;
+    as_payee(&sandbox, Method::PATCH, "/api/users/me", &url(None)).await;
+    let recover = sandbox.request(Method::POST, "/_sandbox/events/recover");
+    send(recover).await.expect(200);
+    within(sandbox.server().told()).await;
+    let expected = ["draft", "quote_requested", "quoted"].map(|state| format!("concierge_request_{state}"));
+    assert_eq!(types(&about(&master.calls(), "concierge_requests", request)), expected);
     sandbox.stop().await;
 }

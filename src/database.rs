@@ -8,6 +8,7 @@ pub mod private;
 
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Executor, Postgres, Transaction};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use private::{PrivateError, PrivatePostgres};
 
@@ -286,11 +288,18 @@ impl Database {
     /// # Errors
     /// [`sqlx::Error::PoolTimedOut`] where the database is away, or the wait takes too long.
     pub async fn unless_away<T>(&self, wait: impl Future<Output = T>) -> Result<T, sqlx::Error> {
-        tokio::select! {
-            biased;
-            value = wait => Ok(value),
-            () = self.away.notified() => Err(sqlx::Error::PoolTimedOut),
-            () = tokio::time::sleep(2 * ACQUIRE_TIMEOUT) => Err(sqlx::Error::PoolTimedOut),
+        let begun = Instant::now();
+        let mut wait = pin!(wait);
+        loop {
+            tokio::select! {
+                biased;
+                value = &mut wait => return Ok(value),
+                // one that failed had begun a while ago: who came only now finds out anew
+                () = self.away.notified() => if begun.elapsed() >= ACQUIRE_TIMEOUT / 2 {
+                    return Err(sqlx::Error::PoolTimedOut);
+                },
+                () = tokio::time::sleep_until(begun + 2 * ACQUIRE_TIMEOUT) => return Err(sqlx::Error::PoolTimedOut),
+            }
         }
     }
 

@@ -110,9 +110,9 @@ async fn fill(connection: &mut PgConnection, receiver: i64, count: i64) -> Outco
             returning next_id - $2 as first_id
         ), event as (
             insert into events
-                (account_id, id, event_type, resource_type, resource_id, created_at, resource, failures)
+                (account_id, id, event_type, resource_type, resource_id, created_at, made_by, resource, failures)
             select 1, first_id + n, 'concierge_request_output_accepting', 'concierge_request_outputs',
-                9000000 + first_id + n, now(),
+                9000000 + first_id + n, now(), $1,
                 '{"id":"32323","type":"concierge_request_outputs","attributes":{"amount":1000,"port_code":"cl_clp",'
                 || '"state":"accepting"},"relationships":{"request":{"data":{"id":"1010","type":"concierge_requests"}},'
                 || '"user":{"data":{"id":"20202","type":"users"}},"withdrawal_instruction":{"data":{"id":"2121",'

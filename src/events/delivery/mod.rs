@@ -150,7 +150,7 @@ struct Returned {
     left: Vec<Ended>,
     was_renewed: bool,
     claimed: Vec<Delivery>,
-    /// When something is due; `None` where the database was away.
+    /// When something is due; `None` where something was taken after what had ended, or the database was away.
     outlook: Option<Outlook>,
 }
 
@@ -379,7 +379,9 @@ async fn round_trip(
             trip.recorded = store::record(&mut transaction, claim.server, ended).await?;
             trip.claimed = store::claim(&mut transaction, claim).await?;
             transaction.commit().await?;
-            trip.outlook = Some(store::outlook(connection, claim.now).await?);
+            if trip.claimed.is_empty() {
+                trip.outlook = Some(store::outlook(connection, claim.now).await?);
+            }
         }
         Ok(trip)
     })

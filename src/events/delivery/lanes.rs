@@ -47,7 +47,7 @@ pub struct Room {
 #[derive(Debug)]
 pub struct Lanes<T> {
     limits: Limits,
-    lanes: BTreeMap<Key, Lane<T>>,
+    by_receiver: BTreeMap<Key, Lane<T>>,
     /// Counts what has begun.
     begun: u64,
 }
@@ -129,12 +129,12 @@ fn half(total: usize) -> usize {
 impl<T> Lanes<T> {
     /// Nothing is held.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, lanes: BTreeMap::new(), begun: 0 }
+        Self { limits, by_receiver: BTreeMap::new(), begun: 0 }
     }
 
     fn load(&self, now: Instant) -> Load {
         let mut load = Load::default();
-        for lane in self.lanes.values() {
+        for lane in self.by_receiver.values() {
             let standing = lane.standing(now);
             (0..lane.running.len()).for_each(|others| load.add(standing, others));
         }
@@ -150,7 +150,8 @@ impl<T> Lanes<T> {
     /// How many more may be claimed of all other receivers together: what could begin of those that nothing is known of.
     pub fn room_of_others(&self, now: Instant) -> usize {
         let load = self.load(now);
-        let waiting = self.lanes.values().filter(|lane| lane.standing != Standing::Prompt && !lane.waiting.is_empty());
+        let waiting =
+            self.by_receiver.values().filter(|lane| lane.standing != Standing::Prompt && !lane.waiting.is_empty());
         half(self.limits.total).saturating_sub(load.slow + load.new + waiting.count())
     }
 
@@ -159,7 +160,7 @@ impl<T> Lanes<T> {
     pub fn rooms(&self, now: Instant) -> Vec<Room> {
         let slow_begin = self.load(now).allows(Standing::Slow, 0, self.limits.total);
         let (mut rooms, mut prompt, mut slow) = (Vec::new(), Vec::new(), 0);
-        for (key, lane) in &self.lanes {
+        for (key, lane) in &self.by_receiver {
             let (held, standing) = (lane.held(), lane.standing(now));
             let more = match standing {
                 Standing::Prompt => AHEAD * lane.slots,
@@ -187,7 +188,7 @@ impl<T> Lanes<T> {
     /// Takes in what was claimed. `was_tried`: it was tried before, which tells of its receiver where nothing is known.
     pub fn add(&mut self, key: Key, delivery: T, was_tried: bool) {
         let standing = if was_tried { Standing::Slow } else { Standing::New };
-        self.lanes.entry(key).or_insert_with(|| Lane::new(standing)).waiting.push_back(delivery);
+        self.by_receiver.entry(key).or_insert_with(|| Lane::new(standing)).waiting.push_back(delivery);
     }
 
     /// The deliveries that begin now.
@@ -200,7 +201,7 @@ impl<T> Lanes<T> {
                 let running = lane.running.len();
                 !lane.waiting.is_empty() && running < lane.slots && load.allows(lane.standing(now), running, total)
             };
-            let candidates = self.lanes.values_mut().filter(|lane| may(lane));
+            let candidates = self.by_receiver.values_mut().filter(|lane| may(lane));
             let Some(lane) = candidates.min_by_key(|lane| (lane.running.len(), lane.last_begun)) else { return begun };
             load.add(lane.standing(now), lane.running.len());
             lane.running.push(now);
@@ -212,31 +213,31 @@ impl<T> Lanes<T> {
 
     /// What was claimed of receivers that aren't prompt and can't begin: others may take it, or we again, later.
     pub fn give_back(&mut self, now: Instant) -> Vec<T> {
-        let others = self.lanes.values_mut().filter(|lane| lane.standing(now) != Standing::Prompt);
+        let others = self.by_receiver.values_mut().filter(|lane| lane.standing(now) != Standing::Prompt);
         others.flat_map(|lane| lane.waiting.drain(..)).collect()
     }
 
     /// One of a receiver's, which had begun then, ended.
     pub fn ended(&mut self, key: Key, begun: Instant, was_received: bool, now: Instant) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let Some(lane) = self.by_receiver.get_mut(&key) else { return };
         if let Some(place) = lane.running.iter().position(|running| *running == begun) {
             lane.running.swap_remove(place);
         }
         let is_prompt = was_received && now.duration_since(begun) <= PROMPT;
         lane.standing = if is_prompt { Standing::Prompt } else { Standing::Slow };
         lane.slots = if was_received { (lane.slots + 1).min(self.limits.receiver) } else { 1 };
-        if self.lanes.len() > MOST_KNOWN {
-            self.lanes.retain(|_, lane| lane.held() > 0);
+        if self.by_receiver.len() > MOST_KNOWN {
+            self.by_receiver.retain(|_, lane| lane.held() > 0);
         }
     }
 
     /// How many are held.
     pub fn held(&self) -> usize {
-        self.lanes.values().map(Lane::held).sum()
+        self.by_receiver.values().map(Lane::held).sum()
     }
 
     /// What was claimed and not begun.
     pub fn waiting(&self) -> impl Iterator<Item = &T> {
-        self.lanes.values().flat_map(|lane| &lane.waiting)
+        self.by_receiver.values().flat_map(|lane| &lane.waiting)
     }
 }

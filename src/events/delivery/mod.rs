@@ -418,9 +418,10 @@ async fn attempt(sender: Sender, clock: Clock, retries: Retries, delivery: Arc<D
     };
     let ended_at = clock.happens_at(delivery.due_at);
     let tries = delivery.tries + 1;
-    let delay = match outcome.is_received() {
-        true => None,
-        false => retries.delay(delivery.account_id, event_id, tries, outcome.retry_after),
+    let delay = if outcome.is_received() {
+        None
+    } else {
+        retries.delay(delivery.account_id, event_id, tries, outcome.retry_after)
     };
     Ended { delivery, outcome, at, ended_at, next_at: delay.map(|delay| ended_at + delay) }
 }

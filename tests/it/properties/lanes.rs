@@ -15,7 +15,7 @@ struct Receiver {
     takes: Duration,
     receives: bool,
     /// What there is for it: so many events, the first then, the others so far apart.
-    events: usize,
+    events: u32,
     from: Duration,
     apart: Duration,
 }
@@ -41,7 +41,7 @@ struct Seen {
     delays: BTreeMap<Key, Duration>,
     at_once: usize,
     at_once_of_one: usize,
-    begun: usize,
+    begun: u32,
     left: usize,
 }
 
@@ -51,7 +51,7 @@ fn simulate(limits: Limits, receivers: &[Receiver], time: Duration) -> Seen {
     let start = Instant::now();
     let mut lanes: Lanes<(Key, Duration)> = Lanes::new(limits);
     // when what is due of each became due, the first first; attempts that failed aren't tried again
-    let due = |receiver: &Receiver| (0..receiver.events).map(|n| receiver.from + receiver.apart * n as u32).collect();
+    let due = |receiver: &Receiver| (0..receiver.events).map(|n| receiver.from + receiver.apart * n).collect();
     let mut due: Vec<std::collections::VecDeque<Duration>> = receivers.iter().map(due).collect();
     let mut under_way: Vec<(Duration, Key, Instant)> = Vec::new();
     let mut seen = Seen::default();
@@ -88,7 +88,7 @@ fn simulate(limits: Limits, receivers: &[Receiver], time: Duration) -> Seen {
         }
         for (key, since) in lanes.begin(instant) {
             let delay = seen.delays.entry(key).or_default();
-            *delay = (*delay).max(now - since);
+            *delay = (*delay).max(now.saturating_sub(since));
             seen.begun += 1;
             under_way.push((now + receivers[usize::try_from(key.1).unwrap()].takes, key, instant));
         }
@@ -130,7 +130,9 @@ fn a_healthy_receiver_isn_t_held_up_by_others() {
         let mut receivers = others;
         // it was known before they came
         let healthy = Receiver { from: Duration::ZERO, ..HEALTHY };
-        receivers.iter_mut().for_each(|other| other.from = 10 * second);
+        for other in &mut receivers {
+            other.from = 10 * second;
+        }
         receivers.push(healthy);
         let seen = simulate(USUAL, &receivers, 60 * second);
         let delay = seen.delays[&(1, i64::try_from(receivers.len() - 1).unwrap())];
@@ -162,7 +164,7 @@ fn one_receiver_gets_as_much_as_one_may() {
 fn receiver() -> impl Strategy<Value = Receiver> {
     let takes = prop_oneof![3 => 1..100_u64, 1 => 100..3000_u64, 1 => Just(15_000)];
     let from = (0..5000_u64).prop_map(Duration::from_millis);
-    (takes, any::<bool>(), 0..30_usize, from, 0..300_u64).prop_map(|(takes, receives, events, from, apart)| Receiver {
+    (takes, any::<bool>(), 0..30_u32, from, 0..300_u64).prop_map(|(takes, receives, events, from, apart)| Receiver {
         takes: Duration::from_millis(takes),
         receives,
         events,
@@ -179,12 +181,12 @@ proptest! {
         (total, receiver) in (1..12_usize, 1..6_usize),
         receivers in prop::collection::vec(receiver(), 1..10),
     ) {
-        let events: usize = receivers.iter().map(|receiver| receiver.events).sum();
+        let events: u32 = receivers.iter().map(|receiver| receiver.events).sum();
         let limits = Limits { total, receiver };
         let seen = simulate(limits, &receivers, Duration::from_secs(30));
         prop_assert!(seen.at_once <= total && seen.at_once_of_one <= receiver, "{:?}", seen);
         // in the long run nothing is left, whoever hangs
-        let takes: Duration = receivers.iter().map(|one| one.takes * one.events as u32).sum();
+        let takes: Duration = receivers.iter().map(|one| one.takes * one.events).sum();
         if takes < HOUR / 30 {
             let seen = simulate(limits, &receivers, takes + Duration::from_secs(20));
             prop_assert_eq!((seen.begun, seen.left), (events, 0));

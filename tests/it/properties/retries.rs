@@ -25,9 +25,9 @@ proptest! {
                 let delay = delay.unwrap();
                 prop_assert!(delay >= step.mul_f64(0.9).saturating_sub(Duration::from_millis(1)), "{delay:?} of {step:?}");
                 prop_assert!(delay <= step.mul_f64(1.1), "{delay:?} of {step:?}");
-                let asked = Some(Duration::from_secs(3600));
+                let asked = Some(Duration::from_hours(1));
                 let asked = retries.delay(account, event, tries, asked).unwrap();
-                prop_assert_eq!(asked, delay.max(Duration::from_secs(3600)));
+                prop_assert_eq!(asked, delay.max(Duration::from_hours(1)));
             }
             None => prop_assert_eq!(delay, None),
         }

@@ -41,8 +41,8 @@ pub const SESSION: [(&str, &str); 7] = [
     ("enable_seqscan", "off"),
     ("jit", "off"),
     ("client_min_messages", "warning"),
-    // a server that stands still in the middle of a transaction doesn't hold up the others for ever
-    ("idle_in_transaction_session_timeout", "'10s'"),
+    // a server that stands still in the middle of a transaction doesn't hold up the others for ever (ms)
+    ("idle_in_transaction_session_timeout", "10000"),
 ];
 
 /// Where the data is.

@@ -5,6 +5,26 @@ use sqlx::postgres::PgConnection;
 use super::Event;
 use crate::accounts::fixtures::MASTER_USER;
 
+/// The lateral join `r` with the `id` of the user that an event `e` goes to now, if there is one: whoever made the resource,
+/// or else the master user, whose id is the parameter of that name.
+#[macro_export]
+macro_rules! event_receiver {
+    ($master:literal) => {
+        concat!(
+            "cross join lateral (
+                select coalesce(
+                    (select u.id from users u
+                        where u.account_id = e.account_id and u.id = e.made_by and u.webhook_url is not null),
+                    (select u.id from users u
+                        where u.account_id = e.account_id and u.id = ",
+            $master,
+            " and u.webhook_url is not null)
+                ) as id
+            ) r"
+        )
+    };
+}
+
 /// Writes events, in the order of their times and, where those are the same, in their own, and queues those that have
 /// somewhere to go: the `webhook_url` of whoever made the resource, or else of the master user. An event's id is the
 /// next of its account: without gaps, and ascending in the order of commits.
@@ -17,7 +37,7 @@ use crate::accounts::fixtures::MASTER_USER;
 /// # Errors
 /// Those of the database.
 pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<(), sqlx::Error> {
-    let sql = "with told as (
+    const SQL: &str = concat!("with told as (
             select * from unnest(
                 $1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $11::bigint[], $7::bigint[],
                 $8::integer[], $10::boolean[]
@@ -27,14 +47,7 @@ pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<()
         ), standing as (
             select e.*, r.id as receiver_id, p.pending
             from (select * from told order by account_id, resource_type, resource_id) e
-            cross join lateral (
-                select coalesce(
-                    (select u.id from users u
-                        where u.account_id = e.account_id and u.id = e.made_by and u.webhook_url is not null),
-                    (select u.id from users u
-                        where u.account_id = e.account_id and u.id = $9 and u.webhook_url is not null)
-                ) as id
-            ) r
+            ", crate::event_receiver!("$9"), "
             cross join lateral (
                 select count(*) as pending from (
                     select from deliveries d
@@ -74,7 +87,7 @@ pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<()
         select account_id, id, receiver_id, resource_type, resource_id,
             case when pending = 0 and turn = 1 then 'due' else 'waiting' end,
             case when pending = 0 and turn = 1 then at end
-        from numbered where receiver_id is not null";
+        from numbered where receiver_id is not null");
     // several events of one resource share what they show
     let mut snapshots: Vec<&str> = Vec::with_capacity(events.len());
     let mut places = Vec::with_capacity(events.len());
@@ -85,7 +98,7 @@ pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<()
         }
         places.push(i64::try_from(snapshots.len()).unwrap_or_default());
     }
-    sqlx::query(sql)
+    sqlx::query(SQL)
         .bind(events.iter().map(|event| event.account_id).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.event_type).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.resource.type_name).collect::<Vec<_>>())

@@ -5,13 +5,13 @@
 
 pub mod lanes;
 pub mod store;
+mod trip;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Acquire;
-use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -29,13 +29,12 @@ use crate::lifecycle::Alarm;
 use crate::metrics::Metrics;
 use lanes::{Lanes, Limits};
 use store::{Claim, Delivery, Ended, Outlook};
+use trip::{Trip, exchange, round_trip};
 
 /// How often to look for what other servers left behind.
 const PATROL: Duration = Duration::from_secs(1);
 /// How often leases are renewed.
 const RENEWAL: Duration = Duration::from_secs(5);
-/// How long a round trip may take before the connection counts as dead.
-const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(5);
 /// How long attempts under way may take once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -337,71 +336,6 @@ impl Post {
         });
         if written.await.is_none() {
             tracing::warn!("what came of the last attempts could not be written down");
-        }
-    }
-}
-
-/// What a round trip came to.
-#[derive(Debug, Default)]
-struct Trip {
-    recorded: HashSet<(i64, i64)>,
-    claimed: Vec<Delivery>,
-    outlook: Option<Outlook>,
-}
-
-/// Writes down what has ended, takes what is due and, where that is nothing, says when there will be something. `None`
-/// where the database is away.
-async fn round_trip(
-    database: &Database,
-    claim: &Claim,
-    ended: &[Ended],
-    renewed: &[(i64, i64)],
-    given_back: &[(i64, i64)],
-) -> Option<Trip> {
-    exchange(database, async |connection| {
-        if !renewed.is_empty() {
-            store::renew(connection, claim.server, renewed).await?;
-        }
-        if !given_back.is_empty() {
-            store::release(connection, claim.server, given_back).await?;
-        }
-        let mut trip = Trip::default();
-        if ended.is_empty() {
-            // mostly, nothing is due, which is found out faster than whose it would be
-            let outlook = store::outlook(connection, claim.now).await?;
-            trip.outlook = Some(outlook);
-            if outlook.earliest.is_some_and(|earliest| earliest <= claim.now) {
-                trip.claimed = store::claim(connection, claim).await?;
-            }
-        } else {
-            // in one transaction, so that one commit reaches the disk for both
-            let mut transaction = connection.begin().await?;
-            trip.recorded = store::record(&mut transaction, claim.server, ended).await?;
-            trip.claimed = store::claim(&mut transaction, claim).await?;
-            transaction.commit().await?;
-            if trip.claimed.is_empty() {
-                trip.outlook = Some(store::outlook(connection, claim.now).await?);
-            }
-        }
-        Ok(trip)
-    })
-    .await
-}
-
-/// Does something with a connection; `None` where the database is away, which is logged.
-async fn exchange<T>(
-    database: &Database,
-    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
-) -> Option<T> {
-    let connection = database.connection().await;
-    let mut connection =
-        connection.inspect_err(|error| tracing::warn!(%error, "the database is away; events wait for it")).ok()?;
-    match tokio::time::timeout(LONGEST_ROUND_TRIP, work(&mut connection)).await {
-        Ok(outcome) => connection.conclude(outcome).ok(),
-        Err(_) => {
-            tracing::warn!("the database fell silent while events were taken");
-            database.cool();
-            None
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
-use super::{OK, listen, types};
+use super::{OK, gated, listen, types};
 use crate::support::{Receiver, Sandbox, send, within};
 
 /// Makes a user with that URL, and an instruction of it for each event that is to be queued.
@@ -128,16 +128,7 @@ async fn a_receiver_gets_as_much_at_once_as_is_set() {
 #[tokio::test]
 async fn nothing_is_sent_twice_while_an_attempt_is_under_way() {
     let sandbox = Sandbox::start().await;
-    let go = Arc::new(Notify::new());
-    let let_go = Arc::clone(&go);
-    let mut receiver = Receiver::scripted(move |mut stream| {
-        let go = Arc::clone(&let_go);
-        async move {
-            go.notified().await;
-            stream.write_all(OK.as_bytes()).await.ok();
-        }
-    })
-    .await;
+    let (mut receiver, go) = gated().await;
     listen(&sandbox, &receiver.url()).await;
     sandbox.create_output().await;
     receiver.call().await;

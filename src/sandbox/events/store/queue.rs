@@ -15,20 +15,6 @@ use crate::accounts::fixtures::MASTER_USER;
 use crate::concierge::event_types::RESOURCE_TYPES;
 use crate::jsonapi::since::Since;
 
-/// The lateral join `r` with the `id` of the user that an event `e` goes to now, if there is one: `$4` is the master user.
-macro_rules! receiver {
-    () => {
-        "cross join lateral (
-            select coalesce(
-                (select u.id from users u
-                    where u.account_id = e.account_id and u.id = e.made_by and u.webhook_url is not null),
-                (select u.id from users u
-                    where u.account_id = e.account_id and u.id = $4 and u.webhook_url is not null)
-            ) as id
-        ) r"
-    };
-}
-
 /// An event that wasn't received.
 #[derive(Debug, Clone)]
 pub struct Unreceived {
@@ -105,7 +91,7 @@ pub async fn bring_forward(
         ), standing as materialized (
             select due.event_id, due.is_being_sent, r.id as receiver_id
             from due join events e on e.account_id = $1 and e.id = due.event_id ",
-        receiver!(),
+        crate::event_receiver!("$4"),
         "), brought as (
             update deliveries d set due_at = least(d.due_at, $3), tries = 0, receiver_id = s.receiver_id
             from standing s
@@ -198,7 +184,7 @@ pub async fn queue(
         "with asked as materialized (
             select e.id, e.resource_type, e.resource_id, r.id as receiver_id
             from events e left join deliveries d on d.account_id = e.account_id and d.event_id = e.id ",
-        receiver!(),
+        crate::event_receiver!("$4"),
         " where e.account_id = $1 and e.id = any($2)
             and (d.state is null or d.state = 'given_up' or $5 and d.state = 'delivered')
         ), places as materialized (

@@ -1,0 +1,80 @@
+//! Round trips to the database, by which events are taken and what came of them is written down.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use sqlx::Acquire;
+use sqlx::postgres::PgConnection;
+
+use super::store::{self, Claim, Delivery, Ended, Outlook};
+use crate::database::Database;
+
+/// How long a round trip may take before the connection counts as dead.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// What a round trip came to.
+#[derive(Debug, Default)]
+pub struct Trip {
+    /// Account and event of what was written down.
+    pub recorded: HashSet<(i64, i64)>,
+    pub claimed: Vec<Delivery>,
+    /// When something is due; `None` where something was taken after what had ended.
+    pub outlook: Option<Outlook>,
+}
+
+/// Writes down what has ended, takes what is due and, where that is nothing, says when there will be something. `None`
+/// where the database is away.
+pub async fn round_trip(
+    database: &Database,
+    claim: &Claim,
+    ended: &[Ended],
+    renewed: &[(i64, i64)],
+    given_back: &[(i64, i64)],
+) -> Option<Trip> {
+    exchange(database, async |connection| {
+        if !renewed.is_empty() {
+            store::renew(connection, claim.server, renewed).await?;
+        }
+        if !given_back.is_empty() {
+            store::release(connection, claim.server, given_back).await?;
+        }
+        let mut trip = Trip::default();
+        if ended.is_empty() {
+            // mostly, nothing is due, which is found out faster than whose it would be
+            let outlook = store::outlook(connection, claim.now).await?;
+            trip.outlook = Some(outlook);
+            if outlook.earliest.is_some_and(|earliest| earliest <= claim.now) {
+                trip.claimed = store::claim(connection, claim).await?;
+            }
+        } else {
+            // in one transaction, so that one commit reaches the disk for both
+            let mut transaction = connection.begin().await?;
+            trip.recorded = store::record(&mut transaction, claim.server, ended).await?;
+            trip.claimed = store::claim(&mut transaction, claim).await?;
+            transaction.commit().await?;
+            if trip.claimed.is_empty() {
+                trip.outlook = Some(store::outlook(connection, claim.now).await?);
+            }
+        }
+        Ok(trip)
+    })
+    .await
+}
+
+/// Does something with a connection; `None` where the database is away, which is logged.
+pub async fn exchange<T>(
+    database: &Database,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+) -> Option<T> {
+    let connection = database.connection().await;
+    let mut connection =
+        connection.inspect_err(|error| tracing::warn!(%error, "the database is away; events wait for it")).ok()?;
+    match tokio::time::timeout(LONGEST, work(&mut connection)).await {
+        Ok(outcome) => connection.conclude(outcome).ok(),
+        Err(_) => {
+            tracing::warn!("the database fell silent while events were taken");
+            database.cool();
+            None
+        }
+    }
+}

@@ -3,6 +3,8 @@
 //! Nothing about a caller is kept in memory: each statement of a request looks its caller up itself (see
 //! [`caller!`](crate::caller)), so a key that goes is refused at once by every server.
 
+use std::fmt::Write;
+
 use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
@@ -82,6 +84,14 @@ impl Credentials {
 /// The SHA-256 under which a key is known.
 pub fn sha256(key: &[u8]) -> [u8; 32] {
     Sha256::digest(key).into()
+}
+
+/// Bytes as lower-case hexadecimal digits, which is how a hash is shown.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap_or_default();
+        text
+    })
 }
 
 /// A caller that a statement found, and that may do what it wants.

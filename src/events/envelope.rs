@@ -1,7 +1,5 @@
 //! What a receiver gets: the known envelope and headers, and beside them those of standardwebhooks.com. Pure.
 
-use std::fmt::Write;
-
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::Serialize;
@@ -9,6 +7,7 @@ use serde_json::value::RawValue;
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
 use time::OffsetDateTime;
 
+use crate::accounts::caller::hex;
 use crate::jsonapi::render::timestamp;
 
 /// The header by which a receiver knows whose event it is: the lower-case hex SHA-256 of the API key (known).
@@ -78,13 +77,6 @@ pub fn headers(event_id: i64, body: &[u8], key_sha256: Option<&[u8]>, now: Offse
     ];
     headers.extend(standard.into_iter().filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?))));
     headers
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap_or_default();
-        text
-    })
 }
 
 #[derive(Serialize)]

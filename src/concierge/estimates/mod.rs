@@ -4,7 +4,6 @@ pub mod document;
 pub mod routes;
 pub mod store;
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use bigdecimal::BigDecimal;
@@ -15,6 +14,7 @@ use time::OffsetDateTime;
 use super::outputs::Price;
 use super::ports::Port;
 use super::pricing::Prices;
+use crate::accounts::caller::hex;
 
 /// How long an estimate holds its prices (known).
 pub const HOLD: Duration = Duration::from_mins(10);
@@ -56,8 +56,5 @@ fn hint_token(origin: &Port, outputs_sha256: [u8; 32], prices: &Prices, now: Off
         .chain_update(outputs_sha256)
         .chain_update((now.unix_timestamp_nanos() / 1_000_000).to_be_bytes())
         .chain_update(prices.json());
-    hash.finalize().iter().fold(String::with_capacity(64), |mut token, byte| {
-        write!(token, "{byte:02x}").unwrap_or_default();
-        token
-    })
+    hex(&hash.finalize())
 }

@@ -219,15 +219,8 @@ pub async fn load(
     account_id: i64,
     ids: &[i64],
 ) -> Result<Vec<ConciergeRequest>, sqlx::Error> {
-    const SQL: &str = concat!(
-        "select ",
-        request_columns!("r"),
-        " from concierge_requests r",
-        request_joins!("r"),
-        " where r.account_id = $1 and r.id = any($2)"
-    );
-    let rows = sqlx::query(SQL).bind(account_id).bind(ids).fetch_all(connection).await?;
-    rows.iter().map(|row| read(row, 0)).collect()
+    let requests: Vec<(i64, i64)> = ids.iter().map(|id| (account_id, *id)).collect();
+    load_all(connection, &requests).await
 }
 
 /// The requests with these accounts and ids.

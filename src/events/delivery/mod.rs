@@ -187,19 +187,19 @@ impl Post {
 
     /// Begins to write down what has ended, and to take what is due. Sending goes on meanwhile.
     fn depart(&mut self, now: OffsetDateTime, question: u64) {
+        self.departed = Instant::now();
         let claim = Claim {
             server: self.server,
             now,
             leaps: self.clock.is_moved_by_hand(),
-            rooms: self.lanes.rooms(Instant::now()),
+            rooms: self.lanes.rooms(self.departed),
             limit: self.lanes.room(),
             firsts: self.rules.limits.total,
-            others: self.lanes.room_of_others(Instant::now()),
+            others: self.lanes.room_of_others(self.departed),
         };
         let renewed = if self.renewed.elapsed() >= RENEWAL { self.leased() } else { Vec::new() };
         let (database, metrics) = (self.database.clone(), self.metrics.clone());
         let (mut left, given_back) = (std::mem::take(&mut self.ended), std::mem::take(&mut self.given_back));
-        self.departed = Instant::now();
         self.trip.spawn(async move {
             let trip = round_trip(&database, &claim, &left, &renewed, &given_back).await;
             let was_renewed = trip.is_some() && !renewed.is_empty();
@@ -250,11 +250,15 @@ impl Post {
         returned
     }
 
+    /// Account and event of what was claimed and has not ended.
+    fn unfinished(&self) -> impl Iterator<Item = (i64, i64)> {
+        let running = self.running.values().map(|(delivery, _)| delivery);
+        self.lanes.waiting().chain(running).map(|delivery| delivery.key())
+    }
+
     /// Account and event of everything that is leased.
     fn leased(&self) -> Vec<(i64, i64)> {
-        let ended = self.ended.iter().map(|ended| &ended.delivery);
-        let running = self.running.values().map(|(delivery, _)| delivery);
-        self.lanes.waiting().chain(running).chain(ended).map(|delivery| delivery.key()).collect()
+        self.unfinished().chain(self.ended.iter().map(|ended| ended.delivery.key())).collect()
     }
 
     /// Begins what may begin.
@@ -319,8 +323,7 @@ impl Post {
         };
         drop(tokio::time::timeout(GRACE, all).await);
         self.under_way.abort_all();
-        let running = self.running.values().map(|(delivery, _)| delivery);
-        let mut left: Vec<_> = self.lanes.waiting().chain(running).map(|delivery| delivery.key()).collect();
+        let mut left: Vec<_> = self.unfinished().collect();
         left.append(&mut self.given_back);
         if left.is_empty() && self.ended.is_empty() {
             return;

@@ -325,16 +325,7 @@ fn milliseconds(duration: std::time::Duration) -> i32 {
 /// # Errors
 /// Those of the database.
 pub async fn renew(connection: &mut PgConnection, server: Uuid, held: &[(i64, i64)]) -> Result<(), sqlx::Error> {
-    // one that somebody holds locked just now is renewed the next time
-    let sql = "with held as (
-            select d.account_id, d.event_id from unnest($2::bigint[], $3::bigint[]) as h (account_id, event_id)
-            join deliveries d on d.account_id = h.account_id and d.event_id = h.event_id
-            where d.leased_by = $1 for no key update of d skip locked
-        )
-        update deliveries d set leased_until = clock_timestamp() + make_interval(secs => $4)
-        from held h where d.account_id = h.account_id and d.event_id = h.event_id";
-    let (accounts, events): (Vec<i64>, Vec<i64>) = held.iter().copied().unzip();
-    sqlx::query(sql).bind(server).bind(accounts).bind(events).bind(LEASE).execute(connection).await.map(|_| ())
+    lease(connection, server, held, Some(LEASE)).await
 }
 
 /// Leaves what this server was to send to whoever takes it next.
@@ -342,16 +333,28 @@ pub async fn renew(connection: &mut PgConnection, server: Uuid, held: &[(i64, i6
 /// # Errors
 /// Those of the database.
 pub async fn release(connection: &mut PgConnection, server: Uuid, held: &[(i64, i64)]) -> Result<(), sqlx::Error> {
-    // one that somebody holds locked just now is free when its lease is over
+    lease(connection, server, held, None).await
+}
+
+/// Sets how many seconds more the leases of this server last, or ends them. What somebody holds locked just now stays as
+/// it is: it is renewed the next time, or free when its lease is over.
+async fn lease(
+    connection: &mut PgConnection,
+    server: Uuid,
+    held: &[(i64, i64)],
+    seconds: Option<f64>,
+) -> Result<(), sqlx::Error> {
     let sql = "with held as (
             select d.account_id, d.event_id from unnest($2::bigint[], $3::bigint[]) as h (account_id, event_id)
             join deliveries d on d.account_id = h.account_id and d.event_id = h.event_id
             where d.leased_by = $1 for no key update of d skip locked
         )
-        update deliveries d set leased_by = null, leased_until = null
+        update deliveries d set
+            leased_by = case when $4::float8 is not null then d.leased_by end,
+            leased_until = clock_timestamp() + make_interval(secs => $4::float8)
         from held h where d.account_id = h.account_id and d.event_id = h.event_id";
     let (accounts, events): (Vec<i64>, Vec<i64>) = held.iter().copied().unzip();
-    sqlx::query(sql).bind(server).bind(accounts).bind(events).execute(connection).await.map(|_| ())
+    sqlx::query(sql).bind(server).bind(accounts).bind(events).bind(seconds).execute(connection).await.map(|_| ())
 }
 
 /// When the oldest event was made that is still to be sent.

@@ -61,12 +61,6 @@ impl Clock {
         matches!(self.0, Source::Manual(_))
     }
 
-    /// The instant at which something happens that was due at `due_at`, and for which the real world is needed: now; but
-    /// where time leaps, at its due time, as if that had been waited for.
-    pub fn happens_at(&self, due_at: OffsetDateTime) -> OffsetDateTime {
-        if self.is_moved_by_hand() { due_at } else { self.now() }
-    }
-
     /// What [`Clock::moved`] looks at.
     pub fn moves(&self) -> Option<watch::Receiver<OffsetDateTime>> {
         match &self.0 {

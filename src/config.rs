@@ -14,6 +14,7 @@ use crate::events::address::{AddressRules, read_network};
 use crate::events::delivery;
 use crate::events::delivery::lanes::Limits;
 use crate::events::retries::Retries;
+use crate::lifecycle::Pace;
 
 /// The command line.
 #[derive(Debug, Clone, Parser)]
@@ -224,26 +225,15 @@ impl Config {
 
     /// How long things take in the emulated world.
     pub fn pace(&self) -> Pace {
-        let approval_delay = match self.approval {
-            Approval::Auto => Some(self.approval_delay),
-            Approval::Manual => None,
-        };
-        let (check_delay, quote_delay, step_delay) = (self.check_delay, self.quote_delay, self.step_delay);
-        Pace { check_delay, approval_delay, quote_delay, step_delay }
+        Pace {
+            check_delay: self.check_delay,
+            approves: self.approval == Approval::Auto,
+            approval_delay: self.approval_delay,
+            quote_delay: self.quote_delay,
+            step_delay: self.step_delay,
+            is_manual: false,
+        }
     }
-}
-
-/// How long things take in the emulated world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
-    /// From a new output to the end of its checks.
-    pub check_delay: Duration,
-    /// From a new user to its approval; `None`: it isn't approved by time.
-    pub approval_delay: Option<Duration>,
-    /// From the request for a quote to the quote, where that doesn't come at once.
-    pub quote_delay: Duration,
-    /// Of each later step of an output.
-    pub step_delay: Duration,
 }
 
 fn log_filter(text: &str) -> Result<String, String> {

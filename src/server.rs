@@ -39,9 +39,9 @@ use crate::database::batch::Batch;
 use crate::database::private::PrivatePostgres;
 use crate::database::{self, Database, DatabaseError};
 use crate::events::address::AddressRules;
-use crate::events::delivery::{self, Post, Watched};
+use crate::events::delivery::{self, Orders, Post};
 use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_UNKNOWN, UNAVAILABLE};
-use crate::lifecycle::{self, Alarm, Rules};
+use crate::lifecycle::{Alarm, Lifecycle, Rules, catch_up};
 use crate::metrics::Metrics;
 use crate::{concierge, receipts, sandbox, telemetry};
 use rate_limit::RateLimit;
@@ -65,6 +65,8 @@ pub struct Rooms {
     pub alarm: Alarm,
     /// When the next event is to be sent.
     pub deliveries: Alarm,
+    /// Whoever sends them.
+    pub post: Orders,
     pub metrics: Metrics,
     pub rate_limit: RateLimit,
     /// Which addresses events may be sent to.
@@ -73,6 +75,29 @@ pub struct Rooms {
     pub body_timeout: Duration,
     pub create_outputs: Batch<store::Creation, store::Outcome>,
     pub find_outputs: Batch<i64, (Caller, Option<Complete>)>,
+}
+
+impl App {
+    /// Sees to it that what is due in the caller's account at an instant of its time happens then. Where that is now and its
+    /// time stands still, it happens before this returns, so that the same calls have the same answers.
+    pub async fn set_off(&self, caller: &Caller, due_at: Option<OffsetDateTime>) {
+        let Some(comes) = due_at.and_then(|due_at| caller.time.comes(due_at)) else { return };
+        if caller.time.frozen_at.is_some() {
+            let done = async {
+                let mut connection = self.database.connection().await?;
+                let caught_up = catch_up(&mut connection, caller.account_id, self.clock.now(), &self.rules).await;
+                connection.conclude(caught_up)
+            };
+            // what went wrong is logged, and the background's to do
+            drop(done.await);
+        }
+        self.alarm.set(caller.account_id, comes);
+    }
+
+    /// Has whoever wants to know be told of what happened in the caller's account.
+    pub fn tell(&self, caller: &Caller) {
+        self.deliveries.set(caller.account_id, OffsetDateTime::UNIX_EPOCH);
+    }
 }
 
 impl Deref for App {
@@ -109,7 +134,6 @@ pub struct Server {
     serving: JoinHandle<std::io::Result<()>>,
     lifecycle: JoinHandle<()>,
     delivery: JoinHandle<()>,
-    deliveries: Watched,
     private: Option<PrivatePostgres>,
 }
 
@@ -155,6 +179,7 @@ impl Server {
         connection.end();
         let public_url = config.public_url.clone().unwrap_or_else(|| own_url(address));
         let rules = Rules { pace: config.pace(), prices: Arc::new(prices), public_url: public_url.into() };
+        let (post, inbox) = Orders::new();
         let app = App(Arc::new(Rooms {
             database: database.clone(),
             ids: Ids::default(),
@@ -162,6 +187,7 @@ impl Server {
             rules: rules.clone(),
             alarm: Alarm::default(),
             deliveries: Alarm::default(),
+            post,
             metrics: Metrics::default(),
             rate_limit: RateLimit::new(config.rate_limit),
             create_outputs: Batch::new(database.clone(), |connection, credentials, calls| {
@@ -176,17 +202,23 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let (reached_sender, reached) = watch::channel(OffsetDateTime::UNIX_EPOCH);
         let post = Post::new(database.clone(), clock.clone(), config.delivery(), app.metrics.clone());
-        let deliveries = Watched::default();
-        let delivery = tokio::spawn(delivery::run(post, app.deliveries.clone(), deliveries.clone(), stopped.clone()));
-        let alarms = (app.alarm.clone(), app.deliveries.clone());
-        let lifecycle = tokio::spawn(lifecycle::run(database, clock, rules, alarms, reached_sender, stopped.clone()));
+        let delivery = tokio::spawn(delivery::run(post, app.deliveries.clone(), inbox, stopped.clone()));
+        let lifecycle = Lifecycle {
+            database,
+            clock,
+            rules,
+            alarm: app.alarm.clone(),
+            deliveries: app.deliveries.clone(),
+            reached: reached_sender,
+        };
+        let lifecycle = tokio::spawn(lifecycle.run(stopped.clone()));
         let service = NormalizePathLayer::trim_trailing_slash().layer(router(app.clone()));
         let service = ServiceExt::<Request>::into_make_service(service);
         // small answers leave at once
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let serving = axum::serve(listener, service).with_graceful_shutdown(told(stopped));
         let serving = tokio::spawn(serving.into_future());
-        Ok(Self { address, app, reached, stop, serving, lifecycle, delivery, deliveries, private })
+        Ok(Self { address, app, reached, stop, serving, lifecycle, delivery, private })
     }
 
     /// What the handlers use.
@@ -204,7 +236,7 @@ impl Server {
     /// Returns once everything that is due now has happened, and every attempt at telling of it has ended.
     pub async fn told(&self) {
         self.reached(self.app.clock.now()).await;
-        self.deliveries.caught_up().await;
+        self.app.post.caught_up(None).await;
     }
 
     /// Stops: no new connections, requests under way finish (10 s at most), what is half done in the background

@@ -9,7 +9,10 @@ use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row};
+use time::Duration;
 
+use super::settings::OwnSettings;
+use super::time::AccountTime;
 use crate::database::StoreError;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::{Error, Errors};
@@ -21,18 +24,35 @@ crate::codes! {
 }
 
 /// The SQL of the caller, the first part of every statement's `with`: `$1` is the key's SHA-256, `$2` the id of the
-/// user to act as or null. No row: the key is unknown. `user_id` null: the user to act as is.
+/// user to act as or null. No row: the key is unknown. `user_id` null: the user to act as is. The account's time and
+/// settings are read with it, so that what was set holds for the next statement of every server.
 #[macro_export]
 macro_rules! caller {
     () => {
-        "caller as (
-            select k.account_id, k.level, u.id as user_id
-            from api_keys k
-            left join users u on u.account_id = k.account_id and u.id = coalesce($2, k.user_id)
-            where k.key_sha256 = $1
-        )"
+        concat!(
+            "caller as (
+                select k.account_id, k.level, u.id as user_id, a.frozen_at, a.ahead, ",
+            $crate::own_settings!("a"),
+            " as own
+                from api_keys k
+                join accounts a on a.id = k.account_id
+                left join users u on u.account_id = k.account_id and u.id = coalesce($2, k.user_id)
+                where k.key_sha256 = $1
+            )"
+        )
     };
 }
+
+/// The columns of the caller that [`Caller::judge`] reads, which come first.
+#[macro_export]
+macro_rules! caller_columns {
+    () => {
+        "c.account_id, c.level, c.user_id, c.frozen_at, c.ahead, c.own"
+    };
+}
+
+/// How many columns those are.
+pub const COLUMNS: usize = 6;
 
 /// What a request wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +120,8 @@ pub struct Caller {
     pub account_id: i64,
     /// Whom it acts as.
     pub user_id: i64,
+    pub time: AccountTime,
+    pub own: OwnSettings,
 }
 
 impl Caller {
@@ -120,7 +142,8 @@ impl Caller {
             let detail = "the key is good, but user=ID names no user of its account";
             return Err(Errors::from(Error::new(ACTING_USER_UNKNOWN, detail).header("Authorization")).into());
         };
-        Ok(Self { account_id, user_id })
+        let time = AccountTime { frozen_at: row.try_get(3)?, ahead: Duration::milliseconds(row.try_get(4)?) };
+        Ok(Self { account_id, user_id, time, own: OwnSettings::read(row, 5)? })
     }
 }
 
@@ -133,7 +156,7 @@ pub async fn authenticate(
     credentials: &Credentials,
     access: Access,
 ) -> Result<Caller, StoreError> {
-    const SQL: &str = concat!("with ", crate::caller!(), " select account_id, level, user_id from caller");
+    const SQL: &str = concat!("with ", crate::caller!(), " select ", crate::caller_columns!(), " from caller c");
     let row = credentials.query(SQL).fetch_optional(connection).await?;
     Caller::judge(row.as_ref(), access)
 }

@@ -5,8 +5,11 @@ use sqlx::{Acquire, Error};
 use time::OffsetDateTime;
 
 use super::caller::sha256;
+use super::time::AccountTime;
 use crate::concierge::requests::quote::prune_at;
 
+/// The name of the account that every database begins with.
+pub const DEFAULT_NAME: &str = "default";
 /// The keys of the default account: one that writes, one that only reads.
 pub const DEFAULT_KEYS: [(&str, &str); 2] = [("your_api_key", "write"), ("your_read_only_api_key", "read")];
 
@@ -50,44 +53,76 @@ pub async fn ensure_default_account(connection: &mut PgConnection, now: OffsetDa
     if found.is_some() {
         return Ok(());
     }
-    match create_account(connection, &DEFAULT_KEYS, now).await {
+    match create_account(connection, DEFAULT_NAME, &DEFAULT_KEYS, now).await {
         // another server was faster
-        Err(Error::Database(error)) if error.constraint() == Some("api_keys_pkey") => Ok(()),
-        done => done,
+        Err(Error::Database(error)) if matches!(error.constraint(), Some("api_keys_pkey" | "accounts_name_idx")) => {
+            Ok(())
+        }
+        done => done.map(|_| ()),
     }
 }
 
-/// Makes an account with these keys (each with its level) and all fixtures, in one transaction.
+/// Makes an account with that name, these keys (each with its level) and all fixtures, in one transaction. Gives its id.
+///
+/// # Errors
+/// Those of the database; a key that is taken violates `api_keys_pkey`, a name `accounts_name_idx`.
+pub async fn create_account(
+    connection: &mut PgConnection,
+    name: &str,
+    keys: &[(&str, &str)],
+    now: OffsetDateTime,
+) -> Result<i64, Error> {
+    let mut transaction = connection.begin().await?;
+    let account_id = populate(&mut transaction, AccountTime::default(), now).await?;
+    sqlx::query("update accounts set name = $2 where id = $1")
+        .bind(account_id)
+        .bind(name)
+        .execute(&mut *transaction)
+        .await?;
+    for (key, level) in keys {
+        add_key(&mut transaction, account_id, sha256(key.as_bytes()), level, now).await?;
+    }
+    transaction.commit().await?;
+    Ok(account_id)
+}
+
+/// Gives an account a key of its master user.
 ///
 /// # Errors
 /// Those of the database; a key that is taken violates `api_keys_pkey`.
-pub async fn create_account(
+pub async fn add_key(
     connection: &mut PgConnection,
-    keys: &[(&str, &str)],
+    account_id: i64,
+    key_sha256: [u8; 32],
+    level: &str,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    let mut transaction = connection.begin().await?;
-    let account_id: i64 = sqlx::query_scalar("insert into accounts (created_at) values ($1) returning id")
+    let sql = "insert into api_keys (key_sha256, account_id, user_id, level, created_at) values ($1, $2, $3, $4, $5)";
+    sqlx::query(sql)
+        .bind(key_sha256.as_slice())
+        .bind(account_id)
+        .bind(MASTER_USER)
+        .bind(level)
         .bind(now)
-        .fetch_one(&mut *transaction)
-        .await?;
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// Makes an account that has all fixtures, and neither a name nor keys yet. `now` is its time. Gives its id.
+///
+/// # Errors
+/// Those of the database.
+pub async fn populate(transaction: &mut PgConnection, time: AccountTime, now: OffsetDateTime) -> Result<i64, Error> {
+    let account = "insert into accounts (created_at, ahead, frozen_at) values ($1, $2, $3) returning id";
+    let ahead = i64::try_from(time.ahead.whole_milliseconds()).unwrap_or_default();
+    let account_id: i64 =
+        sqlx::query_scalar(account).bind(now).bind(ahead).bind(time.frozen_at).fetch_one(&mut *transaction).await?;
     let users = "insert into users
             (account_id, id, name, email, kyc_accepted, otp_enabled, do_not_email, compliance_state, created_at)
         values ($1, $2, 'master@example.com', 'master@example.com', true, true, false, 'enabled', $4),
                ($1, $3, 'person3@example.com', 'person3@example.com', true, true, false, 'enabled', $4)";
     sqlx::query(users).bind(account_id).bind(MASTER_USER).bind(PAYEE).bind(now).execute(&mut *transaction).await?;
-    for (key, level) in keys {
-        sqlx::query(
-            "insert into api_keys (key_sha256, account_id, user_id, level, created_at) values ($1, $2, $3, $4, $5)",
-        )
-        .bind(sha256(key.as_bytes()).as_slice())
-        .bind(account_id)
-        .bind(MASTER_USER)
-        .bind(level)
-        .bind(now)
-        .execute(&mut *transaction)
-        .await?;
-    }
     let instruction = "insert into withdrawal_instructions (account_id, id, user_id, schema, body, created_at)
         values ($1, 2121, $2, 'bitex', $3::text::json, $4)";
     sqlx::query(instruction)
@@ -125,5 +160,5 @@ pub async fn create_account(
     .bind(next)
     .execute(&mut *transaction)
     .await?;
-    transaction.commit().await
+    Ok(account_id)
 }

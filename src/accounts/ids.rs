@@ -22,7 +22,8 @@ pub struct Ids(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// The account of each write key seen; a key never changes its account.
+    /// The account of each write key seen. A reset gives a key another account: then the statement that was to use an id
+    /// finds out, and it is [forgotten](Ids::forget).
     accounts: Mutex<HashMap<[u8; 32], i64>>,
     leases: Mutex<HashMap<(i64, &'static str), Arc<Lease>>>,
 }
@@ -38,6 +39,8 @@ struct Lease {
 #[derive(Debug)]
 pub struct Taken {
     pub id: i64,
+    /// The account whose id it is: the caller's, unless that was reset meanwhile.
+    pub account_id: i64,
     lease: Arc<Lease>,
 }
 
@@ -63,11 +66,11 @@ impl Ids {
         credentials: &Credentials,
         type_name: &'static str,
     ) -> Result<Taken, Errors> {
-        let account_id = self.account(database, credentials).await?;
-        let lease = Arc::clone(self.0.leases.lock().entry((account_id, type_name)).or_default());
         loop {
+            let account_id = self.account(database, credentials).await?;
+            let lease = Arc::clone(self.0.leases.lock().entry((account_id, type_name)).or_default());
             if let Some(Reverse(id)) = lease.free.lock().pop() {
-                return Ok(Taken { id, lease: Arc::clone(&lease) });
+                return Ok(Taken { id, account_id, lease: Arc::clone(&lease) });
             }
             let mut last = database.unless_away(lease.last.lock()).await?;
             if !lease.free.lock().is_empty() {
@@ -76,7 +79,10 @@ impl Ids {
             let size = (last.0 * 2).clamp(FIRST_LEASE, LARGEST_LEASE);
             let mut connection = database.connection().await?;
             let leased = lease_block(&mut connection, account_id, type_name, size).await;
-            let first = connection.conclude(leased)?;
+            let Some(first) = connection.conclude(leased)? else {
+                self.forget(credentials);
+                continue; // the account is gone, and its key with it or another one's
+            };
             *last = (size, first + size);
             lease.free.lock().extend((first..first + size).map(Reverse));
         }
@@ -92,6 +98,13 @@ impl Ids {
         let caller = connection.conclude(found)?;
         self.0.accounts.lock().insert(credentials.key_sha256, caller.account_id);
         Ok(caller.account_id)
+    }
+
+    /// Forgets which account a key is of: it is another one than that whose id was taken.
+    pub fn forget(&self, credentials: &Credentials) {
+        if let Some(account_id) = self.0.accounts.lock().remove(&credentials.key_sha256) {
+            self.0.leases.lock().retain(|(leased, _), _| *leased != account_id);
+        }
     }
 
     /// Gives what is left of each last block back to the database, where no other server has leased since, so that
@@ -128,8 +141,8 @@ async fn lease_block(
     account_id: i64,
     type_name: &str,
     size: i64,
-) -> Result<i64, sqlx::Error> {
+) -> Result<Option<i64>, sqlx::Error> {
     let sql = "update id_counters set next_id = next_id + $3
                where account_id = $1 and type = $2 returning next_id - $3";
-    sqlx::query_scalar(sql).bind(account_id).bind(type_name).bind(size).fetch_one(connection).await
+    sqlx::query_scalar(sql).bind(account_id).bind(type_name).bind(size).fetch_optional(connection).await
 }

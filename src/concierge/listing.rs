@@ -13,7 +13,7 @@ use sqlx::{Arguments, AssertSqlSafe, Row};
 
 use super::call::{Call, answer};
 use super::include;
-use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::database::StoreError;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::Errors;
@@ -50,7 +50,7 @@ struct Listing<T> {
 }
 
 /// The columns that come before the table's own.
-const FIRST_COLUMN: usize = 4;
+const FIRST_COLUMN: usize = caller::COLUMNS + 1;
 
 impl<T> Table<T> {
     /// Reads the page that `query` asks for.
@@ -66,7 +66,7 @@ impl<T> Table<T> {
         let (sql, arguments) = self.statement(credentials, query)?;
         let rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_all(connection).await?;
         let caller = Caller::judge(rows.first(), Access::Read)?;
-        let total = rows.first().map(|row| row.try_get(3)).transpose()?.filter(|total| *total <= COUNTED);
+        let total = rows.first().map(|row| row.try_get(caller::COLUMNS)).transpose()?.filter(|total| *total <= COUNTED);
         let mut resources = Vec::with_capacity(rows.len());
         for row in &rows {
             if row.try_get::<Option<i64>, _>(FIRST_COLUMN)?.is_some() {
@@ -113,11 +113,12 @@ impl<T> Table<T> {
             "with {caller}, page as (
                 select t.* from {name} t where {matches}{place} order by {order} limit {limit} offset {offset}
             )
-            select c.account_id, c.level, c.user_id,
+            select {caller_columns},
                 (select count(*) from (select 1 from {name} t where {matches} limit {counted}) counted),
                 {columns}
             from caller c left join page t on true {joins} order by {order}",
             caller = crate::caller!(),
+            caller_columns = crate::caller_columns!(),
         );
         Ok((sql, arguments))
     }

@@ -7,6 +7,8 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
+use crate::lifecycle::Due;
+
 /// A wallet, by its user and its currency.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wallet {
@@ -23,18 +25,18 @@ pub struct Filled {
     pub due_at: OffsetDateTime,
 }
 
-/// Finds wallets whose time has come, those first that have waited longest.
+/// Finds wallets whose time has come, of each account those first that have waited longest.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn filled(
-    connection: &mut PgConnection,
-    until: OffsetDateTime,
-    limit: i64,
-) -> Result<Vec<Filled>, sqlx::Error> {
-    let sql = "select account_id, user_id, currency, due_at from cash_wallets where due_at <= $1
-        order by due_at, account_id, user_id, currency limit $2";
-    let rows = sqlx::query(sql).bind(until).bind(limit).fetch_all(connection).await?;
+pub async fn filled(connection: &mut PgConnection, due: &Due, limit: i64) -> Result<Vec<Filled>, sqlx::Error> {
+    let sql = "select w.account_id, w.user_id, w.currency, w.due_at
+        from unnest($1::bigint[], $2::timestamptz[]) as a (account_id, until)
+        cross join lateral (
+            select * from cash_wallets w where w.account_id = a.account_id and w.due_at <= a.until
+            order by w.due_at, w.user_id, w.currency limit $3
+        ) w limit $4";
+    let rows = due.query(sql, limit).fetch_all(connection).await?;
     let filled = |row: &PgRow| {
         let (account_id, user_id, currency) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         Ok(Filled { wallet: Wallet { account_id, user_id, currency }, due_at: row.try_get(3)? })
@@ -85,12 +87,13 @@ pub async fn save(connection: &mut PgConnection, wallets: &[Locked]) -> Result<(
         .map(|_| ())
 }
 
-/// Money that comes into a wallet at a time.
+/// Money that comes into a wallet.
 #[derive(Debug, Clone)]
 pub struct Credit {
     pub wallet: Wallet,
     pub amount: BigDecimal,
-    pub at: OffsetDateTime,
+    /// When requests that wait for it are looked at; `None`: not by itself.
+    pub at: Option<OffsetDateTime>,
 }
 
 /// Puts money into wallets, at most once into each, and has the requests that wait for it looked at. Wallets are
@@ -118,8 +121,8 @@ pub async fn credit(connection: &mut PgConnection, credits: &[Credit]) -> Result
         .map(|_| ())
 }
 
-/// When the next wallet is to be looked at.
-pub const NEXT_DUE: &str = "select min(due_at) from cash_wallets";
+/// When the next wallet of account `a` is to be looked at.
+pub const NEXT_DUE: &str = "select min(due_at) from cash_wallets where account_id = a.id";
 
 fn columns<'a>(wallets: impl Iterator<Item = &'a Wallet>) -> (Vec<i64>, Vec<i64>, Vec<&'a str>) {
     let mut columns = (Vec::new(), Vec::new(), Vec::new());

@@ -1,9 +1,12 @@
-//! When the next of each kind is due, and which of them happen first.
+//! When the next of each kind is due in an account, and which of them happen first.
 
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
+use super::Pace;
+use crate::accounts::settings::OwnSettings;
+use crate::accounts::time::AccountTime;
 use crate::concierge::{money, outputs, requests, users};
 
 /// A kind of thing that happens in time.
@@ -25,40 +28,73 @@ pub enum Kind {
 /// before it is given out, and is given out before it is too late.
 pub const KINDS: [Kind; 5] = [Kind::Approval, Kind::Check, Kind::Payment, Kind::Funding, Kind::Request];
 
-/// When the next of each kind is due, in the order of [`KINDS`].
+/// When the next of each kind is due in an account, in its time.
 #[derive(Debug, Clone, Copy)]
-pub struct Agenda([Option<OffsetDateTime>; 5]);
+pub struct Agenda {
+    pub account_id: i64,
+    pub time: AccountTime,
+    pub pace: Pace,
+    /// In the order of [`KINDS`].
+    due: [Option<OffsetDateTime>; 5],
+    /// When the next event is to be sent.
+    pub delivery: Option<OffsetDateTime>,
+}
 
 impl Agenda {
-    /// Reads it.
+    /// Reads those of these accounts, or of all; of accounts that have ended there is none. `pace` is the server's.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn read(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+    pub async fn read(
+        connection: &mut PgConnection,
+        accounts: Option<&[i64]>,
+        pace: &Pace,
+    ) -> Result<Vec<Self>, sqlx::Error> {
         let next = [
             users::store::NEXT_DUE,
             outputs::store::life::NEXT_CHECK,
             outputs::store::life::NEXT_PAYMENT,
             money::NEXT_DUE,
             requests::store::life::NEXT_DUE,
+            crate::events::delivery::store::NEXT_DUE,
         ];
-        let sql = format!("select {}", next.map(|next| format!("({next})")).join(", "));
-        let row: PgRow = sqlx::query(AssertSqlSafe(sql)).fetch_one(connection).await?;
+        let next = next.map(|next| format!("({next})")).join(", ");
+        let which = if accounts.is_some() { "a.id = any($1)" } else { "true" };
+        let own = crate::own_settings!("a");
+        let sql = format!(
+            "select a.id, a.frozen_at, a.ahead, {own}, {next} from accounts a where {which} and a.ended_at is null"
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        if let Some(accounts) = accounts {
+            query = query.bind(accounts);
+        }
+        let rows = query.fetch_all(connection).await?;
+        rows.iter().map(|row| Self::read_row(row, pace)).collect()
+    }
+
+    fn read_row(row: &PgRow, pace: &Pace) -> Result<Self, sqlx::Error> {
+        const FIRST: usize = 4;
         let mut due = [None; 5];
         for (place, due) in due.iter_mut().enumerate() {
-            *due = row.try_get(place)?;
+            *due = row.try_get(FIRST + place)?;
         }
-        Ok(Self(due))
+        Ok(Self {
+            account_id: row.try_get(0)?,
+            time: AccountTime { frozen_at: row.try_get(1)?, ahead: Duration::milliseconds(row.try_get(2)?) },
+            pace: OwnSettings::read(row, 3)?.pace(pace),
+            due,
+            delivery: row.try_get(FIRST + due.len())?,
+        })
     }
 
     /// When the next of a kind is due.
     pub fn of(&self, kind: Kind) -> Option<OffsetDateTime> {
-        self.0[kind as usize]
+        self.due[kind as usize]
     }
 
     /// When anything is due.
     pub fn earliest(&self) -> Option<OffsetDateTime> {
-        self.0.into_iter().flatten().min()
+        self.due.into_iter().flatten().min()
     }
 
     /// What happens first.

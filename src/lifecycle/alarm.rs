@@ -1,64 +1,87 @@
-//! Wakes the lifecycle when something is due earlier than it thought.
+//! Wakes whoever does what is due, when that is earlier than it thought.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
+use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
 
-/// Set by whoever writes a due time, waited for by the lifecycle. Cheap to clone; clones are the same alarm.
-#[derive(Debug, Clone)]
+/// When something is due in which account, in the server's time. Cheap to clone; clones are the same alarm.
+#[derive(Debug, Clone, Default)]
 pub struct Alarm(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
-    /// The earliest due time known, in milliseconds since 1970; `i64::MAX` for none.
-    earliest: AtomicI64,
+    due: Mutex<Plan>,
     earlier: Notify,
 }
 
-impl Default for Alarm {
-    fn default() -> Self {
-        Self(Arc::new(Inner { earliest: AtomicI64::new(i64::MAX), earlier: Notify::new() }))
+/// The earliest due time known of each account.
+#[derive(Debug, Default)]
+struct Plan {
+    by_account: HashMap<i64, OffsetDateTime>,
+    by_time: BTreeSet<(OffsetDateTime, i64)>,
+}
+
+impl Plan {
+    fn earliest(&self) -> Option<OffsetDateTime> {
+        self.by_time.first().map(|(due_at, _)| *due_at)
     }
 }
 
 impl Alarm {
-    /// Says that something will be due at `due_at`.
-    pub fn set(&self, due_at: OffsetDateTime) {
-        let due_at = milliseconds(due_at);
-        if self.0.earliest.fetch_min(due_at, Ordering::AcqRel) > due_at {
+    /// Says that something will be due in an account.
+    pub fn set(&self, account_id: i64, due_at: OffsetDateTime) {
+        let mut plan = self.0.due.lock();
+        let known = plan.by_account.get(&account_id).copied();
+        if known.is_some_and(|known| known <= due_at) {
+            return;
+        }
+        let is_earlier = plan.earliest().is_none_or(|earliest| due_at < earliest);
+        plan.by_account.insert(account_id, due_at);
+        plan.by_time.insert((due_at, account_id));
+        if let Some(known) = known {
+            plan.by_time.remove(&(known, account_id));
+        }
+        drop(plan);
+        if is_earlier {
             self.0.earlier.notify_one();
         }
     }
 
-    /// Waits until `planned`, or until an earlier due time that is set meanwhile or was set since the last wait.
-    pub async fn wait(&self, clock: &Clock, planned: Option<OffsetDateTime>) {
-        if let Some(planned) = planned {
-            self.set(planned);
+    /// The accounts in which something is due, at most so many, the longest first. What is known of them is forgotten.
+    pub fn take(&self, now: OffsetDateTime, most: usize) -> Vec<i64> {
+        let mut plan = self.0.due.lock();
+        let mut taken = Vec::new();
+        while taken.len() < most
+            && let Some((due_at, account_id)) = plan.by_time.first().copied()
+            && due_at <= now
+        {
+            plan.by_time.pop_first();
+            plan.by_account.remove(&account_id);
+            taken.push(account_id);
         }
+        taken
+    }
+
+    /// Waits until something is due.
+    pub async fn wait(&self, clock: &Clock) {
         loop {
             let earlier = self.0.earlier.notified();
-            let earliest = self.0.earliest.load(Ordering::Acquire);
+            let earliest = self.0.due.lock().earliest();
             let due = async {
-                match OffsetDateTime::from_unix_timestamp_nanos(i128::from(earliest) * 1_000_000) {
-                    Ok(instant) => clock.sleep_until(instant).await,
-                    Err(_) => std::future::pending().await, // none is known
+                match earliest {
+                    Some(instant) => clock.sleep_until(instant).await,
+                    None => std::future::pending().await,
                 }
             };
             tokio::select! {
-                () = due => {
-                    self.0.earliest.store(i64::MAX, Ordering::Release);
-                    return;
-                }
+                () = due => return,
                 () = earlier => {}
             }
         }
     }
-}
-
-fn milliseconds(instant: OffsetDateTime) -> i64 {
-    i64::try_from(instant.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }

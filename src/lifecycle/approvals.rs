@@ -2,9 +2,8 @@
 
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
-use time::OffsetDateTime;
 
-use super::{BATCH, Moved, Rules};
+use super::{BATCH, Due, Moved, Rules};
 use crate::concierge::changes::Changes;
 use crate::concierge::{outputs, users};
 
@@ -12,19 +11,18 @@ use crate::concierge::{outputs, users};
 ///
 /// # Errors
 /// Those of the database; then nothing of it happened.
-pub async fn approve(
-    connection: &mut PgConnection,
-    until: OffsetDateTime,
-    rules: &Rules,
-) -> Result<Moved, sqlx::Error> {
+pub async fn approve(connection: &mut PgConnection, due: &Due, rules: &Rules) -> Result<Moved, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    let mut due = users::store::claim(&mut transaction, until, BATCH).await?;
-    let claimed = Moved::new(&due, |user| user.due_at);
-    // what waits for an approval happens at its instant, before later approvals
-    if let Some(at) = due.iter().find(|user| user.is_waited_for).map(|user| user.due_at) {
-        due.retain(|user| user.due_at <= at);
-    }
-    let moves: Vec<users::store::Move> = due
+    let mut users = users::store::claim(&mut transaction, due, BATCH).await?;
+    let claimed = Moved::new(due, BATCH, users.iter().map(|user| (user.account_id, user.due_at)));
+    // what waits for an approval happens at its instant, before the account's later approvals
+    let waited: Vec<_> =
+        users.iter().filter(|user| user.is_waited_for).map(|user| (user.account_id, user.due_at)).collect();
+    users.retain(|user| {
+        let first = waited.iter().find(|(account_id, _)| *account_id == user.account_id);
+        first.is_none_or(|(_, at)| user.due_at <= *at)
+    });
+    let moves: Vec<users::store::Move> = users
         .iter()
         .filter_map(|user| {
             let to = user.state.approved()?;

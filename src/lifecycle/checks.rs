@@ -2,9 +2,8 @@
 
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
-use time::OffsetDateTime;
 
-use super::{BATCH, Moved, Rules, whole_instants};
+use super::{BATCH, Due, Moved, Pace, Rules};
 use crate::concierge::changes::Changes;
 use crate::concierge::outputs::state::{Checked, MACHINE, State, Trigger, check};
 use crate::concierge::outputs::store::life::{DueCheck, Move, claim_checks};
@@ -16,34 +15,35 @@ use crate::concierge::requests;
 /// Those of the database; then nothing of it happened.
 pub async fn run(
     connection: &mut PgConnection,
-    until: OffsetDateTime,
+    due: &Due,
     rules: &Rules,
     one_by_one: bool,
 ) -> Result<Moved, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    let due = claim_checks(&mut transaction, until, BATCH).await?;
+    let outputs = claim_checks(&mut transaction, due, BATCH).await?;
+    let moved = Moved::new(due, BATCH, outputs.iter().map(|output| (output.account_id, output.due_at)));
     let mut changes = Changes::default();
-    let mut last = if one_by_one { whole_instants(&due, |output| output.due_at, until) } else { until };
-    for output in &due {
-        if output.due_at > last {
+    let mut last = one_by_one.then(|| moved.whole_instants());
+    for output in &outputs {
+        if last.is_some_and(|last| output.due_at > last) {
             break;
         }
-        let Some(step) = decide(output, rules) else {
+        let Some(step) = decide(output, due.pace(output.account_id)) else {
             changes.stopped.push((output.account_id, output.id));
             continue;
         };
         if one_by_one && step.to == State::Rejected && step.due_at.is_some() {
-            last = step.at;
+            last = Some(step.at);
         }
         changes.outputs.push(step);
     }
     changes.save(&mut transaction, &rules.public_url).await?;
     transaction.commit().await?;
-    Ok(Moved::new(&due, |output| output.due_at))
+    Ok(moved)
 }
 
 /// What the checks of an output come to; `None` where they wait for the payee's approval.
-fn decide(output: &DueCheck, rules: &Rules) -> Option<Move> {
+fn decide(output: &DueCheck, pace: &Pace) -> Option<Move> {
     let (trigger, rejection_reason) = match check(output.payee, output.scenario) {
         Checked::Accepted => (Trigger::Accept, None),
         Checked::Rejected { reason } => (Trigger::Reject, Some(reason)),
@@ -55,7 +55,7 @@ fn decide(output: &DueCheck, rules: &Rules) -> Option<Move> {
     // where the request works already, the payment starts by itself, or its money comes back at once
     let begins = output.request_since.map_or(at, |since| since.max(at));
     let due_at = match to {
-        State::Accepted if is_working => Some(begins + rules.pace.step_delay),
+        State::Accepted if is_working => pace.step(begins),
         State::Rejected if is_working => Some(begins),
         _ => None,
     };

@@ -5,7 +5,7 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::{Moved, Rules};
+use super::{Due, Moved, Rules};
 use crate::concierge::changes::Changes;
 use crate::concierge::money::{self, Locked, Wallet};
 use crate::concierge::ports;
@@ -21,10 +21,10 @@ const REQUESTS: usize = 10;
 ///
 /// # Errors
 /// Those of the database; then nothing of it happened.
-pub async fn give(connection: &mut PgConnection, until: OffsetDateTime, rules: &Rules) -> Result<Moved, sqlx::Error> {
+pub async fn give(connection: &mut PgConnection, due: &Due, rules: &Rules) -> Result<Moved, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    let filled = money::filled(&mut transaction, until, WALLETS).await?;
-    let moved = Moved { rows: filled.len(), full_to: None };
+    let filled = money::filled(&mut transaction, due, WALLETS).await?;
+    let moved = Moved::counted(filled.iter().map(|filled| filled.wallet.account_id));
     if filled.is_empty() {
         transaction.rollback().await?;
         return Ok(moved);
@@ -45,7 +45,7 @@ pub async fn give(connection: &mut PgConnection, until: OffsetDateTime, rules: &
         for life in ours {
             // who accepted after the money came gets it when it accepted
             let at = life.quote_accepted_at.map_or(filled_at, |accepted| accepted.max(filled_at));
-            if at > until {
+            if at > due.until(life.account_id) {
                 again = again.or(Some(at));
             } else if is_in_time(&life, at) && balance >= needed(&life) {
                 if funded.len() == REQUESTS {
@@ -58,7 +58,7 @@ pub async fn give(connection: &mut PgConnection, until: OffsetDateTime, rules: &
         }
         emptied.push((wallet, balance, again));
     }
-    let changes = let_work(&mut transaction, funded, &mut emptied, rules).await?;
+    let changes = let_work(&mut transaction, funded, &mut emptied, due).await?;
     money::save(&mut transaction, &emptied).await?;
     changes.save(&mut transaction, &rules.public_url).await?;
     transaction.commit().await?;
@@ -86,7 +86,7 @@ async fn let_work(
     connection: &mut PgConnection,
     funded: Vec<(Life, OffsetDateTime)>,
     emptied: &mut [Locked],
-    rules: &Rules,
+    due: &Due,
 ) -> Result<Changes, sqlx::Error> {
     let mut changes = Changes::default();
     if funded.is_empty() {
@@ -101,7 +101,7 @@ async fn let_work(
             *balance += &outputs.rejected;
             *again = Some(again.map_or(at, |again| again.min(at)));
         }
-        let done = life.fund(at, rules.pace.step_delay, outputs.open, outputs.rejected);
+        let done = life.fund(at, due.pace(life.account_id).step_delay, outputs.open, outputs.rejected);
         // only those that accepted wait
         debug_assert!(done.is_ok(), "{done:?}");
         changes.requests.push(life);

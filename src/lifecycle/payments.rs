@@ -7,7 +7,7 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::{BATCH, Moved, Rules, whole_instants};
+use super::{BATCH, Due, Moved, Pace, Rules};
 use crate::concierge::changes::Changes;
 use crate::concierge::money::{Credit, Wallet};
 use crate::concierge::outputs::state::{FAILURE, MACHINE, Refund, State, Trigger, next};
@@ -30,20 +30,21 @@ struct Closed {
 /// Those of the database; then nothing of it happened.
 pub async fn go_on(
     connection: &mut PgConnection,
-    until: OffsetDateTime,
+    due: &Due,
     rules: &Rules,
     one_by_one: bool,
 ) -> Result<Moved, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    let due = claim_payments(&mut transaction, until, BATCH).await?;
+    let outputs = claim_payments(&mut transaction, due, BATCH).await?;
+    let moved = Moved::new(due, BATCH, outputs.iter().map(|output| (output.account_id, output.due_at)));
     let mut changes = Changes::default();
     let mut closed: BTreeMap<(i64, i64), Closed> = BTreeMap::new();
-    let mut last = if one_by_one { whole_instants(&due, |output| output.due_at, until) } else { until };
-    for output in &due {
-        if output.due_at > last {
+    let mut last = one_by_one.then(|| moved.whole_instants());
+    for output in &outputs {
+        if last.is_some_and(|last| output.due_at > last) {
             break;
         }
-        let ended_in = match step(output, rules) {
+        let ended_in = match step(output, due.pace(output.account_id)) {
             Some(step) => {
                 changes.outputs.push(step);
                 step.to
@@ -59,7 +60,7 @@ pub async fn go_on(
         }
         let refund = refund(output, ended_in);
         if one_by_one && refund > BigDecimal::default() {
-            last = output.due_at;
+            last = Some(output.due_at);
         }
         let none = Closed { outputs: 0, returned: BigDecimal::default(), at: output.due_at };
         let request = closed.entry((output.account_id, output.request_id)).or_insert(none);
@@ -67,14 +68,14 @@ pub async fn go_on(
         request.returned += refund;
         request.at = request.at.max(output.due_at);
     }
-    close(&mut transaction, &closed, &mut changes).await?;
+    close(&mut transaction, &closed, due, &mut changes).await?;
     changes.save(&mut transaction, &rules.public_url).await?;
     transaction.commit().await?;
-    Ok(Moved::new(&due, |output| output.due_at))
+    Ok(moved)
 }
 
 /// The next step of a payment, if there is one.
-fn step(output: &DuePayment, rules: &Rules) -> Option<Move> {
+fn step(output: &DuePayment, pace: &Pace) -> Option<Move> {
     let trigger = next(output.state, output.scenario, output.attempts)?;
     let to = MACHINE.after(output.state, trigger)?;
     let attempts = output.attempts + i32::from(trigger == Trigger::Issue);
@@ -84,7 +85,7 @@ fn step(output: &DuePayment, rules: &Rules) -> Option<Move> {
         id: output.id,
         to,
         at: output.due_at,
-        due_at: goes_on.then(|| output.due_at + rules.pace.step_delay),
+        due_at: if goes_on { pace.step(output.due_at) } else { None },
         rejection_reason: None,
         failure_reason: matches!(to, State::Failed | State::Returned).then_some(FAILURE),
         attempts,
@@ -103,6 +104,7 @@ fn refund(output: &DuePayment, ended_in: State) -> BigDecimal {
 async fn close(
     connection: &mut PgConnection,
     closed: &BTreeMap<(i64, i64), Closed>,
+    due: &Due,
     changes: &mut Changes,
 ) -> Result<(), sqlx::Error> {
     if closed.is_empty() {
@@ -118,10 +120,11 @@ async fn close(
         if ended.returned > BigDecimal::default() {
             let currency = ports::currency(&life.port_code).to_owned();
             let wallet = Wallet { account_id: life.account_id, user_id: life.user_id, currency };
-            let none = Credit { wallet: wallet.clone(), amount: BigDecimal::default(), at: ended.at };
+            let at = due.pace(life.account_id).by_itself(ended.at);
+            let none = Credit { wallet: wallet.clone(), amount: BigDecimal::default(), at };
             let credit = credits.entry(wallet).or_insert(none);
             credit.amount += &ended.returned;
-            credit.at = credit.at.max(ended.at);
+            credit.at = credit.at.max(at);
         }
         changes.requests.push(life);
     }

@@ -4,7 +4,7 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::{Moved, Rules};
+use super::{Due, Moved, Rules};
 use crate::concierge::changes::Changes;
 use crate::concierge::requests::fan_out::take_outputs_along;
 use crate::concierge::requests::life::Life;
@@ -21,18 +21,14 @@ const DRAFTS: usize = 10;
 ///
 /// # Errors
 /// Those of the database; then nothing of it happened.
-pub async fn move_on(
-    connection: &mut PgConnection,
-    until: OffsetDateTime,
-    rules: &Rules,
-) -> Result<Moved, sqlx::Error> {
+pub async fn move_on(connection: &mut PgConnection, due: &Due, rules: &Rules) -> Result<Moved, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    let due = claim(&mut transaction, until, BATCH).await?;
-    let moved = Moved { rows: due.len(), full_to: None };
+    let requests = claim(&mut transaction, due, BATCH).await?;
+    let moved = Moved::counted(requests.iter().map(|life| life.account_id));
     let mut changes = Changes::default();
     let mut with_outputs = Vec::new();
     let mut drafts = 0;
-    for mut life in due {
+    for mut life in requests {
         drafts += usize::from(life.state == State::Draft);
         if drafts > DRAFTS {
             break;
@@ -49,7 +45,7 @@ pub async fn move_on(
             changes.requests.push(life);
         }
     }
-    take_outputs_along(&mut transaction, with_outputs, rules, &mut changes).await?;
+    take_outputs_along(&mut transaction, with_outputs, &rules.prices, due, &mut changes).await?;
     changes.save(&mut transaction, &rules.public_url).await?;
     transaction.commit().await?;
     Ok(moved)

@@ -14,7 +14,9 @@ use crate::concierge::outputs::state::{MACHINE, Refund};
 /// The outputs are gone through twice rather than kept: once to add them up, once for as many as are listed.
 const FIND: &str = "with request as (
         select r.*, u.name as payer_name
-        from concierge_requests r join users u on u.account_id = r.account_id and u.id = r.user_id
+        from concierge_requests r
+        join accounts a on a.id = r.account_id and a.ended_at is null
+        join users u on u.account_id = r.account_id and u.id = r.user_id
         where r.receipt_token = $1 and ($2 or r.money_returned > 0)
     ), line as not materialized (
         select * from (

@@ -13,7 +13,7 @@ const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*
 /// request 1011, finished, of which nothing came back.
 const FINISHED: &str = "
     insert into users (account_id, id, name, compliance_state, created_at)
-    select account_id, id, name, 'enabled', created_at from accounts a (account_id, created_at),
+    select account_id, u.id, u.name, 'enabled', created_at from accounts a (account_id, created_at),
         (values (60001, '<script>alert(\"x\")</script> & Söhne'), (60002, null)) u (id, name) where account_id <> 0;
     update concierge_requests set
         state = 'finished', external_id = 'pay <b>roll</b>', quote_requested_at = '2019-11-25T13:00:00.5Z',

@@ -4,7 +4,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::CashWallet;
-use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::accounts::caller::{Access, COLUMNS, Caller, Credentials};
 use crate::database::StoreError;
 
 /// The stored wallets of the user the caller acts as, in these currencies.
@@ -19,7 +19,9 @@ pub async fn find(
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
-        " select c.account_id, c.level, c.user_id, w.currency, w.balance
+        " select ",
+        crate::caller_columns!(),
+        ", w.currency, w.balance
         from caller c
         left join cash_wallets w
             on w.account_id = c.account_id and w.user_id = c.user_id and w.currency = any($3)"
@@ -27,8 +29,8 @@ pub async fn find(
     let rows = credentials.query(SQL).bind(currencies).fetch_all(connection).await?;
     Caller::judge(rows.first(), Access::Read)?;
     let wallet = |row: &PgRow| {
-        let Some(currency) = row.try_get(3)? else { return Ok(None) };
-        Ok(Some(CashWallet { currency, balance: row.try_get(4)? }))
+        let Some(currency) = row.try_get(COLUMNS)? else { return Ok(None) };
+        Ok(Some(CashWallet { currency, balance: row.try_get(COLUMNS + 1)? }))
     };
     let found: Result<Vec<Option<CashWallet>>, sqlx::Error> = rows.iter().map(wallet).collect();
     Ok(found?.into_iter().flatten().collect())

@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use bigdecimal::BigDecimal;
 use time::OffsetDateTime;
 
 use super::document::{SCHEMA, read_new, render_outputs, render_sum};
@@ -28,10 +27,20 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         Some(_) => call.checked(&app, Access::Read, read).await?,
         None => read?,
     };
-    let now = app.clock.now();
+    let now = match credentials {
+        Some(credentials) => {
+            let mut connection = app.database.connection().await?;
+            let caller = authenticate(&mut connection, credentials, Access::Read).await;
+            connection.conclude(caller)?.time.now(&app.clock)
+        }
+        None => app.clock.now(),
+    };
     let estimate = match new {
         NewEstimate::Outputs { origin, outputs } => estimate_outputs(&app, credentials, origin, &outputs, now).await?,
-        NewEstimate::Sum { from, to, amount } => estimate_sum(&app, credentials, from, to, amount, now).await?,
+        NewEstimate::Sum { from, to, amount } => {
+            // it holds no price
+            render_sum(from, to, amount.clone(), app.rules.prices.taken(from, to, &amount), now)
+        }
     };
     Ok(answer(StatusCode::CREATED, document(&estimate, &Included::default(), &query)))
 }
@@ -57,22 +66,4 @@ async fn estimate_outputs(
     connection.conclude(saved)?;
     let priced = outputs.iter().map(|output| (output.port, app.rules.prices.price(origin, output.port, &output.price)));
     Ok(render_outputs(origin, priced.collect(), token, now))
-}
-
-/// Says what would arrive of a sum. That holds no price.
-async fn estimate_sum(
-    app: &App,
-    credentials: Option<&Credentials>,
-    from: &'static Port,
-    to: &'static Port,
-    amount: BigDecimal,
-    now: OffsetDateTime,
-) -> Result<Resource, Errors> {
-    if let Some(credentials) = credentials {
-        let mut connection = app.database.connection().await?;
-        let found = authenticate(&mut connection, credentials, Access::Read).await;
-        connection.conclude(found)?;
-    }
-    let taken = app.rules.prices.taken(from, to, &amount);
-    Ok(render_sum(from, to, amount, taken, now))
 }

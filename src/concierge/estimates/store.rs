@@ -51,7 +51,9 @@ pub async fn hold(
             select o.account_id, $3, $4, $5, $6::text::json, $7 from owner o
             on conflict on constraint price_holds_pkey do nothing
         )
-        select account_id, level, user_id from caller"
+        select ",
+        crate::caller_columns!(),
+        " from caller c"
     );
     let row = sqlx::query(SQL)
         .bind(credentials.map(|credentials| credentials.key_sha256.as_slice()))

@@ -8,6 +8,7 @@ use super::document::{SCHEMA, explain, read_new, render};
 use super::store::{self, Outcome};
 use super::{Complete, NewOutput, Output, state};
 use crate::accounts::caller::Access;
+use crate::accounts::ids::Taken;
 use crate::concierge::call::{Call, answer, created, not_found};
 use crate::concierge::{include, listing, users, withdrawal_instructions};
 use crate::jsonapi::document::id_number;
@@ -27,43 +28,47 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
     let (query, (new, reader)) = call.checked(&app, Access::Write, read).await?;
-    let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
-    let now = app.clock.now();
-    let due_at = now + app.rules.pace.check_delay;
-    let output = accepting(taken.id, &new);
-    let resource = render(&output);
-    let creation = store::Creation {
+    let (taken, output, resource, outcome) = loop {
+        let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
+        let output = accepting(taken.id, &new);
+        let resource = render(&output);
+        let creation = creation(&app, &taken, &new, &resource);
+        match app.create_outputs.call(*credentials, creation).await {
+            Ok(outcome) if outcome.caller.account_id != taken.account_id => app.ids.forget(credentials),
+            Ok(outcome) => break (taken, output, resource, outcome),
+            Err(errors) => return Err(taken.refused(errors)),
+        }
+    };
+    let Outcome {
+        caller, user: Some(user), withdrawal_instruction: Some(withdrawal_instruction), created: true, ..
+    } = outcome
+    else {
+        return Err(taken.refused(explain(reader, &new, &outcome)));
+    };
+    let due_at = caller.time.now(&app.clock) + caller.own.pace(&app.rules.pace).check_delay;
+    app.set_off(&caller, Some(due_at)).await;
+    if outcome.told {
+        app.tell(&caller);
+    }
+    let known = related(&Complete { output, user, withdrawal_instruction });
+    let document = include::document(&app, caller.account_id, &resource, known, &query).await?;
+    Ok(created(&SCHEMA, &resource.id, document))
+}
+
+/// What the statement needs to make an output.
+fn creation(app: &App, taken: &Taken, new: &NewOutput, resource: &Resource) -> store::Creation {
+    store::Creation {
         id: taken.id,
+        account_id: taken.account_id,
         request_id: new.request.number(),
         user_id: new.user.number(),
         withdrawal_instruction_id: new.withdrawal_instruction.number(),
         port_code: new.port_code.clone(),
         price: new.price.clone(),
-        now,
-        due_at,
-        snapshot: included(&resource, &app.rules.public_url),
-    };
-    let refused = match app.create_outputs.call(*credentials, creation).await {
-        Ok(Outcome {
-            caller,
-            user: Some(user),
-            withdrawal_instruction: Some(instruction),
-            created: true,
-            told,
-            ..
-        }) => {
-            app.alarm.set(due_at);
-            if told {
-                app.deliveries.set(now);
-            }
-            let known = related(&Complete { output, user, withdrawal_instruction: instruction });
-            let document = include::document(&app, caller.account_id, &resource, known, &query).await?;
-            return Ok(created(&SCHEMA, &resource.id, document));
-        }
-        Ok(outcome) => explain(reader, &new, &outcome),
-        Err(errors) => errors,
-    };
-    Err(taken.refused(refused))
+        now: app.clock.now(),
+        check_delay: app.rules.pace.check_delay,
+        snapshot: included(resource, &app.rules.public_url),
+    }
 }
 
 /// The output that is made.

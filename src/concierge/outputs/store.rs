@@ -2,14 +2,17 @@
 
 pub mod life;
 
+use std::time::Duration;
+
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
 use super::state::{MACHINE, State};
 use super::{Complete, Output, Price};
-use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::accounts::fixtures::MASTER_USER;
+use crate::accounts::settings::milliseconds;
 use crate::concierge::listing::Table;
 use crate::concierge::requests;
 use crate::concierge::users::{self, User};
@@ -127,13 +130,16 @@ fn read_complete(row: &PgRow, at: usize) -> Result<Complete, sqlx::Error> {
 #[derive(Debug, Clone)]
 pub struct Creation {
     pub id: i64,
+    /// The account whose id that is.
+    pub account_id: i64,
     pub request_id: i64,
     pub user_id: i64,
     pub withdrawal_instruction_id: i64,
     pub port_code: String,
     pub price: Price,
+    /// The server's time, and its delay of the checks.
     pub now: OffsetDateTime,
-    pub due_at: OffsetDateTime,
+    pub check_delay: Duration,
     /// What its event tells of, JSON.
     pub snapshot: String,
 }
@@ -157,11 +163,18 @@ pub struct Outcome {
 /// The shares of the request and the instruction keep both as they are until the output is there: the first against
 /// a request that stops being a draft, the second against a deletion. Shares don't wait for each other, so outputs
 /// of one request are made side by side. The counter of events comes last, as everywhere; nothing was told of a new
-/// output before, so its event waits for none.
+/// output before, so its event waits for none. An id of another account, which the caller's was before a reset, makes
+/// nothing.
 pub const CREATE: &str = concat!(
     "with ",
     crate::caller!(),
-    ", request as (
+    ", moment as (
+        select ",
+    crate::account_time!("c", "$10"),
+    " as at, ",
+    crate::check_due_at!("c", "$10", "$11"),
+    " as due_at from caller c
+    ), request as (
         select r.id, r.state from caller c
         join concierge_requests r on r.account_id = c.account_id and r.id = any($4::bigint[])
         where c.level = 'write' for share of r
@@ -174,17 +187,21 @@ pub const CREATE: &str = concat!(
         where c.level = 'write' for key share of w
     ), call as (
         select * from unnest(
-            $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::numeric[], $9::numeric[], $12::text[]
-        ) with ordinality as q (id, request_id, user_id, instruction_id, port_code, amount, budget, snapshot, position)
+            $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::numeric[], $9::numeric[], $12::text[],
+            $14::bigint[]
+        ) with ordinality as q (
+            id, request_id, user_id, instruction_id, port_code, amount, budget, snapshot, account_id, position
+        )
     ), created as (
         insert into concierge_request_outputs (
             account_id, id, request_id, user_id, withdrawal_instruction_id, port_code, amount, budget,
             state, created_at, state_since, due_at, made_by
         )
-        select c.account_id, q.id, r.id, u.id, w.id, q.port_code, q.amount, q.budget, 'accepting', $10, $10, $11,
-            c.user_id
+        select c.account_id, q.id, r.id, u.id, w.id, q.port_code, q.amount, q.budget, 'accepting', m.at, m.at,
+            m.due_at, c.user_id
         from caller c
-        join call q on c.level = 'write' and c.user_id is not null
+        cross join moment m
+        join call q on c.level = 'write' and c.user_id is not null and q.account_id = c.account_id
         join request r on r.id = q.request_id and r.state = 'draft'
         join payee u on u.id = q.user_id
         join instruction w on w.id = q.instruction_id and w.user_id = u.id
@@ -198,8 +215,8 @@ pub const CREATE: &str = concat!(
         insert into events
             (account_id, id, event_type, resource_type, resource_id, created_at, resource, made_by, failures)
         select i.account_id, i.first_id - 1 + row_number() over (order by q.position),
-            'concierge_request_output_accepting', 'concierge_request_outputs', o.id, $10, q.snapshot, c.user_id, 0
-        from caller c, counter i, created o join call q on q.id = o.id
+            'concierge_request_output_accepting', 'concierge_request_outputs', o.id, m.at, q.snapshot, c.user_id, 0
+        from caller c, moment m, counter i, created o join call q on q.id = o.id
         returning account_id, id, resource_type, resource_id
     ), receiver as (
         select coalesce(
@@ -210,10 +227,12 @@ pub const CREATE: &str = concat!(
         ) as id from caller c
     ), delivery as (
         insert into deliveries (account_id, event_id, receiver_id, resource_type, resource_id, state, due_at)
-        select e.account_id, e.id, r.id, e.resource_type, e.resource_id, 'due', $10
-        from event e, receiver r where r.id is not null
+        select e.account_id, e.id, r.id, e.resource_type, e.resource_id, 'due', m.at
+        from event e, moment m, receiver r where r.id is not null
     )
-    select c.account_id, c.level, c.user_id, o.id, (select id from receiver) is not null, r.state, ",
+    select ",
+    crate::caller_columns!(),
+    ", o.id, (select id from receiver) is not null, r.state, ",
     crate::user_columns!("u"),
     ", ",
     crate::withdrawal_instruction_columns!("w"),
@@ -227,16 +246,12 @@ pub const CREATE: &str = concat!(
     order by q.position"
 );
 
-/// Makes outputs, whose checks are due at `due_at`, each if everything it refers to is there and fits.
+/// Makes outputs, each if everything it refers to is there and fits.
 ///
 /// # Errors
 /// 401 for the caller; those of the database.
 pub async fn create(connection: &mut PgConnection, credentials: Credentials, calls: Vec<Creation>) -> Answers<Outcome> {
-    let (Some(now), Some(due_at)) =
-        (calls.iter().map(|call| call.now).max(), calls.iter().map(|call| call.due_at).max())
-    else {
-        return Ok(Vec::new());
-    };
+    let Some(latest) = calls.iter().max_by_key(|call| call.now) else { return Ok(Vec::new()) };
     let (amounts, budgets): (Vec<_>, Vec<_>) = calls.iter().map(|call| call.price.clone().amount_and_budget()).unzip();
     let rows = credentials
         .query(CREATE)
@@ -247,10 +262,11 @@ pub async fn create(connection: &mut PgConnection, credentials: Credentials, cal
         .bind(calls.iter().map(|call| call.port_code.as_str()).collect::<Vec<_>>())
         .bind(amounts)
         .bind(budgets)
-        .bind(now)
-        .bind(due_at)
+        .bind(latest.now)
+        .bind(milliseconds(latest.check_delay))
         .bind(calls.iter().map(|call| call.snapshot.as_str()).collect::<Vec<_>>())
         .bind(MASTER_USER)
+        .bind(calls.iter().map(|call| call.account_id).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     let caller = Caller::judge(rows.first(), Access::Write)?;
@@ -259,10 +275,10 @@ pub async fn create(connection: &mut PgConnection, credentials: Credentials, cal
 }
 
 fn read_outcome(row: &PgRow, caller: Caller) -> Result<Outcome, sqlx::Error> {
-    const USER: usize = 6;
+    const USER: usize = caller::COLUMNS + 3;
     const INSTRUCTION: usize = USER + users::store::COLUMNS;
-    let created: Option<i64> = row.try_get(3)?;
-    let state: Option<&str> = row.try_get(5)?;
+    let created: Option<i64> = row.try_get(caller::COLUMNS)?;
+    let state: Option<&str> = row.try_get(caller::COLUMNS + 2)?;
     let user: Option<i64> = row.try_get(USER)?;
     let instruction: Option<i64> = row.try_get(INSTRUCTION)?;
     Ok(Outcome {
@@ -273,7 +289,7 @@ fn read_outcome(row: &PgRow, caller: Caller) -> Result<Outcome, sqlx::Error> {
             .map(|_| withdrawal_instructions::store::read(row, INSTRUCTION))
             .transpose()?,
         created: created.is_some(),
-        told: row.try_get(4)?,
+        told: row.try_get(caller::COLUMNS + 1)?,
     })
 }
 
@@ -282,7 +298,9 @@ pub const FIND: &str = concat!(
     "with ",
     crate::caller!(),
     "
-    select c.account_id, c.level, c.user_id, ",
+    select ",
+    crate::caller_columns!(),
+    ", ",
     complete_columns!("o"),
     "
     from caller c
@@ -305,8 +323,8 @@ pub async fn find(
     let rows = credentials.query(FIND).bind(ids).fetch_all(connection).await?;
     let caller = Caller::judge(rows.first(), Access::Read)?;
     let complete = |row: &PgRow| {
-        let found: Option<i64> = row.try_get(3)?;
-        Ok((caller, found.map(|_| read_complete(row, 3)).transpose()?))
+        let found: Option<i64> = row.try_get(caller::COLUMNS)?;
+        Ok((caller, found.map(|_| read_complete(row, caller::COLUMNS)).transpose()?))
     };
     let found: Result<_, sqlx::Error> = rows.iter().map(complete).collect();
     Ok(found?)

@@ -24,7 +24,7 @@ use crate::database::{StoreError, settle};
 use crate::events::{self, Event, Snapshot};
 use crate::jsonapi::error::{Error, Errors};
 use crate::jsonapi::render::timestamp;
-use crate::lifecycle::Rules;
+use crate::lifecycle::{Account, Due, Pace, Rules};
 
 crate::codes! {
     ACTION_NOT_POSSIBLE = 409 "action_not_possible" "The action is not possible in the present state";
@@ -42,14 +42,15 @@ pub enum Action {
     Cancel,
 }
 
-/// Makes a request in state draft; `None` where the payer isn't there.
+/// Makes a request in state draft; `None` where the payer isn't there, or the id, behind its account's, isn't one of the
+/// caller's account, which was reset. `now` is the server's.
 ///
 /// # Errors
 /// 401 for the caller; those of the database.
 pub async fn draft(
     connection: &mut PgConnection,
     credentials: &Credentials,
-    id: i64,
+    id: (i64, i64),
     new: &NewConciergeRequest,
     now: OffsetDateTime,
     rules: &Rules,
@@ -60,7 +61,8 @@ pub async fn draft(
         if let Some(request) = &request {
             let resource = Snapshot::of(&render(request), request.made_by, &rules.public_url);
             let event_type = request.life.state.event_type();
-            let event = Event { account_id: caller.account_id, event_type, at: now, resource, is_made_up: false };
+            let at = caller.time.at(now);
+            let event = Event { account_id: caller.account_id, event_type, at, resource, is_made_up: false };
             events::store::write(&mut transaction, &[event]).await?;
         }
         Ok((caller, request))
@@ -69,7 +71,7 @@ pub async fn draft(
     settle(transaction, outcome).await
 }
 
-/// Does an action on a request of the caller's account, if there is such a request.
+/// Does an action on a request of the caller's account, if there is such a request. `now` is the server's.
 ///
 /// # Errors
 /// 401 for the caller; 409 where the request's state doesn't allow it; 422 for what the action needs; those of the
@@ -84,15 +86,18 @@ pub async fn act(
 ) -> Result<(), StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
-        let (_, Some(mut life)) = lock(&mut transaction, credentials, id).await? else { return Ok(()) };
+        let (caller, Some(mut life)) = lock(&mut transaction, credentials, id).await? else { return Ok(()) };
+        let (now, pace) = (caller.time.at(now), caller.own.pace(&rules.pace));
         match action {
             Action::RequestQuote { hint_token } => {
-                request_quote(&mut transaction, &mut life, hint_token.as_deref(), now, rules).await?;
+                request_quote(&mut transaction, &mut life, hint_token.as_deref(), now, &pace).await?;
             }
-            Action::AcceptQuote => life.accept_quote(now).map_err(|refused| not_possible(refused, &life, now))?,
+            Action::AcceptQuote => {
+                life.accept_quote(now, &pace).map_err(|refused| not_possible(refused, &life, now))?
+            }
             Action::Cancel => life.cancel(now).map_err(|refused| not_possible(refused, &life, now))?,
         }
-        save(&mut transaction, life, action, now, rules).await
+        save(&mut transaction, life, action, now, (rules, pace)).await
     }
     .await;
     settle(transaction, outcome).await
@@ -103,7 +108,7 @@ async fn request_quote(
     life: &mut Life,
     hint_token: Option<&str>,
     now: OffsetDateTime,
-    rules: &Rules,
+    pace: &Pace,
 ) -> Result<(), StoreError> {
     // what is wrong with the state comes before what is wrong with the request
     life.after(Trigger::RequestQuote).map_err(|refused| not_possible(refused, life, now))?;
@@ -116,8 +121,8 @@ async fn request_quote(
         Some(token) => Some(held_prices(connection, life, token, now).await?),
         None => None,
     };
-    let delay = if is_quoted_at_once(life, outputs) { Duration::ZERO } else { rules.pace.quote_delay };
-    life.request_quote(now, delay, held_prices).map_err(|refused| not_possible(refused, life, now))?;
+    let delay = if is_quoted_at_once(life, outputs) { Duration::ZERO } else { pace.quote_delay };
+    life.request_quote(now, delay, held_prices, pace).map_err(|refused| not_possible(refused, life, now))?;
     Ok(())
 }
 
@@ -162,7 +167,7 @@ async fn save(
     life: Life,
     action: &Action,
     now: OffsetDateTime,
-    rules: &Rules,
+    (rules, pace): (&Rules, Pace),
 ) -> Result<(), StoreError> {
     let mut changes = Changes::default();
     match action {
@@ -171,11 +176,13 @@ async fn save(
             // the payer's wallet is looked into
             let currency = ports::currency(&life.port_code).to_owned();
             let wallet = Wallet { account_id: life.account_id, user_id: life.user_id, currency };
-            changes.credits.push(Credit { wallet, amount: BigDecimal::default(), at: now });
+            let at = pace.by_itself(now);
+            changes.credits.push(Credit { wallet, amount: BigDecimal::default(), at });
             changes.requests.push(life);
         }
         Action::Cancel => {
-            take_outputs_along(connection, vec![life], rules, &mut changes).await?;
+            let due = Due(vec![Account { id: life.account_id, until: now, pace }]);
+            take_outputs_along(connection, vec![life], &rules.prices, &due, &mut changes).await?;
         }
     }
     Ok(changes.save(connection, &rules.public_url).await?)

@@ -15,7 +15,7 @@ use crate::concierge::outputs::store::life::{Move, Quoted, Taken, save_prices, t
 use crate::concierge::outputs::{self, Price};
 use crate::concierge::ports;
 use crate::concierge::pricing::Prices;
-use crate::lifecycle::Rules;
+use crate::lifecycle::{Due, Pace};
 
 /// The most outputs one transaction takes along.
 const BATCH: usize = 1000;
@@ -28,19 +28,20 @@ const BATCH: usize = 1000;
 pub async fn take_outputs_along(
     connection: &mut PgConnection,
     requests: Vec<Life>,
-    rules: &Rules,
+    prices: &Prices,
+    due: &Due,
     changes: &mut Changes,
 ) -> Result<(), sqlx::Error> {
     let mut taken = take_along(connection, &requests, BATCH + 1).await?;
     // one more than are taken tells whose outputs go on; the requests behind it wait for their turn
     let unfinished = if taken.len() > BATCH { taken.pop().map(|output| output.request) } else { None };
-    let mut prices = PriceLists::new(rules);
+    let mut prices = PriceLists::new(prices);
     let mut quoted = Vec::new();
     for output in &taken {
         let Some(life) = requests.get(output.request) else { continue };
         match life.state {
             State::QuoteRequested => quoted.extend(prices.quote(life, output)),
-            State::Working => changes.outputs.extend(start(life, output, rules)),
+            State::Working => changes.outputs.extend(start(life, output, due.pace(life.account_id))),
             State::Cancelled => changes.outputs.extend(cancel(life, output)),
             State::Draft | State::Quoted | State::QuoteAccepted | State::Finished => {}
         }
@@ -60,11 +61,16 @@ pub async fn take_outputs_along(
             _ => done.push(life),
         }
     }
-    conclude(connection, done, changes).await
+    conclude(connection, done, due, changes).await
 }
 
 /// Ends the moves of requests whose outputs have all been taken along.
-async fn conclude(connection: &mut PgConnection, done: Vec<Life>, changes: &mut Changes) -> Result<(), sqlx::Error> {
+async fn conclude(
+    connection: &mut PgConnection,
+    done: Vec<Life>,
+    due: &Due,
+    changes: &mut Changes,
+) -> Result<(), sqlx::Error> {
     let priced: Vec<_> =
         done.iter().filter(|life| life.state == State::QuoteRequested).map(|life| (life.account_id, life.id)).collect();
     let mut totals =
@@ -73,7 +79,8 @@ async fn conclude(connection: &mut PgConnection, done: Vec<Life>, changes: &mut 
         let at = life.due_at.or(life.state_since).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let moved = match life.state {
             State::QuoteRequested => {
-                life.quote(totals.next().map_or_else(BigDecimal::default, |outputs| outputs.budget), at)
+                let total = totals.next().map_or_else(BigDecimal::default, |outputs| outputs.budget);
+                life.quote(total, at, due.pace(life.account_id))
             }
             State::Working if life.outputs_open == 0 => life.finish(at),
             State::Working | State::Cancelled => {
@@ -96,8 +103,8 @@ struct PriceLists<'a> {
 }
 
 impl<'a> PriceLists<'a> {
-    fn new(rules: &'a Rules) -> Self {
-        Self { of_the_day: &rules.prices, held: HashMap::new() }
+    fn new(of_the_day: &'a Prices) -> Self {
+        Self { of_the_day, held: HashMap::new() }
     }
 
     /// Finds out what is missing of an output's `amount` and `budget`.
@@ -123,19 +130,19 @@ impl<'a> PriceLists<'a> {
     }
 }
 
-/// Starts an accepted output that has no time of its own.
-fn start(life: &Life, output: &Taken, rules: &Rules) -> Option<Move> {
+/// Starts an accepted output that has no time of its own, where that happens by itself.
+fn start(life: &Life, output: &Taken, pace: &Pace) -> Option<Move> {
     if output.state != outputs::state::State::Accepted || output.is_timed {
         return None;
     }
-    let at = life.due_at?;
+    let at = pace.by_itself(life.due_at?)?;
     let to = outputs::state::MACHINE.after(output.state, outputs::state::Trigger::Work)?;
     Some(Move {
         account_id: life.account_id,
         id: output.id,
         to,
         at,
-        due_at: Some(at + rules.pace.step_delay),
+        due_at: pace.step(at),
         rejection_reason: None,
         failure_reason: None,
         attempts: output.attempts,

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use super::quote::Timetable;
 use super::state::{self, MACHINE, State, Trigger};
+use crate::lifecycle::Pace;
 
 /// The part of a request that its life changes.
 #[derive(Debug, Clone)]
@@ -73,13 +74,15 @@ impl Life {
         at: OffsetDateTime,
         delay: Duration,
         held_prices: Option<String>,
+        pace: &Pace,
     ) -> Result<(), NotPossible> {
         self.go(Trigger::RequestQuote, at)?;
         let timetable = Timetable::from(at, delay);
         self.quote_requested_at = Some(at);
         self.timetable = Some(timetable);
         self.held_prices = held_prices;
-        self.take_outputs_along(timetable.eta);
+        self.outputs_done_to = Some(0);
+        self.due_at = pace.by_itself(timetable.eta);
         Ok(())
     }
 
@@ -87,10 +90,10 @@ impl Life {
     ///
     /// # Errors
     /// Where that isn't possible.
-    pub fn quote(&mut self, total_to_spend: BigDecimal, at: OffsetDateTime) -> Result<(), NotPossible> {
+    pub fn quote(&mut self, total_to_spend: BigDecimal, at: OffsetDateTime, pace: &Pace) -> Result<(), NotPossible> {
         self.go(Trigger::Quote, at)?;
         self.total_to_spend = Some(total_to_spend);
-        self.due_at = self.timetable.map(|timetable| timetable.accept_quote_before);
+        self.due_at = self.timetable.and_then(|timetable| pace.by_itself(timetable.accept_quote_before));
         Ok(())
     }
 
@@ -98,13 +101,14 @@ impl Life {
     ///
     /// # Errors
     /// Where that isn't possible.
-    pub fn accept_quote(&mut self, at: OffsetDateTime) -> Result<(), NotPossible> {
-        if self.timetable.is_some_and(|timetable| timetable.accept_quote_before <= at) {
+    pub fn accept_quote(&mut self, at: OffsetDateTime, pace: &Pace) -> Result<(), NotPossible> {
+        let is_late = self.timetable.is_some_and(|timetable| timetable.accept_quote_before <= at);
+        if is_late && !pace.is_manual {
             return Err(NotPossible { state: self.state, trigger: Trigger::AcceptQuote });
         }
         self.go(Trigger::AcceptQuote, at)?;
         self.quote_accepted_at = Some(at);
-        self.due_at = self.timetable.map(|timetable| timetable.provision_funds_before);
+        self.due_at = self.timetable.and_then(|timetable| pace.by_itself(timetable.provision_funds_before));
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 /// How long a draft may be left alone (known: abandoned drafts are cancelled; our choice: after 30 days).
-const DRAFT: Duration = Duration::from_hours(30 * 24);
+pub const DRAFT: Duration = Duration::from_hours(30 * 24);
 /// How long a quote may be accepted, from its `eta`.
 const ACCEPTANCE: Duration = Duration::from_mins(10);
 /// How long the payer may then take to fund it.

@@ -25,13 +25,19 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
     let (query, (new, mut reader)) = call.checked(&app, Access::Write, read).await?;
-    let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
-    let mut connection = app.database.connection().await?;
-    let now = app.clock.now();
-    let creation = actions::draft(&mut connection, credentials, taken.id, &new, now, &app.rules).await;
-    let refused = match connection.conclude(creation) {
+    let (taken, creation) = loop {
+        let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
+        let id = (taken.account_id, taken.id);
+        let mut connection = app.database.connection().await?;
+        let creation = actions::draft(&mut connection, credentials, id, &new, app.clock.now(), &app.rules).await;
+        match connection.conclude(creation) {
+            Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(credentials),
+            creation => break (taken, creation),
+        }
+    };
+    let refused = match creation {
         Ok((caller, Some(request))) => {
-            app.deliveries.set(now);
+            app.tell(&caller);
             let request = render(&request);
             let document = include::document(&app, caller.account_id, &request, Vec::new(), &query).await?;
             return Ok(created(&SCHEMA, &request.id, document));
@@ -98,9 +104,9 @@ async fn act(app: &App, call: &Call, action: Result<Action, Errors>) -> Result<R
     }
     .await;
     let found = connection.conclude(done)?;
-    if found.1.is_some() {
-        app.alarm.set(now);
-        app.deliveries.set(now);
+    if let (caller, Some(_)) = &found {
+        app.set_off(caller, Some(caller.time.at(now))).await;
+        app.tell(caller);
     }
     respond(app, call, found, &query).await
 }

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::state::{MACHINE, State};
 use super::{Changes, ConciergeRequest, NewConciergeRequest, quote};
-use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::concierge::listing::Table;
 use crate::database::StoreError;
 use crate::jsonapi::document::Identifier;
@@ -100,14 +100,15 @@ pub fn read_state(name: &str) -> Result<State, sqlx::Error> {
 /// A caller and what it asked for.
 pub type Found = (Caller, Option<ConciergeRequest>);
 
-/// Makes a request in state draft; `None` where the payer isn't there.
+/// Makes a request in state draft; `None` where the payer isn't there, or the id isn't one of the caller's account. `now` is
+/// the server's.
 ///
 /// # Errors
 /// 401 for the caller; those of the database.
 pub async fn create(
     connection: &mut PgConnection,
     credentials: &Credentials,
-    id: i64,
+    (account_id, id): (i64, i64),
     new: &NewConciergeRequest,
     now: OffsetDateTime,
 ) -> Result<Found, StoreError> {
@@ -118,12 +119,19 @@ pub async fn create(
             insert into concierge_requests
                 (account_id, id, user_id, port_code, state, external_id, payment_authorization_code, created_at,
                 state_since, due_at, made_by)
-            select c.account_id, $3, u.id, $5, 'draft', $6, $7, $8, $8, $9, c.user_id
-            from caller c join users u on u.account_id = c.account_id and u.id = coalesce($4, c.user_id)
-            where c.level = 'write' and c.user_id is not null
+            select c.account_id, $3, u.id, $5, 'draft', $6, $7, m.at, m.at,
+                case c.own[6] when 0 then m.at + $9 end, c.user_id
+            from caller c
+            cross join lateral (select ",
+        crate::account_time!("c", "$8"),
+        " as at) m
+            join users u on u.account_id = c.account_id and u.id = coalesce($4, c.user_id)
+            where c.level = 'write' and c.user_id is not null and c.account_id = $10
             returning *
         )
-        select c.account_id, c.level, c.user_id, ",
+        select ",
+        crate::caller_columns!(),
+        ", ",
         request_columns!("r"),
         " from caller c left join created r on true",
         request_joins!("r")
@@ -136,7 +144,8 @@ pub async fn create(
         .bind(new.external_id.as_deref())
         .bind(new.payment_authorization_code.as_deref())
         .bind(now)
-        .bind(quote::prune_at(now))
+        .bind(quote::DRAFT)
+        .bind(account_id)
         .fetch_optional(connection)
         .await?;
     judged(row.as_ref(), Access::Write)
@@ -150,7 +159,9 @@ pub async fn find(connection: &mut PgConnection, credentials: &Credentials, id: 
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
-        " select c.account_id, c.level, c.user_id, ",
+        " select ",
+        crate::caller_columns!(),
+        ", ",
         request_columns!("r"),
         " from caller c left join concierge_requests r on r.account_id = c.account_id and r.id = $3",
         request_joins!("r")
@@ -159,7 +170,7 @@ pub async fn find(connection: &mut PgConnection, credentials: &Credentials, id: 
     judged(row.as_ref(), Access::Read)
 }
 
-/// Changes a request. One that is still a draft was touched, so that its pruning is put off.
+/// Changes a request. One that is still a draft was touched, so that its pruning is put off. `now` is the server's.
 ///
 /// # Errors
 /// 401 for the caller; those of the database.
@@ -177,12 +188,16 @@ pub async fn update(
             update concierge_requests r set
                 external_id = case when $4 then $5 else r.external_id end,
                 payment_authorization_code = case when $6 then $7 else r.payment_authorization_code end,
-                due_at = case when r.state = 'draft' then greatest(r.due_at, $8) else r.due_at end
+                due_at = case when r.state = 'draft' and r.due_at is not null then greatest(r.due_at, ",
+        crate::account_time!("c", "$8"),
+        " + $9) else r.due_at end
             from caller c
             where c.level = 'write' and c.user_id is not null and r.account_id = c.account_id and r.id = $3
             returning r.*
         )
-        select c.account_id, c.level, c.user_id, ",
+        select ",
+        crate::caller_columns!(),
+        ", ",
         request_columns!("r"),
         " from caller c left join changed r on true",
         request_joins!("r")
@@ -194,7 +209,8 @@ pub async fn update(
         .bind(changes.external_id.as_ref().and_then(Option::as_deref))
         .bind(changes.payment_authorization_code.is_some())
         .bind(changes.payment_authorization_code.as_ref().and_then(Option::as_deref))
-        .bind(quote::prune_at(now))
+        .bind(now)
+        .bind(quote::DRAFT)
         .fetch_optional(connection)
         .await?;
     judged(row.as_ref(), Access::Write)
@@ -208,7 +224,7 @@ fn judged(row: Option<&PgRow>, access: Access) -> Result<Found, StoreError> {
 }
 
 /// Where the request's columns begin, behind the caller's.
-const FIRST_COLUMN: usize = 3;
+const FIRST_COLUMN: usize = caller::COLUMNS;
 
 /// The requests with these ids, of one account.
 ///

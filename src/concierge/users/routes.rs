@@ -25,20 +25,21 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
     let (query, email) = call.checked(&app, Access::Write, read).await?;
-    let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
-    let now = app.clock.now();
-    let due_at = app.rules.pace.approval_delay.map(|delay| now + delay);
-    let mut connection = app.database.connection().await?;
-    let user = store::create(&mut connection, credentials, taken.id, email.as_deref(), now, due_at).await;
-    match connection.conclude(user) {
-        Ok(user) => {
-            let user = render(&user.ok_or_else(|| not_found(&SCHEMA, "me"))?);
-            if let Some(due_at) = due_at {
-                app.alarm.set(due_at);
+    loop {
+        let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
+        let (id, now, pace) = ((taken.account_id, taken.id), app.clock.now(), &app.rules.pace);
+        let mut connection = app.database.connection().await?;
+        let made = store::create(&mut connection, credentials, id, email.as_deref(), now, pace).await;
+        match connection.conclude(made) {
+            Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(credentials),
+            Ok((caller, user)) => {
+                let user = render(&user.ok_or_else(|| not_found(&SCHEMA, "me"))?);
+                let pace = caller.own.pace(pace);
+                app.set_off(&caller, pace.approves.then(|| caller.time.at(now) + pace.approval_delay)).await;
+                return Ok(created(&SCHEMA, &user.id, document(&user, &Included::default(), &query)));
             }
-            Ok(created(&SCHEMA, &user.id, document(&user, &Included::default(), &query)))
+            Err(errors) => return Err(taken.refused(errors)),
         }
-        Err(errors) => Err(taken.refused(errors)),
     }
 }
 

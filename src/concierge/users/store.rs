@@ -6,9 +6,11 @@ use time::OffsetDateTime;
 
 use super::state::ComplianceState;
 use super::{Changes, User};
-use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::accounts::caller::{self, Access, Caller, Credentials};
+use crate::accounts::settings::milliseconds;
 use crate::concierge::listing::Table;
 use crate::database::StoreError;
+use crate::lifecycle::{Due, Pace};
 
 /// The columns [`read`] reads, of a table alias.
 #[macro_export]
@@ -99,7 +101,9 @@ pub async fn find(
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
-        " select c.account_id, c.level, c.user_id, ",
+        " select ",
+        crate::caller_columns!(),
+        ", ",
         crate::user_columns!("u"),
         " from caller c left join users u on u.account_id = c.account_id and u.id = coalesce($3, c.user_id)"
     );
@@ -107,33 +111,50 @@ pub async fn find(
     judged(row.as_ref(), Access::Read)
 }
 
-/// Makes a new user, to be approved at `due_at` if ever.
+/// Makes a new user, to be approved in its account's pace, if ever; `None` where the id isn't one of the caller's account,
+/// which was reset. `now` is the server's.
 ///
 /// # Errors
 /// 401 for the caller; those of the database.
 pub async fn create(
     connection: &mut PgConnection,
     credentials: &Credentials,
-    id: i64,
+    (account_id, id): (i64, i64),
     email: Option<&str>,
     now: OffsetDateTime,
-    due_at: Option<OffsetDateTime>,
-) -> Result<Option<User>, StoreError> {
+    server: &Pace,
+) -> Result<(Caller, Option<User>), StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
         ", created as (
             insert into users (account_id, id, name, email, compliance_state, created_at, due_at, made_by)
-            select account_id, $3, $4, $4, 'new', $5, $6, user_id
-            from caller where level = 'write' and user_id is not null
+            select c.account_id, $3, $4, $4, 'new', ",
+        crate::account_time!("c", "$5"),
+        ", ",
+        crate::approval_due_at!("c", "$5", "$6", "$7"),
+        ", c.user_id
+            from caller c where c.level = 'write' and c.user_id is not null and c.account_id = $8
             returning *
         )
-        select c.account_id, c.level, c.user_id, ",
+        select ",
+        crate::caller_columns!(),
+        ", ",
         crate::user_columns!("u"),
         " from caller c left join created u on true"
     );
-    let row = credentials.query(SQL).bind(id).bind(email).bind(now).bind(due_at).fetch_optional(connection).await?;
-    judged(row.as_ref(), Access::Write)
+    let row = credentials
+        .query(SQL)
+        .bind(id)
+        .bind(email)
+        .bind(now)
+        .bind(milliseconds(server.approval_delay))
+        .bind(i64::from(server.approves))
+        .bind(account_id)
+        .fetch_optional(connection)
+        .await?;
+    let caller = Caller::judge(row.as_ref(), Access::Write)?;
+    Ok((caller, found(row.as_ref())?))
 }
 
 /// Changes a user.
@@ -159,7 +180,9 @@ pub async fn update(
             where c.level = 'write' and u.account_id = c.account_id and u.id = coalesce($3, c.user_id)
             returning u.*
         )
-        select c.account_id, c.level, c.user_id, ",
+        select ",
+        crate::caller_columns!(),
+        ", ",
         crate::user_columns!("u"),
         " from caller c left join changed u on true"
     );
@@ -180,9 +203,13 @@ pub async fn update(
 
 fn judged(row: Option<&PgRow>, access: Access) -> Result<Option<User>, StoreError> {
     Caller::judge(row, access)?;
+    Ok(found(row)?)
+}
+
+fn found(row: Option<&PgRow>) -> Result<Option<User>, sqlx::Error> {
     let Some(row) = row else { return Ok(None) };
-    let found: Option<i64> = row.try_get(3)?;
-    Ok(found.map(|_| read(row, 3)).transpose()?)
+    let found: Option<i64> = row.try_get(caller::COLUMNS)?;
+    found.map(|_| read(row, caller::COLUMNS)).transpose()
 }
 
 /// The users with these ids, of one account.
@@ -198,7 +225,7 @@ pub async fn load(connection: &mut PgConnection, account_id: i64, ids: &[i64]) -
 
 /// A user whose approval is due.
 #[derive(Debug, Clone, Copy)]
-pub struct Due {
+pub struct DueApproval {
     pub account_id: i64,
     pub id: i64,
     pub state: ComplianceState,
@@ -207,21 +234,24 @@ pub struct Due {
     pub is_waited_for: bool,
 }
 
-/// Locks users whose approval is due, those first that have waited longest, and leaves out what another server has
-/// locked.
+/// Locks users whose approval is due, of each account those first that have waited longest, and leaves out what another
+/// server has locked.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn claim(connection: &mut PgConnection, now: OffsetDateTime, limit: i64) -> Result<Vec<Due>, sqlx::Error> {
-    let sql = "select account_id, id, compliance_state, due_at, exists (
-            select from concierge_request_outputs o
-            where o.account_id = u.account_id and o.user_id = u.id and o.state = 'accepting' and o.due_at is null
-        )
-        from users u where due_at <= $1
-        order by due_at, account_id, id limit $2 for no key update of u skip locked";
-    let rows = sqlx::query(sql).bind(now).bind(limit).fetch_all(connection).await?;
+pub async fn claim(connection: &mut PgConnection, due: &Due, limit: i64) -> Result<Vec<DueApproval>, sqlx::Error> {
+    let sql = "select u.* from unnest($1::bigint[], $2::timestamptz[]) as a (account_id, until)
+        cross join lateral (
+            select u.account_id, u.id, u.compliance_state, u.due_at, exists (
+                select from concierge_request_outputs o
+                where o.account_id = u.account_id and o.user_id = u.id and o.state = 'accepting' and o.due_at is null
+            )
+            from users u where u.account_id = a.account_id and u.due_at <= a.until
+            order by u.due_at, u.id limit $3 for no key update of u skip locked
+        ) u limit $4";
+    let rows = due.query(sql, limit).fetch_all(connection).await?;
     let due = |row: &PgRow| {
-        Ok(Due {
+        Ok(DueApproval {
             account_id: row.try_get(0)?,
             id: row.try_get(1)?,
             state: read_state(row.try_get(2)?)?,
@@ -264,5 +294,5 @@ pub async fn save(connection: &mut PgConnection, moves: &[Move]) -> Result<Vec<(
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, read(row, 2)?))).collect()
 }
 
-/// When the next approval is due.
-pub const NEXT_DUE: &str = "select min(due_at) from users";
+/// When the next approval of account `a` is due.
+pub const NEXT_DUE: &str = "select min(due_at) from users where account_id = a.id";

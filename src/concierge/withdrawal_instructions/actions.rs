@@ -17,14 +17,15 @@ pub const UPDATED: &str = "withdrawal_instruction_updated";
 /// The type of the event that tells of a deleted one.
 pub const DESTROYED: &str = "withdrawal_instruction_destroyed";
 
-/// Makes an instruction; `None` where the user it should belong to isn't there.
+/// Makes an instruction; `None` where the user it should belong to isn't there, or the id, behind its account's, isn't one of
+/// the caller's account, which was reset. `now` is the server's.
 ///
 /// # Errors
 /// 401 for the caller; those of the database.
 pub async fn create(
     connection: &mut PgConnection,
     credentials: &Credentials,
-    id: i64,
+    id: (i64, i64),
     new: &NewWithdrawalInstruction,
     now: OffsetDateTime,
     origin: &str,
@@ -33,7 +34,7 @@ pub async fn create(
     let outcome = async {
         let (caller, created) = store::create(&mut transaction, credentials, id, new, now).await?;
         if let Some(created) = &created {
-            tell(&mut transaction, caller, CREATED, created, now, origin).await?;
+            tell(&mut transaction, caller, CREATED, created, caller.time.at(now), origin).await?;
         }
         Ok((caller, created))
     }
@@ -50,7 +51,7 @@ pub enum Deletion {
     InUse(i64),
 }
 
-/// Deletes an instruction unless an output that isn't final uses it.
+/// Deletes an instruction unless an output that isn't final uses it. `now` is the server's.
 ///
 /// The lock keeps new outputs from using it, and what is looked up behind it sees every one that did.
 ///
@@ -62,17 +63,17 @@ pub async fn delete(
     id: i64,
     now: OffsetDateTime,
     origin: &str,
-) -> Result<Deletion, StoreError> {
+) -> Result<(Caller, Deletion), StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
-        let (caller, Some(instruction)) = store::lock(&mut transaction, credentials, id).await? else {
-            return Ok(Deletion::NotFound);
-        };
+        let (caller, instruction) = store::lock(&mut transaction, credentials, id).await?;
+        let Some(instruction) = instruction else { return Ok((caller, Deletion::NotFound)) };
+        let now = caller.time.at(now);
         if let Some(output) = store::delete(&mut transaction, caller.account_id, id, now).await? {
-            return Ok(Deletion::InUse(output));
+            return Ok((caller, Deletion::InUse(output)));
         }
         tell(&mut transaction, caller, DESTROYED, &instruction, now, origin).await?;
-        Ok(Deletion::Deleted)
+        Ok((caller, Deletion::Deleted))
     }
     .await;
     settle(transaction, outcome).await

@@ -29,13 +29,19 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
     let (query, (new, mut reader)) = call.checked(&app, Access::Write, read).await?;
-    let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
-    let mut connection = app.database.connection().await?;
-    let now = app.clock.now();
-    let creation = actions::create(&mut connection, credentials, taken.id, &new, now, &app.rules.public_url).await;
-    let refused = match connection.conclude(creation) {
+    let (taken, creation) = loop {
+        let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
+        let (id, now) = ((taken.account_id, taken.id), app.clock.now());
+        let mut connection = app.database.connection().await?;
+        let creation = actions::create(&mut connection, credentials, id, &new, now, &app.rules.public_url).await;
+        match connection.conclude(creation) {
+            Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(credentials),
+            creation => break (taken, creation),
+        }
+    };
+    let refused = match creation {
         Ok((caller, Some(instruction))) => {
-            app.deliveries.set(now);
+            app.tell(&caller);
             let instruction = render(&instruction);
             let document = include::document(&app, caller.account_id, &instruction, Vec::new(), &query).await?;
             return Ok(created(&SCHEMA, &instruction.id, document));
@@ -71,12 +77,12 @@ pub async fn delete(State(app): State<App>, call: Call) -> Result<Response, Erro
     let now = app.clock.now();
     let deletion = actions::delete(&mut connection, call.credentials()?, id, now, &app.rules.public_url).await;
     match connection.conclude(deletion)? {
-        Deletion::Deleted => {
-            app.deliveries.set(now);
+        (caller, Deletion::Deleted) => {
+            app.tell(&caller);
             Ok(StatusCode::NO_CONTENT.into_response())
         }
-        Deletion::NotFound => Err(not_found(&SCHEMA, &call.id)),
-        Deletion::InUse(output) => {
+        (_, Deletion::NotFound) => Err(not_found(&SCHEMA, &call.id)),
+        (_, Deletion::InUse(output)) => {
             let detail = format!("output {output} uses it and is not final; delete the instruction after that");
             Err(Error::new(INSTRUCTION_IN_USE, detail).into())
         }

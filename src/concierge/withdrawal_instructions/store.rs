@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use time::OffsetDateTime;
 
 use super::{NewWithdrawalInstruction, WithdrawalInstruction};
-use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::concierge::listing::Table;
 use crate::database::StoreError;
 use crate::jsonapi::document::Identifier;
@@ -61,14 +61,15 @@ pub fn read(row: &PgRow, at: usize) -> Result<WithdrawalInstruction, sqlx::Error
     })
 }
 
-/// Makes an instruction; `None` where the user it should belong to isn't there.
+/// Makes an instruction; `None` where the user it should belong to isn't there, or the id isn't one of the caller's account.
+/// `now` is the server's.
 ///
 /// # Errors
 /// 401 for the caller; those of the database.
 pub async fn create(
     connection: &mut PgConnection,
     credentials: &Credentials,
-    id: i64,
+    (account_id, id): (i64, i64),
     new: &NewWithdrawalInstruction,
     now: OffsetDateTime,
 ) -> Result<(Caller, Option<WithdrawalInstruction>), StoreError> {
@@ -78,12 +79,16 @@ pub async fn create(
         ", created as (
             insert into withdrawal_instructions
                 (account_id, id, user_id, label, schema, body, payment_method_type, created_at)
-            select c.account_id, $3, u.id, $5, $6, $7::text::json, $8, $9
+            select c.account_id, $3, u.id, $5, $6, $7::text::json, $8, ",
+        crate::account_time!("c", "$9"),
+        "
             from caller c join users u on u.account_id = c.account_id and u.id = coalesce($4, c.user_id)
-            where c.level = 'write' and c.user_id is not null
+            where c.level = 'write' and c.user_id is not null and c.account_id = $10
             returning *
         )
-        select c.account_id, c.level, c.user_id, ",
+        select ",
+        crate::caller_columns!(),
+        ", ",
         crate::withdrawal_instruction_columns!("w"),
         " from caller c left join created w on true"
     );
@@ -96,6 +101,7 @@ pub async fn create(
         .bind(&new.body)
         .bind(new.payment_method_type.as_deref())
         .bind(now)
+        .bind(account_id)
         .fetch_optional(connection)
         .await?;
     let caller = Caller::judge(row.as_ref(), Access::Write)?;
@@ -114,7 +120,9 @@ pub async fn find(
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
-        " select c.account_id, c.level, c.user_id, ",
+        " select ",
+        crate::caller_columns!(),
+        ", ",
         crate::withdrawal_instruction_columns!("w"),
         " from caller c
         left join withdrawal_instructions w on w.account_id = c.account_id and w.id = $3 and w.deleted_at is null"
@@ -126,8 +134,8 @@ pub async fn find(
 
 fn found(row: Option<&PgRow>) -> Result<Option<WithdrawalInstruction>, sqlx::Error> {
     let Some(row) = row else { return Ok(None) };
-    let id: Option<i64> = row.try_get(3)?;
-    id.map(|_| read(row, 3)).transpose()
+    let id: Option<i64> = row.try_get(caller::COLUMNS)?;
+    id.map(|_| read(row, caller::COLUMNS)).transpose()
 }
 
 /// The instructions with these ids, of one account: deleted ones too, because outputs still show them.
@@ -165,7 +173,9 @@ pub async fn lock(
             where w.account_id = c.account_id and w.id = $3 and w.deleted_at is null and c.level = 'write'
             for update of w
         )
-        select c.account_id, c.level, c.user_id, ",
+        select ",
+        crate::caller_columns!(),
+        ", ",
         crate::withdrawal_instruction_columns!("w"),
         " from caller c left join instruction w on true"
     );

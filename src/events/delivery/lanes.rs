@@ -217,6 +217,13 @@ impl<T> Lanes<T> {
         others.flat_map(|lane| lane.waiting.drain(..)).collect()
     }
 
+    /// Drops what was claimed of an account and has not begun.
+    pub fn forget(&mut self, account_id: i64) {
+        for (_, lane) in self.by_receiver.range_mut((account_id, i64::MIN)..=(account_id, i64::MAX)) {
+            lane.waiting.clear();
+        }
+    }
+
     /// One of a receiver's, which had begun then, ended.
     pub fn ended(&mut self, key: Key, begun: Instant, was_received: bool, now: Instant) {
         let Some(lane) = self.by_receiver.get_mut(&key) else { return };

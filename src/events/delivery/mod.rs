@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use sqlx::Acquire;
 use time::OffsetDateTime;
-use tokio::sync::watch;
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -33,6 +33,8 @@ use trip::{Trip, exchange, round_trip};
 
 /// How often to look for what other servers left behind.
 const PATROL: Duration = Duration::from_secs(1);
+/// The same, while somebody waits.
+const SHORT_PATROL: Duration = Duration::from_millis(50);
 /// How often leases are renewed.
 const RENEWAL: Duration = Duration::from_secs(5);
 /// How long attempts under way may take once the server is told to stop.
@@ -48,67 +50,89 @@ pub struct Rules {
     pub retries: Retries,
 }
 
-/// Where the sender of events is at.
+/// What somebody wants of the sender of events.
+#[derive(Debug)]
+enum Order {
+    /// To be told when nothing is due any more, in an account or in any.
+    CatchUp(Option<i64>, oneshot::Sender<()>),
+    /// That nothing of an account is sent any more: it has ended.
+    Forget(i64, oneshot::Sender<()>),
+}
+
+/// Orders to the sender of events. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Watched {
-    asked: watch::Sender<u64>,
-    answered: watch::Sender<u64>,
-}
+pub struct Orders(mpsc::UnboundedSender<Order>);
 
-impl Default for Watched {
-    fn default() -> Self {
-        Self { asked: watch::Sender::new(0), answered: watch::Sender::new(0) }
+/// Where the sender gets its orders.
+#[derive(Debug)]
+pub struct Inbox(mpsc::UnboundedReceiver<Order>);
+
+impl Orders {
+    /// Both ends.
+    pub fn new() -> (Self, Inbox) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), Inbox(receiver))
     }
-}
 
-impl Watched {
-    /// Returns once a look that began after this call found nothing due, and nothing is under way.
-    pub async fn caught_up(&self) {
-        let mut asked = 0;
-        self.asked.send_modify(|number| {
-            *number += 1;
-            asked = *number;
-        });
-        // this holds a sender, so the wait can't fail
-        let _ = self.answered.subscribe().wait_for(|answered| *answered >= asked).await;
+    /// Returns once a look that began after this call found nothing due in an account, or in any, and nothing of it is
+    /// under way.
+    pub async fn caught_up(&self, account_id: Option<i64>) {
+        self.give(|done| Order::CatchUp(account_id, done)).await;
+    }
+
+    /// Returns once nothing of an account that has ended is sent any more by this server.
+    pub async fn forget(&self, account_id: i64) {
+        self.give(|done| Order::Forget(account_id, done)).await;
+    }
+
+    async fn give(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) {
+        let (done, answer) = oneshot::channel();
+        // a sender that has stopped sends nothing
+        if self.0.send(order(done)).is_ok() {
+            answer.await.unwrap_or_default();
+        }
     }
 }
 
 /// Sends what is due, until told to stop.
-pub async fn run(mut post: Post, alarm: Alarm, watched: Watched, mut stop: watch::Receiver<bool>) {
+pub async fn run(mut post: Post, alarm: Alarm, mut inbox: Inbox, mut stop: watch::Receiver<bool>) {
     let clock = post.clock.clone();
     let mut moves = clock.moves();
-    let mut asked = watched.asked.subscribe();
-    let (mut look, mut wake_at) = (true, None);
     loop {
+        let due = alarm.take(clock.now(), usize::MAX);
+        post.look |= !due.is_empty();
+        post.due.extend(due);
         post.begin().await;
-        if post.may_depart(look) {
+        if post.may_depart() {
             if let Some(moves) = &mut moves {
                 moves.mark_unchanged();
             }
-            let question = *asked.borrow_and_update();
-            post.depart(clock.now(), question);
-            look = false;
+            post.depart(clock.now());
         }
-        let (is_home, patrol) = (post.trip.is_empty(), post.departed + PATROL);
+        // whoever waits for what other servers send wants to know soon
+        let patrol = if post.questions.is_empty() { PATROL } else { SHORT_PATROL };
+        let (is_home, patrol) = (post.trip.is_empty(), post.departed + patrol);
         tokio::select! {
-            returned = post.next() => if let Some(Returned { question, now, outlook, .. }) = returned {
-                if let Some(outlook) = outlook
-                    && post.held() == 0
-                    && outlook.earliest.is_none_or(|earliest| earliest > now)
-                {
-                    watched.answered.send_replace(question);
-                }
-                wake_at = outlook.and_then(|outlook| outlook.next);
+            returned = post.next() => if let Some(returned) = returned {
+                post.look_ahead(&returned, &alarm);
             },
-            () = alarm.wait(&clock, wake_at) => (look, wake_at) = (true, None),
-            () = Clock::moved(&mut moves) => look = true,
-            _ = asked.changed() => look = true,
-            () = tokio::time::sleep_until(patrol), if is_home => look = true,
+            () = alarm.wait(&clock) => {}
+            () = Clock::moved(&mut moves) => post.look_into_all(),
+            Some(order) = inbox.0.recv() => post.take_order(order),
+            () = tokio::time::sleep_until(patrol), if is_home => post.look_into_all(),
             _ = stop.wait_for(|stop| *stop) => break,
         }
     }
     post.close().await;
+}
+
+/// Somebody waits until nothing is due.
+#[derive(Debug)]
+struct Question {
+    account: Option<i64>,
+    /// How many round trips had begun when it was asked.
+    asked: u64,
+    done: oneshot::Sender<()>,
 }
 
 /// What this server is sending.
@@ -126,7 +150,7 @@ pub struct Post {
     lanes: Lanes<Arc<Delivery>>,
     under_way: JoinSet<Ended>,
     /// What is under way and when it began, by its task.
-    running: HashMap<Id, (Arc<Delivery>, Instant)>,
+    running: HashMap<Id, Running>,
     /// What has not been written down.
     ended: Vec<Ended>,
     /// How much of that the last round trip left: the database was away, or somebody held it locked. It is tried again
@@ -134,23 +158,39 @@ pub struct Post {
     left: usize,
     /// What others may take.
     given_back: Vec<(i64, i64)>,
-    /// The round trip to the database that is under way, if one is, and when the last one began.
+    /// The accounts in which something may be due.
+    due: HashSet<i64>,
+    /// Whether the next round trip is wanted now, and is to look into all accounts.
+    look: bool,
+    looks_into_all: bool,
+    questions: Vec<Question>,
+    /// The round trip to the database that is under way, if one is, when the last one began, and how many have.
     trip: JoinSet<Returned>,
     departed: Instant,
+    departures: u64,
+}
+
+/// An attempt under way.
+#[derive(Debug)]
+struct Running {
+    delivery: Arc<Delivery>,
+    begun: Instant,
+    task: AbortHandle,
 }
 
 /// What a round trip came back with.
 #[derive(Debug)]
 struct Returned {
-    /// The last question that had been asked when it began.
-    question: u64,
-    now: OffsetDateTime,
+    /// Which it was.
+    number: u64,
+    /// The accounts it looked into; `None`: all of them.
+    accounts: Option<Vec<i64>>,
     /// What it was to write down and could not.
     left: Vec<Ended>,
     was_renewed: bool,
     claimed: Vec<Delivery>,
     /// When something is due; `None` where something was taken after what had ended, or the database was away.
-    outlook: Option<Outlook>,
+    outlook: Option<Vec<Outlook>>,
 }
 
 impl Post {
@@ -170,28 +210,88 @@ impl Post {
             ended: Vec::new(),
             left: 0,
             given_back: Vec::new(),
+            due: HashSet::new(),
+            look: true,
+            looks_into_all: true,
+            questions: Vec::new(),
             trip: JoinSet::new(),
             departed: Instant::now(),
+            departures: 0,
         }
     }
 
-    /// How many deliveries this server has in its hands.
-    fn held(&self) -> usize {
-        self.lanes.held() + self.ended.len()
+    fn look_into_all(&mut self) {
+        (self.look, self.looks_into_all) = (true, true);
+    }
+
+    fn take_order(&mut self, order: Order) {
+        match order {
+            Order::CatchUp(account, done) => {
+                self.look = true;
+                self.due.extend(account);
+                self.looks_into_all |= account.is_none();
+                self.questions.push(Question { account, asked: self.departures, done });
+            }
+            Order::Forget(account, done) => {
+                self.lanes.forget(account);
+                self.ended.retain(|ended| ended.delivery.account_id != account);
+                self.left = self.left.min(self.ended.len());
+                for running in self.running.values().filter(|running| running.delivery.account_id == account) {
+                    running.task.abort();
+                }
+                done.send(()).unwrap_or_default(); // whoever asked may be gone
+            }
+        }
+    }
+
+    /// Takes in when something is due, and answers whoever waited for nothing to be.
+    fn look_ahead(&mut self, returned: &Returned, alarm: &Alarm) {
+        let Some(outlook) = &returned.outlook else { return };
+        match &returned.accounts {
+            Some(accounts) => self.due.retain(|account| !accounts.contains(account)),
+            None => self.due.clear(),
+        }
+        for Outlook { account_id, is_due, next } in outlook {
+            if *is_due {
+                self.due.insert(*account_id);
+            }
+            if let Some(next) = next {
+                alarm.set(*account_id, *next);
+            }
+        }
+        let held: HashSet<i64> = self.leased().into_iter().map(|(account, _)| account).collect();
+        let is_answered = |question: &mut Question| {
+            let was_looked_into = returned.number > question.asked
+                && (returned.accounts.as_ref())
+                    .is_none_or(|accounts| question.account.is_some_and(|account| accounts.contains(&account)));
+            was_looked_into
+                && match question.account {
+                    Some(account) => !held.contains(&account) && !self.due.contains(&account),
+                    None => held.is_empty() && self.due.is_empty(),
+                }
+        };
+        for question in self.questions.extract_if(.., is_answered) {
+            question.done.send(()).unwrap_or_default();
+        }
     }
 
     /// Whether a round trip is to begin: somebody wants to look, or there is something to write down.
-    fn may_depart(&self, look: bool) -> bool {
-        self.trip.is_empty() && (look || self.ended.len() > self.left)
+    fn may_depart(&self) -> bool {
+        self.trip.is_empty() && (self.look || self.ended.len() > self.left)
     }
 
     /// Begins to write down what has ended, and to take what is due. Sending goes on meanwhile.
-    fn depart(&mut self, now: OffsetDateTime, question: u64) {
+    fn depart(&mut self, now: OffsetDateTime) {
         self.departed = Instant::now();
+        self.departures += 1;
+        let (number, all) = (self.departures, std::mem::take(&mut self.looks_into_all));
+        self.look = false;
+        self.due.extend(self.ended.iter().map(|ended| ended.delivery.account_id));
         let claim = Claim {
             server: self.server,
             now,
             leaps: self.clock.is_moved_by_hand(),
+            accounts: self.due.iter().copied().collect(),
             rooms: self.lanes.rooms(self.departed),
             limit: self.lanes.room(),
             firsts: self.rules.limits.total,
@@ -201,13 +301,14 @@ impl Post {
         let (database, metrics) = (self.database.clone(), self.metrics.clone());
         let (mut left, given_back) = (std::mem::take(&mut self.ended), std::mem::take(&mut self.given_back));
         self.trip.spawn(async move {
-            let trip = round_trip(&database, &claim, &left, &renewed, &given_back).await;
+            let trip = round_trip(&database, &claim, all, &left, &renewed, &given_back).await;
             let was_renewed = trip.is_some() && !renewed.is_empty();
             let Trip { recorded, claimed, outlook } = trip.unwrap_or_default();
             for ended in left.extract_if(.., |ended| recorded.contains(&ended.delivery.key())) {
                 metrics.attempted(ended.outcome.is_received(), ended.next_at.is_none());
             }
-            Returned { question, now, left, was_renewed, claimed, outlook }
+            let accounts = (!all).then_some(claim.accounts);
+            Returned { number, accounts, left, was_renewed, claimed, outlook }
         });
     }
 
@@ -252,7 +353,7 @@ impl Post {
 
     /// Account and event of what was claimed and has not ended.
     fn unfinished(&self) -> impl Iterator<Item = (i64, i64)> {
-        let running = self.running.values().map(|(delivery, _)| delivery);
+        let running = self.running.values().map(|running| &running.delivery);
         self.lanes.waiting().chain(running).map(|delivery| delivery.key())
     }
 
@@ -277,8 +378,8 @@ impl Post {
         for delivery in self.lanes.begin(now) {
             let attempt =
                 attempt(sender.clone(), self.clock.clone(), self.rules.retries.clone(), Arc::clone(&delivery));
-            let task = self.under_way.spawn(attempt).id();
-            self.running.insert(task, (delivery, now));
+            let task = self.under_way.spawn(attempt);
+            self.running.insert(task.id(), Running { delivery, begun: now, task });
         }
         self.given_back.extend(self.lanes.give_back(now).iter().map(|delivery| delivery.key()));
     }
@@ -288,12 +389,14 @@ impl Post {
             Ok((task, _)) => *task,
             Err(error) => error.id(),
         };
-        if let Some((delivery, begun)) = self.running.remove(&task) {
+        if let Some(Running { delivery, begun, .. }) = self.running.remove(&task) {
             let was_received = ended.as_ref().is_ok_and(|(_, ended)| ended.outcome.is_received());
             self.lanes.ended(delivery.lane(), begun, was_received, Instant::now());
         }
         let ended = match ended {
             Ok((_, ended)) => ended,
+            // its account has ended
+            Err(error) if error.is_cancelled() => return,
             // it panicked: what it was about is left to whoever finds its lease over
             Err(error) => {
                 tracing::error!(%error, "an attempt to send an event failed");
@@ -345,7 +448,7 @@ impl Post {
 
 /// One attempt, and what follows from it.
 async fn attempt(sender: Sender, clock: Clock, retries: Retries, delivery: Arc<Delivery>) -> Ended {
-    let at = clock.happens_at(delivery.due_at);
+    let at = delivery.time.happens_at(&clock, delivery.due_at);
     let body = delivery.envelope.body();
     let event_id = delivery.envelope.event_id;
     let headers = headers(event_id, &body, delivery.key_sha256.as_deref(), Clock::machine().now());
@@ -353,7 +456,7 @@ async fn attempt(sender: Sender, clock: Clock, retries: Retries, delivery: Arc<D
         Some(url) => sender.attempt(&Request { url, headers, body }).await,
         None => Outcome::failed("there is no webhook_url any more"),
     };
-    let ended_at = clock.happens_at(delivery.due_at);
+    let ended_at = delivery.time.happens_at(&clock, delivery.due_at);
     let tries = delivery.tries + 1;
     let delay = if outcome.is_received() {
         None

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::lanes::{Key, Room};
 use crate::accounts::fixtures::MASTER_USER;
+use crate::accounts::time::AccountTime;
 use crate::events::attempt::Outcome;
 use crate::events::envelope::Envelope;
 
@@ -32,6 +33,8 @@ pub struct Delivery {
     pub url: Option<String>,
     /// Of the account's oldest key that writes.
     pub key_sha256: Option<Vec<u8>>,
+    /// The account's, when this was taken.
+    pub time: AccountTime,
 }
 
 impl Delivery {
@@ -51,9 +54,12 @@ impl Delivery {
 pub struct Claim {
     /// This server.
     pub server: Uuid,
+    /// The server's time.
     pub now: OffsetDateTime,
-    /// Whether what is due happens at its due time, and not now.
+    /// Whether what is due happens at its due time, and not now, in every account.
     pub leaps: bool,
+    /// In which accounts something is due.
+    pub accounts: Vec<i64>,
     /// What is taken of these receivers' deliveries; of any other's, one is.
     pub rooms: Vec<Room>,
     /// The most that are taken of these receivers', but for a first one of each, of
@@ -76,16 +82,23 @@ const MOST_BYTES: i64 = 16 << 20;
 /// # Errors
 /// Those of the database.
 pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Vec<Delivery>, sqlx::Error> {
-    let sql = "with recursive receiver (account_id, receiver_id, due_at) as (
-            (
-                select account_id, receiver_id, due_at from deliveries
-                where state = 'due' order by account_id, receiver_id, due_at, event_id limit 1
-            )
+    const SQL: &str = concat!(
+        "with recursive account as (
+            select a.id, ",
+        crate::account_time!("a", "$1"),
+        " as now, $11 or a.frozen_at is not null as leaps, a.frozen_at, a.ahead
+            from unnest($14::bigint[]) as i (id) join accounts a on a.id = i.id and a.ended_at is null
+        ), receiver (account_id, receiver_id, due_at) as (
+            select f.* from account a cross join lateral (
+                select d.account_id, d.receiver_id, d.due_at from deliveries d
+                where d.state = 'due' and d.account_id = a.id
+                order by d.receiver_id, d.due_at, d.event_id limit 1
+            ) f
             union all
             select n.* from receiver r cross join lateral (
                 select d.account_id, d.receiver_id, d.due_at from deliveries d
-                where d.state = 'due' and (d.account_id, d.receiver_id) > (r.account_id, r.receiver_id)
-                order by d.account_id, d.receiver_id, d.due_at, d.event_id limit 1
+                where d.state = 'due' and d.account_id = r.account_id and d.receiver_id > r.receiver_id
+                order by d.receiver_id, d.due_at, d.event_id limit 1
             ) n
         ), lane as (
             select * from unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
@@ -95,14 +108,15 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Vec<D
                 coalesce(l.held, 0)
                 + row_number() over (partition by r.account_id, r.receiver_id order by c.due_at, c.event_id) as place
             from receiver r
+            join account a on a.id = r.account_id
             left join lane l on l.account_id = r.account_id and l.receiver_id = r.receiver_id
             cross join lateral (
                 select d.account_id, d.event_id, d.due_at, d.tries from deliveries d
                 where d.state = 'due' and d.account_id = r.account_id and d.receiver_id = r.receiver_id
-                and d.due_at <= $1 and (d.leased_until is null or d.leased_until <= clock_timestamp())
+                and d.due_at <= a.now and (d.leased_until is null or d.leased_until <= clock_timestamp())
                 order by d.due_at, d.event_id limit coalesce(l.room, 1)
             ) c
-            where r.due_at <= $1
+            where r.due_at <= a.now
         ), ranked as (
             select f.*, row_number() over (
                 partition by f.is_known order by f.place, f.was_tried, f.due_at, f.account_id, f.event_id
@@ -114,23 +128,25 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Vec<D
             from ranked c join events e on e.account_id = c.account_id and e.id = c.event_id
             where case when c.is_known then c.rank <= $7 or (c.place = 1 and c.rank <= $8) else c.rank <= $13 end
         ), claimable as (
-            select d.account_id, d.event_id from chosen c
+            select d.account_id, d.event_id, a.now, a.leaps from chosen c
+            join account a on a.id = c.account_id
             join deliveries d on d.account_id = c.account_id and d.event_id = c.event_id
             where (coalesce(c.bytes, 0) <= $9 or c.rank = 1)
             -- what changed since it was chosen is left
-            and d.due_at <= $1 and (d.leased_until is null or d.leased_until <= clock_timestamp())
+            and d.due_at <= a.now and (d.leased_until is null or d.leased_until <= clock_timestamp())
             for no key update of d skip locked
         ), claimed as (
             update deliveries d set
                 leased_by = $2, leased_until = clock_timestamp() + make_interval(secs => $10),
-                sent_at = coalesce(d.sent_at, case when $11 then d.due_at else $1 end)
+                sent_at = coalesce(d.sent_at, case when c.leaps then d.due_at else c.now end)
             from claimable c where d.account_id = c.account_id and d.event_id = c.event_id
             returning d.*
         )
         select d.account_id, d.receiver_id, d.due_at, d.tries, d.event_id, e.event_type, e.created_at, d.sent_at,
             e.resource_type, e.resource_id, e.resource, e.failures, e.is_made_up,
-            coalesce(maker.webhook_url, master.webhook_url), k.key_sha256
+            coalesce(maker.webhook_url, master.webhook_url), k.key_sha256, a.frozen_at, a.ahead
         from claimed d
+        join account a on a.id = d.account_id
         join events e on e.account_id = d.account_id and e.id = d.event_id
         left join users maker on maker.account_id = d.account_id and maker.id = e.made_by
         left join users master on master.account_id = d.account_id and master.id = $12
@@ -138,9 +154,10 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Vec<D
             select key_sha256 from api_keys k where k.account_id = d.account_id
             order by k.level = 'write' desc, k.created_at, k.key_sha256 limit 1
         ) k on true
-        order by d.due_at, d.account_id, d.event_id";
+        order by d.due_at, d.account_id, d.event_id"
+    );
     let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    let rows = sqlx::query(sql)
+    let rows = sqlx::query(SQL)
         .bind(claim.now)
         .bind(claim.server)
         .bind(claim.rooms.iter().map(|room| room.key.0).collect::<Vec<_>>())
@@ -154,6 +171,7 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Vec<D
         .bind(claim.leaps)
         .bind(MASTER_USER)
         .bind(number(claim.others))
+        .bind(&claim.accounts)
         .fetch_all(connection)
         .await?;
     rows.iter().map(read).collect()
@@ -179,27 +197,54 @@ fn read(row: &PgRow) -> Result<Delivery, sqlx::Error> {
         },
         url: row.try_get(13)?,
         key_sha256: row.try_get(14)?,
+        time: read_time(row, 15)?,
     })
 }
 
-/// When deliveries are due.
+fn read_time(row: &PgRow, at: usize) -> Result<AccountTime, sqlx::Error> {
+    Ok(AccountTime { frozen_at: row.try_get(at)?, ahead: time::Duration::milliseconds(row.try_get(at + 1)?) })
+}
+
+/// When the next delivery of account `a` is due.
+pub const NEXT_DUE: &str = "select min(due_at) from deliveries where account_id = a.id and state = 'due'";
+
+/// When deliveries of an account are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outlook {
-    /// The earliest, whoever is sending it.
-    pub earliest: Option<OffsetDateTime>,
-    /// The earliest that is not due yet.
+    pub account_id: i64,
+    /// Whether one is, whoever is sending it.
+    pub is_due: bool,
+    /// When the first comes that isn't due yet, in the server's time.
     pub next: Option<OffsetDateTime>,
 }
 
-/// Looks when deliveries are due.
+/// Looks in which of these accounts, or of all, deliveries are due, and when.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn outlook(connection: &mut PgConnection, now: OffsetDateTime) -> Result<Outlook, sqlx::Error> {
-    let sql = "select (select min(due_at) from deliveries where state = 'due'),
-        (select min(due_at) from deliveries where state = 'due' and due_at > $1)";
-    let row = sqlx::query(sql).bind(now).fetch_one(connection).await?;
-    Ok(Outlook { earliest: row.try_get(0)?, next: row.try_get(1)? })
+pub async fn outlook(
+    connection: &mut PgConnection,
+    accounts: Option<&[i64]>,
+    now: OffsetDateTime,
+) -> Result<Vec<Outlook>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "select a.id, a.frozen_at, a.ahead, d.earliest <= d.now, (
+            select min(due_at) from deliveries where account_id = a.id and state = 'due' and due_at > d.now
+        )
+        from accounts a cross join lateral (
+            select min(due_at) as earliest, ",
+        crate::account_time!("a", "$1"),
+        " as now from deliveries where account_id = a.id and state = 'due'
+        ) d
+        where a.ended_at is null and d.earliest is not null and (a.id = any($2) or $2 is null)"
+    );
+    let rows = sqlx::query(SQL).bind(now).bind(accounts).fetch_all(connection).await?;
+    let outlook = |row: &PgRow| {
+        let next: Option<OffsetDateTime> = row.try_get(4)?;
+        let next = next.and_then(|next| read_time(row, 1).ok()?.comes(next));
+        Ok(Outlook { account_id: row.try_get(0)?, is_due: row.try_get(3)?, next })
+    };
+    rows.iter().map(outlook).collect()
 }
 
 /// What came of an attempt.
@@ -232,7 +277,8 @@ impl Ended {
 /// A server whose lease went to another one in the meantime tells of its attempt, and of success, which is success
 /// whoever had it; when to go on is the other one's to say.
 ///
-/// What somebody holds locked is left for another time. Gives account and event of the rest.
+/// What somebody holds locked is left for another time. Gives account and event of the rest, which includes what isn't there
+/// any more: its account was reset or deleted.
 ///
 /// # Errors
 /// Those of the database.
@@ -280,9 +326,12 @@ pub async fn record(
         .bind(ended.iter().map(|ended| ended.outcome.body.as_str()).collect::<Vec<_>>())
         .fetch_all(&mut *connection)
         .await?;
-    let recorded: HashSet<(i64, i64)> = recorded.into_iter().collect();
+    let mut recorded: HashSet<(i64, i64)> = recorded.into_iter().collect();
     let done = ended.iter().filter(|ended| ended.state() != "due" && recorded.contains(&ended.delivery.key()));
     let done: Vec<&Ended> = done.collect();
+    if recorded.len() < ended.len() {
+        recorded.extend(gone(&mut *connection, ended).await?);
+    }
     if done.is_empty() {
         return Ok(recorded);
     }
@@ -314,6 +363,16 @@ pub async fn record(
         .execute(connection)
         .await?;
     Ok(recorded)
+}
+
+/// Those of which nothing is there any more.
+async fn gone(connection: &mut PgConnection, ended: &[Ended]) -> Result<Vec<(i64, i64)>, sqlx::Error> {
+    let sql = "select e.account_id, e.event_id from unnest($1::bigint[], $2::bigint[]) as e (account_id, event_id)
+        where not exists (
+            select from deliveries d where d.account_id = e.account_id and d.event_id = e.event_id
+        )";
+    let (accounts, events): (Vec<i64>, Vec<i64>) = ended.iter().map(|ended| ended.delivery.key()).unzip();
+    sqlx::query_as(sql).bind(accounts).bind(events).fetch_all(connection).await
 }
 
 fn milliseconds(duration: std::time::Duration) -> i32 {

@@ -18,15 +18,16 @@ pub struct Trip {
     /// Account and event of what was written down.
     pub recorded: HashSet<(i64, i64)>,
     pub claimed: Vec<Delivery>,
-    /// When something is due; `None` where something was taken after what had ended.
-    pub outlook: Option<Outlook>,
+    /// When something is due in each account that was looked into; `None` where something was taken after what had ended.
+    pub outlook: Option<Vec<Outlook>>,
 }
 
 /// Writes down what has ended, takes what is due and, where that is nothing, says when there will be something. `None`
-/// where the database is away.
+/// where the database is away. `looks_into_all`: not only the accounts of the claim.
 pub async fn round_trip(
     database: &Database,
     claim: &Claim,
+    looks_into_all: bool,
     ended: &[Ended],
     renewed: &[(i64, i64)],
     given_back: &[(i64, i64)],
@@ -39,13 +40,15 @@ pub async fn round_trip(
             store::release(connection, claim.server, given_back).await?;
         }
         let mut trip = Trip::default();
+        let accounts = (!looks_into_all).then_some(claim.accounts.as_slice());
         if ended.is_empty() {
             // mostly, nothing is due, which is found out faster than whose it would be
-            let outlook = store::outlook(connection, claim.now).await?;
-            trip.outlook = Some(outlook);
-            if outlook.earliest.is_some_and(|earliest| earliest <= claim.now) {
-                trip.claimed = store::claim(connection, claim).await?;
+            let outlook = store::outlook(connection, accounts, claim.now).await?;
+            let due: Vec<i64> = outlook.iter().filter(|of| of.is_due).map(|of| of.account_id).collect();
+            if !due.is_empty() {
+                trip.claimed = store::claim(connection, &Claim { accounts: due, ..claim.clone() }).await?;
             }
+            trip.outlook = Some(outlook);
         } else {
             // in one transaction, so that one commit reaches the disk for both
             let mut transaction = connection.begin().await?;
@@ -53,7 +56,7 @@ pub async fn round_trip(
             trip.claimed = store::claim(&mut transaction, claim).await?;
             transaction.commit().await?;
             if trip.claimed.is_empty() {
-                trip.outlook = Some(store::outlook(connection, claim.now).await?);
+                trip.outlook = Some(store::outlook(connection, accounts, claim.now).await?);
             }
         }
         Ok(trip)

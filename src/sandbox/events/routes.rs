@@ -12,6 +12,7 @@ use super::{Complete, WEBHOOK_URL_MISSING, repeat, store, trigger as made_up};
 use crate::accounts::caller::{Access, authenticate};
 use crate::concierge::call::{Call, answer, created, not_found};
 use crate::concierge::listing;
+use crate::database::StoreError;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::{Error, Errors};
 use crate::jsonapi::query::Target;
@@ -35,20 +36,22 @@ pub async fn redeliver(State(app): State<App>, call: Call) -> Result<Response, E
     let query = call.query(&SCHEMA, Target::Single);
     let query = call.checked(&app, Access::Write, query).await?;
     let id = id_number(&call.id);
-    let now = app.clock.now();
     let mut connection = app.database.connection().await?;
     let done = async {
         let credentials = call.credentials()?;
         let caller = authenticate(&mut connection, credentials, Access::Write).await?;
         let (_, event) = store::find(&mut connection, credentials, id).await?;
         let event = event.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
-        repeat::redeliver(&mut connection, caller.account_id, &event.record, now).await
+        let now = caller.time.now(&app.clock);
+        let repeated = repeat::redeliver(&mut connection, caller.account_id, &event.record, now).await?;
+        Ok::<_, StoreError>((caller, repeated))
     }
     .await;
-    if connection.conclude(done)? == Some(Repeated::NoReceiver) {
+    let (caller, repeated) = connection.conclude(done)?;
+    if repeated == Some(Repeated::NoReceiver) {
         return Err(nowhere());
     }
-    app.deliveries.set(now);
+    app.tell(&caller);
     let event = find(&app, &call, id).await?;
     Ok(answer(StatusCode::ACCEPTED, document(&event, query)))
 }
@@ -57,15 +60,15 @@ pub async fn redeliver(State(app): State<App>, call: Call) -> Result<Response, E
 pub async fn recover(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.query(&SCHEMA, Target::Nothing).and_then(|_| read_since(&call.body));
     let since = call.checked(&app, Access::Write, read).await?;
-    let now = app.clock.now();
     let mut connection = app.database.connection().await?;
     let done = async {
         let caller = authenticate(&mut connection, call.credentials()?, Access::Write).await?;
-        repeat::recover(&mut connection, caller.account_id, since, now).await
+        let recovered = repeat::recover(&mut connection, caller.account_id, since, caller.time.now(&app.clock)).await;
+        // what was queued before a failure is sent all the same
+        app.tell(&caller);
+        recovered
     }
     .await;
-    // what was queued before a failure is sent all the same
-    app.deliveries.set(now);
     let recovered = connection.conclude(done)?;
     if recovered.count == 0 && recovered.without_receiver > 0 {
         return Err(nowhere());
@@ -80,8 +83,8 @@ pub async fn trigger(State(app): State<App>, call: Call) -> Result<Response, Err
     let now = app.clock.now();
     let mut connection = app.database.connection().await?;
     let written = made_up::trigger(&mut connection, call.credentials()?, &new, now, &app.rules.public_url).await;
-    let id = connection.conclude(written)?;
-    app.deliveries.set(now);
+    let (caller, id) = connection.conclude(written)?;
+    app.tell(&caller);
     let event = find(&app, &call, id).await?;
     Ok(created(&SCHEMA, &id.to_string(), document(&event, query)))
 }

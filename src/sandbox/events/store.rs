@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::{Attempt, Complete, Record};
-use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::concierge::listing::Table;
 use crate::concierge::outputs::store::read_state;
 use crate::database::StoreError;
@@ -68,7 +68,9 @@ pub async fn find(
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
-        " select c.account_id, c.level, c.user_id, ",
+        " select ",
+        crate::caller_columns!(),
+        ", ",
         record_columns!(),
         ", case when row_number() over (order by a.number) = 1 then t.resource end,
             a.number, a.at, a.status, a.error, a.duration, a.response, a.next_at
@@ -78,7 +80,7 @@ pub async fn find(
         left join delivery_attempts a on a.account_id = t.account_id and a.event_id = t.id
         order by a.number"
     );
-    const FIRST: usize = 3;
+    const FIRST: usize = caller::COLUMNS;
     const RESOURCE: usize = FIRST + COLUMNS;
     let rows = credentials.query(SQL).bind(id).fetch_all(connection).await?;
     let caller = Caller::judge(rows.first(), Access::Read)?;

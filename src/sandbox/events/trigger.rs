@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::document::NewEvent;
 use super::{sample, store};
-use crate::accounts::caller::{Access, Credentials, authenticate};
+use crate::accounts::caller::{Access, Caller, Credentials, authenticate};
 use crate::concierge::{self, event_types::Tells};
 use crate::database::{StoreError, settle};
 use crate::events::{self, Event, Snapshot};
@@ -14,7 +14,7 @@ use crate::jsonapi::document::Identifier;
 use crate::jsonapi::error::{Error, Errors, RELATED_RESOURCE_NOT_FOUND};
 
 /// Writes a made-up event, of what it names as that is now, or of a sample, and queues it like any other of the
-/// resource. It is the caller's: it goes to the caller's `webhook_url`, or else to the master user's. Gives its id.
+/// resource. It is the caller's: it goes to the caller's `webhook_url`, or else to the master user's. Gives its id. `now` is the server's.
 ///
 /// # Errors
 /// 401 for the caller; 404 where what it names isn't there; those of the database.
@@ -24,11 +24,11 @@ pub async fn trigger(
     new: &NewEvent,
     now: OffsetDateTime,
     origin: &str,
-) -> Result<i64, StoreError> {
+) -> Result<(Caller, i64), StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
         let caller = authenticate(&mut transaction, credentials, Access::Write).await?;
-        let (account_id, made_by) = (caller.account_id, Some(caller.user_id));
+        let (account_id, made_by, now) = (caller.account_id, Some(caller.user_id), caller.time.at(now));
         store::queue::lock_account(&mut transaction, account_id).await?;
         let resource = match &new.resource {
             Some(id) => snapshot(&mut transaction, account_id, new, id, made_by, origin).await?,
@@ -41,7 +41,7 @@ pub async fn trigger(
         };
         let event = Event { account_id, event_type: new.event_type.name, at: now, resource, is_made_up: true };
         events::store::write(&mut transaction, &[event]).await?;
-        Ok(store::last(&mut transaction, account_id).await?)
+        Ok((caller, store::last(&mut transaction, account_id).await?))
     }
     .await;
     settle(transaction, outcome).await

@@ -128,8 +128,8 @@ async fn one_that_is_due_later_is_due_now() {
 async fn one_that_has_been_due_for_long_is_not_put_off() {
     let (sandbox, told) = output_in(&["due"]).await;
     let silent = Silent::start().await;
-    sandbox.sql("update deliveries set due_at = '2019-11-25T12:53:05Z'").await;
     set_url(&sandbox, MASTER, Some(&silent.url())).await;
+    sandbox.sql("update deliveries set due_at = '2019-11-25T12:53:05Z'").await;
     redeliver(&sandbox, told[0]).await.expect(202);
     let (state, tries, .., due_at) = queued(&sandbox, told[0]).await.unwrap();
     assert_eq!((state.as_str(), tries), ("due", 0));

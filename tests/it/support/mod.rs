@@ -216,7 +216,7 @@ impl Sandbox {
     /// Makes another account, with that key.
     pub async fn second_account(&self, key: &str) {
         let mut connection = self.database.acquire().await.unwrap();
-        create_account(&mut connection, &[(key, "write")], self.clock.now()).await.unwrap();
+        create_account(&mut connection, key, &[(key, "write")], self.clock.now()).await.unwrap();
     }
 
     /// Runs SQL against the world's database.

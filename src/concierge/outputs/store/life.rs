@@ -13,6 +13,7 @@ use crate::concierge::requests;
 use crate::concierge::requests::life::Life;
 use crate::concierge::requests::store::read_state as read_request_state;
 use crate::concierge::users::{self, state::ComplianceState};
+use crate::lifecycle::Due;
 
 /// An accepting output whose checks are due.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +28,8 @@ pub struct DueCheck {
     pub request_since: Option<OffsetDateTime>,
 }
 
-/// Locks accepting outputs whose checks are due, those first that have waited longest, and leaves out what another
-/// server has locked, and what something comes before: the payee's approval, a move of the request, or money that
+/// Locks accepting outputs whose checks are due, of each account those first that have waited longest, and leaves out
+/// what another server has locked, and what something comes before: the payee's approval, a move of the request, or money that
 /// lets the request work.
 ///
 /// The share of the payee makes its approval wait until this transaction ends: either we see the approval, or the
@@ -36,27 +37,26 @@ pub struct DueCheck {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn claim_checks(
-    connection: &mut PgConnection,
-    until: OffsetDateTime,
-    limit: i64,
-) -> Result<Vec<DueCheck>, sqlx::Error> {
-    let sql = "select o.account_id, o.id, o.due_at, u.compliance_state, w.label, r.state, r.state_since
-        from concierge_request_outputs o
-        join users u on u.account_id = o.account_id and u.id = o.user_id
-        join concierge_requests r on r.account_id = o.account_id and r.id = o.request_id
-        join withdrawal_instructions w on w.account_id = o.account_id and w.id = o.withdrawal_instruction_id
-        where o.due_at <= $1 and o.state = 'accepting'
-        and (u.due_at is null or u.due_at > o.due_at)
-        and (r.due_at is null or r.due_at >= o.due_at)
-        and not (r.state = 'quote_accepted' and exists (
-            select from cash_wallets c
-            where c.account_id = r.account_id and c.user_id = r.user_id and c.currency = r.currency
-            and c.due_at < o.due_at
-        ))
-        order by o.due_at, o.account_id, o.id limit $2
-        for share of r, u skip locked for no key update of o skip locked";
-    let rows = sqlx::query(sql).bind(until).bind(limit).fetch_all(connection).await?;
+pub async fn claim_checks(connection: &mut PgConnection, due: &Due, limit: i64) -> Result<Vec<DueCheck>, sqlx::Error> {
+    let sql = "select o.* from unnest($1::bigint[], $2::timestamptz[]) as a (account_id, until)
+        cross join lateral (
+            select o.account_id, o.id, o.due_at, u.compliance_state, w.label, r.state, r.state_since
+            from concierge_request_outputs o
+            join users u on u.account_id = o.account_id and u.id = o.user_id
+            join concierge_requests r on r.account_id = o.account_id and r.id = o.request_id
+            join withdrawal_instructions w on w.account_id = o.account_id and w.id = o.withdrawal_instruction_id
+            where o.account_id = a.account_id and o.due_at <= a.until and o.state = 'accepting'
+            and (u.due_at is null or u.due_at > o.due_at)
+            and (r.due_at is null or r.due_at >= o.due_at)
+            and not (r.state = 'quote_accepted' and exists (
+                select from cash_wallets c
+                where c.account_id = r.account_id and c.user_id = r.user_id and c.currency = r.currency
+                and c.due_at < o.due_at
+            ))
+            order by o.due_at, o.id limit $3
+            for share of r, u skip locked for no key update of o skip locked
+        ) o limit $4";
+    let rows = due.query(sql, limit).fetch_all(connection).await?;
     let due = |row: &PgRow| {
         Ok(DueCheck {
             account_id: row.try_get(0)?,
@@ -85,26 +85,29 @@ pub struct DuePayment {
     pub fee_and_cost: BigDecimal,
 }
 
-/// Locks outputs whose next step is due together with their requests, those first that have waited longest, and
-/// leaves out what another server has locked. Both are locked, so that nothing is decided by a row that another
+/// Locks outputs whose next step is due together with their requests, of each account those first that have waited
+/// longest, and leaves out what another server has locked. Both are locked, so that nothing is decided by a row that another
 /// server has just moved.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn claim_payments(
     connection: &mut PgConnection,
-    until: OffsetDateTime,
+    due: &Due,
     limit: i64,
 ) -> Result<Vec<DuePayment>, sqlx::Error> {
-    let sql = "select o.account_id, o.id, o.request_id, o.due_at, o.state, w.label, o.attempts,
-            coalesce(o.budget, 0), coalesce(o.fee_and_cost, 0)
-        from concierge_request_outputs o
-        join concierge_requests r on r.account_id = o.account_id and r.id = o.request_id
-        join withdrawal_instructions w on w.account_id = o.account_id and w.id = o.withdrawal_instruction_id
-        where o.due_at <= $1 and o.state <> 'accepting'
-        order by o.due_at, o.account_id, o.id limit $2
-        for no key update of r, o skip locked";
-    let rows = sqlx::query(sql).bind(until).bind(limit).fetch_all(connection).await?;
+    let sql = "select o.* from unnest($1::bigint[], $2::timestamptz[]) as a (account_id, until)
+        cross join lateral (
+            select o.account_id, o.id, o.request_id, o.due_at, o.state, w.label, o.attempts,
+                coalesce(o.budget, 0) as budget, coalesce(o.fee_and_cost, 0) as fee_and_cost
+            from concierge_request_outputs o
+            join concierge_requests r on r.account_id = o.account_id and r.id = o.request_id
+            join withdrawal_instructions w on w.account_id = o.account_id and w.id = o.withdrawal_instruction_id
+            where o.account_id = a.account_id and o.due_at <= a.until and o.state <> 'accepting'
+            order by o.due_at, o.id limit $3
+            for no key update of r, o skip locked
+        ) o limit $4";
+    let rows = due.query(sql, limit).fetch_all(connection).await?;
     let due = |row: &PgRow| {
         Ok(DuePayment {
             account_id: row.try_get(0)?,
@@ -306,9 +309,9 @@ pub async fn save(
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, read(row, 2)?))).collect()
 }
 
-/// When the next check is due.
-pub const NEXT_CHECK: &str =
-    "select min(due_at) from concierge_request_outputs where state = 'accepting' and due_at is not null";
-/// When the next step of a payment is due.
-pub const NEXT_PAYMENT: &str =
-    "select min(due_at) from concierge_request_outputs where state <> 'accepting' and due_at is not null";
+/// When the next check of account `a` is due.
+pub const NEXT_CHECK: &str = "select min(due_at) from concierge_request_outputs
+    where account_id = a.id and state = 'accepting' and due_at is not null";
+/// When the next step of a payment of account `a` is due.
+pub const NEXT_PAYMENT: &str = "select min(due_at) from concierge_request_outputs
+    where account_id = a.id and state <> 'accepting' and due_at is not null";

@@ -7,10 +7,11 @@ use time::OffsetDateTime;
 
 use super::super::life::Life;
 use super::super::quote::Timetable;
-use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::concierge::money::Wallet;
 use crate::concierge::outputs::Price;
 use crate::database::StoreError;
+use crate::lifecycle::Due;
 
 /// The columns [`read`] reads, of a table alias.
 #[macro_export]
@@ -117,36 +118,42 @@ pub async fn lock(
             where c.level = 'write' and c.user_id is not null
             for no key update of r
         )
-        select c.account_id, c.level, c.user_id, ",
+        select ",
+        crate::caller_columns!(),
+        ", ",
         crate::life_columns!("r"),
         " from caller c left join request r on true"
     );
     let row = credentials.query(SQL).bind(id).fetch_optional(connection).await?;
     let caller = Caller::judge(row.as_ref(), Access::Write)?;
     let Some(row) = row else { return Ok((caller, None)) };
-    let found: Option<i64> = row.try_get(3)?;
-    Ok((caller, found.map(|_| read(&row, 3)).transpose()?))
+    let found: Option<i64> = row.try_get(caller::COLUMNS)?;
+    Ok((caller, found.map(|_| read(&row, caller::COLUMNS)).transpose()?))
 }
 
-/// Locks requests whose time has come, those first that have waited longest, and leaves out what another server has
-/// locked. One that waits for money is left while money that came in before its time is not given out.
+/// Locks requests whose time has come, of each account those first that have waited longest, and leaves out what another
+/// server has locked. One that waits for money is left while money that came in before its time is not given out.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn claim(connection: &mut PgConnection, until: OffsetDateTime, limit: i64) -> Result<Vec<Life>, sqlx::Error> {
+pub async fn claim(connection: &mut PgConnection, due: &Due, limit: i64) -> Result<Vec<Life>, sqlx::Error> {
     const SQL: &str = concat!(
         "select ",
         crate::life_columns!("r"),
-        " from concierge_requests r
-        where r.due_at <= $1 and not (r.state = 'quote_accepted' and exists (
-            select from cash_wallets w
-            where w.account_id = r.account_id and w.user_id = r.user_id and w.currency = r.currency
-            and w.due_at <= r.due_at
-        ))
-        order by r.due_at, r.account_id, r.id limit $2
-        for no key update of r skip locked"
+        " from unnest($1::bigint[], $2::timestamptz[]) as a (account_id, until)
+        cross join lateral (
+            select * from concierge_requests r
+            where r.account_id = a.account_id and r.due_at <= a.until
+            and not (r.state = 'quote_accepted' and exists (
+                select from cash_wallets w
+                where w.account_id = r.account_id and w.user_id = r.user_id and w.currency = r.currency
+                and w.due_at <= r.due_at
+            ))
+            order by r.due_at, r.id limit $3
+            for no key update of r skip locked
+        ) r limit $4"
     );
-    read_all(&sqlx::query(SQL).bind(until).bind(limit).fetch_all(connection).await?)
+    read_all(&due.query(SQL, limit).fetch_all(connection).await?)
 }
 
 /// Locks the requests that wait for the money of these wallets, by id like everybody who waits for the lock of
@@ -271,8 +278,8 @@ pub async fn save(connection: &mut PgConnection, requests: &[Life]) -> Result<()
         .map(|_| ())
 }
 
-/// When the next request moves on by itself.
-pub const NEXT_DUE: &str = "select min(due_at) from concierge_requests";
+/// When the next request of account `a` moves on by itself.
+pub const NEXT_DUE: &str = "select min(due_at) from concierge_requests where account_id = a.id";
 
 /// What the outputs of a request come to.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 alter table accounts
     -- by which the control plane knows it. A reset gives it to the account that takes this one's place
     add column name text,
-    -- milliseconds by which its time is ahead of the server's
+    -- milliseconds by which its time is ahead of the server's, or behind it where that is less than 0
     add column ahead bigint not null default 0,
     -- its time, while it stands still
     add column frozen_at timestamptz,
@@ -18,7 +18,6 @@ alter table accounts
     add column progression text not null default 'auto',
     -- when it was reset or deleted: nobody can call as it any more, and its rows go
     add column ended_at timestamptz,
-    add constraint accounts_ahead_not_negative check (ahead >= 0),
     add constraint accounts_delays_not_negative
         check (least(check_delay, approval_delay, quote_delay, step_delay, 0) >= 0),
     add constraint accounts_approval_known check (approval in ('auto', 'manual')),

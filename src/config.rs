@@ -66,6 +66,14 @@ pub struct Config {
     )]
     pub database_connections: u32,
 
+    /// Which keys there are: those of accounts that were made, or every one, each the key of an account of its own
+    #[arg(long, env = "SANDBOX_ACCOUNTS", value_name = "POLICY", default_value = "closed", global = true)]
+    pub accounts: Accounts,
+
+    /// What `Authorization` has to say to make, list and delete accounts [default: everybody may]
+    #[arg(long, env = "SANDBOX_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true, global = true)]
+    pub admin_token: Option<String>,
+
     /// Time from a new output to the end of its preliminary checks, such as 1s, 250ms, 0s or 2h
     #[arg(
         long, env = "SANDBOX_CHECK_DELAY", value_name = "TIME", default_value = "1s", value_parser = delay, global = true
@@ -176,6 +184,15 @@ pub enum Approval {
     Auto,
     /// Not by time: they stay new
     Manual,
+}
+
+/// Which keys there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Accounts {
+    /// Those of accounts that were made
+    Closed,
+    /// Every one: an unknown key is that of a new account
+    Open,
 }
 
 /// How log lines look.

@@ -28,13 +28,13 @@ use tower_http::normalize_path::NormalizePathLayer;
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
-use crate::accounts::caller::Caller;
+use crate::accounts::caller::{Caller, sha256};
 use crate::accounts::fixtures::ensure_default_account;
 use crate::accounts::ids::Ids;
 use crate::clock::Clock;
 use crate::concierge::outputs::{Complete, store};
 use crate::concierge::pricing::{Prices, PricesError};
-use crate::config::Config;
+use crate::config::{Accounts, Config};
 use crate::database::batch::Batch;
 use crate::database::private::PrivatePostgres;
 use crate::database::{self, Database, DatabaseError};
@@ -43,6 +43,9 @@ use crate::events::delivery::{self, Orders, Post};
 use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_UNKNOWN, UNAVAILABLE};
 use crate::lifecycle::{Alarm, Lifecycle, Rules, catch_up};
 use crate::metrics::Metrics;
+use crate::sandbox::accounts::open::KnownKeys;
+use crate::sandbox::accounts::sweep::Sweeper;
+use crate::sandbox::clock::turns::Turns;
 use crate::{concierge, receipts, sandbox, telemetry};
 use rate_limit::RateLimit;
 
@@ -67,6 +70,15 @@ pub struct Rooms {
     pub deliveries: Alarm,
     /// Whoever sends them.
     pub post: Orders,
+    /// Whose turn it is to move a clock.
+    pub walks: Turns,
+    /// Clears what accounts leave.
+    pub sweeper: Sweeper,
+    /// Whether unknown keys are accounts of their own, and those that were found of late.
+    pub is_open: bool,
+    pub known_keys: KnownKeys,
+    /// The SHA-256 of what the whole server is administered with.
+    pub admin_token: Option<[u8; 32]>,
     pub metrics: Metrics,
     pub rate_limit: RateLimit,
     /// Which addresses events may be sent to.
@@ -134,6 +146,7 @@ pub struct Server {
     serving: JoinHandle<std::io::Result<()>>,
     lifecycle: JoinHandle<()>,
     delivery: JoinHandle<()>,
+    sweeping: JoinHandle<()>,
     private: Option<PrivatePostgres>,
 }
 
@@ -188,6 +201,11 @@ impl Server {
             alarm: Alarm::default(),
             deliveries: Alarm::default(),
             post,
+            walks: Turns::default(),
+            sweeper: Sweeper::default(),
+            is_open: config.accounts == Accounts::Open,
+            known_keys: KnownKeys::default(),
+            admin_token: config.admin_token.as_ref().map(|token| sha256(token.as_bytes())),
             metrics: Metrics::default(),
             rate_limit: RateLimit::new(config.rate_limit),
             create_outputs: Batch::new(database.clone(), |connection, credentials, calls| {
@@ -203,6 +221,7 @@ impl Server {
         let (reached_sender, reached) = watch::channel(OffsetDateTime::UNIX_EPOCH);
         let post = Post::new(database.clone(), clock.clone(), config.delivery(), app.metrics.clone());
         let delivery = tokio::spawn(delivery::run(post, app.deliveries.clone(), inbox, stopped.clone()));
+        let sweeping = tokio::spawn(app.sweeper.clone().run(database.clone(), stopped.clone()));
         let lifecycle = Lifecycle {
             database,
             clock,
@@ -218,7 +237,7 @@ impl Server {
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let serving = axum::serve(listener, service).with_graceful_shutdown(told(stopped));
         let serving = tokio::spawn(serving.into_future());
-        Ok(Self { address, app, reached, stop, serving, lifecycle, delivery, private })
+        Ok(Self { address, app, reached, stop, serving, lifecycle, delivery, sweeping, private })
     }
 
     /// What the handlers use.
@@ -252,6 +271,8 @@ impl Server {
         if tokio::time::timeout(GRACE, self.delivery).await.is_err() {
             tracing::warn!("events under way did not come to an end");
         }
+        // what it had begun to clear is cleared another time
+        drop(self.sweeping.await);
         if let Err(error) = self.app.ids.release(&self.app.database).await {
             tracing::warn!(%error, "unused ids could not be given back; there will be a gap in the numbers");
         }
@@ -315,8 +336,14 @@ fn router(app: App) -> Router {
         .layer(layers)
 }
 
-/// No request goes on for ever: a connection to the database that carries nothing any more would keep it waiting.
+/// The paths of requests that take as long as it takes: those that go through time.
+const UNLIMITED: [&str; 3] = ["/_sandbox/clock/advance", "/_sandbox/clock/set", "/_sandbox/settle"];
+
+/// No other request goes on for ever: a connection to the database that carries nothing any more would keep it waiting.
 async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, Errors> {
+    if UNLIMITED.contains(&request.uri().path()) {
+        return Ok(next.run(request).await);
+    }
     let limit = app.body_timeout + GRACE;
     tokio::time::timeout(limit, next.run(request)).await.map_err(|_| {
         let detail = format!("no answer was found within {} s; the request can be repeated", limit.as_secs());

@@ -62,28 +62,54 @@ pub async fn ensure_default_account(connection: &mut PgConnection, now: OffsetDa
     }
 }
 
-/// Makes an account with that name, these keys (each with its level) and all fixtures, in one transaction. Gives its id.
+/// Makes an account in the server's time with that name, these keys (each with its level) and all fixtures.
 ///
 /// # Errors
-/// Those of the database; a key that is taken violates `api_keys_pkey`, a name `accounts_name_idx`.
+/// As [`create_account_for`].
 pub async fn create_account(
     connection: &mut PgConnection,
     name: &str,
     keys: &[(&str, &str)],
     now: OffsetDateTime,
 ) -> Result<i64, Error> {
+    let keys: Vec<_> = keys.iter().map(|(key, level)| (sha256(key.as_bytes()), *level)).collect();
+    create_account_for(connection, name, &keys, None, now).await
+}
+
+/// Makes an account with that name, keys of these hashes (each with its level) and all fixtures, in one transaction. Its time
+/// is the server's, which is `now`, unless it has its own. Gives its id.
+///
+/// # Errors
+/// Those of the database; a key that is taken violates `api_keys_pkey`, a name `accounts_name_idx`.
+pub async fn create_account_for(
+    connection: &mut PgConnection,
+    name: &str,
+    keys: &[([u8; 32], &str)],
+    time: Option<AccountTime>,
+    now: OffsetDateTime,
+) -> Result<i64, Error> {
     let mut transaction = connection.begin().await?;
-    let account_id = populate(&mut transaction, AccountTime::default(), now).await?;
-    sqlx::query("update accounts set name = $2 where id = $1")
-        .bind(account_id)
-        .bind(name)
-        .execute(&mut *transaction)
-        .await?;
-    for (key, level) in keys {
-        add_key(&mut transaction, account_id, sha256(key.as_bytes()), level, now).await?;
+    let made = async {
+        let time = time.unwrap_or_default();
+        let account_id = populate(&mut transaction, time, time.at(now)).await?;
+        sqlx::query("update accounts set name = $2 where id = $1")
+            .bind(account_id)
+            .bind(name)
+            .execute(&mut *transaction)
+            .await?;
+        for (key, level) in keys {
+            add_key(&mut transaction, account_id, *key, level, time.at(now)).await?;
+        }
+        Ok(account_id)
     }
-    transaction.commit().await?;
-    Ok(account_id)
+    .await;
+    match made {
+        Ok(account_id) => transaction.commit().await.map(|()| account_id),
+        Err(error) => {
+            transaction.rollback().await?;
+            Err(error)
+        }
+    }
 }
 
 /// Gives an account a key of its master user.

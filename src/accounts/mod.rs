@@ -5,4 +5,5 @@ pub mod caller;
 pub mod fixtures;
 pub mod ids;
 pub mod settings;
+pub mod store;
 pub mod time;

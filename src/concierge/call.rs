@@ -9,13 +9,15 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 
-use crate::accounts::caller::{Access, Credentials, authenticate};
+use crate::accounts::caller::{Access, Caller, Credentials, authenticate};
 use crate::jsonapi::error::{
-    BODY_TIMEOUT, BODY_TOO_LARGE, DOCUMENT_INVALID, Error, Errors, HEADER_INVALID, RESOURCE_NOT_FOUND,
+    BODY_TIMEOUT, BODY_TOO_LARGE, DOCUMENT_INVALID, Error, Errors, HEADER_INVALID, PARAMETER_UNKNOWN,
+    RESOURCE_NOT_FOUND,
 };
 use crate::jsonapi::query::{Query, Target};
 use crate::jsonapi::schema::Schema;
 use crate::jsonapi::{MEDIA_TYPE, negotiation};
+use crate::sandbox::accounts::open;
 use crate::server::App;
 
 /// The largest body that is read.
@@ -63,6 +65,33 @@ impl Call {
         Ok(Query { origin: self.origin.clone(), ..query })
     }
 
+    /// Who calls, and what was read of the request. Where that was faulty, who calls is looked up first, because a stranger is
+    /// told nothing else than that.
+    ///
+    /// # Errors
+    /// 401, or the faults.
+    pub async fn caller<T>(&self, app: &App, access: Access, read: Result<T, Errors>) -> Result<(Caller, T), Errors> {
+        let mut connection = app.database.connection().await?;
+        let found = authenticate(&mut connection, self.credentials()?, access).await;
+        let caller = connection.conclude(found)?;
+        Ok((caller, read?))
+    }
+
+    /// Checks that there are no query parameters, where nothing is answered that they could shape.
+    ///
+    /// # Errors
+    /// 400 for each.
+    pub fn no_query(&self) -> Result<(), Errors> {
+        let unknown = |(name, _)| Error::new(PARAMETER_UNKNOWN, "is not known here; none is").parameter(name);
+        let faults: Vec<Error> = self.parameters().map(unknown).collect();
+        if faults.is_empty() { Ok(()) } else { Err(Errors::new(faults)) }
+    }
+
+    /// The query parameters as they came, for what is no JSON:API.
+    pub fn parameters(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        form_urlencoded::parse(self.query.as_deref().unwrap_or_default().as_bytes())
+    }
+
     /// Passes on what was read of the request; where it was faulty, who calls is looked up first, because a
     /// stranger is told nothing else than that.
     ///
@@ -92,6 +121,9 @@ impl FromRequest<App> for Call {
         let is_anonymous = authorization.is_none();
         if let Ok(credentials) = &credentials {
             app.rate_limit.check(&credentials.key_sha256)?;
+            if app.is_open && is_usable_key(headers) {
+                open::ensure(app, credentials).await?;
+            }
         }
         check_version(headers)?;
         negotiation::check_accept(text(headers, "Accept")?.as_deref())?;
@@ -102,6 +134,12 @@ impl FromRequest<App> for Call {
         let origin = origin(headers);
         Ok(Self { credentials, is_anonymous, query: parts.uri.query().map(str::to_owned), origin, id, body })
     }
+}
+
+/// Whether the key could be one that somebody chose: one word, as keys are.
+fn is_usable_key(headers: &HeaderMap) -> bool {
+    let key = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.split(';').next());
+    key.is_some_and(|key| !key.trim().is_empty() && !key.trim().contains(' '))
 }
 
 /// A header's text; several of one name are a list.

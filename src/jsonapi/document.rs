@@ -2,16 +2,19 @@
 //! is recorded instead of ending the reading, so that one answer names them all.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use bigdecimal::{BigDecimal, Zero};
 use serde_json::Value;
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 use super::error::{
-    ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, CLIENT_ID_FORBIDDEN, Code, DOCUMENT_INVALID, Error, Errors, ID_MISMATCH,
-    RELATED_RESOURCE_NOT_FOUND, RELATIONSHIP_MISSING, RELATIONSHIP_TYPE_MISMATCH, TYPE_MISMATCH,
+    ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, ATTRIBUTE_UNKNOWN, CLIENT_ID_FORBIDDEN, Code, DOCUMENT_INVALID, Error,
+    Errors, ID_MISMATCH, RELATED_RESOURCE_NOT_FOUND, RELATIONSHIP_MISSING, RELATIONSHIP_TYPE_MISMATCH, TYPE_MISMATCH,
 };
 use super::schema::Schema;
-use super::{decimal, json};
+use super::{decimal, duration, json};
 
 /// An id as a request names it: what it says, and the number if any resource could have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +74,33 @@ impl Reader {
         let mut reader = Self { document, place: ATTRIBUTES.to_owned(), faults: Vec::new() };
         reader.check_resource_object(schema, purpose)?;
         reader.check_shapes();
+        Ok(reader)
+    }
+
+    /// Reads a body that is a plain object, whose members the getters then name. No body is an object without any.
+    ///
+    /// # Errors
+    /// 400 for no JSON, or no object, and 422 for members that aren't among the known ones: nothing would come of them.
+    pub fn open_plain(body: &[u8], known: &[&str]) -> Result<Self, Errors> {
+        let document = if body.is_empty() {
+            Value::Object(serde_json::Map::new())
+        } else {
+            json::read(body).map_err(Errors::new)?
+        };
+        let mut reader = Self { document, place: String::new(), faults: Vec::new() };
+        let Some(members) = reader.document.as_object() else {
+            let detail = format!("the body is {}; it must be an object", kind(&reader.document));
+            return Err(Error::new(DOCUMENT_INVALID, detail).at("").into());
+        };
+        let unknown: Vec<String> = members.keys().filter(|name| !known.contains(&name.as_str())).cloned().collect();
+        let there_is = if known.is_empty() { "none is".to_owned() } else { format!("there is {}", known.join(", ")) };
+        for name in unknown {
+            reader.fault(
+                ATTRIBUTE_UNKNOWN,
+                &format!("/{}", json::escape(&name)),
+                format!("is not known here; {there_is}"),
+            );
+        }
         Ok(reader)
     }
 
@@ -211,6 +241,29 @@ impl Reader {
         }
     }
 
+    /// A time attribute, as RFC 3339 spells it, in whole milliseconds, if it is there.
+    pub fn time(&mut self, name: &str) -> Option<OffsetDateTime> {
+        let text = self.text(name, 100)?;
+        let time = OffsetDateTime::parse(&text, &Rfc3339).ok().and_then(|time| time.checked_to_offset(UtcOffset::UTC));
+        if time.is_none() {
+            self.invalid(
+                name,
+                "a time as RFC 3339 spells it, with its offset from UTC, such as 2019-11-25T12:53:02.741Z",
+            );
+        }
+        time.map(OffsetDateTime::truncate_to_millisecond)
+    }
+
+    /// An attribute that is a span of time, as ISO 8601 or people write it, of at most ten years, if it is there.
+    pub fn span(&mut self, name: &str) -> Option<Duration> {
+        let text = self.text(name, 100)?;
+        let span = duration::read(&text);
+        if span.is_none() {
+            self.invalid(name, duration::EXPECTED);
+        }
+        span
+    }
+
     /// A boolean attribute, if it is there.
     pub fn boolean(&mut self, name: &str) -> Option<bool> {
         let found = self.get(&self.pointer(name))?.as_bool();
@@ -227,6 +280,22 @@ impl Reader {
         }
         self.invalid(name, "an object");
         None
+    }
+
+    /// An attribute that is an object, if it is there, which `read` reads: meanwhile, the names of the getters are those of its
+    /// members, of which there are no others than the known ones.
+    pub fn inside<T>(&mut self, name: &str, known: &[&str], read: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let unknown: Vec<String> =
+            self.object(name)?.keys().filter(|name| !known.contains(&name.as_str())).cloned().collect();
+        let place = self.pointer(name);
+        let outer = std::mem::replace(&mut self.place, place);
+        for name in unknown {
+            let detail = format!("is not known here; there is {}", known.join(", "));
+            self.fault(ATTRIBUTE_UNKNOWN, &self.pointer(&json::escape(&name)), detail);
+        }
+        let read = read(self);
+        self.place = outer;
+        Some(read)
     }
 
     /// An attribute that is an array of objects, at least one, each of which `read` reads: meanwhile, the names of

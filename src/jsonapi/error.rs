@@ -54,6 +54,7 @@ codes! {
     MEDIA_TYPE_UNSUPPORTED = 415 "media_type_unsupported" "The body's media type is not supported";
     ATTRIBUTE_MISSING = 422 "attribute_missing" "An attribute is missing";
     ATTRIBUTE_INVALID = 422 "attribute_invalid" "An attribute has a value that can't be used";
+    ATTRIBUTE_UNKNOWN = 422 "attribute_unknown" "An attribute is not known here";
     RELATIONSHIP_MISSING = 422 "relationship_missing" "A relationship is missing";
     RELATIONSHIP_TYPE_MISMATCH = 422 "relationship_type_mismatch" "A relationship names another type of resource";
     RATE_LIMITED = 429 "rate_limited" "Too many requests";

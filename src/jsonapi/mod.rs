@@ -7,6 +7,7 @@
 
 pub mod decimal;
 pub mod document;
+pub mod duration;
 pub mod error;
 pub mod json;
 pub mod links;

@@ -1,8 +1,11 @@
 //! The control plane, `/_sandbox`: what a test, or whoever operates the server, does to the world.
 
+pub mod accounts;
+pub mod clock;
 mod events;
 mod health;
 mod metrics;
+mod settings;
 mod state_machines;
 
 use axum::Router;
@@ -17,6 +20,16 @@ pub fn routes() -> Router<App> {
         .route("/_sandbox/health/live", get(health::live))
         .route("/_sandbox/health/ready", get(health::ready))
         .route("/_sandbox/metrics", get(metrics::show))
+        .route("/_sandbox/accounts", get(accounts::routes::list).post(accounts::routes::create))
+        .route("/_sandbox/accounts/{id}", get(accounts::routes::show).delete(accounts::routes::delete))
+        .route("/_sandbox/reset", post(accounts::routes::reset))
+        .route("/_sandbox/settings", get(settings::show).patch(settings::update))
+        .route("/_sandbox/clock", get(clock::routes::show))
+        .route("/_sandbox/clock/freeze", post(clock::routes::freeze))
+        .route("/_sandbox/clock/resume", post(clock::routes::resume))
+        .route("/_sandbox/clock/advance", post(clock::routes::advance))
+        .route("/_sandbox/clock/set", post(clock::routes::set))
+        .route("/_sandbox/settle", post(clock::routes::settle))
         .route("/_sandbox/events", get(events::routes::list))
         .route("/_sandbox/events/recover", post(events::routes::recover))
         .route("/_sandbox/events/trigger", post(events::routes::trigger))
@@ -26,4 +39,4 @@ pub fn routes() -> Router<App> {
 }
 
 /// The error codes of the control plane, beside those of the protocol.
-pub const CODES: &[Code] = events::CODES;
+pub const CODES: [&[Code]; 3] = [accounts::CODES, clock::CODES, events::CODES];

@@ -1,0 +1,317 @@
+//! All SQL of accounts themselves: their time, their settings, their beginning and their end. [`fixtures`](super::fixtures)
+//! is what they begin with.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row};
+use time::OffsetDateTime;
+
+use super::fixtures::{MASTER_USER, populate};
+use super::settings::{OwnSettings, milliseconds};
+use super::time::AccountTime;
+
+/// An account as the control plane shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    pub id: i64,
+    /// By which it is known, whatever becomes of its `id`.
+    pub name: String,
+    pub created_at: OffsetDateTime,
+    pub time: AccountTime,
+    pub own: OwnSettings,
+}
+
+const COLUMNS: &str = concat!("a.id, a.name, a.created_at, a.frozen_at, a.ahead, ", crate::own_settings!("a"));
+
+fn read(row: &PgRow) -> Result<Account, sqlx::Error> {
+    Ok(Account {
+        id: row.try_get(0)?,
+        name: row.try_get::<Option<String>, _>(1)?.unwrap_or_default(),
+        created_at: row.try_get(2)?,
+        time: read_time(row, 3)?,
+        own: OwnSettings::read(row, 5)?,
+    })
+}
+
+/// Reads an account's time, whose columns `frozen_at` and `ahead` begin at `at`.
+///
+/// # Errors
+/// Where the row holds something else.
+pub fn read_time(row: &PgRow, at: usize) -> Result<AccountTime, sqlx::Error> {
+    Ok(AccountTime { frozen_at: row.try_get(at)?, ahead: time::Duration::milliseconds(row.try_get(at + 1)?) })
+}
+
+/// An account that has not ended.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find(connection: &mut PgConnection, id: i64) -> Result<Option<Account>, sqlx::Error> {
+    let sql = AssertSqlSafe(format!("select {COLUMNS} from accounts a where a.id = $1 and a.ended_at is null"));
+    sqlx::query(sql).bind(id).fetch_optional(connection).await?.as_ref().map(read).transpose()
+}
+
+/// The account of that name.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find_named(connection: &mut PgConnection, name: &str) -> Result<Option<Account>, sqlx::Error> {
+    let sql = AssertSqlSafe(format!("select {COLUMNS} from accounts a where a.name = $1"));
+    sqlx::query(sql).bind(name).fetch_optional(connection).await?.as_ref().map(read).transpose()
+}
+
+/// Accounts, the oldest first, behind one.
+///
+/// # Errors
+/// Those of the database.
+pub async fn list(connection: &mut PgConnection, behind: i64, limit: i64) -> Result<Vec<Account>, sqlx::Error> {
+    let sql = AssertSqlSafe(format!(
+        "select {COLUMNS} from accounts a where a.name is not null and a.id > $1 order by a.id limit $2"
+    ));
+    let rows = sqlx::query(sql).bind(behind).bind(limit).fetch_all(connection).await?;
+    rows.iter().map(read).collect()
+}
+
+/// Lets an account's time stand still, where it isn't already, and says where. `now` is the server's time.
+///
+/// # Errors
+/// Those of the database; there is none of an account that has ended.
+pub async fn freeze(
+    connection: &mut PgConnection,
+    id: i64,
+    now: OffsetDateTime,
+) -> Result<OffsetDateTime, sqlx::Error> {
+    const SQL: &str = concat!(
+        "update accounts a set frozen_at = ",
+        crate::account_time!("a", "$2"),
+        " where a.id = $1 and a.ended_at is null returning a.frozen_at"
+    );
+    sqlx::query_scalar(SQL).bind(id).bind(now).fetch_one(connection).await
+}
+
+/// Moves the time of an account that stands still, and says whether it did: somebody else may have moved it meanwhile.
+///
+/// # Errors
+/// Those of the database.
+pub async fn move_time(
+    connection: &mut PgConnection,
+    id: i64,
+    (from, to): (OffsetDateTime, OffsetDateTime),
+) -> Result<bool, sqlx::Error> {
+    let sql = "update accounts set frozen_at = $3 where id = $1 and frozen_at = $2 and ended_at is null";
+    let moved = sqlx::query(sql).bind(id).bind(from).bind(to).execute(connection).await?;
+    Ok(moved.rows_affected() == 1)
+}
+
+/// Lets an account's time that stands still run on from there. `now` is the server's time.
+///
+/// # Errors
+/// Those of the database.
+pub async fn resume(connection: &mut PgConnection, id: i64, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+    let sql = "update accounts set frozen_at = null, ahead = round(extract(epoch from frozen_at - $2) * 1000)
+        where id = $1 and frozen_at is not null";
+    sqlx::query(sql).bind(id).bind(now).execute(connection).await.map(|_| ())
+}
+
+/// Saves an account's own settings.
+///
+/// # Errors
+/// Those of the database.
+pub async fn save_settings(connection: &mut PgConnection, id: i64, own: &OwnSettings) -> Result<(), sqlx::Error> {
+    let sql = "update accounts set check_delay = $2, approval_delay = $3, quote_delay = $4, step_delay = $5,
+            approval = $6, progression = $7
+        where id = $1";
+    let delay = |delay: Option<Duration>| delay.map(milliseconds);
+    sqlx::query(sql)
+        .bind(id)
+        .bind(delay(own.check_delay))
+        .bind(delay(own.approval_delay))
+        .bind(delay(own.quote_delay))
+        .bind(delay(own.step_delay))
+        .bind(own.approves.map(|approves| if approves { "auto" } else { "manual" }))
+        .bind(if own.is_manual { "manual" } else { "auto" })
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// Whether a key is an account's.
+///
+/// # Errors
+/// Those of the database.
+pub async fn has_key(connection: &mut PgConnection, key_sha256: [u8; 32]) -> Result<bool, sqlx::Error> {
+    let sql = "select exists (select from api_keys where key_sha256 = $1)";
+    sqlx::query_scalar(sql).bind(key_sha256.as_slice()).fetch_one(connection).await
+}
+
+/// Keeps others from changing an account's settings, resetting and deleting it until this transaction ends, and finds it.
+///
+/// # Errors
+/// Those of the database.
+pub async fn lock(connection: &mut PgConnection, id: i64) -> Result<Option<Account>, sqlx::Error> {
+    let sql = AssertSqlSafe(format!(
+        "select {COLUMNS} from accounts a where a.id = $1 and a.ended_at is null for no key update of a"
+    ));
+    sqlx::query(sql).bind(id).fetch_optional(connection).await?.as_ref().map(read).transpose()
+}
+
+/// Puts a fresh account in the place of a locked one, which ends: its name and its keys are the fresh one's. So nothing that
+/// is under way in the old one can be seen in the new. Gives the new id.
+///
+/// # Errors
+/// Those of the database.
+pub async fn replace(
+    transaction: &mut PgConnection,
+    old: &Account,
+    time: AccountTime,
+    now: OffsetDateTime,
+) -> Result<i64, sqlx::Error> {
+    let new = populate(&mut *transaction, time, time.at(now)).await?;
+    end(&mut *transaction, old.id, now).await?;
+    sqlx::query("update accounts set name = $2 where id = $1")
+        .bind(new)
+        .bind(&old.name)
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query("update api_keys set account_id = $2, user_id = $3 where account_id = $1")
+        .bind(old.id)
+        .bind(new)
+        .bind(MASTER_USER)
+        .execute(transaction)
+        .await?;
+    Ok(new)
+}
+
+/// Ends an account: nothing happens in it any more. Its rows and its keys are there until it is [cleared](clear).
+///
+/// # Errors
+/// Those of the database.
+pub async fn end(connection: &mut PgConnection, id: i64, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+    let sql = "update accounts set ended_at = $2, name = null where id = $1";
+    sqlx::query(sql).bind(id).bind(now).execute(connection).await.map(|_| ())
+}
+
+/// Takes an account its keys.
+///
+/// # Errors
+/// Those of the database.
+pub async fn drop_keys(connection: &mut PgConnection, id: i64) -> Result<(), sqlx::Error> {
+    sqlx::query("delete from api_keys where account_id = $1").bind(id).execute(connection).await.map(|_| ())
+}
+
+/// An account that has ended and isn't cleared.
+///
+/// # Errors
+/// Those of the database.
+pub async fn next_ended(connection: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
+    let sql = "select id from accounts where ended_at is not null order by ended_at limit 1";
+    sqlx::query_scalar(sql).fetch_optional(connection).await
+}
+
+/// What accounts own, what depends on something before that.
+const TABLES: [&str; 10] = [
+    "delivery_attempts",
+    "deliveries",
+    "events",
+    "concierge_request_outputs",
+    "concierge_requests",
+    "withdrawal_instructions",
+    "cash_wallets",
+    "price_holds",
+    "id_counters",
+    "users",
+];
+/// The most rows that are deleted at once.
+const AT_ONCE: i64 = 5000;
+
+/// Deletes everything there is of an account that has ended, in batches, and the account at last.
+///
+/// # Errors
+/// Those of the database; then what is left is cleared another time.
+pub async fn clear(connection: &mut PgConnection, id: i64) -> Result<(), sqlx::Error> {
+    for table in TABLES {
+        let sql = format!(
+            "delete from {table} where ctid = any(array(select ctid from {table} where account_id = $1 limit $2))"
+        );
+        while sqlx::query(AssertSqlSafe(sql.as_str()))
+            .bind(id)
+            .bind(AT_ONCE)
+            .execute(&mut *connection)
+            .await?
+            .rows_affected()
+            == AT_ONCE.cast_unsigned()
+        {}
+    }
+    let sql = "delete from accounts where id = $1 and ended_at is not null";
+    sqlx::query(sql).bind(id).execute(connection).await.map(|_| ())
+}
+
+/// Takes the timers off everything in an account: from now on nothing happens by itself, but for what has begun.
+///
+/// # Errors
+/// Those of the database.
+pub async fn stop_timers(connection: &mut PgConnection, id: i64) -> Result<(), sqlx::Error> {
+    const SQL: [&str; 4] = [
+        "update users set due_at = null where account_id = $1 and due_at is not null",
+        "update concierge_requests set due_at = null where account_id = $1 and due_at is not null
+            and state in ('draft', 'quote_requested', 'quoted', 'quote_accepted')",
+        "update concierge_request_outputs set due_at = null where account_id = $1 and due_at is not null
+            and state in ('accepting', 'accepted', 'working', 'settling', 'failed')",
+        "update cash_wallets set due_at = null where account_id = $1 and due_at is not null",
+    ];
+    for sql in SQL {
+        sqlx::query(sql).bind(id).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Gives everything in an account its timer that had none, as if it came to where it is at `now` of its time; deadlines
+/// that are over are due at once.
+///
+/// # Errors
+/// Those of the database.
+pub async fn start_timers(
+    connection: &mut PgConnection,
+    id: i64,
+    now: OffsetDateTime,
+    pace: &crate::lifecycle::Pace,
+) -> Result<(), sqlx::Error> {
+    if pace.approves {
+        let users = "update users set due_at = $2
+            where account_id = $1 and compliance_state = 'new' and due_at is null";
+        sqlx::query(users).bind(id).bind(now + pace.approval_delay).execute(&mut *connection).await?;
+    }
+    let requests = "update concierge_requests set due_at = greatest($2, case state
+                when 'draft' then coalesce(state_since, created_at) + $3
+                when 'quote_requested' then eta
+                when 'quoted' then accept_quote_before
+                else provision_funds_before
+            end)
+        where account_id = $1 and due_at is null and state in ('draft', 'quote_requested', 'quoted', 'quote_accepted')";
+    sqlx::query(requests)
+        .bind(id)
+        .bind(now)
+        .bind(crate::concierge::requests::quote::DRAFT)
+        .execute(&mut *connection)
+        .await?;
+    // who waits for its payee's approval, or for its request to work, goes on with that
+    let outputs = "update concierge_request_outputs o set due_at = case o.state when 'accepting' then $2 else $3 end
+        from users u, concierge_requests r
+        where o.account_id = $1 and o.due_at is null
+        and o.state in ('accepting', 'accepted', 'working', 'settling', 'failed')
+        and u.account_id = o.account_id and u.id = o.user_id and r.account_id = o.account_id and r.id = o.request_id
+        and case o.state
+            when 'accepting' then u.compliance_state <> 'new'
+            when 'accepted' then r.state = 'working' and r.outputs_done_to is null
+            else true
+        end";
+    sqlx::query(outputs)
+        .bind(id)
+        .bind(now + pace.check_delay)
+        .bind(now + pace.step_delay)
+        .execute(&mut *connection)
+        .await?;
+    // requests may wait for what is in them
+    let wallets = "update cash_wallets set due_at = $2 where account_id = $1 and due_at is null";
+    sqlx::query(wallets).bind(id).bind(now).execute(connection).await.map(|_| ())
+}

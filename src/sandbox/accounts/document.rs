@@ -1,0 +1,115 @@
+//! What an account is made with, and how it is shown: plain JSON.
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::accounts::store::Account;
+use crate::accounts::time::AccountTime;
+use crate::jsonapi::document::Reader;
+use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors};
+use crate::jsonapi::render::timestamp;
+
+/// The longest key, in characters.
+const LONGEST_KEY: usize = 200;
+
+/// What a fresh account begins with.
+#[derive(Debug, Clone)]
+pub struct Beginning {
+    /// `None`: the server's time, running.
+    pub clock: Option<Start>,
+}
+
+/// A clock to begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    now: OffsetDateTime,
+    frozen: bool,
+}
+
+impl Beginning {
+    /// The time of the account, where the server's is `now`.
+    pub fn time(&self, now: OffsetDateTime) -> AccountTime {
+        match self.clock {
+            None => AccountTime::default(),
+            Some(Start { now: at, frozen: true }) => AccountTime { frozen_at: Some(at), ..AccountTime::default() },
+            Some(Start { now: at, frozen: false }) => AccountTime { ahead: at - now, frozen_at: None },
+        }
+    }
+}
+
+/// An account to be made.
+#[derive(Debug, Clone)]
+pub struct NewAccount {
+    pub key: String,
+    pub read_only_key: String,
+    pub beginning: Beginning,
+}
+
+/// Reads what account to make. Keys that aren't named are made up.
+///
+/// # Errors
+/// Every fault of the body.
+pub fn read_new(body: &[u8]) -> Result<NewAccount, Errors> {
+    let mut reader = Reader::open_plain(body, &["key", "read_only_key", "clock"])?;
+    let key = read_key(&mut reader, "key");
+    let read_only_key = read_key(&mut reader, "read_only_key");
+    if let (Some(key), Some(read_only)) = (&key, &read_only_key)
+        && key == read_only
+    {
+        reader.fault(ATTRIBUTE_INVALID, "/read_only_key", "is the other key; the two must differ");
+    }
+    let clock = read_clock(&mut reader);
+    let made_up = || Uuid::new_v4().simple().to_string();
+    let new = NewAccount {
+        key: key.unwrap_or_else(made_up),
+        read_only_key: read_only_key.unwrap_or_else(made_up),
+        beginning: Beginning { clock },
+    };
+    reader.finish(Some(new))
+}
+
+/// Reads how to begin anew.
+///
+/// # Errors
+/// Every fault of the body.
+pub fn read_beginning(body: &[u8]) -> Result<Beginning, Errors> {
+    let mut reader = Reader::open_plain(body, &["clock"])?;
+    let clock = read_clock(&mut reader);
+    reader.finish(Some(Beginning { clock }))
+}
+
+fn read_key(reader: &mut Reader, name: &str) -> Option<String> {
+    let key = reader.text(name, LONGEST_KEY)?;
+    let is_usable = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';');
+    if !is_usable {
+        reader.invalid(name, "of printable ASCII characters without spaces and semicolons, at least one");
+    }
+    is_usable.then_some(key)
+}
+
+/// Reads `clock`: its `now`, and whether it is `frozen`, which it is unless that is false.
+fn read_clock(reader: &mut Reader) -> Option<Start> {
+    let start = reader.inside("clock", &["now", "frozen"], |reader| {
+        if reader.is_null("now") {
+            reader.missing("now", "an instant, such as 2019-11-25T12:53:02.741Z");
+        }
+        let (now, frozen) = (reader.time("now"), reader.boolean("frozen").unwrap_or(true));
+        let is_in_calendar = now.is_none_or(|now| (1900..9000).contains(&now.year()));
+        if !is_in_calendar {
+            reader.invalid("now", "an instant of the years 1900 to 8999");
+        }
+        now.map(|now| Start { now, frozen })
+    });
+    start.flatten()
+}
+
+/// An account as it is shown.
+pub fn render(account: &Account, now: OffsetDateTime) -> Value {
+    json!({
+        "id": account.name,
+        "created_at": timestamp(account.created_at),
+        "clock": { "now": timestamp(account.time.at(now)), "frozen": account.time.frozen_at.is_some() },
+        "progression": if account.own.is_manual { "manual" } else { "auto" },
+    })
+}

@@ -1,0 +1,11 @@
+//! Accounts as the control plane makes, resets and deletes them.
+
+mod document;
+pub mod open;
+pub mod routes;
+pub mod sweep;
+
+crate::codes! {
+    KEY_TAKEN = 409 "key_taken" "The key is another account's";
+    INVALID_ADMIN_TOKEN = 401 "invalid_admin_token" "Invalid admin token";
+}

@@ -1,0 +1,174 @@
+//! `/_sandbox/accounts`, `/_sandbox/reset`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use sqlx::Acquire;
+use uuid::Uuid;
+
+use super::document::{Beginning, NewAccount, read_beginning, read_new, render};
+use super::{INVALID_ADMIN_TOKEN, KEY_TAKEN};
+use crate::accounts::caller::{Access, Caller, Credentials, sha256};
+use crate::accounts::fixtures::create_account_for;
+use crate::accounts::store::{self, Account};
+use crate::concierge::call::Call;
+use crate::database::{StoreError, settle};
+use crate::jsonapi::document::Reader;
+use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
+use crate::server::App;
+
+/// The most accounts that a list names.
+const LISTED: i64 = 1000;
+/// What the path calls the caller's own account.
+const OWN: &str = "me";
+
+/// Checks that whoever calls may do what concerns the whole server.
+fn check_admin(app: &App, call: &Call) -> Result<(), Errors> {
+    let Some(token) = &app.admin_token else { return Ok(()) };
+    // hashes are compared, which takes the same time for every wrong one
+    let is_given = call.credentials().is_ok_and(|credentials| credentials.key_sha256 == *token);
+    if is_given {
+        return Ok(());
+    }
+    let detail = "accounts are made, listed and deleted with the server's --admin-token in this header";
+    Err(Error::new(INVALID_ADMIN_TOKEN, detail).header("Authorization").into())
+}
+
+/// `POST /_sandbox/accounts`: a fresh world with its own keys.
+pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    check_admin(&app, &call)?;
+    call.no_query()?;
+    let NewAccount { key, read_only_key, beginning } = read_new(&call.body)?;
+    let (now, name) = (app.clock.now(), Uuid::new_v4().to_string());
+    let keys = [(sha256(key.as_bytes()), "write"), (sha256(read_only_key.as_bytes()), "read")];
+    let mut connection = app.database.connection().await?;
+    let made = async {
+        match create_account_for(&mut connection, &name, &keys, Some(beginning.time(now)), now).await {
+            Err(sqlx::Error::Database(error)) if error.constraint() == Some("api_keys_pkey") => {
+                let detail = "one of the keys is another account's, or the server's; choose others, or leave them out";
+                Err(Errors::from(Error::new(KEY_TAKEN, detail).at("")).into())
+            }
+            Err(error) => Err(StoreError::from(error)),
+            Ok(_) => Ok(store::find_named(&mut connection, &name).await?),
+        }
+    }
+    .await;
+    let account = connection.conclude(made)?.ok_or_else(|| not_found(&name))?;
+    let mut shown = render(&account, now);
+    shown["key"] = key.into();
+    shown["read_only_key"] = read_only_key.into();
+    let location = [(header::LOCATION, format!("/_sandbox/accounts/{name}"))];
+    Ok((StatusCode::CREATED, location, Json(shown)).into_response())
+}
+
+/// `GET /_sandbox/accounts`: the first thousand.
+pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+    check_admin(&app, &call)?;
+    call.no_query()?;
+    let mut connection = app.database.connection().await?;
+    let accounts = store::list(&mut connection, 0, LISTED).await;
+    let (accounts, now) = (connection.conclude(accounts)?, app.clock.now());
+    let accounts: Vec<Value> = accounts.iter().map(|account| render(account, now)).collect();
+    Ok(Json(json!({ "accounts": accounts })))
+}
+
+/// `GET /_sandbox/accounts/:id`; `me` is the caller's own.
+pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+    call.no_query()?;
+    let account = find(&app, &call, Access::Read).await?;
+    Ok(Json(render(&account, app.clock.now())))
+}
+
+/// The account that the path names, if whoever calls may do that with it.
+async fn find(app: &App, call: &Call, access: Access) -> Result<Account, Errors> {
+    if call.id == OWN {
+        let caller = call.caller(app, access, Ok(())).await?.0;
+        return own(app, &caller).await;
+    }
+    check_admin(app, call)?;
+    let mut connection = app.database.connection().await?;
+    let account = store::find_named(&mut connection, &call.id).await;
+    connection.conclude(account)?.ok_or_else(|| not_found(&call.id))
+}
+
+async fn own(app: &App, caller: &Caller) -> Result<Account, Errors> {
+    let mut connection = app.database.connection().await?;
+    let account = store::find(&mut connection, caller.account_id).await;
+    connection.conclude(account)?.ok_or_else(|| not_found(OWN))
+}
+
+/// `DELETE /_sandbox/accounts/:id`: it, and every trace of it. `me` is the caller's own.
+pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
+    call.no_query().and_then(|()| Reader::open_plain(&call.body, &[])?.finish(Some(())))?;
+    let account = find(&app, &call, Access::Write).await?;
+    let now = app.clock.now();
+    let mut connection = app.database.connection().await?;
+    let ended = async {
+        let mut transaction = connection.begin().await?;
+        let outcome = async {
+            let Some(account) = store::lock(&mut transaction, account.id).await? else {
+                return Err(not_found(&call.id).into());
+            };
+            store::end(&mut transaction, account.id, now).await?;
+            Ok::<_, StoreError>(store::drop_keys(&mut transaction, account.id).await?)
+        }
+        .await;
+        settle(transaction, outcome).await
+    }
+    .await;
+    connection.conclude(ended)?;
+    app.known_keys.clear();
+    app.post.forget(account.id).await;
+    // in a task of its own, so that it is done though the client hangs up
+    let clearing = tokio::spawn(async move {
+        let mut connection = app.database.connection().await?;
+        let cleared = store::clear(&mut connection, account.id).await;
+        app.sweeper.wake();
+        connection.conclude(cleared)
+    });
+    match clearing.await {
+        Ok(cleared) => cleared.map(|()| StatusCode::NO_CONTENT),
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+/// `POST /_sandbox/reset`: everything in the account is as when it was fresh, but for its keys.
+pub async fn reset(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
+    let read = call.no_query().and_then(|()| read_beginning(&call.body));
+    let (_, beginning) = call.caller(&app, Access::Write, read).await?;
+    reset_account(&app, call.credentials()?, &beginning).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn reset_account(app: &App, credentials: &Credentials, beginning: &Beginning) -> Result<(), Errors> {
+    loop {
+        let mut connection = app.database.connection().await?;
+        let replaced = async {
+            let mut transaction = connection.begin().await?;
+            let outcome = async {
+                let caller =
+                    crate::accounts::caller::authenticate(&mut transaction, credentials, Access::Write).await?;
+                // of two resets at once, the second one finds that the first one took its account
+                let Some(old) = store::lock(&mut transaction, caller.account_id).await? else { return Ok(None) };
+                let now = app.clock.now();
+                store::replace(&mut transaction, &old, beginning.time(now), now).await?;
+                Ok::<_, StoreError>(Some(old.id))
+            }
+            .await;
+            settle(transaction, outcome).await
+        }
+        .await;
+        if let Some(old) = connection.conclude(replaced)? {
+            app.ids.forget(credentials);
+            app.post.forget(old).await;
+            app.sweeper.wake();
+            return Ok(());
+        }
+    }
+}
+
+fn not_found(id: &str) -> Errors {
+    Error::new(RESOURCE_NOT_FOUND, format!("there is no account {id:?}")).into()
+}

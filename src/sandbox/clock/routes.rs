@@ -1,0 +1,116 @@
+//! `/_sandbox/clock`
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::document::{Move, read_advance, read_nothing, read_set, render, target};
+use super::happened::Before;
+use super::walk::{Until, Walked, walk};
+use crate::accounts::caller::{Access, Caller};
+use crate::accounts::store;
+use crate::concierge::call::Call;
+use crate::jsonapi::document::Reader;
+use crate::jsonapi::error::Errors;
+use crate::lifecycle::Agenda;
+use crate::server::App;
+
+/// `GET /_sandbox/clock`
+pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+    let caller = call.caller(&app, Access::Read, call.no_query()).await?.0;
+    Ok(Json(clock(&app, caller.account_id).await?))
+}
+
+/// `POST /_sandbox/clock/freeze`: it stands still, where it is.
+pub async fn freeze(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+    let read = call.no_query().and_then(|()| read_nothing(&call.body));
+    let caller = call.caller(&app, Access::Write, read).await?.0;
+    let turn = app.walks.turn(caller.account_id);
+    let _turn = turn.lock().await;
+    let mut connection = app.database.connection().await?;
+    let frozen = store::freeze(&mut connection, caller.account_id, app.clock.now()).await;
+    connection.conclude(frozen)?;
+    Ok(Json(clock(&app, caller.account_id).await?))
+}
+
+/// `POST /_sandbox/clock/resume`: it runs on from where it stands.
+pub async fn resume(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+    let read = call.no_query().and_then(|()| read_nothing(&call.body));
+    let caller = call.caller(&app, Access::Write, read).await?.0;
+    let turn = app.walks.turn(caller.account_id);
+    let _turn = turn.lock().await;
+    let mut connection = app.database.connection().await?;
+    let resumed = store::resume(&mut connection, caller.account_id, app.clock.now()).await;
+    connection.conclude(resumed)?;
+    app.alarm.set(caller.account_id, OffsetDateTime::UNIX_EPOCH);
+    app.tell(&caller);
+    Ok(Json(clock(&app, caller.account_id).await?))
+}
+
+/// `POST /_sandbox/clock/advance`: goes on by a span of time, or to an instant.
+pub async fn advance(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+    let read = call.no_query().and_then(|()| read_advance(&call.body));
+    let (caller, by) = call.caller(&app, Access::Write, read).await?;
+    move_by(app, caller, by, None).await
+}
+
+/// `POST /_sandbox/clock/set`: goes on to an instant, and stands still there or runs on.
+pub async fn set(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+    let read = call.no_query().and_then(|()| read_set(&call.body));
+    let (caller, (to, frozen)) = call.caller(&app, Access::Write, read).await?;
+    move_by(app, caller, to, frozen).await
+}
+
+async fn move_by(app: App, caller: Caller, by: Move, frozen: Option<bool>) -> Result<Json<Value>, Errors> {
+    let to = target(caller.time.now(&app.clock), by)?;
+    walk_and_tell(app, caller, Until::Instant(to), frozen).await
+}
+
+/// `POST /_sandbox/settle`: goes on until nothing is due within a time, a minute unless it is said.
+pub async fn settle(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+    /// Longer than any step takes, and shorter than any deadline.
+    const WITHIN: std::time::Duration = std::time::Duration::from_mins(1);
+    let read = call.no_query().and_then(|()| {
+        let mut reader = Reader::open_plain(&call.body, &["within"])?;
+        let within = if reader.is_null("within") { Some(WITHIN) } else { reader.span("within") };
+        reader.finish(within)
+    });
+    let (caller, within) = call.caller(&app, Access::Write, read).await?;
+    walk_and_tell(app, caller, Until::Quiet(within), None).await
+}
+
+/// Goes through time in a task of its own: it comes to its end when its client hangs up, too.
+async fn walk_and_tell(app: App, caller: Caller, until: Until, stays: Option<bool>) -> Result<Json<Value>, Errors> {
+    let walking = async move {
+        let account_id = caller.account_id;
+        let mut connection = app.database.connection().await?;
+        let before = Before::look(&mut connection, account_id, caller.time.now(&app.clock)).await;
+        let before = connection.conclude(before)?;
+        let walked = walk(&app, account_id, until, stays).await?;
+        let mut connection = app.database.connection().await?;
+        let listed = before.list(&mut connection, account_id, walked).await;
+        let (happened, more) = connection.conclude(listed)?;
+        let Walked { from, to } = walked;
+        let mut shown = clock(&app, account_id).await?;
+        shown["from"] = crate::jsonapi::render::timestamp(from).into();
+        shown["to"] = crate::jsonapi::render::timestamp(to).into();
+        shown["happened"] = json!(happened);
+        shown["more_happened"] = json!(more);
+        Ok(Json(shown))
+    };
+    match tokio::spawn(walking).await {
+        Ok(walked) => walked,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+/// An account's clock, as it is shown.
+async fn clock(app: &App, account_id: i64) -> Result<Value, Errors> {
+    let mut connection = app.database.connection().await?;
+    let agenda = Agenda::read(&mut connection, Some(&[account_id]), &app.rules.pace).await;
+    let agenda = connection.conclude(agenda)?;
+    let Some(agenda) = agenda.first() else { return Ok(Value::Null) };
+    let next = [agenda.earliest(), agenda.delivery].into_iter().flatten().min();
+    Ok(render(agenda.time, &app.clock, next))
+}

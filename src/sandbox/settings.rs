@@ -1,0 +1,134 @@
+//! `/_sandbox/settings`: how long things take in an account, and whether they happen by themselves.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+use sqlx::Acquire;
+use time::OffsetDateTime;
+
+use crate::accounts::caller::Access;
+use crate::accounts::settings::OwnSettings;
+use crate::accounts::store;
+use crate::concierge::call::Call;
+use crate::database::{StoreError, settle};
+use crate::jsonapi::document::Reader;
+use crate::jsonapi::duration;
+use crate::jsonapi::error::Errors;
+use crate::lifecycle::Pace;
+use crate::server::App;
+
+const NAMES: [&str; 6] = ["progression", "approval", "check_delay", "approval_delay", "quote_delay", "step_delay"];
+
+/// What is changed: `None` leaves as it is, `Some(None)` goes back to what the server says.
+#[derive(Debug, Clone, Copy, Default)]
+struct Change {
+    is_manual: Option<bool>,
+    approves: Option<Option<bool>>,
+    check_delay: Option<Option<Duration>>,
+    approval_delay: Option<Option<Duration>>,
+    quote_delay: Option<Option<Duration>>,
+    step_delay: Option<Option<Duration>>,
+}
+
+impl Change {
+    fn read(body: &[u8]) -> Result<Self, Errors> {
+        let mut reader = Reader::open_plain(body, &NAMES)?;
+        let progression = mode(&mut reader, "progression");
+        let change = Self {
+            is_manual: progression.map(|mode| mode == Some(false)),
+            approves: mode(&mut reader, "approval"),
+            check_delay: delay(&mut reader, "check_delay"),
+            approval_delay: delay(&mut reader, "approval_delay"),
+            quote_delay: delay(&mut reader, "quote_delay"),
+            step_delay: delay(&mut reader, "step_delay"),
+        };
+        reader.finish(Some(change))
+    }
+
+    fn apply(self, own: OwnSettings) -> OwnSettings {
+        OwnSettings {
+            check_delay: self.check_delay.unwrap_or(own.check_delay),
+            approval_delay: self.approval_delay.unwrap_or(own.approval_delay),
+            quote_delay: self.quote_delay.unwrap_or(own.quote_delay),
+            step_delay: self.step_delay.unwrap_or(own.step_delay),
+            approves: self.approves.unwrap_or(own.approves),
+            is_manual: self.is_manual.unwrap_or(own.is_manual),
+        }
+    }
+}
+
+/// Whether something is `auto`, if it is there; `null` is neither.
+fn mode(reader: &mut Reader, name: &str) -> Option<Option<bool>> {
+    if !reader.has_attribute(name) {
+        return None;
+    }
+    if reader.is_null(name) {
+        return Some(None);
+    }
+    let text = reader.text(name, 100)?;
+    match text.as_str() {
+        "auto" => Some(Some(true)),
+        "manual" => Some(Some(false)),
+        _ => {
+            reader.invalid(name, "auto or manual");
+            None
+        }
+    }
+}
+
+fn delay(reader: &mut Reader, name: &str) -> Option<Option<Duration>> {
+    if !reader.has_attribute(name) {
+        return None;
+    }
+    if reader.is_null(name) { Some(None) } else { reader.span(name).map(Some) }
+}
+
+fn render(own: &OwnSettings, server: &Pace) -> Value {
+    let pace = own.pace(server);
+    let mode = |is_auto: bool| if is_auto { "auto" } else { "manual" };
+    json!({
+        "progression": mode(!pace.is_manual),
+        "approval": mode(pace.approves),
+        "check_delay": duration::render(pace.check_delay),
+        "approval_delay": duration::render(pace.approval_delay),
+        "quote_delay": duration::render(pace.quote_delay),
+        "step_delay": duration::render(pace.step_delay),
+    })
+}
+
+/// `GET /_sandbox/settings`
+pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+    let caller = call.caller(&app, Access::Read, call.no_query()).await?.0;
+    Ok(Json(render(&caller.own, &app.rules.pace)))
+}
+
+/// `PATCH /_sandbox/settings`: of what happens from now on. Where things begin to happen by themselves, what waited for that
+/// goes on as if it had just come to where it is.
+pub async fn update(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+    let read = call.no_query().and_then(|()| Change::read(&call.body));
+    let (caller, change) = call.caller(&app, Access::Write, read).await?;
+    let mut connection = app.database.connection().await?;
+    let saved = async {
+        let mut transaction = connection.begin().await?;
+        let outcome = async {
+            let id = caller.account_id;
+            let Some(account) = store::lock(&mut transaction, id).await? else { return Ok(caller.own) };
+            let (own, now) = (change.apply(account.own), account.time.now(&app.clock));
+            store::save_settings(&mut transaction, id, &own).await?;
+            if own.is_manual && !account.own.is_manual {
+                store::stop_timers(&mut transaction, id).await?;
+            } else if account.own.is_manual && !own.is_manual {
+                store::start_timers(&mut transaction, id, now, &own.pace(&app.rules.pace)).await?;
+            }
+            Ok::<_, StoreError>(own)
+        }
+        .await;
+        settle(transaction, outcome).await
+    }
+    .await;
+    let own = connection.conclude(saved)?;
+    app.alarm.set(caller.account_id, OffsetDateTime::UNIX_EPOCH);
+    Ok(Json(render(&own, &app.rules.pace)))
+}

@@ -44,7 +44,7 @@ pub async fn run(
 
 /// What the checks of an output come to; `None` where they wait for the payee's approval.
 fn decide(output: &DueCheck, rules: &Rules) -> Option<Move> {
-    let (trigger, rejection_reason) = match check(output.payee, output.scenario) {
+    let (trigger, rejection_reason) = match check(output.payee, output.decision) {
         Checked::Accepted => (Trigger::Accept, None),
         Checked::Rejected { reason } => (Trigger::Reject, Some(reason)),
         Checked::Deferred => return None,

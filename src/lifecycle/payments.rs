@@ -75,10 +75,10 @@ pub async fn go_on(
 
 /// The next step of a payment, if there is one.
 fn step(output: &DuePayment, rules: &Rules) -> Option<Move> {
-    let trigger = next(output.state, output.scenario, output.attempts)?;
+    let trigger = next(output.state, output.decision.scenario, output.attempts)?;
     let to = MACHINE.after(output.state, trigger)?;
     let attempts = output.attempts + i32::from(trigger == Trigger::Issue);
-    let goes_on = next(to, output.scenario, attempts).is_some();
+    let goes_on = next(to, output.decision.scenario, attempts).is_some();
     Some(Move {
         account_id: output.account_id,
         id: output.id,

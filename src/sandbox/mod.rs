@@ -4,6 +4,7 @@ mod events;
 mod health;
 mod metrics;
 mod state_machines;
+mod test_values;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -23,6 +24,7 @@ pub fn routes() -> Router<App> {
         .route("/_sandbox/events/{id}", get(events::routes::show))
         .route("/_sandbox/events/{id}/redeliver", post(events::routes::redeliver))
         .route("/_sandbox/state_machines/{name}", get(state_machines::show))
+        .route("/_sandbox/test_values", get(test_values::list))
 }
 
 /// The error codes of the control plane, beside those of the protocol.

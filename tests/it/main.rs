@@ -22,6 +22,7 @@ mod readme;
 mod receipts;
 mod resources;
 mod sharing;
+mod test_values;
 mod transport;
 mod webhook_setting;
 mod webhook_urls;

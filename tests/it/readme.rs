@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use clap::CommandFactory;
-use concierge_sandbox::concierge::outputs::scenario::TEST_VALUES;
+use concierge_sandbox::concierge::outputs::scenario::{TEST_VALUES, TestValue};
 use concierge_sandbox::concierge::{outputs, requests};
 use concierge_sandbox::config::Cli;
 use concierge_sandbox::jsonapi::error::Code;
@@ -50,11 +50,14 @@ fn it_lists_every_setting() {
 
 #[test]
 fn it_lists_every_test_value() {
-    let row = |value: &str, what: &str| format!("| `{}` | {what} |", value.replace('|', "\\|"));
-    let expected: BTreeSet<String> = TEST_VALUES.iter().map(|(value, _, what)| row(value, what)).collect();
+    let row = |value: &TestValue| {
+        let TestValue { bank_account_number, email, what, .. } = value;
+        let (name, label) = (value.name.replace('|', "\\|"), value.label.replace('|', "\\|"));
+        format!("| `{name}` | `{label}` | `{bank_account_number}` | `{email}@` | {what} |")
+    };
+    let expected: Vec<String> = TEST_VALUES.iter().map(row).collect();
     let table = README.split("### Test values").nth(1).unwrap().split("\n#").next().unwrap();
-    let listed: BTreeSet<String> =
-        table.lines().filter(|line| line.starts_with("| `sandbox:")).map(str::to_owned).collect();
+    let listed: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
     assert_eq!(listed, expected);
 }
 

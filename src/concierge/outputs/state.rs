@@ -1,6 +1,6 @@
 //! The states of an output, its arrows, and what decides between them. Pure: the same input gives the same answer.
 
-use super::scenario::Scenario;
+use super::scenario::{Decision, Scenario, Source};
 use crate::concierge::machine::{Arrow, Machine, Named};
 use crate::concierge::users::state::ComplianceState;
 
@@ -168,11 +168,18 @@ pub enum Checked {
 }
 
 /// Runs the preliminary checks: they decide by the payee's compliance, then by the scenario.
-pub const fn check(payee: ComplianceState, scenario: Scenario) -> Checked {
-    match (payee, scenario) {
-        (ComplianceState::Enabled, Scenario::Rejected) => {
-            Checked::Rejected { reason: "the preliminary checks failed, as the instruction's label asks" }
-        }
+pub const fn check(payee: ComplianceState, decision: Decision) -> Checked {
+    match (payee, decision.scenario) {
+        (ComplianceState::Enabled, Scenario::Rejected) => Checked::Rejected {
+            reason: match decision.source {
+                Source::Label => "the preliminary checks failed, as the instruction's label asks",
+                Source::BankAccountNumber => {
+                    "the preliminary checks failed, as the instruction's bank_account_number asks"
+                }
+                Source::Email => "the preliminary checks failed, as the payee's e-mail address asks",
+                Source::Default => "the preliminary checks failed",
+            },
+        },
         (ComplianceState::Enabled, _) => Checked::Accepted,
         (ComplianceState::Rejected, _) => Checked::Rejected { reason: "the payee was rejected" },
         (ComplianceState::Disabled, _) => Checked::Rejected { reason: "the payee is disabled" },

@@ -4,3 +4,10 @@
 -- may be large.
 alter table withdrawal_instructions
     add column bank_account_number text generated always as (left(body ->> 'bank_account_number', 64)) stored;
+
+alter table concierge_request_outputs
+    -- how its payment goes, where the call that made it said so
+    add column outcome text,
+    -- nothing is there yet that would have to be looked through
+    add constraint concierge_request_outputs_outcome_known check (outcome in
+        ('settled', 'rejected', 'failed', 'failed|settled', 'returned', 'stuck', 'cancelled')) not valid;

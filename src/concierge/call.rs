@@ -32,6 +32,7 @@ pub struct Call {
     query: Option<String>,
     /// Scheme and host under which the sender reaches this server.
     origin: String,
+    headers: HeaderMap,
     /// The id in the path, empty where the path has none.
     pub id: String,
     pub body: Bytes,
@@ -61,6 +62,14 @@ impl Call {
     pub fn query(&self, schema: &'static Schema, target: Target) -> Result<Query, Errors> {
         let query = Query::read(self.query.as_deref(), schema, target)?;
         Ok(Query { origin: self.origin.clone(), ..query })
+    }
+
+    /// A header that only some resources know.
+    ///
+    /// # Errors
+    /// 400 where it isn't plain ASCII.
+    pub fn header(&self, name: &'static str) -> Result<Option<Cow<'_, str>>, Error> {
+        text(&self.headers, name)
     }
 
     /// Passes on what was read of the request; where it was faulty, who calls is looked up first, because a
@@ -100,7 +109,8 @@ impl FromRequest<App> for Call {
         let has_effect = !body.is_empty() && matches!(parts.method, Method::POST | Method::PATCH);
         negotiation::check_content_type(text(headers, "Content-Type")?.as_deref(), has_effect)?;
         let origin = origin(headers);
-        Ok(Self { credentials, is_anonymous, query: parts.uri.query().map(str::to_owned), origin, id, body })
+        let query = parts.uri.query().map(str::to_owned);
+        Ok(Self { credentials, is_anonymous, query, origin, headers: parts.headers, id, body })
     }
 }
 

@@ -5,15 +5,16 @@ use std::time::Duration;
 use concierge_sandbox::concierge::outputs::scenario::{
     Carriers, Decision, PRECEDENCE, Scenario, Source, TEST_VALUES, TestValue,
 };
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Sandbox, documented_output, send};
+use crate::support::{Answer, Sandbox, documented_output, send};
 
 const SECOND: Duration = Duration::from_secs(1);
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
-/// An output of 1000 CLP that is paid as these attributes of an instruction say to a payee of that address, who is approved.
-async fn output(sandbox: &Sandbox, email: &str, instruction: Value) -> String {
+/// The document of an output of 1000 CLP to a new payee of that address, paid as these attributes of an instruction say.
+async fn document(sandbox: &Sandbox, email: &str, instruction: Value) -> Value {
     let payee = json!({"data": {"type": "users", "attributes": {"email": email}}});
     let payee = sandbox.create("/api/users", &payee).await;
     let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": instruction,
@@ -22,7 +23,22 @@ async fn output(sandbox: &Sandbox, email: &str, instruction: Value) -> String {
     let mut document = documented_output();
     document["data"]["relationships"]["user"]["data"]["id"] = json!(payee);
     document["data"]["relationships"]["withdrawal_instruction"]["data"]["id"] = json!(instruction);
+    document
+}
+
+/// Such an output.
+async fn output(sandbox: &Sandbox, email: &str, instruction: Value) -> String {
+    let document = document(sandbox, email, instruction).await;
     sandbox.create(OUTPUTS, &document).await
+}
+
+/// POSTs an output with these headers.
+async fn post_with(sandbox: &Sandbox, document: &Value, headers: &[(&'static str, &[u8])]) -> Answer {
+    let mut request = sandbox.request(Method::POST, OUTPUTS).header("Content-Type", "application/vnd.api+json");
+    for (name, value) in headers {
+        request = request.header(*name, reqwest::header::HeaderValue::from_bytes(value).unwrap());
+    }
+    send(request.body(document.to_string())).await
 }
 
 /// Where an output ends, and after how many failed tries, once its request was set to work.
@@ -79,6 +95,60 @@ async fn each_carrier_asks_for_each_scenario() {
     for (scenario, id, instruction) in outputs {
         assert_eq!(end(&sandbox, &id).await, expected(scenario), "{scenario:?} {instruction}");
     }
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn the_header_of_the_call_that_makes_an_output_asks_for_each_scenario() {
+    let sandbox = Sandbox::start().await;
+    let mut outputs = Vec::new();
+    let label = json!({"label": "sandbox:stuck", "body": {"bank_account_number": "7263269006"}});
+    for TestValue { scenario, name, .. } in TEST_VALUES {
+        for document in [documented_output(), document(&sandbox, "sandbox.failed@example.com", label.clone()).await] {
+            let made = post_with(&sandbox, &document, &[("Sandbox-Outcome", name.as_bytes())]).await.expect(201);
+            outputs.push((scenario, made["data"]["id"].as_str().unwrap().to_owned()));
+        }
+    }
+    // of the same instruction, without the header
+    outputs.push((Scenario::Settled, sandbox.create_output().await));
+    sandbox.advance(SECOND).await;
+    let rejected = sandbox.get(&format!("{OUTPUTS}?filter[state]=rejected")).await.expect(200);
+    assert_eq!(rejected["data"].as_array().unwrap().len(), 2);
+    let reason = "the preliminary checks failed, as the header Sandbox-Outcome asked";
+    assert_eq!(rejected["data"][0]["attributes"]["rejection_reason"], reason);
+    pay_all(&sandbox).await;
+    for (scenario, id) in outputs {
+        assert_eq!(end(&sandbox, &id).await, expected(scenario), "{scenario:?}");
+    }
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn an_outcome_that_is_not_known_is_refused_with_the_known_ones() {
+    let sandbox = Sandbox::start().await;
+    let header = "Sandbox-Outcome";
+    for outcome in
+        ["", "accepted", "Failed", "failed|returned", "failed, settled", "sandbox:failed", "7263269002", "\u{e9}"]
+    {
+        let answer = post_with(&sandbox, &documented_output(), &[(header, outcome.as_bytes())]).await;
+        answer.assert_error(400, "header_invalid", header);
+        let detail = answer.body["errors"][0]["detail"].as_str().unwrap();
+        for TestValue { name, .. } in TEST_VALUES {
+            assert!(!outcome.is_ascii() || detail.contains(name), "{detail}");
+        }
+    }
+    let twice = [(header, &b"failed"[..]), (header, b"failed")];
+    post_with(&sandbox, &documented_output(), &twice).await.assert_error(400, "header_invalid", header);
+    // blanks around a value are not part of it
+    post_with(&sandbox, &documented_output(), &[(header, b" stuck ")]).await.expect(201);
+    let stranger = sandbox.client.post(sandbox.url(OUTPUTS)).header(header, "x").header("Authorization", "x");
+    send(stranger).await.assert_error(401, "invalid_api_key", "Authorization");
+    // elsewhere it means nothing
+    send(sandbox.request(Method::GET, OUTPUTS).header(header, "x")).await.expect(200);
+    let user =
+        sandbox.request(Method::POST, "/api/users").header("Content-Type", "application/json").header(header, "x");
+    send(user.body(r#"{"data":{"type":"users"}}"#)).await.expect(201);
+    assert_eq!(sandbox.count("select count(*) from concierge_request_outputs").await, 1);
     sandbox.stop().await;
 }
 
@@ -155,7 +225,7 @@ async fn the_table_is_served_without_a_key() {
     let answer = send(sandbox.client.get(sandbox.url("/_sandbox/test_values"))).await;
     assert_eq!(answer.headers["content-type"], "application/json");
     let table = answer.expect(200);
-    assert_eq!(table["precedence"], json!(["label", "bank_account_number", "email", "default"]));
+    assert_eq!(table["precedence"], json!(["header", "label", "bank_account_number", "email", "default"]));
     assert_eq!(table["test_values"].as_array().unwrap().len(), TEST_VALUES.len());
     let failed = json!({
         "name": "failed|settled", "label": "sandbox:failed|settled", "bank_account_number": "7263269003",
@@ -169,8 +239,10 @@ async fn the_table_is_served_without_a_key() {
 fn a_row_of_the_table_is_found_by_each_of_its_carriers() {
     for (place, value) in TEST_VALUES.iter().enumerate() {
         assert_eq!(value.scenario as usize, place, "in the order of the enum");
+        assert_eq!((Scenario::named(value.name), value.scenario.name()), (Some(value.scenario), value.name));
         let email = format!("{}@x", value.email);
         for (source, carriers) in [
+            (Source::Header, Carriers { header: Some(value.name), ..Carriers::default() }),
             (Source::Label, Carriers { label: Some(value.label), ..Carriers::default() }),
             (
                 Source::BankAccountNumber,
@@ -186,19 +258,22 @@ fn a_row_of_the_table_is_found_by_each_of_its_carriers() {
 #[test]
 fn whatever_comes_first_in_the_precedence_decides() {
     // every combination: each carrier is absent, holds something else, or a value of its own
-    let reserved = ["sandbox:failed#1", "7263269004", "sandbox.stuck+1@x"];
-    for combination in 0..27 {
-        let (label, number, email) = (combination % 3, combination / 3 % 3, combination / 9);
+    let reserved = ["cancelled", "sandbox:failed#1", "7263269004", "sandbox.stuck+1@x"];
+    for combination in 0..81 {
+        let (header, label) = (combination % 3, combination / 3 % 3);
+        let (number, email) = (combination / 9 % 3, combination / 27);
         let choose = |choice: usize, reserved: &'static str| [None, Some("something else"), Some(reserved)][choice];
         let carriers = Carriers {
-            label: choose(label, reserved[0]),
-            bank_account_number: choose(number, reserved[1]),
-            email: choose(email, reserved[2]),
+            header: choose(header, reserved[0]),
+            label: choose(label, reserved[1]),
+            bank_account_number: choose(number, reserved[2]),
+            email: choose(email, reserved[3]),
         };
-        let expected = match (label, number, email) {
-            (2, ..) => (Scenario::Failed, Source::Label),
-            (_, 2, _) => (Scenario::Returned, Source::BankAccountNumber),
-            (_, _, 2) => (Scenario::Stuck, Source::Email),
+        let expected = match (header, label, number, email) {
+            (2, ..) => (Scenario::Cancelled, Source::Header),
+            (_, 2, ..) => (Scenario::Failed, Source::Label),
+            (_, _, 2, _) => (Scenario::Returned, Source::BankAccountNumber),
+            (.., 2) => (Scenario::Stuck, Source::Email),
             _ => (Scenario::Settled, Source::Default),
         };
         let Decision { scenario, source } = Scenario::of(&carriers);

@@ -4,7 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::document::{SCHEMA, explain, read_new, render};
+use super::document::{OUTCOME, SCHEMA, explain, read_new, read_outcome, render};
+use super::scenario::Scenario;
 use super::store::{self, Outcome};
 use super::{Complete, NewOutput, Output, state};
 use crate::accounts::caller::Access;
@@ -25,8 +26,11 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors
 /// `POST /api/concierge_request_outputs`: an accepting output, whose checks run in the background.
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let credentials = call.credentials()?;
-    let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
-    let (query, (new, reader)) = call.checked(&app, Access::Write, read).await?;
+    let read = call.query(&SCHEMA, Target::Single).and_then(|query| {
+        let outcome = read_outcome(call.header(OUTCOME)?.as_deref())?;
+        Ok((query, outcome, read_new(&call.body)?))
+    });
+    let (query, outcome, (new, reader)) = call.checked(&app, Access::Write, read).await?;
     let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
     let now = app.clock.now();
     let due_at = now + app.rules.pace.check_delay;
@@ -41,6 +45,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         price: new.price.clone(),
         now,
         due_at,
+        outcome: outcome.map(Scenario::name),
         snapshot: included(&resource, &app.rules.public_url),
     };
     let refused = match app.create_outputs.call(*credentials, creation).await {

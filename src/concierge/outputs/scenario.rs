@@ -18,6 +18,7 @@ pub enum Scenario {
 #[derive(Debug, Clone, Copy)]
 pub struct TestValue {
     pub scenario: Scenario,
+    /// The value of the header.
     pub name: &'static str,
     /// The `label` of the instruction.
     pub label: &'static str,
@@ -93,6 +94,7 @@ pub const TEST_VALUES: [TestValue; 7] = [
 /// Where a scenario was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
+    Header,
     Label,
     BankAccountNumber,
     Email,
@@ -101,12 +103,14 @@ pub enum Source {
 }
 
 /// What decides, the first first.
-pub const PRECEDENCE: [Source; 4] = [Source::Label, Source::BankAccountNumber, Source::Email, Source::Default];
+pub const PRECEDENCE: [Source; 5] =
+    [Source::Header, Source::Label, Source::BankAccountNumber, Source::Email, Source::Default];
 
 impl Source {
     /// The name the control plane uses.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Header => "header",
             Self::Label => "label",
             Self::BankAccountNumber => "bank_account_number",
             Self::Email => "email",
@@ -118,6 +122,8 @@ impl Source {
 /// What a payment comes with that may ask for a scenario.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Carriers<'a> {
+    /// The `Sandbox-Outcome` of the call that made the output.
+    pub header: Option<&'a str>,
     pub label: Option<&'a str>,
     pub bank_account_number: Option<&'a str>,
     /// The payee's whole address.
@@ -130,6 +136,7 @@ impl Carriers<'_> {
     fn ask_for(&self, wanted: &TestValue, source: Source) -> bool {
         let is = |found: Option<&str>, wanted: &str| found == Some(wanted);
         match source {
+            Source::Header => is(self.header, wanted.name),
             Source::Label => is(self.label.and_then(|label| label.split('#').next()), wanted.label),
             Source::BankAccountNumber => is(self.bank_account_number, wanted.bank_account_number),
             Source::Email => {
@@ -149,6 +156,16 @@ pub struct Decision {
 }
 
 impl Scenario {
+    /// The scenario of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        TEST_VALUES.iter().find(|value| value.name == name).map(|value| value.scenario)
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        TEST_VALUES[self as usize].name
+    }
+
     /// The scenario that a payment's carriers ask for: the first of them, in the order of [`PRECEDENCE`], that holds a
     /// reserved value.
     pub fn of(carriers: &Carriers<'_>) -> Decision {

@@ -172,6 +172,7 @@ pub const fn check(payee: ComplianceState, decision: Decision) -> Checked {
     match (payee, decision.scenario) {
         (ComplianceState::Enabled, Scenario::Rejected) => Checked::Rejected {
             reason: match decision.source {
+                Source::Header => "the preliminary checks failed, as the header Sandbox-Outcome asked",
                 Source::Label => "the preliminary checks failed, as the instruction's label asks",
                 Source::BankAccountNumber => {
                     "the preliminary checks failed, as the instruction's bank_account_number asks"

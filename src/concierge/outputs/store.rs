@@ -134,6 +134,8 @@ pub struct Creation {
     pub price: Price,
     pub now: OffsetDateTime,
     pub due_at: OffsetDateTime,
+    /// How its payment goes, where the call says so.
+    pub outcome: Option<&'static str>,
     /// What its event tells of, JSON.
     pub snapshot: String,
 }
@@ -174,15 +176,18 @@ pub const CREATE: &str = concat!(
         where c.level = 'write' for key share of w
     ), call as (
         select * from unnest(
-            $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::numeric[], $9::numeric[], $12::text[]
-        ) with ordinality as q (id, request_id, user_id, instruction_id, port_code, amount, budget, snapshot, position)
+            $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::numeric[], $9::numeric[], $12::text[],
+            $14::text[]
+        ) with ordinality as q (
+            id, request_id, user_id, instruction_id, port_code, amount, budget, snapshot, outcome, position
+        )
     ), created as (
         insert into concierge_request_outputs (
             account_id, id, request_id, user_id, withdrawal_instruction_id, port_code, amount, budget,
-            state, created_at, state_since, due_at, made_by
+            state, created_at, state_since, due_at, made_by, outcome
         )
         select c.account_id, q.id, r.id, u.id, w.id, q.port_code, q.amount, q.budget, 'accepting', $10, $10, $11,
-            c.user_id
+            c.user_id, q.outcome
         from caller c
         join call q on c.level = 'write' and c.user_id is not null
         join request r on r.id = q.request_id and r.state = 'draft'
@@ -251,6 +256,7 @@ pub async fn create(connection: &mut PgConnection, credentials: Credentials, cal
         .bind(due_at)
         .bind(calls.iter().map(|call| call.snapshot.as_str()).collect::<Vec<_>>())
         .bind(MASTER_USER)
+        .bind(calls.iter().map(|call| call.outcome).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     let caller = Caller::judge(rows.first(), Access::Write)?;

@@ -14,14 +14,19 @@ use crate::concierge::requests::life::Life;
 use crate::concierge::requests::store::read_state as read_request_state;
 use crate::concierge::users::{self, state::ComplianceState};
 
-/// Reads what decides how a payment goes, in three columns: the instruction's label, the number of its bank account, and
-/// the payee's e-mail address.
+/// Reads what decides how a payment goes, in four columns: the outcome that its call asked for, the instruction's label,
+/// the number of its bank account, and the payee's e-mail address.
 ///
 /// # Errors
 /// Where the row holds something else.
 pub fn read_decision(row: &PgRow, at: usize) -> Result<Decision, sqlx::Error> {
-    let (label, bank_account_number, email) = (row.try_get(at)?, row.try_get(at + 1)?, row.try_get(at + 2)?);
-    Ok(Scenario::of(&Carriers { label, bank_account_number, email }))
+    let carriers = Carriers {
+        header: row.try_get(at)?,
+        label: row.try_get(at + 1)?,
+        bank_account_number: row.try_get(at + 2)?,
+        email: row.try_get(at + 3)?,
+    };
+    Ok(Scenario::of(&carriers))
 }
 
 /// An accepting output whose checks are due.
@@ -52,7 +57,7 @@ pub async fn claim_checks(
     limit: i64,
 ) -> Result<Vec<DueCheck>, sqlx::Error> {
     let sql = "select o.account_id, o.id, o.due_at, u.compliance_state, r.state, r.state_since,
-            w.label, w.bank_account_number, u.email
+            o.outcome, w.label, w.bank_account_number, u.email
         from concierge_request_outputs o
         join users u on u.account_id = o.account_id and u.id = o.user_id
         join concierge_requests r on r.account_id = o.account_id and r.id = o.request_id
@@ -108,7 +113,7 @@ pub async fn claim_payments(
     limit: i64,
 ) -> Result<Vec<DuePayment>, sqlx::Error> {
     let sql = "select o.account_id, o.id, o.request_id, o.due_at, o.state, o.attempts,
-            coalesce(o.budget, 0), coalesce(o.fee_and_cost, 0), w.label, w.bank_account_number, u.email
+            coalesce(o.budget, 0), coalesce(o.fee_and_cost, 0), o.outcome, w.label, w.bank_account_number, u.email
         from concierge_request_outputs o
         join concierge_requests r on r.account_id = o.account_id and r.id = o.request_id
         join withdrawal_instructions w on w.account_id = o.account_id and w.id = o.withdrawal_instruction_id

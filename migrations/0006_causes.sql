@@ -11,3 +11,10 @@ alter table concierge_request_outputs
     -- nothing is there yet that would have to be looked through
     add constraint concierge_request_outputs_outcome_known check (outcome in
         ('settled', 'rejected', 'failed', 'failed|settled', 'returned', 'stuck', 'cancelled')) not valid;
+
+alter table events
+    -- what set it off; null: it happened before this was kept
+    add column cause text,
+    -- of a request or a simulation, its X-Request-Id; of a timer, what decided which way its step went, if anything did
+    add column caused_by text,
+    add constraint events_cause_known check (cause in ('request', 'timer', 'money', 'simulation')) not valid;

@@ -1,6 +1,7 @@
 //! A request as the rooms see it, and the answers they give: the border between HTTP and JSON:API.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -17,6 +18,7 @@ use crate::jsonapi::query::{Query, Target};
 use crate::jsonapi::schema::Schema;
 use crate::jsonapi::{MEDIA_TYPE, negotiation};
 use crate::server::App;
+use crate::telemetry::REQUEST_ID;
 
 /// The largest body that is read.
 pub const LARGEST_BODY: usize = 1 << 20;
@@ -33,6 +35,8 @@ pub struct Call {
     /// Scheme and host under which the sender reaches this server.
     origin: String,
     headers: HeaderMap,
+    /// The `X-Request-Id`, of the sender or of ours.
+    pub request_id: Arc<str>,
     /// The id in the path, empty where the path has none.
     pub id: String,
     pub body: Bytes,
@@ -109,8 +113,9 @@ impl FromRequest<App> for Call {
         let has_effect = !body.is_empty() && matches!(parts.method, Method::POST | Method::PATCH);
         negotiation::check_content_type(text(headers, "Content-Type")?.as_deref(), has_effect)?;
         let origin = origin(headers);
+        let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().into();
         let query = parts.uri.query().map(str::to_owned);
-        Ok(Self { credentials, is_anonymous, query, origin, headers: parts.headers, id, body })
+        Ok(Self { credentials, is_anonymous, query, origin, headers: parts.headers, request_id, id, body })
     }
 }
 

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use super::{BATCH, Moved, Rules, whole_instants};
 use crate::concierge::changes::Changes;
 use crate::concierge::money::{Credit, Wallet};
+use crate::concierge::outputs::cause_of;
 use crate::concierge::outputs::state::{FAILURE, MACHINE, Refund, State, Trigger, next};
 use crate::concierge::outputs::store::life::{DuePayment, Move, claim_payments};
 use crate::concierge::ports;
@@ -45,8 +46,9 @@ pub async fn go_on(
         }
         let ended_in = match step(output, rules) {
             Some(step) => {
+                let to = step.to;
                 changes.outputs.push(step);
-                step.to
+                to
             }
             // it ended before, and comes only to give back its money
             None => {
@@ -88,6 +90,7 @@ fn step(output: &DuePayment, rules: &Rules) -> Option<Move> {
         rejection_reason: None,
         failure_reason: matches!(to, State::Failed | State::Returned).then_some(FAILURE),
         attempts,
+        cause: cause_of(trigger, output.decision),
     })
 }
 

@@ -7,6 +7,7 @@ mod accounts;
 mod attempts;
 mod batch;
 mod cash_wallets;
+mod causes;
 mod estimates;
 mod events_api;
 mod headers;

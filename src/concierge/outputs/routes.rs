@@ -47,6 +47,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         due_at,
         outcome: outcome.map(Scenario::name),
         snapshot: included(&resource, &app.rules.public_url),
+        caused_by: call.request_id.clone(),
     };
     let refused = match app.create_outputs.call(*credentials, creation).await {
         Ok(Outcome {

@@ -155,6 +155,25 @@ pub struct Decision {
     pub source: Source,
 }
 
+impl Decision {
+    /// What asked for the scenario, such as `label sandbox:failed`; `None` where nothing did.
+    pub fn asked(self) -> Option<String> {
+        Some(format!("{} {}", self.source.name(), self.value()?))
+    }
+
+    /// The reserved value that asked for the scenario.
+    pub const fn value(self) -> Option<&'static str> {
+        let value = &TEST_VALUES[self.scenario as usize];
+        match self.source {
+            Source::Header => Some(value.name),
+            Source::Label => Some(value.label),
+            Source::BankAccountNumber => Some(value.bank_account_number),
+            Source::Email => Some(value.email),
+            Source::Default => None,
+        }
+    }
+}
+
 impl Scenario {
     /// The scenario of that name.
     pub fn named(name: &str) -> Option<Self> {

@@ -99,6 +99,16 @@ impl Named for Trigger {
     }
 }
 
+impl Trigger {
+    /// Whether it is for the scenario to say that this happens, and not something else.
+    pub const fn is_for_the_scenario(self) -> bool {
+        match self {
+            Self::Reject | Self::Settle | Self::Fail | Self::Retry | Self::Return | Self::Cancel => true,
+            Self::Accept | Self::Work | Self::Issue => false,
+        }
+    }
+}
+
 impl State {
     /// The name documents and the store use.
     pub const fn name(self) -> &'static str {
@@ -162,6 +172,8 @@ pub enum Checked {
     Accepted,
     Rejected {
         reason: &'static str,
+        /// Whether the scenario asks for it.
+        asked: bool,
     },
     /// The payee isn't approved yet; the checks run again when that changes.
     Deferred,
@@ -180,10 +192,11 @@ pub const fn check(payee: ComplianceState, decision: Decision) -> Checked {
                 Source::Email => "the preliminary checks failed, as the payee's e-mail address asks",
                 Source::Default => "the preliminary checks failed",
             },
+            asked: true,
         },
         (ComplianceState::Enabled, _) => Checked::Accepted,
-        (ComplianceState::Rejected, _) => Checked::Rejected { reason: "the payee was rejected" },
-        (ComplianceState::Disabled, _) => Checked::Rejected { reason: "the payee is disabled" },
+        (ComplianceState::Rejected, _) => Checked::Rejected { reason: "the payee was rejected", asked: false },
+        (ComplianceState::Disabled, _) => Checked::Rejected { reason: "the payee is disabled", asked: false },
         (ComplianceState::New, _) => Checked::Deferred,
     }
 }

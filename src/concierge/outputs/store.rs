@@ -2,6 +2,8 @@
 
 pub mod life;
 
+use std::sync::Arc;
+
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
@@ -138,6 +140,8 @@ pub struct Creation {
     pub outcome: Option<&'static str>,
     /// What its event tells of, JSON.
     pub snapshot: String,
+    /// The `X-Request-Id` of the call.
+    pub caused_by: Arc<str>,
 }
 
 /// What was found when an output was to be made.
@@ -177,9 +181,9 @@ pub const CREATE: &str = concat!(
     ), call as (
         select * from unnest(
             $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::numeric[], $9::numeric[], $12::text[],
-            $14::text[]
+            $14::text[], $15::text[]
         ) with ordinality as q (
-            id, request_id, user_id, instruction_id, port_code, amount, budget, snapshot, outcome, position
+            id, request_id, user_id, instruction_id, port_code, amount, budget, snapshot, outcome, caused_by, position
         )
     ), created as (
         insert into concierge_request_outputs (
@@ -201,9 +205,9 @@ pub const CREATE: &str = concat!(
         returning i.account_id, i.next_id - n.events as first_id
     ), event as (
         insert into events
-            (account_id, id, event_type, resource_type, resource_id, created_at, resource, made_by, failures)
+            (account_id, id, event_type, resource_type, resource_id, created_at, resource, made_by, failures, cause, caused_by)
         select i.account_id, i.first_id - 1 + row_number() over (order by q.position),
-            'concierge_request_output_accepting', 'concierge_request_outputs', o.id, $10, q.snapshot, c.user_id, 0
+            'concierge_request_output_accepting', 'concierge_request_outputs', o.id, $10, q.snapshot, c.user_id, 0, 'request', q.caused_by
         from caller c, counter i, created o join call q on q.id = o.id
         returning account_id, id, resource_type, resource_id
     ), receiver as (
@@ -257,6 +261,7 @@ pub async fn create(connection: &mut PgConnection, credentials: Credentials, cal
         .bind(calls.iter().map(|call| call.snapshot.as_str()).collect::<Vec<_>>())
         .bind(MASTER_USER)
         .bind(calls.iter().map(|call| call.outcome).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| &*call.caused_by).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     let caller = Caller::judge(rows.first(), Access::Write)?;

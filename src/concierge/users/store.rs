@@ -9,6 +9,7 @@ use super::{Changes, User};
 use crate::accounts::caller::{Access, Caller, Credentials};
 use crate::concierge::listing::Table;
 use crate::database::StoreError;
+use crate::events::Cause;
 
 /// The columns [`read`] reads, of a table alias.
 #[macro_export]
@@ -233,12 +234,13 @@ pub async fn claim(connection: &mut PgConnection, now: OffsetDateTime, limit: i6
 }
 
 /// A user's move to another state at its own time.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Move {
     pub account_id: i64,
     pub id: i64,
     pub to: ComplianceState,
     pub at: OffsetDateTime,
+    pub cause: Cause,
 }
 
 /// Saves moves of users, and says what they are now, with their account and who made them. An enabled user has passed

@@ -12,6 +12,7 @@ use super::{Complete, WEBHOOK_URL_MISSING, repeat, store, trigger as made_up};
 use crate::accounts::caller::{Access, authenticate};
 use crate::concierge::call::{Call, answer, created, not_found};
 use crate::concierge::listing;
+use crate::events::Cause;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::{Error, Errors};
 use crate::jsonapi::query::Target;
@@ -79,7 +80,8 @@ pub async fn trigger(State(app): State<App>, call: Call) -> Result<Response, Err
     let (query, new) = call.checked(&app, Access::Write, read).await?;
     let now = app.clock.now();
     let mut connection = app.database.connection().await?;
-    let written = made_up::trigger(&mut connection, call.credentials()?, &new, now, &app.rules.public_url).await;
+    let (origin, cause) = (&app.rules.public_url, Cause::simulation(&call.request_id));
+    let written = made_up::trigger(&mut connection, call.credentials()?, &new, now, origin, cause).await;
     let id = connection.conclude(written)?;
     app.deliveries.set(now);
     let event = find(&app, &call, id).await?;

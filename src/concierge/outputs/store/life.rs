@@ -13,6 +13,7 @@ use crate::concierge::requests;
 use crate::concierge::requests::life::Life;
 use crate::concierge::requests::store::read_state as read_request_state;
 use crate::concierge::users::{self, state::ComplianceState};
+use crate::events::Cause;
 
 /// Reads what decides how a payment goes, in four columns: the outcome that its call asked for, the instruction's label,
 /// the number of its bank account, and the payee's e-mail address.
@@ -276,7 +277,7 @@ pub async fn resume(
 }
 
 /// An output's move to another state at its own time.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Move {
     pub account_id: i64,
     pub id: i64,
@@ -287,6 +288,7 @@ pub struct Move {
     pub rejection_reason: Option<&'static str>,
     pub failure_reason: Option<&'static str>,
     pub attempts: i32,
+    pub cause: Cause,
 }
 
 /// Saves moves of outputs, and says what they are now, with their account and who made them.

@@ -24,6 +24,7 @@ mod receipts;
 mod resources;
 mod sharing;
 mod test_values;
+mod timeline;
 mod transport;
 mod webhook_setting;
 mod webhook_urls;

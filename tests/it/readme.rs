@@ -86,3 +86,17 @@ async fn its_session_takes_a_new_payee_to_money_received() {
     assert!(shown.contains("/receipts/"), "{shown}");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_timeline_can_be_asked_for() {
+    let command = README.split("## Timeline").nth(1).unwrap();
+    let command = command.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let server = Program::serve(Some(&fresh_database().await), &[]).await;
+    let mut shell = Command::new("bash");
+    shell.args(["-euc", &command.replace("http://127.0.0.1:8080", &server.base)]).stdin(Stdio::null());
+    let said = tokio::task::spawn_blocking(move || shell.output()).await.unwrap().expect("bash runs");
+    let shown = String::from_utf8(said.stdout).unwrap();
+    let draft = r#"{"resource":{"type":"concierge_requests","id":"1010"},"state":"draft","since":""#;
+    assert!(shown.starts_with(draft) && shown.contains(r#""action":"request_quote""#), "{shown}");
+    server.stop().await;
+}

@@ -1,6 +1,7 @@
 //! A request as the rooms see it, and the answers they give: the border between HTTP and JSON:API.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -19,6 +20,7 @@ use crate::jsonapi::schema::Schema;
 use crate::jsonapi::{MEDIA_TYPE, negotiation};
 use crate::sandbox::accounts::open;
 use crate::server::App;
+use crate::telemetry::REQUEST_ID;
 
 /// The largest body that is read.
 pub const LARGEST_BODY: usize = 1 << 20;
@@ -34,6 +36,9 @@ pub struct Call {
     query: Option<String>,
     /// Scheme and host under which the sender reaches this server.
     origin: String,
+    headers: HeaderMap,
+    /// The `X-Request-Id`, of the sender or of ours.
+    pub request_id: Arc<str>,
     /// The id in the path, empty where the path has none.
     pub id: String,
     pub body: Bytes,
@@ -92,6 +97,14 @@ impl Call {
         form_urlencoded::parse(self.query.as_deref().unwrap_or_default().as_bytes())
     }
 
+    /// A header that only some resources know.
+    ///
+    /// # Errors
+    /// 400 where it isn't plain ASCII.
+    pub fn header(&self, name: &'static str) -> Result<Option<Cow<'_, str>>, Error> {
+        text(&self.headers, name)
+    }
+
     /// Passes on what was read of the request; where it was faulty, who calls is looked up first, because a
     /// stranger is told nothing else than that.
     ///
@@ -132,7 +145,9 @@ impl FromRequest<App> for Call {
         let has_effect = !body.is_empty() && matches!(parts.method, Method::POST | Method::PATCH);
         negotiation::check_content_type(text(headers, "Content-Type")?.as_deref(), has_effect)?;
         let origin = origin(headers);
-        Ok(Self { credentials, is_anonymous, query: parts.uri.query().map(str::to_owned), origin, id, body })
+        let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().into();
+        let query = parts.uri.query().map(str::to_owned);
+        Ok(Self { credentials, is_anonymous, query, origin, headers: parts.headers, request_id, id, body })
     }
 }
 

@@ -8,7 +8,7 @@ use sqlx::postgres::PgConnection;
 use super::money::{self, Credit};
 use super::requests::life::Life;
 use super::{outputs, requests, users};
-use crate::events::{self, Event, Snapshot};
+use crate::events::{self, Cause, Event, Snapshot};
 use crate::jsonapi::render::Resource;
 
 /// Changes of rows that are locked already.
@@ -72,26 +72,28 @@ impl Changes {
     /// What there is to tell: at the same time, of users before the outputs that waited for them, of a request's
     /// start before its outputs', and of its end after theirs.
     fn events(&self, snapshots: &Snapshots) -> Vec<Event> {
-        let event = |account_id, type_name, id, event_type, at, failures| {
+        let event = |(account_id, type_name, id), event_type, at, failures, cause: &Cause| {
             // a row that is gone has nothing to tell
             let resource = snapshots.get(&(account_id, type_name, id))?.clone();
             let resource = Snapshot { failures, ..resource };
-            Some(Event { account_id, event_type, at, resource, is_made_up: false })
+            Some(Event { account_id, event_type, at, resource, cause: cause.clone(), is_made_up: false })
         };
         let users = self.users.iter().filter_map(|step| {
-            event(step.account_id, users::SCHEMA.type_name, step.id, step.to.event_type(), step.at, None)
+            let user = (step.account_id, users::SCHEMA.type_name, step.id);
+            event(user, step.to.event_type(), step.at, None, &step.cause)
         });
         let outputs = self.outputs.iter().filter_map(|step| {
             let failures = Some(step.to.failures(step.attempts));
-            event(step.account_id, outputs::SCHEMA.type_name, step.id, step.to.event_type(), step.at, failures)
+            let output = (step.account_id, outputs::SCHEMA.type_name, step.id);
+            event(output, step.to.event_type(), step.at, failures, &step.cause)
         });
         let requests = |ended: bool| {
             let lives =
                 self.requests.iter().filter(move |life| (life.state == requests::state::State::Finished) == ended);
             lives.flat_map(move |life| {
-                life.told.iter().filter_map(move |(event_type, at)| {
-                    event(life.account_id, requests::SCHEMA.type_name, life.id, event_type, *at, None)
-                })
+                let request = (life.account_id, requests::SCHEMA.type_name, life.id);
+                let told = life.told.iter();
+                told.filter_map(move |told| event(request, told.event_type, told.at, None, &told.cause))
             })
         };
         users.chain(requests(false)).chain(outputs).chain(requests(true)).collect()

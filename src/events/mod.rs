@@ -1,4 +1,5 @@
-//! Events: the outbox, which is what happened, written in the transaction in which it happens; and sending them.
+//! Events: the outbox, which is what happened and why ([`cause`]), written in the transaction in which it happens; and
+//! sending them.
 //!
 //! An event is queued where there is a `webhook_url` for it ([`store`]), taken when it is due ([`delivery`]), sent as
 //! receivers know it ([`envelope`]) in one attempt ([`attempt`]) to where it may be sent ([`address`], [`receiver`]), and
@@ -6,6 +7,7 @@
 
 pub mod address;
 pub mod attempt;
+pub mod cause;
 pub mod delivery;
 pub mod envelope;
 mod failure;
@@ -17,6 +19,7 @@ pub mod trust;
 
 use std::sync::Arc;
 
+pub use cause::Cause;
 use time::OffsetDateTime;
 
 use crate::jsonapi::document::id_number;
@@ -29,6 +32,7 @@ pub struct Event {
     pub event_type: &'static str,
     pub at: OffsetDateTime,
     pub resource: Snapshot,
+    pub cause: Cause,
     /// Whether it was made up on request: nothing happened.
     pub is_made_up: bool,
 }

@@ -1,8 +1,10 @@
 //! All SQL of events.
 
-use sqlx::postgres::PgConnection;
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
 
 use super::Event;
+use super::cause::{Cause, Kind};
 use crate::accounts::fixtures::MASTER_USER;
 
 /// The lateral join `r` with the `id` of the user that an event `e` goes to now, if there is one: whoever made the resource,
@@ -40,9 +42,10 @@ pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<()
     const SQL: &str = concat!("with told as (
             select * from unnest(
                 $1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $11::bigint[], $7::bigint[],
-                $8::integer[], $10::boolean[]
+                $8::integer[], $10::boolean[], $12::text[], $13::text[]
             ) with ordinality as e (
-                account_id, event_type, resource_type, resource_id, at, snapshot, made_by, failures, is_made_up, position
+                account_id, event_type, resource_type, resource_id, at, snapshot, made_by, failures, is_made_up, cause,
+                caused_by, position
             )
         ), standing as (
             select e.*, r.id as receiver_id, p.pending
@@ -76,11 +79,11 @@ pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<()
         ), written as (
             insert into events (
                 account_id, id, event_type, resource_type, resource_id, created_at, resource, made_by, failures,
-                is_made_up
+                is_made_up, cause, caused_by
             )
             -- looked up here, so that what may be large isn't carried through all that comes before
             select account_id, id, event_type, resource_type, resource_id, at, ($6::text[])[snapshot], made_by, failures,
-                is_made_up
+                is_made_up, cause, caused_by
             from numbered
         )
         insert into deliveries (account_id, event_id, receiver_id, resource_type, resource_id, state, due_at)
@@ -110,7 +113,42 @@ pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<()
         .bind(MASTER_USER)
         .bind(events.iter().map(|event| event.is_made_up).collect::<Vec<_>>())
         .bind(places)
+        .bind(events.iter().map(|event| event.cause.kind.name()).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.cause.by.as_deref()).collect::<Vec<_>>())
         .execute(connection)
         .await
         .map(|_| ())
+}
+
+/// Reads a cause, in two columns. What happened before causes were kept has none.
+///
+/// # Errors
+/// Where the row holds something else.
+pub fn read_cause(row: &PgRow, at: usize) -> Result<Option<Cause>, sqlx::Error> {
+    let Some(kind) = row.try_get::<Option<&str>, _>(at)? else { return Ok(None) };
+    let kind = Kind::named(kind).ok_or_else(|| sqlx::Error::Decode(format!("no cause {kind:?}").into()))?;
+    let by: Option<&str> = row.try_get(at + 1)?;
+    Ok(Some(Cause { kind, by: by.map(Into::into) }))
+}
+
+/// Why the last thing happened to each of these resources of one type, by account and id, in their order.
+///
+/// # Errors
+/// Those of the database.
+pub async fn last_causes(
+    connection: &mut PgConnection,
+    type_name: &str,
+    resources: &[(i64, i64)],
+) -> Result<Vec<Option<Cause>>, sqlx::Error> {
+    let sql = "select e.cause, e.caused_by
+        from unnest($1::bigint[], $2::bigint[]) with ordinality as r (account_id, id, position)
+        left join lateral (
+            select e.cause, e.caused_by from events e
+            where e.account_id = r.account_id and e.resource_type = $3 and e.resource_id = r.id and not e.is_made_up
+            order by e.id desc limit 1
+        ) e on true
+        order by r.position";
+    let (accounts, ids): (Vec<i64>, Vec<i64>) = resources.iter().copied().unzip();
+    let rows = sqlx::query(sql).bind(accounts).bind(ids).bind(type_name).fetch_all(connection).await?;
+    rows.iter().map(|row| read_cause(row, 0)).collect()
 }

@@ -6,6 +6,7 @@ use sqlx::postgres::PgConnection;
 use super::{BATCH, Due, Moved, Rules};
 use crate::concierge::changes::Changes;
 use crate::concierge::{outputs, users};
+use crate::events::Cause;
 
 /// Approves users whose approval is due.
 ///
@@ -26,7 +27,8 @@ pub async fn approve(connection: &mut PgConnection, due: &Due, rules: &Rules) ->
         .iter()
         .filter_map(|user| {
             let to = user.state.approved()?;
-            Some(users::store::Move { account_id: user.account_id, id: user.id, to, at: user.due_at })
+            let (account_id, id, at) = (user.account_id, user.id, user.due_at);
+            Some(users::store::Move { account_id, id, to, at, cause: Cause::TIMER })
         })
         .collect();
     if !moves.is_empty() {

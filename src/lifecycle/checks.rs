@@ -5,9 +5,11 @@ use sqlx::postgres::PgConnection;
 
 use super::{BATCH, Due, Moved, Pace, Rules};
 use crate::concierge::changes::Changes;
+use crate::concierge::outputs::cause_of;
 use crate::concierge::outputs::state::{Checked, MACHINE, State, Trigger, check};
 use crate::concierge::outputs::store::life::{DueCheck, Move, claim_checks};
 use crate::concierge::requests;
+use crate::events::Cause;
 
 /// Runs the checks that are due. `one_by_one`: stops behind the first one that makes something else due at once.
 ///
@@ -44,9 +46,12 @@ pub async fn run(
 
 /// What the checks of an output come to; `None` where they wait for the payee's approval.
 fn decide(output: &DueCheck, pace: &Pace) -> Option<Move> {
-    let (trigger, rejection_reason) = match check(output.payee, output.scenario) {
-        Checked::Accepted => (Trigger::Accept, None),
-        Checked::Rejected { reason } => (Trigger::Reject, Some(reason)),
+    let (trigger, rejection_reason, cause) = match check(output.payee, output.decision) {
+        Checked::Accepted => (Trigger::Accept, None, Cause::TIMER),
+        Checked::Rejected { reason, asked } => {
+            let cause = if asked { cause_of(Trigger::Reject, output.decision) } else { Cause::TIMER };
+            (Trigger::Reject, Some(reason), cause)
+        }
         Checked::Deferred => return None,
     };
     let at = output.due_at;
@@ -60,5 +65,5 @@ fn decide(output: &DueCheck, pace: &Pace) -> Option<Move> {
         _ => None,
     };
     let (account_id, id) = (output.account_id, output.id);
-    Some(Move { account_id, id, to, at, due_at, rejection_reason, failure_reason: None, attempts: 0 })
+    Some(Move { account_id, id, to, at, due_at, rejection_reason, failure_reason: None, attempts: 0, cause })
 }

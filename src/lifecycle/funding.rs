@@ -11,6 +11,7 @@ use crate::concierge::money::{self, Locked, Wallet};
 use crate::concierge::ports;
 use crate::concierge::requests::life::Life;
 use crate::concierge::requests::store::life::{claim_waiting, sum_outputs, waiting_besides};
+use crate::events::Cause;
 
 /// The most wallets one transaction looks into.
 const WALLETS: i64 = 100;
@@ -101,6 +102,7 @@ async fn let_work(
             *balance += &outputs.rejected;
             *again = Some(again.map_or(at, |again| again.min(at)));
         }
+        life.cause = Cause::MONEY;
         let done = life.fund(at, due.pace(life.account_id).step_delay, outputs.open, outputs.rejected);
         // only those that accepted wait
         debug_assert!(done.is_ok(), "{done:?}");

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use super::{BATCH, Due, Moved, Pace, Rules};
 use crate::concierge::changes::Changes;
 use crate::concierge::money::{Credit, Wallet};
+use crate::concierge::outputs::cause_of;
 use crate::concierge::outputs::state::{FAILURE, MACHINE, Refund, State, Trigger, next};
 use crate::concierge::outputs::store::life::{DuePayment, Move, claim_payments};
 use crate::concierge::ports;
@@ -46,8 +47,9 @@ pub async fn go_on(
         }
         let ended_in = match step(output, due.pace(output.account_id)) {
             Some(step) => {
+                let to = step.to;
                 changes.outputs.push(step);
-                step.to
+                to
             }
             // it ended before, and comes only to give back its money
             None => {
@@ -76,10 +78,10 @@ pub async fn go_on(
 
 /// The next step of a payment, if there is one.
 fn step(output: &DuePayment, pace: &Pace) -> Option<Move> {
-    let trigger = next(output.state, output.scenario, output.attempts)?;
+    let trigger = next(output.state, output.decision.scenario, output.attempts)?;
     let to = MACHINE.after(output.state, trigger)?;
     let attempts = output.attempts + i32::from(trigger == Trigger::Issue);
-    let goes_on = next(to, output.scenario, attempts).is_some();
+    let goes_on = next(to, output.decision.scenario, attempts).is_some();
     Some(Move {
         account_id: output.account_id,
         id: output.id,
@@ -89,6 +91,7 @@ fn step(output: &DuePayment, pace: &Pace) -> Option<Move> {
         rejection_reason: None,
         failure_reason: matches!(to, State::Failed | State::Returned).then_some(FAILURE),
         attempts,
+        cause: cause_of(trigger, output.decision),
     })
 }
 

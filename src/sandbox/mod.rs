@@ -7,6 +7,8 @@ mod health;
 mod metrics;
 mod settings;
 mod state_machines;
+mod test_values;
+pub mod timeline;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -36,6 +38,8 @@ pub fn routes() -> Router<App> {
         .route("/_sandbox/events/{id}", get(events::routes::show))
         .route("/_sandbox/events/{id}/redeliver", post(events::routes::redeliver))
         .route("/_sandbox/state_machines/{name}", get(state_machines::show))
+        .route("/_sandbox/test_values", get(test_values::list))
+        .route("/_sandbox/timeline/{type}/{id}", get(timeline::routes::show))
 }
 
 /// The error codes of the control plane, beside those of the protocol.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use clap::CommandFactory;
-use concierge_sandbox::concierge::outputs::scenario::TEST_VALUES;
+use concierge_sandbox::concierge::outputs::scenario::{TEST_VALUES, TestValue};
 use concierge_sandbox::concierge::{outputs, requests};
 use concierge_sandbox::config::Cli;
 use concierge_sandbox::jsonapi::error::Code;
@@ -50,11 +50,14 @@ fn it_lists_every_setting() {
 
 #[test]
 fn it_lists_every_test_value() {
-    let row = |value: &str, what: &str| format!("| `{}` | {what} |", value.replace('|', "\\|"));
-    let expected: BTreeSet<String> = TEST_VALUES.iter().map(|(value, _, what)| row(value, what)).collect();
+    let row = |value: &TestValue| {
+        let TestValue { bank_account_number, email, what, .. } = value;
+        let (name, label) = (value.name.replace('|', "\\|"), value.label.replace('|', "\\|"));
+        format!("| `{name}` | `{label}` | `{bank_account_number}` | `{email}@` | {what} |")
+    };
+    let expected: Vec<String> = TEST_VALUES.iter().map(row).collect();
     let table = README.split("### Test values").nth(1).unwrap().split("\n#").next().unwrap();
-    let listed: BTreeSet<String> =
-        table.lines().filter(|line| line.starts_with("| `sandbox:")).map(str::to_owned).collect();
+    let listed: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
     assert_eq!(listed, expected);
 }
 
@@ -81,5 +84,19 @@ async fn its_session_takes_a_new_payee_to_money_received() {
         assert!(shown.contains(&format!("\"state\":\"{state}\"")), "{state} is not in {shown}");
     }
     assert!(shown.contains("/receipts/"), "{shown}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_timeline_can_be_asked_for() {
+    let command = README.split("## Timeline").nth(1).unwrap();
+    let command = command.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let server = Program::serve(Some(&fresh_database().await), &[]).await;
+    let mut shell = Command::new("bash");
+    shell.args(["-euc", &command.replace("http://127.0.0.1:8080", &server.base)]).stdin(Stdio::null());
+    let said = tokio::task::spawn_blocking(move || shell.output()).await.unwrap().expect("bash runs");
+    let shown = String::from_utf8(said.stdout).unwrap();
+    let draft = r#"{"resource":{"type":"concierge_requests","id":"1010"},"state":"draft","since":""#;
+    assert!(shown.starts_with(draft) && shown.contains(r#""action":"request_quote""#), "{shown}");
     server.stop().await;
 }

@@ -1,10 +1,11 @@
 //! An output's schema, reading and rendering.
 
+use super::scenario::{Scenario, TEST_VALUES};
 use super::store::Outcome;
 use super::{NewOutput, Output, Price, state};
 use crate::concierge::{ports, requests, users, withdrawal_instructions};
 use crate::jsonapi::document::{Purpose, Reader};
-use crate::jsonapi::error::Errors;
+use crate::jsonapi::error::{Error, Errors, HEADER_INVALID};
 use crate::jsonapi::render::{Linkage, Resource, Value};
 use crate::jsonapi::schema::{Attribute, Filter, Relationship, Schema, Values};
 
@@ -63,6 +64,22 @@ pub fn read_new(body: &[u8]) -> Result<(NewOutput, Reader), Errors> {
         }
         _ => Err(reader.into_errors()),
     }
+}
+
+/// The header by which a call that makes an output asks how its payment goes.
+pub const OUTCOME: &str = "Sandbox-Outcome";
+
+/// Reads what that header asks for.
+///
+/// # Errors
+/// 400 where there is no such scenario.
+pub fn read_outcome(header: Option<&str>) -> Result<Option<Scenario>, Error> {
+    let Some(name) = header else { return Ok(None) };
+    let unknown = || {
+        let known = TEST_VALUES.map(|value| value.name).join(", ");
+        Error::new(HEADER_INVALID, format!("is {name:?}; an outcome is one of {known}")).header(OUTCOME)
+    };
+    Scenario::named(name).map(Some).ok_or_else(unknown)
 }
 
 /// Reads how much is paid: exactly one of `amount` and `budget`.

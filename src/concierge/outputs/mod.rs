@@ -8,10 +8,12 @@ pub mod store;
 
 use bigdecimal::BigDecimal;
 pub use document::SCHEMA;
-use state::State;
+use scenario::Decision;
+use state::{State, Trigger};
 
 use super::users::User;
 use super::withdrawal_instructions::WithdrawalInstruction;
+use crate::events::Cause;
 use crate::jsonapi::document::Identifier;
 
 /// An output as it is stored.
@@ -56,6 +58,12 @@ impl Price {
             Self::Budget(budget) => (None, Some(budget)),
         }
     }
+}
+
+/// Why a payment takes a step of its own: its time has come, and it may be that something asked for this way.
+pub fn cause_of(trigger: Trigger, decision: Decision) -> Cause {
+    let by = if trigger.is_for_the_scenario() { decision.asked() } else { None };
+    Cause { by: by.map(Into::into), ..Cause::TIMER }
 }
 
 /// An output to be made.

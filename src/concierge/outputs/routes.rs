@@ -4,7 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::document::{SCHEMA, explain, read_new, render};
+use super::document::{OUTCOME, SCHEMA, explain, read_new, read_outcome, render};
+use super::scenario::Scenario;
 use super::store::{self, Outcome};
 use super::{Complete, NewOutput, Output, state};
 use crate::accounts::caller::Access;
@@ -26,13 +27,16 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors
 /// `POST /api/concierge_request_outputs`: an accepting output, whose checks run in the background.
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let credentials = call.credentials()?;
-    let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
-    let (query, (new, reader)) = call.checked(&app, Access::Write, read).await?;
+    let read = call.query(&SCHEMA, Target::Single).and_then(|query| {
+        let outcome = read_outcome(call.header(OUTCOME)?.as_deref())?;
+        Ok((query, outcome, read_new(&call.body)?))
+    });
+    let (query, outcome, (new, reader)) = call.checked(&app, Access::Write, read).await?;
     let (taken, output, resource, outcome) = loop {
         let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
         let output = accepting(taken.id, &new);
         let resource = render(&output);
-        let creation = creation(&app, &taken, &new, &resource);
+        let creation = creation(&app, &taken, &new, &resource, (outcome, &call));
         match app.create_outputs.call(*credentials, creation).await {
             Ok(outcome) if outcome.caller.account_id != taken.account_id => app.ids.forget(credentials),
             Ok(outcome) => break (taken, output, resource, outcome),
@@ -56,7 +60,13 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
 }
 
 /// What the statement needs to make an output.
-fn creation(app: &App, taken: &Taken, new: &NewOutput, resource: &Resource) -> store::Creation {
+fn creation(
+    app: &App,
+    taken: &Taken,
+    new: &NewOutput,
+    resource: &Resource,
+    (outcome, call): (Option<Scenario>, &Call),
+) -> store::Creation {
     store::Creation {
         id: taken.id,
         account_id: taken.account_id,
@@ -67,6 +77,8 @@ fn creation(app: &App, taken: &Taken, new: &NewOutput, resource: &Resource) -> s
         price: new.price.clone(),
         now: app.clock.now(),
         check_delay: app.rules.pace.check_delay,
+        outcome: outcome.map(Scenario::name),
+        caused_by: call.request_id.clone(),
         snapshot: included(resource, &app.rules.public_url),
     }
 }

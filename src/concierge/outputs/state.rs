@@ -1,6 +1,6 @@
 //! The states of an output, its arrows, and what decides between them. Pure: the same input gives the same answer.
 
-use super::scenario::Scenario;
+use super::scenario::{Decision, Scenario, Source};
 use crate::concierge::machine::{Arrow, Machine, Named};
 use crate::concierge::users::state::ComplianceState;
 
@@ -99,6 +99,16 @@ impl Named for Trigger {
     }
 }
 
+impl Trigger {
+    /// Whether it is for the scenario to say that this happens, and not something else.
+    pub const fn is_for_the_scenario(self) -> bool {
+        match self {
+            Self::Reject | Self::Settle | Self::Fail | Self::Retry | Self::Return | Self::Cancel => true,
+            Self::Accept | Self::Work | Self::Issue => false,
+        }
+    }
+}
+
 impl State {
     /// The name documents and the store use.
     pub const fn name(self) -> &'static str {
@@ -162,20 +172,31 @@ pub enum Checked {
     Accepted,
     Rejected {
         reason: &'static str,
+        /// Whether the scenario asks for it.
+        asked: bool,
     },
     /// The payee isn't approved yet; the checks run again when that changes.
     Deferred,
 }
 
 /// Runs the preliminary checks: they decide by the payee's compliance, then by the scenario.
-pub const fn check(payee: ComplianceState, scenario: Scenario) -> Checked {
-    match (payee, scenario) {
-        (ComplianceState::Enabled, Scenario::Rejected) => {
-            Checked::Rejected { reason: "the preliminary checks failed, as the instruction's label asks" }
-        }
+pub const fn check(payee: ComplianceState, decision: Decision) -> Checked {
+    match (payee, decision.scenario) {
+        (ComplianceState::Enabled, Scenario::Rejected) => Checked::Rejected {
+            reason: match decision.source {
+                Source::Header => "the preliminary checks failed, as the header Sandbox-Outcome asked",
+                Source::Label => "the preliminary checks failed, as the instruction's label asks",
+                Source::BankAccountNumber => {
+                    "the preliminary checks failed, as the instruction's bank_account_number asks"
+                }
+                Source::Email => "the preliminary checks failed, as the payee's e-mail address asks",
+                Source::Default => "the preliminary checks failed",
+            },
+            asked: true,
+        },
         (ComplianceState::Enabled, _) => Checked::Accepted,
-        (ComplianceState::Rejected, _) => Checked::Rejected { reason: "the payee was rejected" },
-        (ComplianceState::Disabled, _) => Checked::Rejected { reason: "the payee is disabled" },
+        (ComplianceState::Rejected, _) => Checked::Rejected { reason: "the payee was rejected", asked: false },
+        (ComplianceState::Disabled, _) => Checked::Rejected { reason: "the payee is disabled", asked: false },
         (ComplianceState::New, _) => Checked::Deferred,
     }
 }

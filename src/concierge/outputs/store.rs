@@ -2,6 +2,7 @@
 
 pub mod life;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Row;
@@ -140,8 +141,12 @@ pub struct Creation {
     /// The server's time, and its delay of the checks.
     pub now: OffsetDateTime,
     pub check_delay: Duration,
+    /// How its payment goes, where the call says so.
+    pub outcome: Option<&'static str>,
     /// What its event tells of, JSON.
     pub snapshot: String,
+    /// The `X-Request-Id` of the call.
+    pub caused_by: Arc<str>,
 }
 
 /// What was found when an output was to be made.
@@ -188,17 +193,18 @@ pub const CREATE: &str = concat!(
     ), call as (
         select * from unnest(
             $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::numeric[], $9::numeric[], $12::text[],
-            $14::bigint[]
+            $14::bigint[], $15::text[], $16::text[]
         ) with ordinality as q (
-            id, request_id, user_id, instruction_id, port_code, amount, budget, snapshot, account_id, position
+            id, request_id, user_id, instruction_id, port_code, amount, budget, snapshot, account_id, outcome, caused_by,
+            position
         )
     ), created as (
         insert into concierge_request_outputs (
             account_id, id, request_id, user_id, withdrawal_instruction_id, port_code, amount, budget,
-            state, created_at, state_since, due_at, made_by
+            state, created_at, state_since, due_at, made_by, outcome
         )
         select c.account_id, q.id, r.id, u.id, w.id, q.port_code, q.amount, q.budget, 'accepting', m.at, m.at,
-            m.due_at, c.user_id
+            m.due_at, c.user_id, q.outcome
         from caller c
         cross join moment m
         join call q on c.level = 'write' and c.user_id is not null and q.account_id = c.account_id
@@ -213,9 +219,10 @@ pub const CREATE: &str = concat!(
         returning i.account_id, i.next_id - n.events as first_id
     ), event as (
         insert into events
-            (account_id, id, event_type, resource_type, resource_id, created_at, resource, made_by, failures)
+            (account_id, id, event_type, resource_type, resource_id, created_at, resource, made_by, failures, cause, caused_by)
         select i.account_id, i.first_id - 1 + row_number() over (order by q.position),
-            'concierge_request_output_accepting', 'concierge_request_outputs', o.id, m.at, q.snapshot, c.user_id, 0
+            'concierge_request_output_accepting', 'concierge_request_outputs', o.id, m.at, q.snapshot, c.user_id, 0,
+            'request', q.caused_by
         from caller c, moment m, counter i, created o join call q on q.id = o.id
         returning account_id, id, resource_type, resource_id
     ), receiver as (
@@ -267,6 +274,8 @@ pub async fn create(connection: &mut PgConnection, credentials: Credentials, cal
         .bind(calls.iter().map(|call| call.snapshot.as_str()).collect::<Vec<_>>())
         .bind(MASTER_USER)
         .bind(calls.iter().map(|call| call.account_id).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.outcome).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| &*call.caused_by).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     let caller = Caller::judge(rows.first(), Access::Write)?;

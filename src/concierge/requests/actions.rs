@@ -21,7 +21,7 @@ use crate::concierge::machine::Named;
 use crate::concierge::money::{Credit, Wallet};
 use crate::concierge::{estimates, ports};
 use crate::database::{StoreError, settle};
-use crate::events::{self, Event, Snapshot};
+use crate::events::{self, Cause, Event, Snapshot};
 use crate::jsonapi::error::{Error, Errors};
 use crate::jsonapi::render::timestamp;
 use crate::lifecycle::{Account, Due, Pace, Rules};
@@ -54,6 +54,7 @@ pub async fn draft(
     new: &NewConciergeRequest,
     now: OffsetDateTime,
     rules: &Rules,
+    cause: Cause,
 ) -> Result<Found, StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
@@ -61,8 +62,8 @@ pub async fn draft(
         if let Some(request) = &request {
             let resource = Snapshot::of(&render(request), request.made_by, &rules.public_url);
             let event_type = request.life.state.event_type();
-            let at = caller.time.at(now);
-            let event = Event { account_id: caller.account_id, event_type, at, resource, is_made_up: false };
+            let (account_id, at) = (caller.account_id, caller.time.at(now));
+            let event = Event { account_id, event_type, at, resource, cause, is_made_up: false };
             events::store::write(&mut transaction, &[event]).await?;
         }
         Ok((caller, request))
@@ -83,11 +84,13 @@ pub async fn act(
     action: &Action,
     now: OffsetDateTime,
     rules: &Rules,
+    cause: Cause,
 ) -> Result<(), StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
         let (caller, Some(mut life)) = lock(&mut transaction, credentials, id).await? else { return Ok(()) };
         let (now, pace) = (caller.time.at(now), caller.own.pace(&rules.pace));
+        life.cause = cause;
         match action {
             Action::RequestQuote { hint_token } => {
                 request_quote(&mut transaction, &mut life, hint_token.as_deref(), now, &pace).await?;

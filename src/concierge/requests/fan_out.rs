@@ -7,6 +7,7 @@ use bigdecimal::BigDecimal;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
+use super::SCHEMA;
 use super::life::Life;
 use super::state::State;
 use super::store::life as store;
@@ -15,6 +16,7 @@ use crate::concierge::outputs::store::life::{Move, Quoted, Taken, save_prices, t
 use crate::concierge::outputs::{self, Price};
 use crate::concierge::ports;
 use crate::concierge::pricing::Prices;
+use crate::events::{self, Cause};
 use crate::lifecycle::{Due, Pace};
 
 /// The most outputs one transaction takes along.
@@ -27,11 +29,12 @@ const BATCH: usize = 1000;
 /// Those of the database.
 pub async fn take_outputs_along(
     connection: &mut PgConnection,
-    requests: Vec<Life>,
+    mut requests: Vec<Life>,
     prices: &Prices,
     due: &Due,
     changes: &mut Changes,
 ) -> Result<(), sqlx::Error> {
+    recall_causes(connection, &mut requests).await?;
     let mut taken = take_along(connection, &requests, BATCH + 1).await?;
     // one more than are taken tells whose outputs go on; the requests behind it wait for their turn
     let unfinished = if taken.len() > BATCH { taken.pop().map(|output| output.request) } else { None };
@@ -62,6 +65,20 @@ pub async fn take_outputs_along(
         }
     }
     conclude(connection, done, due, changes).await
+}
+
+/// Finds out why requests were cancelled whose outputs go on being taken along: those are cancelled for the same cause.
+async fn recall_causes(connection: &mut PgConnection, requests: &mut [Life]) -> Result<(), sqlx::Error> {
+    let going_on = |life: &&mut Life| life.state == State::Cancelled && life.told.is_empty();
+    let ids: Vec<_> = requests.iter_mut().filter(going_on).map(|life| (life.account_id, life.id)).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let causes = events::store::last_causes(connection, SCHEMA.type_name, &ids).await?;
+    for (life, cause) in requests.iter_mut().filter(going_on).zip(causes) {
+        life.cause = cause.unwrap_or(Cause::TIMER);
+    }
+    Ok(())
 }
 
 /// Ends the moves of requests whose outputs have all been taken along.
@@ -146,6 +163,7 @@ fn start(life: &Life, output: &Taken, pace: &Pace) -> Option<Move> {
         rejection_reason: None,
         failure_reason: None,
         attempts: output.attempts,
+        cause: Cause::TIMER,
     })
 }
 
@@ -161,5 +179,6 @@ fn cancel(life: &Life, output: &Taken) -> Option<Move> {
         rejection_reason: None,
         failure_reason: None,
         attempts: output.attempts,
+        cause: life.cause.clone(),
     })
 }

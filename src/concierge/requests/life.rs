@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use super::quote::Timetable;
 use super::state::{self, MACHINE, State, Trigger};
+use crate::events::Cause;
 use crate::lifecycle::Pace;
 
 /// The part of a request that its life changes.
@@ -36,8 +37,18 @@ pub struct Life {
     pub held_prices: Option<String>,
     /// While it works: how many of its outputs are not final.
     pub outputs_open: i64,
-    /// What happened since it was read: event type and time.
-    pub told: Vec<(&'static str, OffsetDateTime)>,
+    /// What sets off whatever happens to it next.
+    pub cause: Cause,
+    /// What happened since it was read.
+    pub told: Vec<Told>,
+}
+
+/// Something that happened to a request.
+#[derive(Debug, Clone)]
+pub struct Told {
+    pub event_type: &'static str,
+    pub at: OffsetDateTime,
+    pub cause: Cause,
 }
 
 /// A trigger that can't happen in the present state.
@@ -61,8 +72,12 @@ impl Life {
         self.state_since = Some(at);
         self.due_at = None;
         self.outputs_done_to = None;
-        self.told.push((self.state.event_type(), at));
+        self.tell(self.state.event_type(), at);
         Ok(())
+    }
+
+    fn tell(&mut self, event_type: &'static str, at: OffsetDateTime) {
+        self.told.push(Told { event_type, at, cause: self.cause.clone() });
     }
 
     /// The payer asks for a quote.
@@ -147,9 +162,9 @@ impl Life {
     /// Where that isn't possible.
     pub fn finish(&mut self, at: OffsetDateTime) -> Result<(), NotPossible> {
         self.go(Trigger::Finish, at)?;
-        self.told.push((state::RECEIPT_CREATED, at));
+        self.tell(state::RECEIPT_CREATED, at);
         if self.has_credit_note() {
-            self.told.push((state::CREDIT_NOTE_CREATED, at));
+            self.tell(state::CREDIT_NOTE_CREATED, at);
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use super::store;
 use crate::accounts::caller::Access;
 use crate::concierge::call::{Call, answer, created, not_found};
 use crate::concierge::{include, listing, users};
+use crate::events::Cause;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::{Query, Target};
@@ -29,7 +30,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
         let id = (taken.account_id, taken.id);
         let mut connection = app.database.connection().await?;
-        let creation = actions::draft(&mut connection, credentials, id, &new, app.clock.now(), &app.rules).await;
+        let (now, cause) = (app.clock.now(), Cause::request(&call.request_id));
+        let creation = actions::draft(&mut connection, credentials, id, &new, now, &app.rules, cause).await;
         match connection.conclude(creation) {
             Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(credentials),
             creation => break (taken, creation),
@@ -99,7 +101,8 @@ async fn act(app: &App, call: &Call, action: Result<Action, Errors>) -> Result<R
     let mut connection = app.database.connection().await?;
     let now = app.clock.now();
     let done = async {
-        actions::act(&mut connection, credentials, id, &action, now, &app.rules).await?;
+        let cause = Cause::request(&call.request_id);
+        actions::act(&mut connection, credentials, id, &action, now, &app.rules, cause).await?;
         store::find(&mut connection, credentials, id).await
     }
     .await;

@@ -26,6 +26,16 @@ impl ComplianceState {
         [Self::New, Self::Enabled, Self::Disabled, Self::Rejected].into_iter().find(|state| state.name() == name)
     }
 
+    /// What makes a user come to this state.
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::New => "create",
+            Self::Enabled => "enable",
+            Self::Disabled => "disable",
+            Self::Rejected => "reject",
+        }
+    }
+
     /// What approval makes of it: only a new user is approved.
     pub const fn approved(self) -> Option<Self> {
         match self {

@@ -10,6 +10,7 @@ use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::accounts::settings::milliseconds;
 use crate::concierge::listing::Table;
 use crate::database::StoreError;
+use crate::events::Cause;
 use crate::lifecycle::{Due, Pace};
 
 /// The columns [`read`] reads, of a table alias.
@@ -263,12 +264,13 @@ pub async fn claim(connection: &mut PgConnection, due: &Due, limit: i64) -> Resu
 }
 
 /// A user's move to another state at its own time.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Move {
     pub account_id: i64,
     pub id: i64,
     pub to: ComplianceState,
     pub at: OffsetDateTime,
+    pub cause: Cause,
 }
 
 /// Saves moves of users, and says what they are now, with their account and who made them. An enabled user has passed

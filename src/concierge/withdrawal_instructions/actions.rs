@@ -8,7 +8,7 @@ use super::document::render;
 use super::{NewWithdrawalInstruction, WithdrawalInstruction, store};
 use crate::accounts::caller::{Caller, Credentials};
 use crate::database::{StoreError, settle};
-use crate::events::{self, Event, Snapshot};
+use crate::events::{self, Cause, Event, Snapshot};
 
 /// The type of the event that tells of a new instruction.
 pub const CREATED: &str = "withdrawal_instruction_created";
@@ -29,12 +29,13 @@ pub async fn create(
     new: &NewWithdrawalInstruction,
     now: OffsetDateTime,
     origin: &str,
+    cause: Cause,
 ) -> Result<(Caller, Option<WithdrawalInstruction>), StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
         let (caller, created) = store::create(&mut transaction, credentials, id, new, now).await?;
         if let Some(created) = &created {
-            tell(&mut transaction, caller, CREATED, created, caller.time.at(now), origin).await?;
+            tell(&mut transaction, caller, CREATED, created, (caller.time.at(now), cause), origin).await?;
         }
         Ok((caller, created))
     }
@@ -63,6 +64,7 @@ pub async fn delete(
     id: i64,
     now: OffsetDateTime,
     origin: &str,
+    cause: Cause,
 ) -> Result<(Caller, Deletion), StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
@@ -72,7 +74,7 @@ pub async fn delete(
         if let Some(output) = store::delete(&mut transaction, caller.account_id, id, now).await? {
             return Ok((caller, Deletion::InUse(output)));
         }
-        tell(&mut transaction, caller, DESTROYED, &instruction, now, origin).await?;
+        tell(&mut transaction, caller, DESTROYED, &instruction, (now, cause), origin).await?;
         Ok((caller, Deletion::Deleted))
     }
     .await;
@@ -84,10 +86,10 @@ async fn tell(
     caller: Caller,
     event_type: &'static str,
     instruction: &WithdrawalInstruction,
-    at: OffsetDateTime,
+    (at, cause): (OffsetDateTime, Cause),
     origin: &str,
 ) -> Result<(), sqlx::Error> {
     let resource = Snapshot::of(&render(instruction), Some(caller.user_id), origin);
-    let event = Event { account_id: caller.account_id, event_type, at, resource, is_made_up: false };
+    let event = Event { account_id: caller.account_id, event_type, at, resource, cause, is_made_up: false };
     events::store::write(connection, &[event]).await
 }

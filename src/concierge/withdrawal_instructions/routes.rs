@@ -10,6 +10,7 @@ use super::store;
 use crate::accounts::caller::Access;
 use crate::concierge::call::{Call, answer, created, not_found};
 use crate::concierge::{include, listing, users};
+use crate::events::Cause;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::{Error, Errors};
 use crate::jsonapi::query::Target;
@@ -33,7 +34,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
         let (id, now) = ((taken.account_id, taken.id), app.clock.now());
         let mut connection = app.database.connection().await?;
-        let creation = actions::create(&mut connection, credentials, id, &new, now, &app.rules.public_url).await;
+        let (origin, cause) = (&app.rules.public_url, Cause::request(&call.request_id));
+        let creation = actions::create(&mut connection, credentials, id, &new, now, origin, cause).await;
         match connection.conclude(creation) {
             Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(credentials),
             creation => break (taken, creation),
@@ -75,7 +77,8 @@ pub async fn delete(State(app): State<App>, call: Call) -> Result<Response, Erro
     let mut connection = app.database.connection().await?;
     let id = id_number(&call.id);
     let now = app.clock.now();
-    let deletion = actions::delete(&mut connection, call.credentials()?, id, now, &app.rules.public_url).await;
+    let (origin, cause) = (&app.rules.public_url, Cause::request(&call.request_id));
+    let deletion = actions::delete(&mut connection, call.credentials()?, id, now, origin, cause).await;
     match connection.conclude(deletion)? {
         (caller, Deletion::Deleted) => {
             app.tell(&caller);

@@ -13,6 +13,7 @@ use crate::accounts::caller::{Access, authenticate};
 use crate::concierge::call::{Call, answer, created, not_found};
 use crate::concierge::listing;
 use crate::database::StoreError;
+use crate::events::Cause;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::{Error, Errors};
 use crate::jsonapi::query::Target;
@@ -82,7 +83,8 @@ pub async fn trigger(State(app): State<App>, call: Call) -> Result<Response, Err
     let (query, new) = call.checked(&app, Access::Write, read).await?;
     let now = app.clock.now();
     let mut connection = app.database.connection().await?;
-    let written = made_up::trigger(&mut connection, call.credentials()?, &new, now, &app.rules.public_url).await;
+    let (origin, cause) = (&app.rules.public_url, Cause::simulation(&call.request_id));
+    let written = made_up::trigger(&mut connection, call.credentials()?, &new, now, origin, cause).await;
     let (caller, id) = connection.conclude(written)?;
     app.tell(&caller);
     let event = find(&app, &call, id).await?;

@@ -14,6 +14,7 @@ use crate::concierge::requests::quote::Timetable;
 use crate::concierge::requests::state::{CANCELLED_BY_USER, CREDIT_NOTE_CREATED, State as RequestState};
 use crate::concierge::users::state::ComplianceState;
 use crate::concierge::{outputs, requests, users, withdrawal_instructions};
+use crate::events::Cause;
 use crate::jsonapi::render::Resource;
 
 /// The documented ids, but for the output's: a fresh account has none, and the first one that is made is told of in a
@@ -107,6 +108,7 @@ fn request(state: RequestState, has_credit_note: bool, at: OffsetDateTime) -> re
         money_returned: if has_credit_note { budget() } else { BigDecimal::default() },
         held_prices: None,
         outputs_open: 0,
+        cause: Cause::TIMER,
         told: Vec::new(),
     };
     requests::ConciergeRequest {

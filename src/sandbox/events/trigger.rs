@@ -9,7 +9,7 @@ use super::{sample, store};
 use crate::accounts::caller::{Access, Caller, Credentials, authenticate};
 use crate::concierge::{self, event_types::Tells};
 use crate::database::{StoreError, settle};
-use crate::events::{self, Event, Snapshot};
+use crate::events::{self, Cause, Event, Snapshot};
 use crate::jsonapi::document::Identifier;
 use crate::jsonapi::error::{Error, Errors, RELATED_RESOURCE_NOT_FOUND};
 
@@ -24,6 +24,7 @@ pub async fn trigger(
     new: &NewEvent,
     now: OffsetDateTime,
     origin: &str,
+    cause: Cause,
 ) -> Result<(Caller, i64), StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
@@ -39,7 +40,8 @@ pub async fn trigger(
                 sample
             }
         };
-        let event = Event { account_id, event_type: new.event_type.name, at: now, resource, is_made_up: true };
+        let event_type = new.event_type.name;
+        let event = Event { account_id, event_type, at: now, resource, cause, is_made_up: true };
         events::store::write(&mut transaction, &[event]).await?;
         Ok((caller, store::last(&mut transaction, account_id).await?))
     }

@@ -14,7 +14,7 @@ type Key = (i64, String, i64);
 type Told = (i64, i64, String, i64, String, Option<String>);
 
 /// Checks that each request and each output came to its state along the arrows of its state machine, with one event
-/// for each of them that shows it in the state it came to, that the ids of events have no gap, and that of each
+/// for each of them that shows it in the state it came to and has a cause, that the ids of events have no gap, and that of each
 /// resource one event is the next to be sent.
 pub async fn check(database: &PgPool) {
     let events: Vec<Told> = sqlx::query_as(
@@ -45,6 +45,9 @@ pub async fn check(database: &PgPool) {
         }
         told.entry((account, resource_type, resource_id)).or_default().push(event_type);
     }
+    let uncaused = "select count(*) from events where resource is not null and cause is null and not is_made_up";
+    let uncaused: i64 = sqlx::query_scalar(uncaused).fetch_one(database).await.unwrap();
+    assert_eq!(uncaused, 0, "what happens has a cause");
     follow(database, "concierge_request_outputs", "concierge_request_output_", &outputs::state::MACHINE, &told).await;
     follow(database, "concierge_requests", "concierge_request_", &requests::state::MACHINE, &told).await;
     let stuck = "select count(*) from (

@@ -6,14 +6,30 @@ use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
 use super::super::Output;
-use super::super::scenario::Scenario;
+use super::super::scenario::{Carriers, Decision, Scenario};
 use super::super::state::State;
 use super::{read, read_state};
 use crate::concierge::requests;
 use crate::concierge::requests::life::Life;
 use crate::concierge::requests::store::read_state as read_request_state;
 use crate::concierge::users::{self, state::ComplianceState};
+use crate::events::Cause;
 use crate::lifecycle::Due;
+
+/// Reads what decides how a payment goes, in four columns: the outcome that its call asked for, the instruction's label,
+/// the number of its bank account, and the payee's e-mail address.
+///
+/// # Errors
+/// Where the row holds something else.
+pub fn read_decision(row: &PgRow, at: usize) -> Result<Decision, sqlx::Error> {
+    let carriers = Carriers {
+        header: row.try_get(at)?,
+        label: row.try_get(at + 1)?,
+        bank_account_number: row.try_get(at + 2)?,
+        email: row.try_get(at + 3)?,
+    };
+    Ok(Scenario::of(&carriers))
+}
 
 /// An accepting output whose checks are due.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +38,7 @@ pub struct DueCheck {
     pub id: i64,
     pub due_at: OffsetDateTime,
     pub payee: ComplianceState,
-    pub scenario: Scenario,
+    pub decision: Decision,
     pub request: requests::state::State,
     /// Since when the request is in its state.
     pub request_since: Option<OffsetDateTime>,
@@ -40,7 +56,8 @@ pub struct DueCheck {
 pub async fn claim_checks(connection: &mut PgConnection, due: &Due, limit: i64) -> Result<Vec<DueCheck>, sqlx::Error> {
     let sql = "select o.* from unnest($1::bigint[], $2::timestamptz[]) as a (account_id, until)
         cross join lateral (
-            select o.account_id, o.id, o.due_at, u.compliance_state, w.label, r.state, r.state_since
+            select o.account_id, o.id, o.due_at, u.compliance_state, r.state, r.state_since, o.outcome,
+                w.label, w.bank_account_number, u.email
             from concierge_request_outputs o
             join users u on u.account_id = o.account_id and u.id = o.user_id
             join concierge_requests r on r.account_id = o.account_id and r.id = o.request_id
@@ -63,9 +80,9 @@ pub async fn claim_checks(connection: &mut PgConnection, due: &Due, limit: i64) 
             id: row.try_get(1)?,
             due_at: row.try_get(2)?,
             payee: users::store::read_state(row.try_get(3)?)?,
-            scenario: Scenario::of(row.try_get(4)?),
-            request: read_request_state(row.try_get(5)?)?,
-            request_since: row.try_get(6)?,
+            request: read_request_state(row.try_get(4)?)?,
+            request_since: row.try_get(5)?,
+            decision: read_decision(row, 6)?,
         })
     };
     rows.iter().map(due).collect()
@@ -79,7 +96,7 @@ pub struct DuePayment {
     pub request_id: i64,
     pub due_at: OffsetDateTime,
     pub state: State,
-    pub scenario: Scenario,
+    pub decision: Decision,
     pub attempts: i32,
     pub budget: BigDecimal,
     pub fee_and_cost: BigDecimal,
@@ -98,11 +115,13 @@ pub async fn claim_payments(
 ) -> Result<Vec<DuePayment>, sqlx::Error> {
     let sql = "select o.* from unnest($1::bigint[], $2::timestamptz[]) as a (account_id, until)
         cross join lateral (
-            select o.account_id, o.id, o.request_id, o.due_at, o.state, w.label, o.attempts,
-                coalesce(o.budget, 0) as budget, coalesce(o.fee_and_cost, 0) as fee_and_cost
+            select o.account_id, o.id, o.request_id, o.due_at, o.state, o.attempts,
+                coalesce(o.budget, 0) as budget, coalesce(o.fee_and_cost, 0) as fee_and_cost,
+                o.outcome, w.label, w.bank_account_number, u.email
             from concierge_request_outputs o
             join concierge_requests r on r.account_id = o.account_id and r.id = o.request_id
             join withdrawal_instructions w on w.account_id = o.account_id and w.id = o.withdrawal_instruction_id
+            join users u on u.account_id = o.account_id and u.id = o.user_id
             where o.account_id = a.account_id and o.due_at <= a.until and o.state <> 'accepting'
             order by o.due_at, o.id limit $3
             for no key update of r, o skip locked
@@ -115,10 +134,10 @@ pub async fn claim_payments(
             request_id: row.try_get(2)?,
             due_at: row.try_get(3)?,
             state: read_state(row.try_get(4)?)?,
-            scenario: Scenario::of(row.try_get(5)?),
-            attempts: row.try_get(6)?,
-            budget: row.try_get(7)?,
-            fee_and_cost: row.try_get(8)?,
+            attempts: row.try_get(5)?,
+            budget: row.try_get(6)?,
+            fee_and_cost: row.try_get(7)?,
+            decision: read_decision(row, 8)?,
         })
     };
     rows.iter().map(due).collect()
@@ -262,7 +281,7 @@ pub async fn resume(
 }
 
 /// An output's move to another state at its own time.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Move {
     pub account_id: i64,
     pub id: i64,
@@ -273,6 +292,7 @@ pub struct Move {
     pub rejection_reason: Option<&'static str>,
     pub failure_reason: Option<&'static str>,
     pub attempts: i32,
+    pub cause: Cause,
 }
 
 /// Saves moves of outputs, and says what they are now, with their account and who made them.

@@ -11,6 +11,7 @@ use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::concierge::money::Wallet;
 use crate::concierge::outputs::Price;
 use crate::database::StoreError;
+use crate::events::Cause;
 use crate::lifecycle::Due;
 
 /// The columns [`read`] reads, of a table alias.
@@ -93,6 +94,7 @@ pub fn read(row: &PgRow, at: usize) -> Result<Life, sqlx::Error> {
         money_returned: row.try_get(at + 15)?,
         held_prices: row.try_get(at + 16)?,
         outputs_open: row.try_get(at + 17)?,
+        cause: Cause::TIMER,
         told: Vec::new(),
     })
 }

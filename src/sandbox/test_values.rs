@@ -1,0 +1,23 @@
+//! `GET /_sandbox/test_values`: the very table by which payments go another way than the happy path.
+
+use axum::Json;
+use serde_json::{Value, json};
+
+use crate::concierge::outputs::scenario::{PRECEDENCE, Source, TEST_VALUES, TestValue};
+
+/// `GET /_sandbox/test_values`: `precedence`, what decides first, and `test_values`, a row for each scenario.
+pub async fn list() -> Json<Value> {
+    let row = |value: &TestValue| {
+        json!({
+            "name": value.name,
+            "label": value.label,
+            "bank_account_number": value.bank_account_number,
+            "email_local_part": value.email,
+            "what": value.what,
+        })
+    };
+    Json(json!({
+        "precedence": PRECEDENCE.map(Source::name),
+        "test_values": TEST_VALUES.iter().map(row).collect::<Vec<_>>(),
+    }))
+}

@@ -1,0 +1,214 @@
+//! What comes next of something by itself, or what it waits for. Decided by what is known of it and nothing else. Pure.
+
+use bigdecimal::BigDecimal;
+use time::OffsetDateTime;
+
+use crate::concierge::machine::Named;
+use crate::concierge::outputs::scenario::Decision;
+use crate::concierge::outputs::state::{self as outputs, Checked, check};
+use crate::concierge::ports;
+use crate::concierge::requests::life::Life;
+use crate::concierge::requests::quote::prune_at;
+use crate::concierge::requests::state as requests;
+use crate::concierge::users::state::ComplianceState;
+
+/// What comes next of something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outlook {
+    /// A step, when its time has come.
+    Due(Step),
+    /// A step, once something else has happened.
+    Waiting {
+        /// The arrow that it waits to go along.
+        trigger: &'static str,
+        to: &'static str,
+        waits_for: Wait,
+        /// What happens instead if it waits for too long.
+        otherwise: Option<Step>,
+    },
+    /// Nothing, ever: no arrow leaves its state.
+    Final,
+    /// Nothing: what should come next never does, because a test value wants it so.
+    Stuck,
+    /// Nothing, until somebody moves it.
+    ByHand,
+}
+
+/// An arrow that something goes along by itself, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    pub trigger: &'static str,
+    pub to: &'static str,
+    pub due_at: OffsetDateTime,
+}
+
+/// What something waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// The payee's approval, which comes at that time; `None`: not by itself.
+    Approval { user_id: i64, due_at: Option<OffsetDateTime> },
+    /// That its request works.
+    Request { id: i64, state: requests::State, outlook: Box<Outlook> },
+    /// Money in the payer's wallet.
+    Money { user_id: i64, currency: String, needed: BigDecimal, available: BigDecimal, before: Option<OffsetDateTime> },
+    /// A call of the payer's.
+    Call { action: &'static str, before: Option<OffsetDateTime> },
+    /// The rest of its outputs, of which that many are not final; the next of them moves at that time, if it is known.
+    Outputs { open: i64, next_due_at: Option<OffsetDateTime> },
+}
+
+/// What is known of an output.
+#[derive(Debug, Clone)]
+pub struct Output {
+    pub state: outputs::State,
+    pub due_at: Option<OffsetDateTime>,
+    pub attempts: i32,
+    pub decision: Decision,
+    pub payee: User,
+    pub request: Request,
+}
+
+/// What is known of a user.
+#[derive(Debug, Clone, Copy)]
+pub struct User {
+    pub id: i64,
+    pub state: ComplianceState,
+    /// When it is approved.
+    pub due_at: Option<OffsetDateTime>,
+}
+
+/// What is known of a request.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub life: Life,
+    /// What the payer's wallet holds, and when it is looked into.
+    pub balance: BigDecimal,
+    pub money_due_at: Option<OffsetDateTime>,
+    /// Of a draft: when the last output was added.
+    pub last_output_at: Option<OffsetDateTime>,
+    /// While it works: when the next of its outputs moves.
+    pub outputs_due_at: Option<OffsetDateTime>,
+    /// While it works: how many of its outputs have not been checked.
+    pub outputs_accepting: i64,
+}
+
+/// The outlook of an output.
+pub fn of_output(output: &Output) -> Outlook {
+    if outputs::MACHINE.is_final(output.state) {
+        return Outlook::Final;
+    }
+    let life = &output.request.life;
+    if life.state == requests::State::Cancelled {
+        // its request takes it along
+        return due(output.state, outputs::Trigger::Cancel, life.due_at);
+    }
+    match (output.state, output.due_at) {
+        (outputs::State::Accepting, _) => of_checks(output),
+        (outputs::State::Accepted, None) if life.state == requests::State::Working => {
+            due(output.state, outputs::Trigger::Work, life.due_at)
+        }
+        (outputs::State::Accepted, None) => Outlook::Waiting {
+            trigger: outputs::Trigger::Work.name(),
+            to: outputs::State::Working.name(),
+            waits_for: Wait::Request { id: life.id, state: life.state, outlook: Box::new(of_request(&output.request)) },
+            otherwise: None,
+        },
+        (_, due_at) => match outputs::next(output.state, output.decision.scenario, output.attempts) {
+            Some(trigger) => due(output.state, trigger, due_at),
+            None => Outlook::Stuck,
+        },
+    }
+}
+
+/// That of one whose checks haven't run.
+fn of_checks(output: &Output) -> Outlook {
+    let User { id: user_id, state: payee, due_at } = output.payee;
+    // an approval that is due at the same time comes first
+    let is_approved_first =
+        due_at.zip(output.due_at).is_some_and(|(approved_at, checked_at)| approved_at <= checked_at);
+    let approved = payee.approved().unwrap_or(payee);
+    let decide = |payee| match check(payee, output.decision) {
+        Checked::Accepted => Some(outputs::Trigger::Accept),
+        Checked::Rejected { .. } => Some(outputs::Trigger::Reject),
+        Checked::Deferred => None,
+    };
+    if let Some(trigger) = decide(if is_approved_first { approved } else { payee }) {
+        return due(output.state, trigger, output.due_at);
+    }
+    let trigger = decide(approved);
+    let Some((trigger, to)) =
+        trigger.and_then(|trigger| Some((trigger, outputs::MACHINE.after(output.state, trigger)?)))
+    else {
+        return Outlook::ByHand;
+    };
+    let waits_for = Wait::Approval { user_id, due_at };
+    Outlook::Waiting { trigger: trigger.name(), to: to.name(), waits_for, otherwise: None }
+}
+
+/// A step of an output; one without a time is somebody else's to take.
+fn due(from: outputs::State, trigger: outputs::Trigger, due_at: Option<OffsetDateTime>) -> Outlook {
+    match outputs::MACHINE.after(from, trigger).zip(due_at) {
+        Some((to, due_at)) => Outlook::Due(Step { trigger: trigger.name(), to: to.name(), due_at }),
+        None => Outlook::ByHand,
+    }
+}
+
+/// The outlook of a request.
+pub fn of_request(request: &Request) -> Outlook {
+    let life = &request.life;
+    let step = |trigger: requests::Trigger, due_at: Option<OffsetDateTime>| {
+        let to = requests::MACHINE.after(life.state, trigger)?;
+        Some(Step { trigger: trigger.name(), to: to.name(), due_at: due_at? })
+    };
+    let due = |trigger, due_at| step(trigger, due_at).map_or(Outlook::ByHand, Outlook::Due);
+    let waiting = |trigger: requests::Trigger, waits_for, expires_at| {
+        let Some(to) = requests::MACHINE.after(life.state, trigger) else { return Outlook::ByHand };
+        let otherwise = step(requests::Trigger::Expire, expires_at);
+        Outlook::Waiting { trigger: trigger.name(), to: to.name(), waits_for, otherwise }
+    };
+    let call =
+        |trigger: requests::Trigger, before| waiting(trigger, Wait::Call { action: trigger.name(), before }, before);
+    match life.state {
+        requests::State::Draft => {
+            // an output that is added puts it off
+            let pruned_at = life.due_at.max(request.last_output_at.map(prune_at));
+            call(requests::Trigger::RequestQuote, pruned_at)
+        }
+        requests::State::QuoteRequested => due(requests::Trigger::Quote, life.due_at),
+        requests::State::Quoted => call(requests::Trigger::AcceptQuote, life.due_at),
+        requests::State::QuoteAccepted => {
+            let needed = life.total_to_spend.clone().unwrap_or_default();
+            let given_at =
+                request.money_due_at.map(|at| life.quote_accepted_at.map_or(at, |accepted| accepted.max(at)));
+            if given_at.is_some() && request.balance >= needed {
+                return due(requests::Trigger::Fund, given_at);
+            }
+            let currency = ports::currency(&life.port_code).to_owned();
+            let (user_id, available, before) = (life.user_id, request.balance.clone(), life.due_at);
+            let money = Wait::Money { user_id, currency, needed, available, before };
+            waiting(requests::Trigger::Fund, money, before)
+        }
+        requests::State::Working if life.outputs_open == 0 => due(requests::Trigger::Finish, life.due_at),
+        requests::State::Working => {
+            let next_due_at = [life.due_at, request.outputs_due_at].into_iter().flatten().min();
+            if next_due_at.is_none() && request.outputs_accepting == 0 {
+                return Outlook::Stuck;
+            }
+            waiting(requests::Trigger::Finish, Wait::Outputs { open: life.outputs_open, next_due_at }, None)
+        }
+        requests::State::Finished | requests::State::Cancelled => Outlook::Final,
+    }
+}
+
+/// The outlook of a user.
+pub fn of_user(user: &User) -> Outlook {
+    match user.state.approved().zip(user.due_at) {
+        Some((to, due_at)) => Outlook::Due(Step { trigger: to.verb(), to: to.name(), due_at }),
+        None => Outlook::ByHand,
+    }
+}
+
+/// The outlook of an instruction.
+pub const fn of_instruction(is_deleted: bool) -> Outlook {
+    if is_deleted { Outlook::Final } else { Outlook::ByHand }
+}

@@ -1,0 +1,49 @@
+//! `/_sandbox/timeline`
+
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use serde_json::Value;
+use sqlx::Connection;
+
+use super::{Subject, document, read};
+use crate::accounts::caller::{Access, authenticate};
+use crate::concierge::call::{Call, not_found};
+use crate::concierge::event_types::RESOURCE_TYPES;
+use crate::database::settle;
+use crate::jsonapi::document::id_number;
+use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
+use crate::jsonapi::query::Target;
+use crate::server::App;
+
+/// A resource's type and id; one that can't be read is nobody's.
+type Resource = Result<Path<(String, String)>, PathRejection>;
+
+/// `GET /_sandbox/timeline/:type/:id`
+pub async fn show(State(app): State<App>, resource: Resource, call: Call) -> Result<Json<Value>, Errors> {
+    let (type_name, id) = resource.map(|Path(resource)| resource).unwrap_or_default();
+    let known = || {
+        let detail = format!("nothing of type {type_name:?} has a timeline; {} have", RESOURCE_TYPES.join(", "));
+        Errors::from(Error::new(RESOURCE_NOT_FOUND, detail))
+    };
+    let subject = Subject::named(&type_name).ok_or_else(known).and_then(|subject| {
+        call.query(subject.schema(), Target::Nothing)?;
+        Ok(subject)
+    });
+    let subject = call.checked(&app, Access::Read, subject).await?;
+    let number = id_number(&id);
+    let mut connection = app.database.connection().await?;
+    let found = async {
+        // the state, what led to it and what comes next are those of one instant
+        let mut transaction = connection.begin_with("begin isolation level repeatable read read only").await?;
+        let found = async {
+            let caller = authenticate(&mut transaction, call.credentials()?, Access::Read).await?;
+            Ok(read(&mut transaction, caller.account_id, subject, number).await?)
+        }
+        .await;
+        settle(transaction, found).await
+    }
+    .await;
+    let found = connection.conclude(found)?.ok_or_else(|| not_found(subject.schema(), &id))?;
+    Ok(Json(document::timeline(subject, number, &found)))
+}

@@ -31,6 +31,7 @@ use tower_http::trace::TraceLayer;
 use crate::accounts::caller::{Caller, sha256};
 use crate::accounts::fixtures::ensure_default_account;
 use crate::accounts::ids::Ids;
+use crate::accounts::watchers::Watchers;
 use crate::clock::Clock;
 use crate::concierge::outputs::{Complete, store};
 use crate::concierge::pricing::{Prices, PricesError};
@@ -70,6 +71,8 @@ pub struct Rooms {
     pub deliveries: Alarm,
     /// Whoever sends them.
     pub post: Orders,
+    /// Who waits for something to happen.
+    pub watchers: Watchers,
     /// Whose turn it is to move a clock.
     pub walks: Turns,
     /// Clears what accounts leave.
@@ -108,6 +111,7 @@ impl App {
 
     /// Has whoever wants to know be told of what happened in the caller's account.
     pub fn tell(&self, caller: &Caller) {
+        self.watchers.notify(caller.account_id);
         self.deliveries.set(caller.account_id, OffsetDateTime::UNIX_EPOCH);
     }
 }
@@ -201,6 +205,7 @@ impl Server {
             alarm: Alarm::default(),
             deliveries: Alarm::default(),
             post,
+            watchers: Watchers::default(),
             walks: Turns::default(),
             sweeper: Sweeper::default(),
             is_open: config.accounts == Accounts::Open,
@@ -219,7 +224,8 @@ impl Server {
         }));
         let (stop, stopped) = watch::channel(false);
         let (reached_sender, reached) = watch::channel(OffsetDateTime::UNIX_EPOCH);
-        let post = Post::new(database.clone(), clock.clone(), config.delivery(), app.metrics.clone());
+        let post =
+            Post::new(database.clone(), clock.clone(), config.delivery(), (app.metrics.clone(), app.watchers.clone()));
         let delivery = tokio::spawn(delivery::run(post, app.deliveries.clone(), inbox, stopped.clone()));
         let sweeping = tokio::spawn(app.sweeper.clone().run(database.clone(), stopped.clone()));
         let lifecycle = Lifecycle {
@@ -228,6 +234,7 @@ impl Server {
             rules,
             alarm: app.alarm.clone(),
             deliveries: app.deliveries.clone(),
+            watchers: app.watchers.clone(),
             reached: reached_sender,
         };
         let lifecycle = tokio::spawn(lifecycle.run(stopped.clone()));
@@ -336,8 +343,8 @@ fn router(app: App) -> Router {
         .layer(layers)
 }
 
-/// The paths of requests that take as long as it takes: those that go through time.
-const UNLIMITED: [&str; 3] = ["/_sandbox/clock/advance", "/_sandbox/clock/set", "/_sandbox/settle"];
+/// The paths of requests that take as long as it takes: those that go through time, or wait.
+const UNLIMITED: [&str; 4] = ["/_sandbox/clock/advance", "/_sandbox/clock/set", "/_sandbox/settle", "/_sandbox/wait"];
 
 /// No other request goes on for ever: a connection to the database that carries nothing any more would keep it waiting.
 async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, Errors> {

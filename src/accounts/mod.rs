@@ -7,3 +7,4 @@ pub mod ids;
 pub mod settings;
 pub mod store;
 pub mod time;
+pub mod watchers;

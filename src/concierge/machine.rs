@@ -35,6 +35,26 @@ impl<S: Named, T: Named> Machine<S, T> {
         self.arrows.iter().filter(move |arrow| arrow.trigger == trigger).map(|arrow| arrow.from)
     }
 
+    /// The shortest way from one state to another, along arrows; the way to where it is already has no arrow.
+    pub fn way(&self, from: S, to: S) -> Option<Vec<T>> {
+        let mut ways: Vec<(S, Vec<T>)> = vec![(from, Vec::new())];
+        let mut next = 0;
+        while let Some((state, way)) = ways.get(next).cloned() {
+            if state == to {
+                return Some(way);
+            }
+            for arrow in self.arrows.iter().filter(|arrow| arrow.from == state) {
+                if !ways.iter().any(|(known, _)| *known == arrow.to) {
+                    let mut way = way.clone();
+                    way.push(arrow.trigger);
+                    ways.push((arrow.to, way));
+                }
+            }
+            next += 1;
+        }
+        None
+    }
+
     /// Whether no arrow leaves a state.
     pub fn is_final(&self, state: S) -> bool {
         self.arrows.iter().all(|arrow| arrow.from != state)

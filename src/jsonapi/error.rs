@@ -80,12 +80,14 @@ pub struct Error {
     /// What was wrong with this value, and what would be right.
     pub detail: String,
     pub source: Option<Source>,
+    /// What else there is to know, for programs.
+    pub meta: Option<Value>,
 }
 
 impl Error {
     /// An error without a source.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), source: None }
+        Self { code, detail: detail.into(), source: None, meta: None }
     }
 
     /// The same, caused by what `pointer` points at.
@@ -109,6 +111,13 @@ impl Error {
         self
     }
 
+    /// The same, with what else there is to know.
+    #[must_use]
+    pub fn meta(mut self, meta: Value) -> Self {
+        self.meta = Some(meta);
+        self
+    }
+
     fn render(&self) -> Value {
         let mut object = json!({
             "status": self.code.status.to_string(),
@@ -122,6 +131,9 @@ impl Error {
                 Source::Parameter(name) => json!({ "parameter": name }),
                 Source::Header(name) => json!({ "header": name }),
             };
+        }
+        if let Some(meta) = &self.meta {
+            object["meta"] = meta.clone();
         }
         object
     }

@@ -65,5 +65,15 @@ fn decide(output: &DueCheck, pace: &Pace) -> Option<Move> {
         _ => None,
     };
     let (account_id, id) = (output.account_id, output.id);
-    Some(Move { account_id, id, to, at, due_at, rejection_reason, failure_reason: None, attempts: 0, cause })
+    Some(Move {
+        account_id,
+        id,
+        to,
+        at,
+        due_at,
+        rejection_reason: rejection_reason.map(Into::into),
+        failure_reason: None,
+        attempts: 0,
+        cause,
+    })
 }

@@ -12,7 +12,7 @@ mod checks;
 mod due;
 mod funding;
 mod pace;
-mod payments;
+pub mod payments;
 mod requests;
 mod run;
 

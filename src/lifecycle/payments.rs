@@ -16,12 +16,12 @@ use crate::concierge::outputs::store::life::{DuePayment, Move, claim_payments};
 use crate::concierge::ports;
 use crate::concierge::requests::store::life::read_locked;
 
-/// What ended of a request's outputs.
+/// What ended of a request's outputs: how many, what came back of them, and when the last one did.
 #[derive(Debug)]
-struct Closed {
-    outputs: i64,
-    returned: BigDecimal,
-    at: OffsetDateTime,
+pub struct Closed {
+    pub outputs: i64,
+    pub returned: BigDecimal,
+    pub at: OffsetDateTime,
 }
 
 /// Does the next step of payments that are due. `one_by_one`: stops behind the first one that gives money back, which
@@ -89,13 +89,14 @@ fn step(output: &DuePayment, pace: &Pace) -> Option<Move> {
         at: output.due_at,
         due_at: if goes_on { pace.step(output.due_at) } else { None },
         rejection_reason: None,
-        failure_reason: matches!(to, State::Failed | State::Returned).then_some(FAILURE),
+        failure_reason: matches!(to, State::Failed | State::Returned).then_some(FAILURE.into()),
         attempts,
         cause: cause_of(trigger, output.decision),
     })
 }
 
-fn refund(output: &DuePayment, ended_in: State) -> BigDecimal {
+/// What comes back of an output that was paid for and ends in a state.
+pub fn refund(output: &DuePayment, ended_in: State) -> BigDecimal {
     match ended_in.refund() {
         Refund::Nothing => BigDecimal::default(),
         Refund::Budget => output.budget.clone(),
@@ -103,8 +104,11 @@ fn refund(output: &DuePayment, ended_in: State) -> BigDecimal {
     }
 }
 
-/// Tells requests which of their outputs ended, and payers what came back.
-async fn close(
+/// Tells locked requests which of their outputs ended, and payers what came back.
+///
+/// # Errors
+/// Those of the database.
+pub async fn close(
     connection: &mut PgConnection,
     closed: &BTreeMap<(i64, i64), Closed>,
     due: &Due,

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use super::{ACCOUNTS, Agenda, Alarm, LONG, Rules, step_by_kind, step_exactly};
+use crate::accounts::watchers::Watchers;
 use crate::clock::Clock;
 use crate::database::{Database, is_away};
 
@@ -30,6 +31,7 @@ pub struct Lifecycle {
     pub alarm: Alarm,
     /// Wakes whoever tells of what happened.
     pub deliveries: Alarm,
+    pub watchers: Watchers,
     /// Up to when everything has happened, in the server's time.
     pub reached: watch::Sender<OffsetDateTime>,
 }
@@ -197,6 +199,7 @@ impl Lifecycle {
         };
         if rows > 0 {
             self.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
+            self.watchers.notify(account_id);
         }
         turn.rows.insert(account_id, rows);
         Ok(())

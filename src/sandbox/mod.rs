@@ -6,9 +6,11 @@ mod events;
 mod health;
 mod metrics;
 mod settings;
+pub mod simulations;
 mod state_machines;
 mod test_values;
 pub mod timeline;
+mod wait;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -31,6 +33,8 @@ pub fn routes() -> Router<App> {
         .route("/_sandbox/clock/resume", post(clock::routes::resume))
         .route("/_sandbox/clock/advance", post(clock::routes::advance))
         .route("/_sandbox/clock/set", post(clock::routes::set))
+        .route("/_sandbox/simulations/{type}/{id}/{verb}", post(simulations::routes::simulate))
+        .route("/_sandbox/wait", get(wait::routes::wait))
         .route("/_sandbox/settle", post(clock::routes::settle))
         .route("/_sandbox/events", get(events::routes::list))
         .route("/_sandbox/events/recover", post(events::routes::recover))
@@ -43,4 +47,4 @@ pub fn routes() -> Router<App> {
 }
 
 /// The error codes of the control plane, beside those of the protocol.
-pub const CODES: [&[Code]; 3] = [accounts::CODES, clock::CODES, events::CODES];
+pub const CODES: [&[Code]; 5] = [accounts::CODES, clock::CODES, events::CODES, simulations::CODES, wait::CODES];

@@ -23,9 +23,12 @@ mod readme;
 mod receipts;
 mod resources;
 mod sharing;
+mod simulations;
 mod test_values;
 mod timeline;
 mod transport;
+
+mod wait;
 mod webhook_setting;
 mod webhook_urls;
 mod webhooks;

@@ -34,7 +34,7 @@ pub struct CashWallet {
 }
 
 /// The currencies there are wallets in: those of the ports, in lower case, ascending.
-fn currencies() -> Vec<String> {
+pub fn currencies() -> Vec<String> {
     let mut currencies: Vec<String> = PORTS.iter().map(|port| port.currency.to_ascii_lowercase()).collect();
     currencies.sort_unstable();
     currencies.dedup();

@@ -89,21 +89,35 @@ pub async fn act(
     let mut transaction = connection.begin().await?;
     let outcome = async {
         let (caller, Some(mut life)) = lock(&mut transaction, credentials, id).await? else { return Ok(()) };
-        let (now, pace) = (caller.time.at(now), caller.own.pace(&rules.pace));
         life.cause = cause;
-        match action {
-            Action::RequestQuote { hint_token } => {
-                request_quote(&mut transaction, &mut life, hint_token.as_deref(), now, &pace).await?;
-            }
-            Action::AcceptQuote => {
-                life.accept_quote(now, &pace).map_err(|refused| not_possible(refused, &life, now))?
-            }
-            Action::Cancel => life.cancel(now).map_err(|refused| not_possible(refused, &life, now))?,
-        }
-        save(&mut transaction, life, action, now, (rules, pace)).await
+        let pace = caller.own.pace(&rules.pace);
+        carry_out(&mut transaction, life, action, caller.time.at(now), (rules, pace)).await
     }
     .await;
     settle(transaction, outcome).await
+}
+
+/// Does an action on a locked request, at an instant of its account's.
+///
+/// # Errors
+/// 409 where the request's state doesn't allow it; 422 for what the action needs; those of the database.
+pub async fn carry_out(
+    connection: &mut PgConnection,
+    mut life: Life,
+    action: &Action,
+    now: OffsetDateTime,
+    (rules, pace): (&Rules, Pace),
+) -> Result<(), StoreError> {
+    match action {
+        Action::RequestQuote { hint_token } => {
+            request_quote(connection, &mut life, hint_token.as_deref(), now, &pace).await?;
+        }
+        Action::AcceptQuote => {
+            life.accept_quote(now, &pace).map_err(|refused| not_possible(refused, &life, now))?;
+        }
+        Action::Cancel => life.cancel(now).map_err(|refused| not_possible(refused, &life, now))?,
+    }
+    save(connection, life, action, now, (rules, pace)).await
 }
 
 async fn request_quote(

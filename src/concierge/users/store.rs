@@ -224,6 +224,20 @@ pub async fn load(connection: &mut PgConnection, account_id: i64, ids: &[i64]) -
     rows.iter().map(|row| read(row, 0)).collect()
 }
 
+/// Locks a user, and says whether it may be paid.
+///
+/// # Errors
+/// Those of the database.
+pub async fn lock(
+    connection: &mut PgConnection,
+    account_id: i64,
+    id: i64,
+) -> Result<Option<ComplianceState>, sqlx::Error> {
+    let sql = "select compliance_state from users where account_id = $1 and id = $2 for no key update";
+    let state: Option<String> = sqlx::query_scalar(sql).bind(account_id).bind(id).fetch_optional(connection).await?;
+    state.as_deref().map(read_state).transpose()
+}
+
 /// A user whose approval is due.
 #[derive(Debug, Clone, Copy)]
 pub struct DueApproval {

@@ -22,6 +22,7 @@ use super::address::AddressRules;
 use super::attempt::{Outcome, Request, Sender};
 use super::envelope::headers;
 use super::retries::Retries;
+use crate::accounts::watchers::Watchers;
 use crate::clock::Clock;
 use crate::database::Database;
 use crate::jsonapi::render::timestamp;
@@ -142,6 +143,7 @@ pub struct Post {
     clock: Clock,
     rules: Rules,
     metrics: Metrics,
+    watchers: Watchers,
     /// Made once it is needed: it reads the machine's certificates.
     sender: Option<Sender>,
     /// The name of this server in leases.
@@ -195,11 +197,12 @@ struct Returned {
 
 impl Post {
     /// Nothing is being sent.
-    pub fn new(database: Database, clock: Clock, rules: Rules, metrics: Metrics) -> Self {
+    pub fn new(database: Database, clock: Clock, rules: Rules, (metrics, watchers): (Metrics, Watchers)) -> Self {
         Self {
             database,
             clock,
             metrics,
+            watchers,
             sender: None,
             server: Uuid::new_v4(),
             renewed: Instant::now(),
@@ -298,7 +301,7 @@ impl Post {
             others: self.lanes.room_of_others(self.departed),
         };
         let renewed = if self.renewed.elapsed() >= RENEWAL { self.leased() } else { Vec::new() };
-        let (database, metrics) = (self.database.clone(), self.metrics.clone());
+        let (database, metrics, watchers) = (self.database.clone(), self.metrics.clone(), self.watchers.clone());
         let (mut left, given_back) = (std::mem::take(&mut self.ended), std::mem::take(&mut self.given_back));
         self.trip.spawn(async move {
             let trip = round_trip(&database, &claim, all, &left, &renewed, &given_back).await;
@@ -306,6 +309,7 @@ impl Post {
             let Trip { recorded, claimed, outlook } = trip.unwrap_or_default();
             for ended in left.extract_if(.., |ended| recorded.contains(&ended.delivery.key())) {
                 metrics.attempted(ended.outcome.is_received(), ended.next_at.is_none());
+                watchers.notify(ended.delivery.account_id);
             }
             let accounts = (!all).then_some(claim.accounts);
             Returned { number, accounts, left, was_renewed, claimed, outlook }

@@ -93,6 +93,7 @@ async fn go(app: &App, account_id: i64, from: OffsetDateTime, until: Until) -> R
                 // somebody holds it locked: the background, or a call under way
                 tokio::time::sleep(PAUSE).await;
             }
+            app.watchers.notify(account_id);
         } else {
             app.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
             app.post.caught_up(Some(account_id)).await;

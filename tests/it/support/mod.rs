@@ -164,6 +164,16 @@ impl Sandbox {
         send(self.request(Method::PATCH, path).header("Content-Type", "application/vnd.api+json").body(body)).await
     }
 
+    /// A POST of plain JSON, which is what the control plane takes.
+    pub async fn post_plain(&self, path: &str, body: &Value) -> Answer {
+        send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// A PATCH of plain JSON.
+    pub async fn patch_plain(&self, path: &str, body: &Value) -> Answer {
+        send(self.request(Method::PATCH, path).json(body)).await
+    }
+
     pub async fn delete(&self, path: &str) -> Answer {
         send(self.request(Method::DELETE, path)).await
     }

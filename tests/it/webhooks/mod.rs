@@ -19,8 +19,8 @@ use tokio::sync::Notify;
 
 use crate::support::{Call, Receiver, START, Sandbox};
 
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-const DOWN: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\ndown";
+pub const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+pub const DOWN: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\ndown";
 
 /// Sets the `webhook_url` of the master user.
 async fn listen(sandbox: &Sandbox, url: &str) {

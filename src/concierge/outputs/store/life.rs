@@ -1,5 +1,7 @@
 //! The SQL that moves outputs: claiming what is due, and saving what it came to.
 
+use std::borrow::Cow;
+
 use bigdecimal::BigDecimal;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -127,20 +129,42 @@ pub async fn claim_payments(
             for no key update of r, o skip locked
         ) o limit $4";
     let rows = due.query(sql, limit).fetch_all(connection).await?;
-    let due = |row: &PgRow| {
-        Ok(DuePayment {
-            account_id: row.try_get(0)?,
-            id: row.try_get(1)?,
-            request_id: row.try_get(2)?,
-            due_at: row.try_get(3)?,
-            state: read_state(row.try_get(4)?)?,
-            attempts: row.try_get(5)?,
-            budget: row.try_get(6)?,
-            fee_and_cost: row.try_get(7)?,
-            decision: read_decision(row, 8)?,
-        })
-    };
-    rows.iter().map(due).collect()
+    rows.iter().map(read_payment).collect()
+}
+
+/// Locks an output, as if its next step were due at `now`. Its request is locked already.
+///
+/// # Errors
+/// Those of the database.
+pub async fn lock(
+    connection: &mut PgConnection,
+    account_id: i64,
+    id: i64,
+    now: OffsetDateTime,
+) -> Result<Option<DuePayment>, sqlx::Error> {
+    let sql = "select o.account_id, o.id, o.request_id, $3::timestamptz, o.state, o.attempts, coalesce(o.budget, 0),
+            coalesce(o.fee_and_cost, 0), o.outcome, w.label, w.bank_account_number, u.email
+        from concierge_request_outputs o
+        join withdrawal_instructions w on w.account_id = o.account_id and w.id = o.withdrawal_instruction_id
+        join users u on u.account_id = o.account_id and u.id = o.user_id
+        where o.account_id = $1 and o.id = $2
+        for no key update of o";
+    let row = sqlx::query(sql).bind(account_id).bind(id).bind(now).fetch_optional(connection).await?;
+    row.as_ref().map(read_payment).transpose()
+}
+
+fn read_payment(row: &PgRow) -> Result<DuePayment, sqlx::Error> {
+    Ok(DuePayment {
+        account_id: row.try_get(0)?,
+        id: row.try_get(1)?,
+        request_id: row.try_get(2)?,
+        due_at: row.try_get(3)?,
+        state: read_state(row.try_get(4)?)?,
+        attempts: row.try_get(5)?,
+        budget: row.try_get(6)?,
+        fee_and_cost: row.try_get(7)?,
+        decision: read_decision(row, 8)?,
+    })
 }
 
 /// An output that its request takes along.
@@ -289,8 +313,8 @@ pub struct Move {
     pub at: OffsetDateTime,
     /// When it moves on by itself.
     pub due_at: Option<OffsetDateTime>,
-    pub rejection_reason: Option<&'static str>,
-    pub failure_reason: Option<&'static str>,
+    pub rejection_reason: Option<Cow<'static, str>>,
+    pub failure_reason: Option<Cow<'static, str>>,
     pub attempts: i32,
     pub cause: Cause,
 }
@@ -321,8 +345,8 @@ pub async fn save(
         .bind(moves.iter().map(|step| step.to.name()).collect::<Vec<_>>())
         .bind(moves.iter().map(|step| step.at).collect::<Vec<_>>())
         .bind(moves.iter().map(|step| step.due_at).collect::<Vec<_>>())
-        .bind(moves.iter().map(|step| step.rejection_reason).collect::<Vec<_>>())
-        .bind(moves.iter().map(|step| step.failure_reason).collect::<Vec<_>>())
+        .bind(moves.iter().map(|step| step.rejection_reason.as_deref()).collect::<Vec<_>>())
+        .bind(moves.iter().map(|step| step.failure_reason.as_deref()).collect::<Vec<_>>())
         .bind(moves.iter().map(|step| step.attempts).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;

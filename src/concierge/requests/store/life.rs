@@ -133,6 +133,50 @@ pub async fn lock(
     Ok((caller, found.map(|_| read(&row, caller::COLUMNS)).transpose()?))
 }
 
+/// Locks a request.
+///
+/// # Errors
+/// Those of the database.
+pub async fn lock_one(connection: &mut PgConnection, account_id: i64, id: i64) -> Result<Option<Life>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "select ",
+        crate::life_columns!("r"),
+        " from concierge_requests r where r.account_id = $1 and r.id = $2 for no key update of r"
+    );
+    let row = sqlx::query(SQL).bind(account_id).bind(id).fetch_optional(connection).await?;
+    row.as_ref().map(|row| read(row, 0)).transpose()
+}
+
+/// Locks the request of an output.
+///
+/// # Errors
+/// Those of the database.
+pub async fn lock_of_output(
+    connection: &mut PgConnection,
+    account_id: i64,
+    output_id: i64,
+) -> Result<Option<Life>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "select ",
+        crate::life_columns!("r"),
+        " from concierge_request_outputs o
+        join concierge_requests r on r.account_id = o.account_id and r.id = o.request_id
+        where o.account_id = $1 and o.id = $2 for no key update of r"
+    );
+    let row = sqlx::query(SQL).bind(account_id).bind(output_id).fetch_optional(connection).await?;
+    row.as_ref().map(|row| read(row, 0)).transpose()
+}
+
+/// The outputs of a request that aren't final, ascending.
+///
+/// # Errors
+/// Those of the database.
+pub async fn open_outputs(connection: &mut PgConnection, account_id: i64, id: i64) -> Result<Vec<i64>, sqlx::Error> {
+    let sql = "select id from concierge_request_outputs where account_id = $1 and request_id = $2
+        and state not in ('rejected', 'settled', 'returned', 'cancelled') order by id";
+    sqlx::query_scalar(sql).bind(account_id).bind(id).fetch_all(connection).await
+}
+
 /// Locks requests whose time has come, of each account those first that have waited longest, and leaves out what another
 /// server has locked. One that waits for money is left while money that came in before its time is not given out.
 ///

@@ -1,0 +1,99 @@
+//! The bodies of simulations: plain JSON.
+
+use bigdecimal::BigDecimal;
+use serde_json::Value;
+
+use crate::concierge::cash_wallets::currencies;
+use crate::concierge::machine::{Machine, Named};
+use crate::concierge::outputs::document::AMOUNT_NOT_POSITIVE;
+use crate::concierge::pricing::Prices;
+use crate::jsonapi::document::Reader;
+use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors};
+use crate::jsonapi::json;
+
+/// The longest reason, in characters.
+const LONGEST_REASON: usize = 1000;
+
+/// Reads a `reason`, where a step has one.
+///
+/// # Errors
+/// Every fault of the body.
+pub fn read_reason(body: &[u8], has_reason: bool) -> Result<Option<String>, Errors> {
+    let mut reader = Reader::open_plain(body, if has_reason { &["reason"] } else { &[] })?;
+    let reason = reader.text("reason", LONGEST_REASON);
+    reader.finish(Some(reason))
+}
+
+/// Reads the `prices` of a quote: those of some ports, the others are the day's.
+///
+/// # Errors
+/// Every fault of the body.
+pub fn read_prices(body: &[u8], of_the_day: &Prices) -> Result<Option<String>, Errors> {
+    let mut reader = Reader::open_plain(body, &["prices"])?;
+    let Some(own) = reader.object("prices").cloned() else { return reader.finish(Some(None)) };
+    let Ok(Value::Object(mut prices)) = json::read(of_the_day.json().as_bytes()) else { return Ok(None) };
+    prices.extend(own);
+    let prices = Value::Object(prices).to_string();
+    match Prices::read(&prices) {
+        Ok(read) => reader.finish(Some(Some(read.json().to_owned()))),
+        Err(fault) => {
+            reader.fault(ATTRIBUTE_INVALID, "/prices", fault.to_string());
+            reader.finish(None)
+        }
+    }
+}
+
+/// Reads how much of which currency: `amount` and `currency`.
+///
+/// # Errors
+/// Every fault of the body.
+pub fn read_money(body: &[u8]) -> Result<(String, BigDecimal), Errors> {
+    let mut reader = Reader::open_plain(body, &["currency", "amount"])?;
+    let known = currencies();
+    let expected = format!("one of {}", known.join(", "));
+    let mut currency = None;
+    if reader.is_null("currency") {
+        reader.missing("currency", &expected);
+    } else if let Some(text) = reader.text("currency", 100) {
+        currency = Some(text.to_ascii_lowercase()).filter(|currency| known.contains(currency));
+        if currency.is_none() {
+            reader.invalid("currency", &expected);
+        }
+    }
+    if reader.is_null("amount") {
+        reader.missing("amount", "a number above 0");
+    }
+    let amount = reader.positive_decimal("amount", AMOUNT_NOT_POSITIVE);
+    reader.finish(currency.zip(amount))
+}
+
+/// Where something is to go to, and whether all the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transition<S> {
+    pub to: S,
+    pub through: bool,
+}
+
+/// Reads a `state`, and whether to go `through` all that come between.
+///
+/// # Errors
+/// Every fault of the body.
+pub fn read_transition<S: Named, T>(body: &[u8], machine: &Machine<S, T>) -> Result<Transition<S>, Errors>
+where
+    T: Named,
+{
+    let mut reader = Reader::open_plain(body, &["state", "through"])?;
+    let through = reader.boolean("through").unwrap_or_default();
+    let names: Vec<&str> = machine.states.iter().map(|state| state.name()).collect();
+    let expected = format!("one of {}", names.join(", "));
+    let mut to = None;
+    if reader.is_null("state") {
+        reader.missing("state", &expected);
+    } else if let Some(text) = reader.text("state", 100) {
+        to = machine.named(&text);
+        if to.is_none() {
+            reader.invalid("state", &expected);
+        }
+    }
+    reader.finish(to.map(|to| Transition { to, through }))
+}

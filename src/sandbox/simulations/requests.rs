@@ -1,0 +1,180 @@
+//! What happens to requests when somebody says so.
+
+use bigdecimal::BigDecimal;
+use sqlx::Acquire;
+use sqlx::postgres::PgConnection;
+
+use super::{Actor, outputs, refuse};
+use crate::concierge::call::not_found;
+use crate::concierge::changes::Changes;
+use crate::concierge::machine::Named;
+use crate::concierge::money::{self, Credit, Wallet};
+use crate::concierge::outputs::state::State as OutputState;
+use crate::concierge::ports;
+use crate::concierge::requests::SCHEMA;
+use crate::concierge::requests::actions::{self, ACTION_NOT_POSSIBLE, Action};
+use crate::concierge::requests::fan_out::take_outputs_along;
+use crate::concierge::requests::life::{Life, NotPossible};
+use crate::concierge::requests::state::{MACHINE, State, Trigger};
+use crate::concierge::requests::store::life::{lock_one, open_outputs, sum_outputs};
+use crate::database::{StoreError, settle};
+use crate::jsonapi::error::{Error, Errors};
+
+/// Takes one step, and whatever outputs go along with it, all of them. `prices`: of a quote, those it is made by.
+///
+/// # Errors
+/// 404 where there is no such request; 409 where the step isn't possible; those of the database. Then nothing happened.
+pub async fn step(
+    connection: &mut PgConnection,
+    actor: &Actor<'_>,
+    id: i64,
+    trigger: Trigger,
+    prices: Option<String>,
+) -> Result<(), StoreError> {
+    let mut first = Some((trigger, prices));
+    loop {
+        let mut transaction = connection.begin().await?;
+        let outcome = async {
+            let life = lock_one(&mut transaction, actor.caller.account_id, id).await?;
+            let mut life = life.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?;
+            life.cause = actor.cause.clone();
+            match first.take() {
+                Some((trigger, prices)) => {
+                    begin(&mut transaction, actor, life, trigger, prices).await?;
+                    Ok(true)
+                }
+                // the rest of its outputs, unless the background was faster
+                None if goes_on(&life, trigger) => {
+                    take_along(&mut transaction, actor, life).await?;
+                    Ok(true)
+                }
+                None => Ok(false),
+            }
+        }
+        .await;
+        if !settle(transaction, outcome).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether outputs are still to be taken along that the step takes along at once.
+fn goes_on(life: &Life, trigger: Trigger) -> bool {
+    let is_under_way = life.outputs_done_to.is_some();
+    match trigger {
+        Trigger::Quote => is_under_way && life.state == State::QuoteRequested,
+        Trigger::Cancel | Trigger::Expire => is_under_way && life.state == State::Cancelled,
+        Trigger::RequestQuote | Trigger::AcceptQuote | Trigger::Fund | Trigger::Finish => false,
+    }
+}
+
+async fn begin(
+    connection: &mut PgConnection,
+    actor: &Actor<'_>,
+    mut life: Life,
+    trigger: Trigger,
+    prices: Option<String>,
+) -> Result<(), StoreError> {
+    let (now, pace, rules) = (actor.now, actor.pace(), &actor.app.rules);
+    let name = format!("request {}", life.id);
+    let not_possible = |refused: NotPossible| refuse(&name, &MACHINE, refused.state, trigger.name());
+    life.after(trigger).map_err(not_possible)?;
+    match trigger {
+        Trigger::RequestQuote => {
+            let action = Action::RequestQuote { hint_token: None };
+            return actions::carry_out(connection, life, &action, now, (rules, pace)).await;
+        }
+        Trigger::AcceptQuote => {
+            return actions::carry_out(connection, life, &Action::AcceptQuote, now, (rules, pace)).await;
+        }
+        Trigger::Cancel => return actions::carry_out(connection, life, &Action::Cancel, now, (rules, pace)).await,
+        Trigger::Quote => {
+            // it comes now
+            life.due_at = Some(now);
+            life.held_prices = prices.or(life.held_prices);
+        }
+        Trigger::Expire => life.expire(now).map_err(not_possible)?,
+        Trigger::Fund => return fund(connection, actor, life).await,
+        Trigger::Finish => {
+            let detail = format!(
+                "{name} works; it finishes by itself once each of its outputs is final, which {} aren't",
+                life.outputs_open
+            );
+            return Err(Errors::from(Error::new(ACTION_NOT_POSSIBLE, detail)).into());
+        }
+    }
+    take_along(connection, actor, life).await
+}
+
+async fn take_along(connection: &mut PgConnection, actor: &Actor<'_>, life: Life) -> Result<(), StoreError> {
+    let (mut changes, rules) = (Changes::default(), &actor.app.rules);
+    take_outputs_along(connection, vec![life], &rules.prices, &actor.due(), &mut changes).await?;
+    Ok(changes.save(connection, &rules.public_url).await?)
+}
+
+/// The payer provides what is missing in its wallet, and what the request costs is taken.
+async fn fund(connection: &mut PgConnection, actor: &Actor<'_>, mut life: Life) -> Result<(), StoreError> {
+    let (now, pace) = (actor.now, actor.pace());
+    let outputs = sum_outputs(connection, &[(life.account_id, life.id)]).await?;
+    let (open, rejected) =
+        outputs.first().map_or_else(Default::default, |outputs| (outputs.open, outputs.rejected.clone()));
+    let currency = ports::currency(&life.port_code).to_owned();
+    let wallet = Wallet { account_id: life.account_id, user_id: life.user_id, currency };
+    // one that isn't there yet, is then
+    let nothing = Credit { wallet: wallet.clone(), amount: BigDecimal::default(), at: None };
+    money::credit(connection, &[nothing]).await?;
+    let needed = life.total_to_spend.clone().unwrap_or_default();
+    let locked = money::lock(connection, &[wallet]).await?;
+    let filled = locked.into_iter().map(|(wallet, balance, due_at)| {
+        // what comes straight back may be waited for
+        let looked_at = if rejected > BigDecimal::default() { pace.by_itself(now) } else { None };
+        let left = balance.max(needed.clone()) - &needed + &rejected;
+        (wallet, left, due_at.into_iter().chain(looked_at).min())
+    });
+    let filled: Vec<_> = filled.collect();
+    let done = life.fund(now, pace.step_delay, open, rejected);
+    // whether it is possible was looked at before
+    debug_assert!(done.is_ok(), "{done:?}");
+    money::save(connection, &filled).await?;
+    let changes = Changes { requests: vec![life], ..Changes::default() };
+    Ok(changes.save(connection, &actor.app.rules.public_url).await?)
+}
+
+/// Goes to a state; `through` all that come between, and takes its outputs to `settled` where they have to be final for it.
+///
+/// # Errors
+/// 404 where there is no such request; 409 where no way leads there, or a longer one and it isn't `through`; those of the
+/// database. What was gone by then stays.
+pub async fn go(
+    connection: &mut PgConnection,
+    actor: &Actor<'_>,
+    id: i64,
+    to: State,
+    through: bool,
+) -> Result<(), StoreError> {
+    let life = lock_one(connection, actor.caller.account_id, id).await?;
+    let from = life.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?.state;
+    let name = format!("request {id}");
+    let way = MACHINE.way(from, to).ok_or_else(|| refuse(&name, &MACHINE, from, to.name()))?;
+    if way.is_empty() || (way.len() > 1 && !through) {
+        let way: Vec<&str> = way.iter().map(|trigger| trigger.name()).collect();
+        let detail = if way.is_empty() {
+            format!("{name} is {} already", from.name())
+        } else {
+            let way = way.join(", ");
+            format!("{name} is {}; the way to {} is {way}: say \"through\": true to go it", from.name(), to.name())
+        };
+        return Err(Errors::from(Error::new(ACTION_NOT_POSSIBLE, detail)).into());
+    }
+    for trigger in way {
+        if trigger == Trigger::Finish && through {
+            for output in open_outputs(connection, actor.caller.account_id, id).await? {
+                // boxed, because outputs take their requests along, too
+                Box::pin(outputs::go(connection, actor, output, OutputState::Settled, true)).await?;
+            }
+            continue;
+        }
+        step(connection, actor, id, trigger, None).await?;
+    }
+    Ok(())
+}

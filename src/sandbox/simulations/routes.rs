@@ -1,0 +1,143 @@
+//! `/_sandbox/simulations`
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::document::{read_money, read_prices, read_reason, read_transition};
+use super::{Actor, outputs, requests, users};
+use crate::accounts::caller::Access;
+use crate::concierge::call::{Call, answer};
+use crate::concierge::machine::{Machine, Named};
+use crate::concierge::outputs::state as output_states;
+use crate::concierge::requests::state as request_states;
+use crate::concierge::users::state::ComplianceState;
+use crate::concierge::{self, include};
+use crate::database::StoreError;
+use crate::events::Cause;
+use crate::jsonapi::document::id_number;
+use crate::jsonapi::error::{Error, Errors, ROUTE_UNKNOWN};
+use crate::jsonapi::query::Target;
+use crate::jsonapi::schema::Schema;
+use crate::server::App;
+
+/// By which something is taken to a state, whatever lies between.
+const TRANSITION: &str = "transition";
+/// What is done to users.
+const USER_VERBS: [&str; 5] = ["enable", "disable", "reject", "credit", "debit"];
+
+/// What is to happen, read.
+enum Simulation {
+    OutputStep(output_states::Trigger, Option<String>),
+    OutputGo(output_states::State, bool),
+    RequestStep(request_states::Trigger, Option<String>),
+    RequestGo(request_states::State, bool),
+    Decide(ComplianceState),
+    Credit(String, bigdecimal::BigDecimal),
+    Debit(String, bigdecimal::BigDecimal),
+}
+
+/// `POST /_sandbox/simulations/:type/:id/:verb`: answers what the resource is then.
+pub async fn simulate(
+    State(app): State<App>,
+    Path((type_name, id, verb)): Path<(String, String, String)>,
+    call: Call,
+) -> Result<Response, Errors> {
+    let schema = schema(&type_name)?;
+    let read = call.query(schema, Target::Single).and_then(|query| Ok((query, read(&app, schema, &verb, &call.body)?)));
+    let (caller, (query, simulation)) = call.caller(&app, Access::Write, read).await?;
+    let cause = Cause::simulation(&call.request_id);
+    let actor = Actor { app: &app, caller, now: caller.time.now(&app.clock), cause };
+    let number = id_number(&id);
+    let mut connection = app.database.connection().await?;
+    let done = Box::pin(async {
+        match simulation {
+            Simulation::OutputStep(trigger, reason) => {
+                outputs::step(&mut connection, &actor, number, trigger, reason.as_deref()).await.map(|_| ())
+            }
+            Simulation::OutputGo(to, through) => outputs::go(&mut connection, &actor, number, to, through).await,
+            Simulation::RequestStep(trigger, prices) => {
+                requests::step(&mut connection, &actor, number, trigger, prices).await
+            }
+            Simulation::RequestGo(to, through) => requests::go(&mut connection, &actor, number, to, through).await,
+            Simulation::Decide(to) => users::decide(&mut connection, &actor, number, to).await,
+            Simulation::Credit(currency, amount) => {
+                users::credit(&mut connection, &actor, number, (currency, amount)).await
+            }
+            Simulation::Debit(currency, amount) => {
+                users::debit(&mut connection, &actor, number, (currency, amount)).await
+            }
+        }
+    })
+    .await;
+    // what was done before a refusal, on a longer way, is followed up, too
+    let done = connection.conclude(done);
+    actor.follow_up().await;
+    done?;
+    let mut connection = app.database.connection().await?;
+    let found = concierge::load(&mut connection, caller.account_id, schema, &[number]).await;
+    let found = connection.conclude(found.map_err(StoreError::from))?;
+    let resource = found.first().ok_or_else(|| concierge::call::not_found(schema, &id))?;
+    let document = include::document(&app, caller.account_id, resource, Vec::new(), &query).await?;
+    Ok(answer(StatusCode::OK, document))
+}
+
+/// The schema of what can be simulated.
+fn schema(type_name: &str) -> Result<&'static Schema, Errors> {
+    let known = [&concierge::outputs::SCHEMA, &concierge::requests::SCHEMA, &concierge::users::SCHEMA];
+    known.into_iter().find(|schema| schema.type_name == type_name).ok_or_else(|| {
+        let names = known.map(|schema| schema.type_name).join(", ");
+        Error::new(ROUTE_UNKNOWN, format!("nothing happens to {type_name:?}; things happen to {names}")).into()
+    })
+}
+
+fn read(app: &App, schema: &Schema, verb: &str, body: &[u8]) -> Result<Simulation, Errors> {
+    if schema.type_name == concierge::outputs::SCHEMA.type_name {
+        if verb == TRANSITION {
+            let asked = read_transition(body, &output_states::MACHINE)?;
+            return Ok(Simulation::OutputGo(asked.to, asked.through));
+        }
+        let trigger = trigger(&output_states::MACHINE, verb)?;
+        Ok(Simulation::OutputStep(trigger, read_reason(body, outputs::has_reason(trigger))?))
+    } else if schema.type_name == concierge::requests::SCHEMA.type_name {
+        if verb == TRANSITION {
+            let asked = read_transition(body, &request_states::MACHINE)?;
+            return Ok(Simulation::RequestGo(asked.to, asked.through));
+        }
+        let trigger = trigger(&request_states::MACHINE, verb)?;
+        let prices = if trigger == request_states::Trigger::Quote {
+            read_prices(body, &app.rules.prices)?
+        } else {
+            read_reason(body, false)?
+        };
+        Ok(Simulation::RequestStep(trigger, prices))
+    } else {
+        let decide = |to| read_reason(body, false).map(|_| Simulation::Decide(to));
+        match verb {
+            "enable" => decide(ComplianceState::Enabled),
+            "disable" => decide(ComplianceState::Disabled),
+            "reject" => decide(ComplianceState::Rejected),
+            "credit" => read_money(body).map(|(currency, amount)| Simulation::Credit(currency, amount)),
+            "debit" => read_money(body).map(|(currency, amount)| Simulation::Debit(currency, amount)),
+            _ => Err(unknown(verb, &USER_VERBS)),
+        }
+    }
+}
+
+fn trigger<S: Named, T: Named>(machine: &Machine<S, T>, verb: &str) -> Result<T, Errors> {
+    let mut names: Vec<&str> = Vec::new();
+    for arrow in machine.arrows {
+        if arrow.trigger.name() == verb {
+            return Ok(arrow.trigger);
+        }
+        if !names.contains(&arrow.trigger.name()) {
+            names.push(arrow.trigger.name());
+        }
+    }
+    names.push(TRANSITION);
+    Err(unknown(verb, &names))
+}
+
+fn unknown(verb: &str, known: &[&str]) -> Errors {
+    Error::new(ROUTE_UNKNOWN, format!("there is no {verb:?}; there is {}", known.join(", "))).into()
+}

@@ -1,0 +1,119 @@
+//! What happens to users, and to their money, when somebody says so.
+
+use bigdecimal::BigDecimal;
+use sqlx::Acquire;
+use sqlx::postgres::PgConnection;
+
+use super::{Actor, FUNDS_MISSING};
+use crate::concierge::call::not_found;
+use crate::concierge::changes::Changes;
+use crate::concierge::money::{self, Credit, Wallet};
+use crate::concierge::outputs;
+use crate::concierge::requests::actions::ACTION_NOT_POSSIBLE;
+use crate::concierge::users::state::ComplianceState;
+use crate::concierge::users::{SCHEMA, store};
+use crate::database::{StoreError, settle};
+use crate::jsonapi::error::{Error, Errors};
+
+/// The most checks that one transaction has run again.
+const BATCH: i64 = 1000;
+
+/// Decides about a user. The checks that waited for that run again.
+///
+/// # Errors
+/// 404 where there is no such user; 409 where it is in that state; those of the database. Then nothing happened.
+pub async fn decide(
+    connection: &mut PgConnection,
+    actor: &Actor<'_>,
+    id: i64,
+    to: ComplianceState,
+) -> Result<(), StoreError> {
+    loop {
+        let mut transaction = connection.begin().await?;
+        let outcome = decide_once(&mut transaction, actor, id, to).await;
+        if settle(transaction, outcome).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether it is decided: where more checks wait than one transaction resumes, that comes with the last of them.
+async fn decide_once(
+    connection: &mut PgConnection,
+    actor: &Actor<'_>,
+    id: i64,
+    to: ComplianceState,
+) -> Result<bool, StoreError> {
+    let (account_id, at) = (actor.caller.account_id, actor.now);
+    let from = store::lock(connection, account_id, id).await?;
+    let from = from.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?;
+    if from == to {
+        let others = [ComplianceState::Enabled, ComplianceState::Disabled, ComplianceState::Rejected];
+        let others: Vec<_> = others.into_iter().filter(|other| *other != to).map(ComplianceState::verb).collect();
+        let detail = format!("user {id} is {} already; {} are possible", from.name(), others.join(" and "));
+        return Err(Errors::from(Error::new(ACTION_NOT_POSSIBLE, detail)).into());
+    }
+    if !actor.pace().is_manual {
+        let resumed = outputs::store::life::resume(connection, &[(account_id, id, at)], BATCH).await?;
+        if i64::try_from(resumed).is_ok_and(|resumed| resumed >= BATCH) {
+            return Ok(false);
+        }
+    }
+    let step = store::Move { account_id, id, to, at, cause: actor.cause.clone() };
+    let changes = Changes { users: vec![step], ..Changes::default() };
+    changes.save(connection, &actor.app.rules.public_url).await?;
+    Ok(true)
+}
+
+/// Puts money into a wallet.
+///
+/// # Errors
+/// 404 where there is no such user; those of the database. Then nothing happened.
+pub async fn credit(
+    connection: &mut PgConnection,
+    actor: &Actor<'_>,
+    id: i64,
+    (currency, amount): (String, BigDecimal),
+) -> Result<(), StoreError> {
+    let wallet = Wallet { account_id: actor.caller.account_id, user_id: id, currency };
+    let at = actor.pace().by_itself(actor.now);
+    find(connection, actor, id).await?;
+    Ok(money::credit(connection, &[Credit { wallet, amount, at }]).await?)
+}
+
+async fn find(connection: &mut PgConnection, actor: &Actor<'_>, id: i64) -> Result<(), StoreError> {
+    let found = store::load(connection, actor.caller.account_id, &[id]).await?;
+    if found.is_empty() { Err(not_found(&SCHEMA, &id.to_string()).into()) } else { Ok(()) }
+}
+
+/// Takes money out of a wallet.
+///
+/// # Errors
+/// 404 where there is no such user; 409 where the wallet holds less; those of the database. Then nothing happened.
+pub async fn debit(
+    connection: &mut PgConnection,
+    actor: &Actor<'_>,
+    id: i64,
+    (currency, amount): (String, BigDecimal),
+) -> Result<(), StoreError> {
+    let mut transaction = connection.begin().await?;
+    let outcome = async {
+        find(&mut transaction, actor, id).await?;
+        let wallet = Wallet { account_id: actor.caller.account_id, user_id: id, currency };
+        let locked = money::lock(&mut transaction, std::slice::from_ref(&wallet)).await?;
+        match locked.into_iter().next() {
+            Some((wallet, balance, due_at)) if balance >= amount => {
+                Ok(money::save(&mut transaction, &[(wallet, balance - amount, due_at)]).await?)
+            }
+            locked => {
+                let balance = locked.map(|(_, balance, _)| balance).unwrap_or_default();
+                let (holds, asked) = (balance.normalized().to_plain_string(), amount.normalized().to_plain_string());
+                let detail =
+                    format!("the {} wallet of user {id} holds {holds}, which is less than {asked}", wallet.currency);
+                Err(Errors::from(Error::new(FUNDS_MISSING, detail).at("/amount")).into())
+            }
+        }
+    }
+    .await;
+    settle(transaction, outcome).await
+}

@@ -1,0 +1,99 @@
+//! `/_sandbox/wait`
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnection;
+use tokio::time::Instant;
+
+use super::query::{Awaited, Named, Wait, read};
+use super::store::{Delivery, first_event};
+use super::verdict::{Verdict, of_event, of_state};
+use super::{WAIT_IMPOSSIBLE, WAIT_TIMEOUT};
+use crate::accounts::caller::{Access, Caller, authenticate};
+use crate::concierge::call::{Call, not_found};
+use crate::database::StoreError;
+use crate::jsonapi::error::{Error, Errors};
+use crate::sandbox::timeline::{Present, present};
+use crate::server::App;
+
+/// How often to look for what other servers did.
+const PATROL: Duration = Duration::from_millis(250);
+
+/// What a look found.
+struct Look {
+    verdict: Verdict,
+    /// What it is answered with if it holds.
+    shown: Value,
+}
+
+/// `GET /_sandbox/wait`: answers as soon as it holds, 408 where it doesn't in time, and 409 as soon as it can't any more.
+pub async fn wait(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+    let (caller, Wait { awaited, timeout }) = call.caller(&app, Access::Read, read(call.parameters())).await?;
+    let deadline = Instant::now() + timeout;
+    loop {
+        // before it is looked, so that nothing that happens meanwhile is missed
+        let watched = app.watchers.watch(caller.account_id);
+        let happened = watched.notified();
+        let mut connection = app.database.connection().await?;
+        let looked = look(&mut connection, &call, &awaited).await;
+        let Look { verdict, shown } = connection.conclude(looked)?;
+        let reason = match verdict {
+            Verdict::Holds => return Ok(Json(shown)),
+            Verdict::Never(reason) => {
+                return Err(Error::new(WAIT_IMPOSSIBLE, reason.detail).meta(reason.meta).into());
+            }
+            Verdict::NotYet(reason) => reason,
+        };
+        tokio::select! {
+            () = happened => {}
+            () = tokio::time::sleep(PATROL) => {}
+            () = tokio::time::sleep_until(deadline) => {
+                let waited = humantime::format_duration(timeout);
+                let detail = format!("not within {waited}: {}", reason.detail);
+                return Err(Error::new(WAIT_TIMEOUT, detail).meta(reason.meta).into());
+            }
+        }
+    }
+}
+
+async fn look(connection: &mut PgConnection, call: &Call, awaited: &Awaited) -> Result<Look, StoreError> {
+    // anew each time: the account may be reset, its clock moved
+    let caller = authenticate(connection, call.credentials()?, Access::Read).await?;
+    match awaited {
+        Awaited::State { resource, state } => {
+            let present = find(connection, &caller, resource).await?;
+            let shown = json!({ "resource": shown(resource), "state": present.state });
+            Ok(Look { verdict: of_state(resource, &present, state, caller.time), shown })
+        }
+        Awaited::Event { event_type, resource, since, delivered } => {
+            let (type_name, account_id) = (event_type.schema().type_name, caller.account_id);
+            let of = (type_name, resource.as_ref().map(|resource| resource.id));
+            // first what it is, so that no event of what it came to since is missed
+            let present = match resource {
+                Some(resource) => Some(find(connection, &caller, resource).await?),
+                None => None,
+            };
+            let found = first_event(connection, account_id, event_type.name, of, *since).await?;
+            let with_present = resource.as_ref().zip(present.as_ref());
+            let verdict = of_event(event_type, *delivered, found.as_ref(), with_present, caller.time);
+            let event = found.map(|Delivery { event_id, state, attempts, .. }| {
+                json!({ "id": event_id.to_string(), "event_type": event_type.name, "delivery_state": state, "attempts_count": attempts })
+            });
+            Ok(Look { verdict, shown: json!({ "event": event }) })
+        }
+    }
+}
+
+async fn find(connection: &mut PgConnection, caller: &Caller, resource: &Named) -> Result<Present, StoreError> {
+    let found = present(connection, caller.account_id, resource.subject, resource.id).await?;
+    let schema = resource.subject.schema();
+    let id = resource.text.split_once('/').map_or("", |(_, id)| id);
+    found.ok_or_else(|| not_found(schema, id).into())
+}
+
+fn shown(resource: &Named) -> Value {
+    json!({ "type": resource.subject.schema().type_name, "id": resource.id.to_string() })
+}

@@ -1,0 +1,53 @@
+//! The SQL that looks for events that are waited for.
+
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
+
+/// An event, and how its sending stands.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    pub event_id: i64,
+    pub state: String,
+    pub attempts: i32,
+    pub next_attempt_at: Option<OffsetDateTime>,
+    /// Of the last attempt.
+    pub last_error: Option<String>,
+}
+
+/// The first event of a type behind one, of a resource or of any.
+///
+/// # Errors
+/// Those of the database.
+pub async fn first_event(
+    connection: &mut PgConnection,
+    account_id: i64,
+    event_type: &str,
+    (resource_type, resource_id): (&str, Option<i64>),
+    since: i64,
+) -> Result<Option<Delivery>, sqlx::Error> {
+    let sql = "select e.id, coalesce(d.state, 'no_receiver'), coalesce(d.attempts, 0), d.due_at, (
+            select a.error from delivery_attempts a where a.account_id = e.account_id and a.event_id = e.id
+            order by a.number desc limit 1
+        )
+        from events e left join deliveries d on d.account_id = e.account_id and d.event_id = e.id
+        where e.account_id = $1 and e.event_type = $2 and e.resource_type = $3 and e.id > $5
+        and ($4::bigint is null or e.resource_id = $4)
+        order by e.id limit 1";
+    let row = sqlx::query(sql)
+        .bind(account_id)
+        .bind(event_type)
+        .bind(resource_type)
+        .bind(resource_id)
+        .bind(since)
+        .fetch_optional(connection)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Delivery {
+        event_id: row.try_get(0)?,
+        state: row.try_get(1)?,
+        attempts: row.try_get(2)?,
+        next_attempt_at: row.try_get(3)?,
+        last_error: row.try_get(4)?,
+    }))
+}

@@ -1,0 +1,386 @@
+//! What a test has happen: `/_sandbox/simulations`.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Sandbox, send};
+
+const OUTPUTS: &str = "concierge_request_outputs";
+const REQUESTS: &str = "concierge_requests";
+
+/// A world in which nothing happens by itself.
+async fn manual() -> Sandbox {
+    let sandbox = Sandbox::start().await;
+    sandbox.patch_plain("/_sandbox/settings", &json!({"progression": "manual"})).await.expect(200);
+    sandbox
+}
+
+async fn simulate(sandbox: &Sandbox, resource: &str, id: &str, verb: &str) -> Answer {
+    send(sandbox.request(Method::POST, &format!("/_sandbox/simulations/{resource}/{id}/{verb}"))).await
+}
+
+async fn simulate_with(sandbox: &Sandbox, resource: &str, id: &str, verb: &str, body: &Value) -> Answer {
+    sandbox.post_plain(&format!("/_sandbox/simulations/{resource}/{id}/{verb}"), body).await
+}
+
+/// The state that an answer shows.
+#[track_caller]
+fn state(answer: Answer) -> String {
+    answer.expect(200)["data"]["attributes"]["state"].as_str().unwrap().to_owned()
+}
+
+/// Takes request 1010 to where its outputs are paid.
+async fn set_to_work(sandbox: &Sandbox) {
+    let to = json!({"state": "working", "through": true});
+    assert_eq!(state(simulate_with(sandbox, REQUESTS, "1010", "transition", &to).await), "working");
+}
+
+/// The event types told of a resource, the first first.
+async fn told(sandbox: &Sandbox, resource: &str) -> Vec<String> {
+    let events = sandbox.get(&format!("/_sandbox/events?filter[resource]={resource}")).await.expect(200);
+    let events = events["data"].as_array().unwrap();
+    events.iter().map(|event| event["attributes"]["event_type"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn balance(sandbox: &Sandbox, currency: &str) -> Value {
+    let wallet = sandbox.get(&format!("/api/cash_wallets/{currency}")).await.expect(200);
+    wallet["data"]["attributes"]["balance"].clone()
+}
+
+#[tokio::test]
+async fn every_step_of_a_payout_can_be_taken_by_hand() {
+    let sandbox = manual().await;
+    let output = sandbox.create_output().await;
+    let step = async |verb: &str| state(simulate(&sandbox, OUTPUTS, &output, verb).await);
+    assert_eq!(step("accept").await, "accepted");
+    sandbox.act("1010", "request_quote").await.expect(200);
+    assert_eq!(state(simulate(&sandbox, REQUESTS, "1010", "quote").await), "quoted");
+    sandbox.act("1010", "accept_quote").await.expect(200);
+    assert_eq!(state(simulate(&sandbox, REQUESTS, "1010", "fund").await), "working");
+    sandbox.tick().await;
+    for (verb, to) in [
+        ("work", "working"),
+        ("issue", "settling"),
+        ("fail", "failed"),
+        ("retry", "working"),
+        ("issue", "settling"),
+        ("settle", "settled"),
+    ] {
+        assert_eq!(step(verb).await, to);
+    }
+    let request = sandbox.attributes_of("1010").await;
+    assert_eq!(request["state"], "finished");
+    assert!(request["receipt_url"].is_string());
+    let states = ["accepting", "accepted", "working", "settling", "failed", "working", "settling", "settled"];
+    assert_eq!(
+        told(&sandbox, &format!("{OUTPUTS}/{output}")).await,
+        states.map(|state| format!("concierge_request_output_{state}"))
+    );
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn an_output_that_ends_gives_back_what_it_should() {
+    for (way, ends, is_returned) in [
+        (vec!["reject"], "rejected", true),
+        (vec!["accept", "cancel"], "cancelled", true),
+        (vec!["accept", "work", "cancel"], "cancelled", true),
+        (vec!["accept", "work", "issue", "fail", "return"], "returned", true),
+        (vec!["accept", "work", "issue", "settle"], "settled", false),
+    ] {
+        let sandbox = manual().await;
+        let output = sandbox.create_output().await;
+        set_to_work(&sandbox).await;
+        let spent = balance(&sandbox, "ars").await;
+        assert_ne!(spent, json!(1_000_000));
+        for verb in way {
+            simulate(&sandbox, OUTPUTS, &output, verb).await.expect(200);
+        }
+        assert_eq!(sandbox.state_of(&output).await, ends);
+        let request = sandbox.attributes_of("1010").await;
+        assert_eq!(request["state"], "finished", "{ends}");
+        assert_eq!(request["credit_note_url"].is_string(), is_returned, "{ends}");
+        assert_eq!(balance(&sandbox, "ars").await != spent, is_returned, "{ends}");
+        if ends != "returned" && is_returned {
+            assert_eq!(balance(&sandbox, "ars").await, json!(1_000_000), "{ends}");
+        }
+        sandbox.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_is_not_possible_says_what_is() {
+    let sandbox = manual().await;
+    let output = sandbox.create_output().await;
+    let refused = simulate(&sandbox, OUTPUTS, &output, "settle").await;
+    refused.assert_error(409, "action_not_possible", "");
+    let detail = refused.body["errors"][0]["detail"].as_str().unwrap();
+    assert_eq!(detail, "output 32323 is accepting; settle is not possible then, but accept, reject, cancel");
+    simulate(&sandbox, OUTPUTS, &output, "accept").await.expect(200);
+    // an arrow, but not for an output whose request doesn't work
+    let refused = simulate(&sandbox, OUTPUTS, &output, "work").await;
+    refused.assert_error(409, "action_not_possible", "");
+    assert!(refused.text.contains("request 1010 is draft"), "{refused:?}");
+    let refused = simulate(&sandbox, REQUESTS, "1010", "fund").await;
+    refused.assert_error(409, "action_not_possible", "");
+    assert!(refused.text.contains("request 1010 is draft; fund is not possible then, but request_quote"));
+    set_to_work(&sandbox).await;
+    simulate(&sandbox, REQUESTS, "1010", "finish").await.assert_error(409, "action_not_possible", "");
+    simulate(&sandbox, "users", "20202", "enable").await.assert_error(409, "action_not_possible", "");
+    let to = json!({"state": "settled"});
+    let refused = simulate_with(&sandbox, OUTPUTS, &output, "transition", &to).await;
+    refused.assert_error(409, "action_not_possible", "");
+    assert!(refused.text.contains("the way to settled is work, issue, settle"), "{refused:?}");
+    let already = json!({"state": "accepted", "through": true});
+    simulate_with(&sandbox, OUTPUTS, &output, "transition", &already).await.assert_error(
+        409,
+        "action_not_possible",
+        "",
+    );
+    let back = json!({"state": "rejected", "through": true});
+    simulate_with(&sandbox, OUTPUTS, &output, "transition", &back).await.assert_error(409, "action_not_possible", "");
+    assert_eq!(sandbox.state_of(&output).await, "accepted");
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_404_and_a_body_that_says_nothing_known_422() {
+    let sandbox = Sandbox::start().await;
+    for (resource, id, verb, code) in [
+        (OUTPUTS, "1", "accept", "resource_not_found"),
+        (OUTPUTS, "x", "transition", "attribute_missing"),
+        (OUTPUTS, "32323", "approve", "route_unknown"),
+        (REQUESTS, "99", "quote", "resource_not_found"),
+        (REQUESTS, "1010", "settle", "route_unknown"),
+        ("users", "99", "enable", "resource_not_found"),
+        ("users", "20202", "transition", "route_unknown"),
+        ("ports", "cl_clp", "enable", "route_unknown"),
+    ] {
+        let answer = simulate(&sandbox, resource, id, verb).await;
+        assert_eq!(answer.errors()[0].1, code, "{resource}/{id}/{verb}");
+    }
+    let output = sandbox.create_output().await;
+    for (verb, body, pointer) in [
+        ("accept", json!({"reason": "x"}), "/reason"),
+        ("reject", json!({"reason": 7}), "/reason"),
+        ("reject", json!({"why": "x"}), "/why"),
+        ("transition", json!({"state": "paid"}), "/state"),
+        ("transition", json!({"state": "settled", "through": "yes"}), "/through"),
+    ] {
+        let answer = simulate_with(&sandbox, OUTPUTS, &output, verb, &body).await;
+        assert_eq!((answer.status, answer.errors()[0].2.as_str()), (422, pointer), "{body}");
+    }
+    let reader = sandbox.client.post(sandbox.url(&format!("/_sandbox/simulations/{OUTPUTS}/{output}/accept")));
+    send(reader.header("Authorization", "your_read_only_api_key")).await.assert_error(
+        401,
+        "not_enough_permissions",
+        "Authorization",
+    );
+    assert_eq!(sandbox.state_of(&output).await, "accepting");
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_reason_is_shown() {
+    let sandbox = manual().await;
+    let (first, second) = (sandbox.create_output().await, sandbox.create_output().await);
+    let reason = json!({"reason": "the account is closed"});
+    let rejected = simulate_with(&sandbox, OUTPUTS, &first, "reject", &reason).await.expect(200);
+    assert_eq!(rejected["data"]["attributes"]["rejection_reason"], "the account is closed");
+    let to = json!({"state": "settling", "through": true});
+    simulate_with(&sandbox, OUTPUTS, &second, "transition", &to).await.expect(200);
+    let failed = simulate_with(&sandbox, OUTPUTS, &second, "fail", &reason).await.expect(200);
+    assert_eq!(failed["data"]["attributes"]["failure_reason"], "the account is closed");
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_way_through_has_every_state_between_and_takes_the_request_along() {
+    let sandbox = manual().await;
+    let output = sandbox.create_output().await;
+    let to = json!({"state": "returned", "through": true});
+    assert_eq!(state(simulate_with(&sandbox, OUTPUTS, &output, "transition", &to).await), "returned");
+    let states = ["accepting", "accepted", "working", "settling", "failed", "returned"];
+    assert_eq!(
+        told(&sandbox, &format!("{OUTPUTS}/{output}")).await,
+        states.map(|state| format!("concierge_request_output_{state}"))
+    );
+    let states = [
+        "quote_requested",
+        "quoted",
+        "quote_accepted",
+        "working",
+        "finished",
+        "receipt_created",
+        "credit_note_created",
+    ];
+    assert_eq!(
+        told(&sandbox, &format!("{REQUESTS}/1010")).await,
+        states.map(|state| format!("concierge_request_{state}"))
+    );
+    let timeline = sandbox.get(&format!("/_sandbox/timeline/{OUTPUTS}/{output}")).await.expect(200);
+    for transition in &timeline["transitions"].as_array().unwrap()[1..] {
+        assert_eq!(transition["cause"]["kind"], "simulation", "{transition}");
+    }
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_is_taken_to_its_end_with_its_outputs() {
+    let sandbox = manual().await;
+    for _ in 0..3 {
+        sandbox.create_output().await;
+    }
+    let to = json!({"state": "finished", "through": true});
+    assert_eq!(state(simulate_with(&sandbox, REQUESTS, "1010", "transition", &to).await), "finished");
+    let request = sandbox.attributes_of("1010").await;
+    assert_eq!((&request["outputs_settled"], &request["credit_note_url"]), (&json!(3), &Value::Null));
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn many_outputs_go_along_before_the_call_returns() {
+    let sandbox = manual().await;
+    sandbox.create_output().await;
+    sandbox
+        .sql(
+            "insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id, port_code,
+                amount, state, created_at, state_since)
+            select account_id, 40000 + n, request_id, user_id, withdrawal_instruction_id, port_code, 1, 'accepted', created_at,
+                created_at
+            from concierge_request_outputs, generate_series(1, 2500) n;
+            insert into events (account_id, id, event_type, resource_type, resource_id, created_at)
+            select account_id, row_number() over () + 1, 'concierge_request_output_accepted', 'concierge_request_outputs', id,
+                created_at
+            from concierge_request_outputs where id > 40000;
+            update id_counters set next_id = 2502 where type = 'events'",
+        )
+        .await;
+    sandbox.act("1010", "request_quote").await.expect(200);
+    assert_eq!(state(simulate(&sandbox, REQUESTS, "1010", "quote").await), "quoted");
+    assert_eq!(sandbox.count("select count(*) from concierge_request_outputs where budget is null").await, 0);
+    assert_eq!(state(simulate(&sandbox, REQUESTS, "1010", "expire").await), "cancelled");
+    let left = "select count(*) from concierge_request_outputs where state <> 'cancelled'";
+    assert_eq!(sandbox.count(left).await, 0);
+    assert_eq!(sandbox.attributes_of("1010").await["cancellation_reason"], "quote_not_accepted");
+    // made by SQL, they had no cause
+    sandbox.sql("update events set cause = 'request' where cause is null").await;
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_quote_has_the_prices_it_is_given() {
+    let sandbox = manual().await;
+    let output = sandbox.create_output().await;
+    sandbox.act("1010", "request_quote").await.expect(200);
+    for prices in [json!({"cl_xxx": {}}), json!({"cl_clp": {"per_usd": 0, "fee": 0, "cost": 0}}), json!([])] {
+        let refused = simulate_with(&sandbox, REQUESTS, "1010", "quote", &json!({"prices": prices})).await;
+        refused.assert_error(422, "attribute_invalid", "/prices");
+    }
+    let one_to_one = json!({"per_usd": 1, "fee": 0, "cost": 0});
+    let prices = json!({"prices": {"cl_clp": one_to_one, "ar_ars": one_to_one}});
+    let quoted = simulate_with(&sandbox, REQUESTS, "1010", "quote", &prices).await.expect(200);
+    assert_eq!(quoted["data"]["attributes"]["total_to_spend"], 1000);
+    let shown = sandbox.get(&format!("/api/concierge_request_outputs/{output}")).await.expect(200);
+    assert_eq!(shown["data"]["attributes"]["budget"], 1000);
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn money_comes_and_goes() {
+    let sandbox = Sandbox::start().await;
+    let money = |currency: &str, amount: Value| json!({"currency": currency, "amount": amount});
+    simulate_with(&sandbox, "users", "50505", "debit", &money("ARS", json!(999_999.5))).await.expect(200);
+    assert_eq!(balance(&sandbox, "ars").await, json!(0.5));
+    let refused = simulate_with(&sandbox, "users", "50505", "debit", &money("ars", json!(1))).await;
+    refused.assert_error(409, "funds_missing", "/amount");
+    simulate_with(&sandbox, "users", "50505", "debit", &money("eur", json!(1))).await.assert_error(
+        409,
+        "funds_missing",
+        "/amount",
+    );
+    for (body, pointer) in [
+        (money("xyz", json!(1)), "/currency"),
+        (money("ars", json!(0)), "/amount"),
+        (money("ars", json!("much")), "/amount"),
+    ] {
+        let refused = simulate_with(&sandbox, "users", "50505", "credit", &body).await;
+        assert_eq!((refused.status, refused.errors()[0].2.as_str()), (422, pointer), "{body}");
+    }
+    // who waits for it goes on at once
+    sandbox.create_output().await;
+    sandbox.act("1010", "request_quote").await.expect(200);
+    sandbox.advance(Duration::from_secs(2)).await;
+    sandbox.act("1010", "accept_quote").await.expect(200);
+    sandbox.tick().await;
+    assert_eq!(sandbox.attributes_of("1010").await["state"], "quote_accepted");
+    simulate_with(&sandbox, "users", "50505", "credit", &money("ars", json!("1000"))).await.expect(200);
+    sandbox.tick().await;
+    assert_eq!(sandbox.attributes_of("1010").await["state"], "working");
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn who_funds_a_request_provides_what_is_missing() {
+    let sandbox = manual().await;
+    sandbox.create_output().await;
+    sandbox.sql("update cash_wallets set balance = 80 where currency = 'ars'").await;
+    let to = json!({"state": "quote_accepted", "through": true});
+    simulate_with(&sandbox, REQUESTS, "1010", "transition", &to).await.expect(200);
+    assert_eq!(state(simulate(&sandbox, REQUESTS, "1010", "fund").await), "working");
+    assert_eq!(balance(&sandbox, "ars").await, json!(0));
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_decision_about_a_payee_runs_the_checks_that_waited() {
+    for (verb, compliance, ends) in
+        [("enable", "enabled", "accepted"), ("disable", "disabled", "rejected"), ("reject", "rejected", "rejected")]
+    {
+        let sandbox = Sandbox::start().await;
+        sandbox.patch_plain("/_sandbox/settings", &json!({"approval": "manual"})).await.expect(200);
+        let payee = sandbox.create("/api/users", &json!({"data": {"type": "users"}})).await;
+        let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {"body": {}},
+            "relationships": {"user": {"data": {"type": "users", "id": payee}}}}});
+        let instruction = sandbox.create("/api/withdrawal_instructions", &instruction).await;
+        let mut output = crate::support::documented_output();
+        output["data"]["relationships"]["user"]["data"]["id"] = payee.clone().into();
+        output["data"]["relationships"]["withdrawal_instruction"]["data"]["id"] = instruction.into();
+        let output = sandbox.create("/api/concierge_request_outputs", &output).await;
+        sandbox.advance(Duration::from_secs(60)).await;
+        assert_eq!(sandbox.state_of(&output).await, "accepting");
+        let decided = simulate(&sandbox, "users", &payee, verb).await.expect(200);
+        assert_eq!(decided["data"]["attributes"]["compliance_state"], compliance);
+        assert_eq!(told(&sandbox, &format!("users/{payee}")).await, [format!("user_{compliance}")]);
+        sandbox.tick().await;
+        assert_eq!(sandbox.state_of(&output).await, ends);
+        sandbox.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn another_account_is_out_of_reach() {
+    let sandbox = Sandbox::start().await;
+    sandbox.second_account("another_key").await;
+    let output = sandbox.create_output().await;
+    let path = sandbox.url(&format!("/_sandbox/simulations/{OUTPUTS}/{output}/accept"));
+    let foreign = send(sandbox.client.post(path).header("Authorization", "another_key")).await;
+    foreign.assert_error(404, "resource_not_found", "");
+    assert_eq!(sandbox.state_of(&output).await, "accepting");
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_simulation_comes_before_whatever_else_decides() {
+    let sandbox = Sandbox::start().await;
+    let create = sandbox.request(Method::POST, "/api/concierge_request_outputs").header("Sandbox-Outcome", "rejected");
+    let create =
+        create.header("Content-Type", "application/json").body(crate::support::documented_output().to_string());
+    let output = send(create).await.expect(201)["data"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(state(simulate(&sandbox, OUTPUTS, &output, "accept").await), "accepted");
+    sandbox.advance(Duration::from_secs(60)).await;
+    assert_eq!(sandbox.state_of(&output).await, "accepted");
+    sandbox.stop().await;
+}

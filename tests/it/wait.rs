@@ -1,0 +1,152 @@
+//! Waiting for what is to happen: `GET /_sandbox/wait`.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{Receiver, Sandbox, send};
+use crate::webhooks::{DOWN, OK};
+
+const OUTPUT: &str = "concierge_request_outputs/32323";
+
+#[tokio::test]
+async fn it_answers_as_soon_as_it_holds() {
+    let sandbox = Sandbox::start().await;
+    sandbox.create_output().await;
+    let path = format!("/_sandbox/wait?resource={OUTPUT}&state=accepted&timeout=30s");
+    let (waited, ()) = tokio::join!(sandbox.get(&path), sandbox.advance(Duration::from_secs(1)));
+    assert_eq!(waited.expect(200)["state"], "accepted");
+    // and at once where it holds already
+    assert_eq!(
+        sandbox.get(&path).await.expect(200)["resource"],
+        json!({"type": "concierge_request_outputs", "id": "32323"})
+    );
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn in_vain_it_says_why() {
+    let sandbox = Sandbox::start().await;
+    sandbox.create_output().await;
+    let path = format!("/_sandbox/wait?resource={OUTPUT}&state=settled&timeout=10ms");
+    let waited = sandbox.get(&path).await;
+    waited.assert_error(408, "wait_timeout", "");
+    let error = &waited.body["errors"][0];
+    assert_eq!(error["meta"]["state"], "accepting");
+    assert_eq!(error["meta"]["next"]["due_at"], "2019-11-25T12:53:03.741Z");
+    assert!(
+        error["detail"].as_str().unwrap().contains("accept leads to accepted at 2019-11-25T12:53:03.741Z"),
+        "{error}"
+    );
+    sandbox.advance(Duration::from_secs(1)).await;
+    let waited = sandbox.get(&path).await;
+    assert_eq!(waited.body["errors"][0]["meta"]["next"]["waits_for"]["state"], "draft");
+    sandbox.post_plain("/_sandbox/clock/freeze", &json!({})).await.expect(200);
+    let waited = sandbox.get(&path).await;
+    assert_eq!(waited.body["errors"][0]["meta"]["clock"]["frozen_at"], "2019-11-25T12:53:03.741Z");
+    assert!(waited.text.contains("stands still"), "{waited:?}");
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn what_can_never_come_is_answered_at_once() {
+    let sandbox = Sandbox::start().await;
+    let begun = Instant::now();
+    sandbox.create_output().await;
+    sandbox.advance(Duration::from_secs(1)).await;
+    let never = async |query: &str| sandbox.get(&format!("/_sandbox/wait?{query}&timeout=10m")).await;
+    for query in [
+        format!("resource={OUTPUT}&state=accepting"),
+        format!("resource={OUTPUT}&state=rejected"),
+        format!("resource={OUTPUT}&event=concierge_request_output_rejected"),
+        format!("resource={OUTPUT}&event=concierge_request_output_accepted&delivered=true"),
+        "resource=users/20202&state=new".to_owned(),
+    ] {
+        never(&query).await.assert_error(409, "wait_impossible", "");
+    }
+    never("resource=concierge_request_outputs/1&state=settled").await.assert_error(404, "resource_not_found", "");
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn events_and_their_delivery_can_be_waited_for() {
+    let sandbox = Sandbox::start().await;
+    let receiver = Receiver::answering(OK).await;
+    let url = json!({"data": {"type": "users", "attributes": {"webhook_url": receiver.url()}}});
+    sandbox.patch("/api/users/me", &url).await.expect(200);
+    let query = "event=concierge_request_output_accepted&delivered=true&timeout=30s";
+    let path = format!("/_sandbox/wait?{query}");
+    let events = async {
+        sandbox.create_output().await;
+        sandbox.advance(Duration::from_secs(1)).await;
+    };
+    let (waited, ()) = tokio::join!(sandbox.get(&path), events);
+    let event = &waited.expect(200)["event"];
+    assert_eq!((&event["id"], &event["delivery_state"]), (&json!("2"), &json!("delivered")));
+    // only those behind an event
+    let waited = sandbox.get("/_sandbox/wait?event=concierge_request_output_accepted&since=2&timeout=1ms").await;
+    waited.assert_error(408, "wait_timeout", "");
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_delivery_that_fails_says_how() {
+    let sandbox = Sandbox::start().await;
+    let receiver = Receiver::answering(DOWN).await;
+    let url = json!({"data": {"type": "users", "attributes": {"webhook_url": receiver.url()}}});
+    sandbox.patch("/api/users/me", &url).await.expect(200);
+    sandbox.create_output().await;
+    sandbox.tell(Duration::ZERO).await;
+    let query = "event=concierge_request_output_accepting&delivered=true&timeout=1ms";
+    let waited = sandbox.get(&format!("/_sandbox/wait?{query}")).await;
+    waited.assert_error(408, "wait_timeout", "");
+    let event = &waited.body["errors"][0]["meta"]["event"];
+    assert_eq!((&event["attempts_count"], &event["last_error"]), (&json!(1), &json!("answered 500")));
+    // nobody will be told of what was given up
+    sandbox.tell(Duration::from_hours(10 * 24)).await;
+    sandbox.get(&format!("/_sandbox/wait?{query}0m")).await.assert_error(400, "parameter_invalid", "timeout");
+    let waited = sandbox.get("/_sandbox/wait?event=concierge_request_output_accepting&delivered=true").await;
+    waited.assert_error(409, "wait_impossible", "");
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn a_reset_meanwhile_is_noticed() {
+    let sandbox = Sandbox::start().await;
+    sandbox.create_output().await;
+    let path = format!("/_sandbox/wait?resource={OUTPUT}&state=settled&timeout=30s");
+    let reset = async { send(sandbox.request(Method::POST, "/_sandbox/reset")).await.expect(204) };
+    let (waited, _) = tokio::join!(sandbox.get(&path), reset);
+    waited.assert_error(404, "resource_not_found", "");
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn what_cant_be_waited_for_is_400() {
+    let sandbox = Sandbox::start().await;
+    for (query, parameter) in [
+        ("", "state"),
+        ("state=settled", "resource"),
+        ("resource=concierge_request_outputs/32323", "state"),
+        ("resource=concierge_request_outputs&state=settled", "resource"),
+        ("resource=ports/cl_clp&state=settled", "resource"),
+        ("resource=concierge_request_outputs/32323&state=paid", "state"),
+        ("resource=withdrawal_instructions/2121&state=created", "state"),
+        ("resource=users/20202&event=concierge_request_output_settled", "resource"),
+        ("event=output_settled", "event"),
+        ("event=user_enabled&state=enabled", "event"),
+        ("event=user_enabled&delivered=maybe", "delivered"),
+        ("event=user_enabled&since=-1", "since"),
+        ("event=user_enabled&timeout=1h", "timeout"),
+        ("event=user_enabled&timeout=soon", "timeout"),
+        ("event=user_enabled&until=now", "until"),
+    ] {
+        let answer = sandbox.get(&format!("/_sandbox/wait?{query}")).await;
+        assert_eq!((answer.status, answer.errors()[0].2.as_str()), (400, parameter), "{query}");
+    }
+    let stranger = send(sandbox.client.get(sandbox.url("/_sandbox/wait?event=user_enabled"))).await;
+    stranger.assert_error(401, "invalid_api_key", "Authorization");
+    sandbox.stop().await;
+}

@@ -79,9 +79,8 @@ pub struct Pgbench<'a> {
     pub program: PathBuf,
     pub postgres: &'a PrivatePostgres,
     pub database: &'static str,
-    /// When its outputs are made, and when they would be due.
+    /// When its outputs are made.
     pub now: String,
-    pub due_at: String,
 }
 
 impl Pgbench<'_> {
@@ -97,7 +96,6 @@ impl Pgbench<'_> {
             ("port", "us_usd".into()),
             ("amount", "1500.25".into()),
             ("now", self.now.clone()),
-            ("due_at", self.due_at.clone()),
             ("n", "0".into()),
             ("base", base.to_string()),
             ("clients", clients.to_string()),

@@ -54,9 +54,8 @@ pub async fn run(world: &World, scale: &Scale) -> Outcome<Vec<String>> {
     let mut connection = world.connect(DATABASE).await?;
     let idle = process::resident(server.pid());
     let (shown, _) = Client::connect(&server.address)?.post()?;
-    let (now, due_at) =
-        sqlx::query_as("select now()::text, (now() + interval '2 hours')::text").fetch_one(&mut connection).await?;
-    let pgbench = Pgbench { program, postgres: world.postgres(), database: DATABASE, now, due_at };
+    let now = sqlx::query_scalar("select now()::text").fetch_one(&mut connection).await?;
+    let pgbench = Pgbench { program, postgres: world.postgres(), database: DATABASE, now };
     let mut bench = Bench { connection, server, pgbench, shown };
     let cases: Vec<(Request, u32)> = [Request::Post, Request::Get]
         .into_iter()

@@ -41,7 +41,7 @@ impl Request {
 
     /// Its statement, called for one output, and the pgbench variables that stand for the parameters. The server's own text with two
     /// differences that pgbench asks for, as it can't say null: `$2` names the user whom the key acts as anyway, and
-    /// `$9` is a null in the text.
+    /// nulls are in the text.
     pub fn script(self) -> String {
         let (statement, setup, parameters): (_, _, &[&str]) = match self {
             Self::Post => {
@@ -57,8 +57,16 @@ impl Request {
                     "array[:port]",
                     "array[:amount]",
                     "array[null]",
-                    ":now",
-                    ":due_at",
+                    ":now::timestamptz",
+                    "1000",
+                    // what the event shows; a colon before a digit would be a variable
+                    "array['{\"id\": \"32323\", \"type\": \"concierge_request_outputs\", \"attributes\": {\"amount\": \
+                     1000, \"port_code\": \"cl_clp\", \"state\": \"accepting\"}, \"relationships\": {\"request\": {\"data\": {\
+                     \"id\": \"1010\", \"type\": \"concierge_requests\"}}}}']",
+                    "50505",
+                    "array[1]",
+                    "array[null]",
+                    "array['5b3d8ef0-6f2a-4f0e-9d3e-2f9a3f9f1c11']",
                 ];
                 (CREATE, setup, &parameters.clone())
             }

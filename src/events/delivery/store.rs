@@ -416,12 +416,14 @@ async fn lease(
     sqlx::query(sql).bind(server).bind(accounts).bind(events).bind(seconds).execute(connection).await.map(|_| ())
 }
 
-/// When the oldest event was made that is still to be sent.
+/// When the oldest event was made that is still to be sent, of accounts in the server's time.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn oldest_pending(connection: &mut PgConnection) -> Result<Option<OffsetDateTime>, sqlx::Error> {
-    let sql = "select min(e.created_at) from deliveries d
-        join events e on e.account_id = d.account_id and e.id = d.event_id where d.state in ('due', 'waiting')";
+    let sql = "select min(e.created_at) from accounts a
+        join deliveries d on d.account_id = a.id and d.state in ('due', 'waiting')
+        join events e on e.account_id = d.account_id and e.id = d.event_id
+        where a.ended_at is null and a.frozen_at is null and a.ahead = 0";
     sqlx::query_scalar(sql).fetch_one(connection).await
 }

@@ -1,5 +1,6 @@
 //! The application as a value: binds, layers the router, starts the background tasks, stops gracefully.
 
+pub mod connection;
 mod rate_limit;
 
 use std::any::Any;
@@ -15,7 +16,6 @@ use axum::extract::{Request, State};
 use axum::http::Response;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
-use axum::serve::ListenerExt;
 use axum::{Router, ServiceExt};
 use sqlx::postgres::PgConnectOptions;
 use time::OffsetDateTime;
@@ -44,6 +44,7 @@ use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_U
 use crate::lifecycle::{self, Alarm, Rules};
 use crate::metrics::Metrics;
 use crate::{concierge, receipts, sandbox, telemetry};
+use connection::{Breaker, Connections};
 use rate_limit::RateLimit;
 
 /// How long requests under way may take once the server is told to stop.
@@ -181,10 +182,8 @@ impl Server {
         let alarms = (app.alarm.clone(), app.deliveries.clone());
         let lifecycle = tokio::spawn(lifecycle::run(database, clock, rules, alarms, reached_sender, stopped.clone()));
         let service = NormalizePathLayer::trim_trailing_slash().layer(router(app.clone()));
-        let service = ServiceExt::<Request>::into_make_service(service);
-        // small answers leave at once
-        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        let serving = axum::serve(listener, service).with_graceful_shutdown(told(stopped));
+        let service = ServiceExt::<Request>::into_make_service_with_connect_info::<Breaker>(service);
+        let serving = axum::serve(Connections(listener), service).with_graceful_shutdown(told(stopped));
         let serving = tokio::spawn(serving.into_future());
         Ok(Self { address, app, reached, stop, serving, lifecycle, delivery, deliveries, private })
     }

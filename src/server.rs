@@ -43,6 +43,9 @@ use crate::events::delivery::{self, Post, Watched};
 use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_UNKNOWN, UNAVAILABLE};
 use crate::lifecycle::{self, Alarm, Rules};
 use crate::metrics::Metrics;
+use crate::sandbox::exchanges::log::{LIMITS, Log};
+use crate::sandbox::faults::directory::Directory;
+use crate::sandbox::intercept::intercept;
 use crate::{concierge, receipts, sandbox, telemetry};
 use connection::{Breaker, Connections};
 use rate_limit::RateLimit;
@@ -68,6 +71,10 @@ pub struct Rooms {
     pub deliveries: Alarm,
     pub metrics: Metrics,
     pub rate_limit: RateLimit,
+    /// Whose keys are, and what is to go wrong for them.
+    pub directory: Directory,
+    /// What clients of this server did of late.
+    pub log: Log,
     /// Which addresses events may be sent to.
     pub address_rules: AddressRules,
     /// How long a body may take to arrive.
@@ -165,6 +172,8 @@ impl Server {
             deliveries: Alarm::default(),
             metrics: Metrics::default(),
             rate_limit: RateLimit::new(config.rate_limit),
+            directory: Directory::new(database.clone()),
+            log: Log::new(LIMITS),
             create_outputs: Batch::new(database.clone(), |connection, credentials, calls| {
                 Box::pin(store::create(connection, credentials, calls))
             }),
@@ -270,6 +279,7 @@ fn router(app: App) -> Router {
                 .on_response(telemetry::log_response)
                 .on_failure(()),
         )
+        .layer(from_fn_with_state(app.clone(), intercept))
         .layer(CatchPanicLayer::custom(answer_panic))
         .layer(from_fn_with_state(app.clone(), limit_time));
     Router::new()

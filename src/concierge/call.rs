@@ -11,7 +11,8 @@ use http_body_util::BodyExt;
 
 use crate::accounts::caller::{Access, Credentials, authenticate};
 use crate::jsonapi::error::{
-    BODY_TIMEOUT, BODY_TOO_LARGE, DOCUMENT_INVALID, Error, Errors, HEADER_INVALID, RESOURCE_NOT_FOUND,
+    BODY_TIMEOUT, BODY_TOO_LARGE, DOCUMENT_INVALID, Error, Errors, HEADER_INVALID, PARAMETER_UNKNOWN,
+    RESOURCE_NOT_FOUND,
 };
 use crate::jsonapi::query::{Query, Target};
 use crate::jsonapi::schema::Schema;
@@ -63,6 +64,21 @@ impl Call {
         Ok(Query { origin: self.origin.clone(), ..query })
     }
 
+    /// Checks that there are no query parameters, where nothing is answered that they could shape.
+    ///
+    /// # Errors
+    /// 400 for each.
+    pub fn no_query(&self) -> Result<(), Errors> {
+        let unknown = |(name, _)| Error::new(PARAMETER_UNKNOWN, "is not known here; none is").parameter(name);
+        let faults: Vec<Error> = self.parameters().map(unknown).collect();
+        if faults.is_empty() { Ok(()) } else { Err(Errors::new(faults)) }
+    }
+
+    /// The query parameters as they came, for what is no JSON:API.
+    pub fn parameters(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        form_urlencoded::parse(self.query.as_deref().unwrap_or_default().as_bytes())
+    }
+
     /// Passes on what was read of the request; where it was faulty, who calls is looked up first, because a
     /// stranger is told nothing else than that.
     ///
@@ -97,7 +113,7 @@ impl FromRequest<App> for Call {
         negotiation::check_accept(text(headers, "Accept")?.as_deref())?;
         let body = read_body(headers, body, app.body_timeout).await?;
         // elsewhere a body has no effect, whatever its type
-        let has_effect = !body.is_empty() && matches!(parts.method, Method::POST | Method::PATCH);
+        let has_effect = !body.is_empty() && matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
         negotiation::check_content_type(text(headers, "Content-Type")?.as_deref(), has_effect)?;
         let origin = origin(headers);
         Ok(Self { credentials, is_anonymous, query: parts.uri.query().map(str::to_owned), origin, id, body })
@@ -176,6 +192,20 @@ async fn collect(mut body: Body) -> Result<Bytes, Errors> {
         return Err(Error::new(BODY_TOO_LARGE, detail).into());
     }
     Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.into() })
+}
+
+/// Takes in a body that has no effect, so that its sender gets to read the answer.
+pub async fn discard(mut body: Body, time: Duration) {
+    let taking_in = async {
+        let mut left = LARGEST_DISCARDED;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(length) else { break };
+            left = rest;
+        }
+    };
+    // whoever is slower goes without
+    tokio::time::timeout(time, taking_in).await.ok();
 }
 
 /// A document with its status.

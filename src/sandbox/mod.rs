@@ -1,7 +1,11 @@
 //! The control plane, `/_sandbox`: what a test, or whoever operates the server, does to the world.
 
+pub mod advice;
 mod events;
+pub mod exchanges;
+pub mod faults;
 mod health;
+pub mod intercept;
 mod metrics;
 mod state_machines;
 
@@ -22,8 +26,12 @@ pub fn routes() -> Router<App> {
         .route("/_sandbox/events/trigger", post(events::routes::trigger))
         .route("/_sandbox/events/{id}", get(events::routes::show))
         .route("/_sandbox/events/{id}/redeliver", post(events::routes::redeliver))
+        .route("/_sandbox/faults", get(faults::routes::list).put(faults::routes::replace).delete(faults::routes::clear))
+        .route("/_sandbox/requests", get(exchanges::routes::list).delete(exchanges::routes::clear))
+        .route("/_sandbox/requests/{id}", get(exchanges::routes::show))
+        .route("/_sandbox/advice", get(advice::routes::list))
         .route("/_sandbox/state_machines/{name}", get(state_machines::show))
 }
 
 /// The error codes of the control plane, beside those of the protocol.
-pub const CODES: &[Code] = events::CODES;
+pub const CODES: [&[Code]; 2] = [events::CODES, faults::CODES];

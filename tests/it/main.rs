@@ -9,6 +9,7 @@ mod batch;
 mod cash_wallets;
 mod estimates;
 mod events_api;
+mod faults;
 mod headers;
 mod jsonapi;
 mod lifecycle;

@@ -21,6 +21,7 @@ mod process;
 mod properties;
 mod readme;
 mod receipts;
+mod request_log;
 mod resources;
 mod sharing;
 mod transport;

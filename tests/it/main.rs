@@ -4,6 +4,7 @@
 mod support;
 
 mod accounts;
+mod advice;
 mod attempts;
 mod batch;
 mod cash_wallets;

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{OUTPUTS, PATH, hits, put, shown, statuses, with_key};
-use crate::support::{Sandbox, documented_output, send};
+use crate::support::{Sandbox, Wire, documented_output, send};
 
 const OUTPUT_COUNT: &str = "select count(*) from concierge_request_outputs";
 
@@ -148,8 +148,19 @@ async fn requests_at_once_are_counted_exactly() {
 async fn what_is_refused_is_still_read_so_that_its_sender_reads_the_answer() {
     let sandbox = Sandbox::start().await;
     put(&sandbox, &json!([{"path": "/api/**", "status": 500}])).await.expect(200);
+    let mut wire = Wire::open(sandbox.server().address).await;
     for length in [1, 1 << 20, 4 << 20] {
-        sandbox.post_text(OUTPUTS, "x".repeat(length)).await.assert_error(500, "fault_injected", "");
+        // the same connection is used again
+        wire.post(OUTPUTS, &format!("Content-Length: {length}")).await;
+        wire.send("x".repeat(length)).await;
+        wire.answer().await.assert_error(500, "fault_injected", "");
+        wire.post(OUTPUTS, &format!("Prefer: code=502\r\nContent-Length: {length}")).await;
+        wire.send("x".repeat(length)).await;
+        wire.answer().await.assert_error(502, "fault_injected", "");
     }
+    put(&sandbox, &json!([{"path": "/api/**", "close": true}])).await.expect(200);
+    wire.post(OUTPUTS, &format!("Content-Length: {}", 1 << 20)).await;
+    wire.send("x".repeat(1 << 20)).await;
+    assert_eq!(wire.end().await, (String::new(), None), "closed, and not reset for what was left over");
     sandbox.stop().await;
 }

@@ -18,6 +18,8 @@ use axum::http::Method;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
+use crate::sandbox::faults::pattern::PathPattern;
+
 /// A request, and what it was answered.
 #[derive(Debug, Clone)]
 pub struct Exchange {
@@ -58,13 +60,14 @@ impl Message {
 impl Exchange {
     /// About how many bytes of memory it takes.
     pub fn weight(&self) -> usize {
-        /// Of a member of the fault, and of the places where the exchange is listed.
-        const MEMBER: usize = 64;
+        /// Of a fault, whose pattern is no longer than that; and of the places where the exchange is listed.
+        const FAULT: usize = 2 * PathPattern::LONGEST;
         const LISTING: usize = 200;
         let message = |message: &Message| message.headers.len() + message.body.len();
-        let fault = self.fault.as_ref().map_or(0, |fault| fault.len() * MEMBER);
+        let fault = self.fault.as_ref().map_or(0, |_| FAULT);
         let response = self.response.as_ref().map_or(0, |(_, response)| message(response));
-        let target = self.path.len() + self.query.as_ref().map_or(0, |query| query.len());
+        let query = self.query.as_ref().map_or(0, |query| query.len());
+        let target = self.method.as_str().len() + self.path.len() + query;
         size_of::<Self>() + LISTING + self.id.len() + target + message(&self.request) + response + fault
     }
 }

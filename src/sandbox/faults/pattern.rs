@@ -22,12 +22,15 @@ enum Segment {
 impl PathPattern {
     /// What a text has to be, for complaints.
     pub const EXPECTED: &str = "a path under /api such as /api/users/20202, in which * stands for one segment and a last \
-                                ** for any number of them, without a query";
+                                ** for any number of them, without a query, of at most 500 characters";
+
+    /// How long it can be.
+    pub const LONGEST: usize = 500;
 
     /// Reads a pattern; `None` where it isn't one. A slash at its end means as little as one at the end of a path.
     pub fn read(text: &str) -> Option<Self> {
         let text = text.strip_suffix('/').unwrap_or(text);
-        let mut rest = text.strip_prefix('/')?;
+        let mut rest = text.strip_prefix('/').filter(|_| text.len() <= Self::LONGEST)?;
         let open = rest.strip_suffix("/**");
         rest = open.unwrap_or(rest);
         let segments: Vec<Segment> = rest.split('/').map(read_segment).collect::<Option<_>>()?;

@@ -185,7 +185,7 @@ async fn bodies_that_are_no_list_are_refused() {
     assert_eq!((answer.status, answer.errors().len()), (422, 100));
     put_text(&sandbox, " ".repeat(3 << 20)).await.assert_error(413, "body_too_large", "");
     let long = json!([{"path": format!("/api/{}", "x/".repeat(300_000)), "status": 500}]);
-    put(&sandbox, &long).await.assert_error(422, "fault_matches_nothing", "/faults/0/path");
+    put(&sandbox, &long).await.assert_error(422, "attribute_invalid", "/faults/0/path");
     let text = send(sandbox.request(Method::PUT, PATH).header("Content-Type", "text/plain").body("{}")).await;
     text.assert_error(415, "media_type_unsupported", "Content-Type");
     sandbox.get(&format!("{PATH}?page[size]=1")).await.assert_error(400, "parameter_unknown", "page[size]");

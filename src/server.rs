@@ -1,5 +1,6 @@
 //! The application as a value: binds, layers the router, starts the background tasks, stops gracefully.
 
+pub mod connection;
 mod rate_limit;
 
 use std::any::Any;
@@ -15,7 +16,6 @@ use axum::extract::{Request, State};
 use axum::http::Response;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
-use axum::serve::ListenerExt;
 use axum::{Router, ServiceExt};
 use sqlx::postgres::PgConnectOptions;
 use time::OffsetDateTime;
@@ -47,7 +47,11 @@ use crate::metrics::Metrics;
 use crate::sandbox::accounts::open::KnownKeys;
 use crate::sandbox::accounts::sweep::Sweeper;
 use crate::sandbox::clock::turns::Turns;
+use crate::sandbox::exchanges::log::{LIMITS, Log};
+use crate::sandbox::faults::directory::Directory;
+use crate::sandbox::intercept::intercept;
 use crate::{concierge, receipts, sandbox, telemetry};
+use connection::{Breaker, Connections};
 use rate_limit::RateLimit;
 
 /// How long requests under way may take once the server is told to stop.
@@ -84,6 +88,10 @@ pub struct Rooms {
     pub admin_token: Option<[u8; 32]>,
     pub metrics: Metrics,
     pub rate_limit: RateLimit,
+    /// Whose keys are, and what is to go wrong for them.
+    pub directory: Directory,
+    /// What clients of this server did of late.
+    pub log: Log,
     /// Which addresses events may be sent to.
     pub address_rules: AddressRules,
     /// How long a body may take to arrive.
@@ -213,6 +221,8 @@ impl Server {
             admin_token: config.admin_token.as_ref().map(|token| sha256(token.as_bytes())),
             metrics: Metrics::default(),
             rate_limit: RateLimit::new(config.rate_limit),
+            directory: Directory::new(database.clone()),
+            log: Log::new(LIMITS),
             create_outputs: Batch::new(database.clone(), |connection, credentials, calls| {
                 Box::pin(store::create(connection, credentials, calls))
             }),
@@ -239,10 +249,8 @@ impl Server {
         };
         let lifecycle = tokio::spawn(lifecycle.run(stopped.clone()));
         let service = NormalizePathLayer::trim_trailing_slash().layer(router(app.clone()));
-        let service = ServiceExt::<Request>::into_make_service(service);
-        // small answers leave at once
-        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        let serving = axum::serve(listener, service).with_graceful_shutdown(told(stopped));
+        let service = ServiceExt::<Request>::into_make_service_with_connect_info::<Breaker>(service);
+        let serving = axum::serve(Connections(listener), service).with_graceful_shutdown(told(stopped));
         let serving = tokio::spawn(serving.into_future());
         Ok(Self { address, app, reached, stop, serving, lifecycle, delivery, sweeping, private })
     }
@@ -331,6 +339,7 @@ fn router(app: App) -> Router {
                 .on_response(telemetry::log_response)
                 .on_failure(()),
         )
+        .layer(from_fn_with_state(app.clone(), intercept))
         .layer(CatchPanicLayer::custom(answer_panic))
         .layer(from_fn_with_state(app.clone(), limit_time));
     Router::new()

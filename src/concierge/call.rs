@@ -147,7 +147,7 @@ impl FromRequest<App> for Call {
         negotiation::check_accept(text(headers, "Accept")?.as_deref())?;
         let body = read_body(headers, body, app.body_timeout).await?;
         // elsewhere a body has no effect, whatever its type
-        let has_effect = !body.is_empty() && matches!(parts.method, Method::POST | Method::PATCH);
+        let has_effect = !body.is_empty() && matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
         negotiation::check_content_type(text(headers, "Content-Type")?.as_deref(), has_effect)?;
         let origin = origin(headers);
         let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().into();
@@ -234,6 +234,20 @@ async fn collect(mut body: Body) -> Result<Bytes, Errors> {
         return Err(Error::new(BODY_TOO_LARGE, detail).into());
     }
     Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.into() })
+}
+
+/// Takes in a body that has no effect, so that its sender gets to read the answer.
+pub async fn discard(mut body: Body, time: Duration) {
+    let taking_in = async {
+        let mut left = LARGEST_DISCARDED;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(length) else { break };
+            left = rest;
+        }
+    };
+    // whoever is slower goes without
+    tokio::time::timeout(time, taking_in).await.ok();
 }
 
 /// A document with its status.

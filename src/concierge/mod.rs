@@ -22,7 +22,7 @@ pub mod webhooks;
 pub mod withdrawal_instructions;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{MethodFilter, MethodRouter};
 use sqlx::postgres::PgConnection;
 
 use crate::jsonapi::error::Code;
@@ -30,34 +30,50 @@ use crate::jsonapi::render::Resource;
 use crate::jsonapi::schema::Schema;
 use crate::server::App;
 
-/// Every route of the emulated API.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/api/users", get(users::routes::list).post(users::routes::create))
-        .route("/api/users/me", get(users::routes::show_me).patch(users::routes::update_me))
-        .route("/api/users/{id}", get(users::routes::show).patch(users::routes::update))
-        .route(
-            "/api/withdrawal_instructions",
-            get(withdrawal_instructions::routes::list).post(withdrawal_instructions::routes::create),
-        )
-        .route(
-            "/api/withdrawal_instructions/{id}",
-            get(withdrawal_instructions::routes::show).delete(withdrawal_instructions::routes::delete),
-        )
-        .route("/api/cash_wallets", get(cash_wallets::routes::list))
-        .route("/api/cash_wallets/{currency}", get(cash_wallets::routes::show))
-        .route("/api/webhooks", get(webhooks::list).post(webhooks::create))
-        .route("/api/webhooks/{id}", get(webhooks::show))
-        .route("/api/concierge_ports", get(ports::list))
-        .route("/api/concierge_ports/{id}", get(ports::show))
-        .route("/api/concierge_estimates", post(estimates::routes::create))
-        .route("/api/concierge_requests", get(requests::routes::list).post(requests::routes::create))
-        .route("/api/concierge_requests/{id}", get(requests::routes::show).patch(requests::routes::update))
-        .route("/api/concierge_requests/{id}/request_quote", post(requests::routes::request_quote))
-        .route("/api/concierge_requests/{id}/accept_quote", post(requests::routes::accept_quote))
-        .route("/api/concierge_requests/{id}/cancel", post(requests::routes::cancel))
-        .route("/api/concierge_request_outputs", get(outputs::routes::list).post(outputs::routes::create))
-        .route("/api/concierge_request_outputs/{id}", get(outputs::routes::show))
+/// A path of the emulated API, and the methods it answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// As the router spells it: `{id}` stands for one segment.
+    pub path: &'static str,
+    /// Beside these, HEAD where there is GET.
+    pub methods: &'static [&'static str],
+}
+
+/// Declares routes once, for the router and for whoever asks what there is.
+macro_rules! routes {
+    ($($path:literal: $($method:ident $handler:path),+;)*) => {
+        /// Every path of the emulated API.
+        pub const ROUTES: &[Route] = &[$(Route { path: $path, methods: &[$(stringify!($method)),+] }),*];
+
+        /// Every route of the emulated API.
+        pub fn routes() -> Router<App> {
+            Router::new()$(.route($path, MethodRouter::new()$(.on(MethodFilter::$method, $handler))+))*
+        }
+    };
+}
+
+routes! {
+    "/api/users": GET users::routes::list, POST users::routes::create;
+    "/api/users/me": GET users::routes::show_me, PATCH users::routes::update_me;
+    "/api/users/{id}": GET users::routes::show, PATCH users::routes::update;
+    "/api/withdrawal_instructions":
+        GET withdrawal_instructions::routes::list, POST withdrawal_instructions::routes::create;
+    "/api/withdrawal_instructions/{id}":
+        GET withdrawal_instructions::routes::show, DELETE withdrawal_instructions::routes::delete;
+    "/api/cash_wallets": GET cash_wallets::routes::list;
+    "/api/cash_wallets/{currency}": GET cash_wallets::routes::show;
+    "/api/webhooks": GET webhooks::list, POST webhooks::create;
+    "/api/webhooks/{id}": GET webhooks::show;
+    "/api/concierge_ports": GET ports::list;
+    "/api/concierge_ports/{id}": GET ports::show;
+    "/api/concierge_estimates": POST estimates::routes::create;
+    "/api/concierge_requests": GET requests::routes::list, POST requests::routes::create;
+    "/api/concierge_requests/{id}": GET requests::routes::show, PATCH requests::routes::update;
+    "/api/concierge_requests/{id}/request_quote": POST requests::routes::request_quote;
+    "/api/concierge_requests/{id}/accept_quote": POST requests::routes::accept_quote;
+    "/api/concierge_requests/{id}/cancel": POST requests::routes::cancel;
+    "/api/concierge_request_outputs": GET outputs::routes::list, POST outputs::routes::create;
+    "/api/concierge_request_outputs/{id}": GET outputs::routes::show;
 }
 
 /// The schema of every resource that can be listed, but for webhooks: they are a view of a user, never more than one.

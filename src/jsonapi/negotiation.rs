@@ -112,7 +112,7 @@ impl<'a> MediaType<'a> {
 }
 
 /// Splits at a separator outside of quotation marks.
-fn split_quoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
+pub fn split_quoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     let mut escaped = false;
     text.split(move |character| {

@@ -1,9 +1,13 @@
 //! The control plane, `/_sandbox`: what a test, or whoever operates the server, does to the world.
 
 pub mod accounts;
+pub mod advice;
 pub mod clock;
 mod events;
+pub mod exchanges;
+pub mod faults;
 mod health;
+pub mod intercept;
 mod metrics;
 mod settings;
 pub mod simulations;
@@ -41,10 +45,15 @@ pub fn routes() -> Router<App> {
         .route("/_sandbox/events/trigger", post(events::routes::trigger))
         .route("/_sandbox/events/{id}", get(events::routes::show))
         .route("/_sandbox/events/{id}/redeliver", post(events::routes::redeliver))
+        .route("/_sandbox/faults", get(faults::routes::list).put(faults::routes::replace).delete(faults::routes::clear))
+        .route("/_sandbox/requests", get(exchanges::routes::list).delete(exchanges::routes::clear))
+        .route("/_sandbox/requests/{id}", get(exchanges::routes::show))
+        .route("/_sandbox/advice", get(advice::routes::list))
         .route("/_sandbox/state_machines/{name}", get(state_machines::show))
         .route("/_sandbox/test_values", get(test_values::list))
         .route("/_sandbox/timeline/{type}/{id}", get(timeline::routes::show))
 }
 
 /// The error codes of the control plane, beside those of the protocol.
-pub const CODES: [&[Code]; 5] = [accounts::CODES, clock::CODES, events::CODES, simulations::CODES, wait::CODES];
+pub const CODES: [&[Code]; 6] =
+    [accounts::CODES, clock::CODES, events::CODES, faults::CODES, simulations::CODES, wait::CODES];

@@ -4,12 +4,14 @@
 mod support;
 
 mod accounts;
+mod advice;
 mod attempts;
 mod batch;
 mod cash_wallets;
 mod causes;
 mod estimates;
 mod events_api;
+mod faults;
 mod headers;
 mod jsonapi;
 mod lifecycle;
@@ -21,6 +23,7 @@ mod process;
 mod properties;
 mod readme;
 mod receipts;
+mod request_log;
 mod resources;
 mod sharing;
 mod simulations;

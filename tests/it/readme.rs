@@ -8,6 +8,7 @@ use concierge_sandbox::concierge::outputs::scenario::{TEST_VALUES, TestValue};
 use concierge_sandbox::concierge::{outputs, requests};
 use concierge_sandbox::config::Cli;
 use concierge_sandbox::jsonapi::error::Code;
+use concierge_sandbox::sandbox::advice::Kind;
 use concierge_sandbox::{accounts, concierge, jsonapi, sandbox};
 
 use crate::support::{Program, fresh_database};
@@ -16,8 +17,8 @@ const README: &str = include_str!("../../README.md");
 
 #[test]
 fn it_lists_every_error_code() {
-    let rooms = [jsonapi::error::CODES, accounts::caller::CODES].into_iter().chain(sandbox::CODES);
-    let codes = rooms.chain(concierge::CODES).flatten();
+    let rooms = [jsonapi::error::CODES, accounts::caller::CODES];
+    let codes = rooms.into_iter().chain(concierge::CODES).chain(sandbox::CODES).flatten();
     let row = |code: &Code| format!("| {} | `{}` | {} |", code.status, code.name, code.title);
     let expected: BTreeSet<String> = codes.map(row).collect();
     let errors = README.split("## Errors").nth(1).unwrap().split("\n## ").next().unwrap();
@@ -62,6 +63,14 @@ fn it_lists_every_test_value() {
 }
 
 #[test]
+fn it_lists_every_piece_of_advice() {
+    let expected = Kind::ALL.map(|kind| format!("| `{}` | {} |", kind.code(), kind.title()));
+    let table = README.split("## Advice").nth(1).unwrap().split("\n## ").next().unwrap();
+    let listed: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
+    assert_eq!(listed, expected);
+}
+
+#[test]
 fn it_draws_the_state_machines_as_they_are() {
     for machine in [requests::state::MACHINE.mermaid(), outputs::state::MACHINE.mermaid()] {
         assert!(README.contains(&format!("```mermaid\n{machine}```\n")), "{machine}");
@@ -70,16 +79,9 @@ fn it_draws_the_state_machines_as_they_are() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn its_session_takes_a_new_payee_to_money_received() {
-    let session = README.split("## A payout").nth(1).unwrap();
-    let session = session.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
     let pace = ["--approval-delay", "10ms", "--check-delay", "10ms", "--step-delay", "10ms"];
     let server = Program::serve(Some(&fresh_database().await), &pace).await;
-    let session = session.replace("http://127.0.0.1:8080", &server.base);
-    let mut shell = Command::new("bash");
-    shell.args(["-euo", "pipefail", "-c", &session]).stdin(Stdio::null());
-    let said = tokio::task::spawn_blocking(move || shell.output()).await.unwrap().expect("bash runs");
-    let shown = String::from_utf8(said.stdout).unwrap();
-    assert!(said.status.success(), "{shown}{}", String::from_utf8_lossy(&said.stderr));
+    let shown = run(&server, "## A payout").await;
     for state in ["quote_requested", "quote_accepted", "settled", "finished"] {
         assert!(shown.contains(&format!("\"state\":\"{state}\"")), "{state} is not in {shown}");
     }
@@ -89,14 +91,40 @@ async fn its_session_takes_a_new_payee_to_money_received() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn its_timeline_can_be_asked_for() {
-    let command = README.split("## Timeline").nth(1).unwrap();
-    let command = command.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
     let server = Program::serve(Some(&fresh_database().await), &[]).await;
-    let mut shell = Command::new("bash");
-    shell.args(["-euc", &command.replace("http://127.0.0.1:8080", &server.base)]).stdin(Stdio::null());
-    let said = tokio::task::spawn_blocking(move || shell.output()).await.unwrap().expect("bash runs");
-    let shown = String::from_utf8(said.stdout).unwrap();
+    let shown = run(&server, "## Timeline").await;
     let draft = r#"{"resource":{"type":"concierge_requests","id":"1010"},"state":"draft","since":""#;
     assert!(shown.starts_with(draft) && shown.contains(r#""action":"request_quote""#), "{shown}");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn its_commands_make_faults_and_look_at_requests_and_advice() {
+    let server = Program::serve(Some(&fresh_database().await), &[]).await;
+    for (heading, expected) in [
+        ("## Faults", &["\"latency\":\"250ms\",\"hits\":1", "\"fault_injected\""][..]),
+        ("## Request log", &["\"path\":\"/api/users/me\"", "\"authorization\":\"[redacted]\""]),
+        ("## Advice", &["\"advice\":["]),
+    ] {
+        let shown = run(&server, heading).await;
+        for part in expected {
+            assert!(shown.contains(part), "{part} is not in {shown}");
+        }
+        let errors = shown.matches("\"errors\"").count();
+        assert_eq!(errors, shown.matches("\"fault_injected\"").count(), "{shown}");
+    }
+    server.stop().await;
+}
+
+/// Runs the first session under a heading, and returns what it printed.
+async fn run(server: &Program, heading: &str) -> String {
+    let session = README.split(heading).nth(1).unwrap();
+    let session = session.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let session = session.replace("http://127.0.0.1:8080", &server.base);
+    let mut shell = Command::new("bash");
+    shell.args(["-euo", "pipefail", "-c", &session]).stdin(Stdio::null());
+    let said = tokio::task::spawn_blocking(move || shell.output()).await.unwrap().expect("bash runs");
+    let shown = String::from_utf8(said.stdout).unwrap();
+    assert!(said.status.success(), "{shown}{}", String::from_utf8_lossy(&said.stderr));
+    shown
 }

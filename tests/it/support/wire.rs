@@ -1,5 +1,7 @@
 //! HTTP byte by byte, for requests that no client library would send.
 
+use std::io::ErrorKind;
+
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpStream, ToSocketAddrs};
@@ -68,6 +70,13 @@ impl Wire {
         let mut rest = Vec::new();
         within(self.0.read_to_end(&mut rest)).await.ok();
         String::from_utf8(rest).unwrap()
+    }
+
+    /// Everything until the connection ends, and the error where that is no end but a reset or the like.
+    pub async fn end(&mut self) -> (String, Option<ErrorKind>) {
+        let mut rest = Vec::new();
+        let ended = within(self.0.read_to_end(&mut rest)).await;
+        (String::from_utf8(rest).unwrap(), ended.err().map(|error| error.kind()))
     }
 
     async fn line(&mut self) -> String {

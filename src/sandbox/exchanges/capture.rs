@@ -1,0 +1,89 @@
+//! Keeping the beginning of a body while it passes by.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
+use hyper::body::{Frame, SizeHint};
+use parking_lot::Mutex;
+
+use super::{Message, redact};
+
+/// How much of a body is kept.
+pub const LONGEST: usize = 16 << 10;
+
+/// What is kept of a body, so far. Clones are of the same body.
+#[derive(Debug, Clone, Default)]
+pub struct Kept(Arc<Mutex<Beginning>>);
+
+#[derive(Debug, Default)]
+struct Beginning {
+    bytes: Vec<u8>,
+    /// Of all that passed by.
+    size: usize,
+}
+
+impl Kept {
+    /// What is kept, together with the headers. A body that comes later is not.
+    pub fn message(&self, headers: Box<str>) -> Message {
+        let Beginning { bytes, size } = std::mem::take(&mut *self.0.lock());
+        let is_cut = size > bytes.len();
+        Message { headers, body: redact::body(bytes), body_size: size, is_cut }
+    }
+
+    fn add(&self, data: &[u8]) {
+        let mut beginning = self.0.lock();
+        beginning.size += data.len();
+        let room = LONGEST - beginning.bytes.len();
+        // copied: a part of the buffer that it was read into would keep all of that
+        beginning.bytes.extend_from_slice(&data[..data.len().min(room)]);
+    }
+}
+
+/// What is kept of a body that is there already.
+pub fn message(headers: Box<str>, body: &[u8]) -> Message {
+    let kept = Kept::default();
+    kept.add(body);
+    kept.message(headers)
+}
+
+/// A body of which the beginning is kept.
+#[derive(Debug)]
+pub struct Captured {
+    body: Body,
+    kept: Kept,
+}
+
+impl Captured {
+    /// The same body, whose beginning goes to `kept` as it is read.
+    pub fn new(body: Body, kept: Kept) -> Self {
+        Self { body, kept }
+    }
+}
+
+impl hyper::body::Body for Captured {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            self.kept.add(data);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,146 @@
+//! The exchanges that are kept, and what was observed of each account: in bounds, whatever is sent. Of too many
+//! exchanges the oldest go, and of too many accounts the one that was idle for longest.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::Exchange;
+use crate::sandbox::advice::observations::{Observations, Observed};
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Exchanges of one account.
+    pub exchanges: usize,
+    /// Bytes, about, of the exchanges of all accounts.
+    pub bytes: usize,
+    /// Accounts.
+    pub accounts: usize,
+}
+
+/// What a server keeps.
+pub const LIMITS: Limits = Limits { exchanges: 1000, bytes: 64 << 20, accounts: 10_000 };
+
+/// The exchanges of every account.
+#[derive(Debug)]
+pub struct Log {
+    limits: Limits,
+    arrivals: AtomicU64,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    accounts: HashMap<i64, Account>,
+    /// The account of each exchange, in the order of arrival.
+    order: BTreeMap<u64, i64>,
+    bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    /// In the order of arrival.
+    exchanges: BTreeMap<u64, Arc<Exchange>>,
+    observations: Observations,
+    /// Its latest arrival.
+    latest: u64,
+}
+
+impl Log {
+    /// An empty log.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, arrivals: AtomicU64::default(), kept: Mutex::default() }
+    }
+
+    /// Numbers a request that arrives: a later one has a higher number.
+    pub fn arrive(&self) -> u64 {
+        self.arrivals.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Puts an exchange of an account on record, under the number of its arrival.
+    pub fn record(&self, account_id: i64, arrival: u64, exchange: Exchange, observed: &Observed<'_>) {
+        let exchange = Arc::new(exchange);
+        let answered = self.arrivals.load(Ordering::Relaxed);
+        // what goes is let go of after the others may go on
+        let gone: (Vec<_>, Option<Account>);
+        {
+            let mut kept = self.kept.lock();
+            let idle =
+                if kept.accounts.contains_key(&account_id) { None } else { kept.make_room(self.limits.accounts) };
+            kept.bytes += exchange.weight();
+            kept.order.insert(arrival, account_id);
+            let account = kept.accounts.entry(account_id).or_default();
+            account.latest = account.latest.max(arrival);
+            account.observations.observe(observed, &exchange, arrival, answered);
+            account.exchanges.insert(arrival, exchange);
+            let mut oldest = Vec::new();
+            if account.exchanges.len() > self.limits.exchanges
+                && let Some((first, exchange)) = account.exchanges.pop_first()
+            {
+                kept.order.remove(&first);
+                kept.bytes -= exchange.weight();
+                oldest.push(exchange);
+            }
+            while kept.bytes > self.limits.bytes {
+                let Some(exchange) = kept.pop_oldest() else { break };
+                oldest.push(exchange);
+            }
+            gone = (oldest, idle);
+        }
+        drop(gone);
+    }
+
+    /// The exchanges of an account, the newest first.
+    pub fn exchanges(&self, account_id: i64) -> Vec<Arc<Exchange>> {
+        let kept = self.kept.lock();
+        let account = kept.accounts.get(&account_id);
+        account.map(|account| account.exchanges.values().rev().cloned().collect()).unwrap_or_default()
+    }
+
+    /// What was observed of an account.
+    pub fn observations(&self, account_id: i64) -> Observations {
+        let kept = self.kept.lock();
+        kept.accounts.get(&account_id).map(|account| account.observations.clone()).unwrap_or_default()
+    }
+
+    /// Forgets an account's exchanges, and what was observed of it.
+    pub fn forget(&self, account_id: i64) {
+        let gone = self.kept.lock().remove(account_id);
+        drop(gone);
+    }
+
+    /// About how many bytes the exchanges take.
+    pub fn bytes(&self) -> usize {
+        self.kept.lock().bytes
+    }
+}
+
+impl Kept {
+    /// Lets the account go that was idle for longest, where there are as many as may be.
+    fn make_room(&mut self, most: usize) -> Option<Account> {
+        if self.accounts.len() < most {
+            return None;
+        }
+        let idle = self.accounts.iter().min_by_key(|(_, account)| account.latest).map(|(account_id, _)| *account_id);
+        idle.and_then(|account_id| self.remove(account_id))
+    }
+
+    fn remove(&mut self, account_id: i64) -> Option<Account> {
+        let account = self.accounts.remove(&account_id)?;
+        for (arrival, exchange) in &account.exchanges {
+            self.order.remove(arrival);
+            self.bytes -= exchange.weight();
+        }
+        Some(account)
+    }
+
+    fn pop_oldest(&mut self) -> Option<Arc<Exchange>> {
+        let (arrival, account_id) = self.order.pop_first()?;
+        let exchange = self.accounts.get_mut(&account_id)?.exchanges.remove(&arrival)?;
+        self.bytes -= exchange.weight();
+        Some(exchange)
+    }
+}

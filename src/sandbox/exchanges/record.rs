@@ -1,0 +1,99 @@
+//! Putting an exchange on record while it goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use axum::http::Method;
+use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use tokio::time::Instant;
+
+use super::capture::{self, Captured, Kept};
+use super::{Exchange, Message, redact};
+use crate::jsonapi::error::{Error, Errors, INTERNAL};
+use crate::sandbox::advice::observations::Observed;
+use crate::sandbox::intercept::Key;
+use crate::server::App;
+use crate::telemetry::REQUEST_ID;
+
+/// An exchange that goes on. It is put on record when it ends, in whichever way.
+#[derive(Debug)]
+pub struct Record {
+    app: App,
+    account_id: i64,
+    key: Key,
+    arrival: u64,
+    begun: Instant,
+    at: OffsetDateTime,
+    id: Arc<str>,
+    method: Method,
+    path: Box<str>,
+    query: Option<Box<str>>,
+    headers: Box<str>,
+    body: Kept,
+    /// What the sandbox was told to do to it.
+    pub fault: Option<Map<String, Value>>,
+    response: Option<(u16, Message)>,
+}
+
+impl Record {
+    /// Begins with a request, which is the same one afterwards.
+    pub fn begin(app: &App, account_id: i64, key: Key, request: Request) -> (Request, Self) {
+        let (parts, body) = request.into_parts();
+        let id = parts.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let kept = Kept::default();
+        let record = Self {
+            app: app.clone(),
+            account_id,
+            key,
+            arrival: app.log.arrive(),
+            begun: Instant::now(),
+            at: app.clock.now(),
+            id: id.into(),
+            method: parts.method.clone(),
+            path: parts.uri.path().into(),
+            query: parts.uri.query().map(Into::into),
+            headers: redact::headers(&parts.headers),
+            body: kept.clone(),
+            fault: None,
+            response: None,
+        };
+        let body = if body.is_end_stream() { body } else { Body::new(Captured::new(body, kept)) };
+        (Request::from_parts(parts, body), record)
+    }
+
+    /// Puts the exchange on record with its answer, before the client has it.
+    pub async fn end(mut self, response: Response) -> Response {
+        let (parts, body) = response.into_parts();
+        // every body of the emulated API is there as a whole
+        let Ok(body) = body.collect().await else {
+            let detail = "the server failed; its log says why, under this answer's X-Request-Id";
+            return Errors::from(Error::new(INTERNAL, detail)).into_response();
+        };
+        let body = body.to_bytes();
+        self.response = Some((parts.status.as_u16(), capture::message(redact::headers(&parts.headers), &body)));
+        Response::from_parts(parts, Body::from(body))
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let exchange = Exchange {
+            id: Arc::clone(&self.id),
+            at: self.at,
+            method: self.method.clone(),
+            path: std::mem::take(&mut self.path),
+            query: self.query.take(),
+            request: self.body.message(std::mem::take(&mut self.headers)),
+            response: self.response.take(),
+            duration: Duration::from_nanos(u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX)),
+            fault: self.fault.take(),
+        };
+        let observed = Observed { key_sha256: &self.key.sha256, has_scheme: self.key.has_scheme };
+        self.app.log.record(self.account_id, self.arrival, exchange, &observed);
+    }
+}

@@ -1,0 +1,135 @@
+//! What is secret, taken out of what is kept: keys in headers, passwords in bodies.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use axum::http::{HeaderMap, HeaderName, header};
+
+use crate::telemetry::REQUEST_ID;
+
+/// What stands in the place of a secret.
+pub const REDACTED: &str = "[redacted]";
+/// The member whose value is one.
+const PASSWORD: &str = "password";
+
+/// The headers, a line each.
+pub fn headers(headers: &HeaderMap) -> Box<str> {
+    let mut lines = String::with_capacity(64 * headers.len());
+    // the request's id is the exchange's, and seldom the client's own
+    for (name, value) in headers.iter().filter(|(name, _)| **name != REQUEST_ID) {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let shown = if *name == header::AUTHORIZATION {
+            authorization(&value)
+        } else if is_secret(name) {
+            REDACTED.into()
+        } else {
+            value
+        };
+        // writing to memory can't fail
+        writeln!(lines, "{name}: {shown}").unwrap_or_default();
+    }
+    lines.into_boxed_str()
+}
+
+fn is_secret(name: &HeaderName) -> bool {
+    *name == header::COOKIE || *name == header::PROXY_AUTHORIZATION || name.as_str() == "one-time-password"
+}
+
+/// Of `KEY; user=ID`, whom it acts as.
+fn authorization(value: &str) -> Cow<'static, str> {
+    let acting_as = value.split_once(';').map(|(_, parameter)| parameter.trim());
+    match acting_as.filter(|parameter| parameter.starts_with("user=")) {
+        Some(acting_as) => format!("{REDACTED}; {acting_as}").into(),
+        None => REDACTED.into(),
+    }
+}
+
+/// A body, which may be cut off anywhere, with [`REDACTED`] for each password.
+pub fn body(body: Vec<u8>) -> Box<[u8]> {
+    if !may_name_password(&body) {
+        return body.into();
+    }
+    let mut kept = Vec::with_capacity(body.len());
+    let mut at = 0;
+    while let Some(byte) = body.get(at) {
+        if *byte != b'"' {
+            kept.push(*byte);
+            at += 1;
+            continue;
+        }
+        let end = string_end(&body, at);
+        kept.extend_from_slice(&body[at..end]);
+        let colon = blanks_end(&body, end);
+        if body.get(colon) == Some(&b':') && is_password(&body[at..end]) {
+            let value = blanks_end(&body, colon + 1);
+            kept.extend_from_slice(&body[end..value]);
+            if value < body.len() {
+                kept.extend_from_slice(format!("{REDACTED:?}").as_bytes());
+            }
+            at = value_end(&body, value);
+        } else {
+            at = end;
+        }
+    }
+    kept.into()
+}
+
+/// Whether it is worth looking closer: the name stands there, or a character that is escaped by its number.
+fn may_name_password(body: &[u8]) -> bool {
+    let begins = |(place, byte): (usize, &u8)| match byte {
+        b'p' | b'P' => {
+            body.get(place..place + PASSWORD.len()).is_some_and(|name| name.eq_ignore_ascii_case(PASSWORD.as_bytes()))
+        }
+        b'\\' => body.get(place + 1) == Some(&b'u'),
+        _ => false,
+    };
+    body.iter().enumerate().any(begins)
+}
+
+/// Whether a string of JSON says so.
+fn is_password(string: &[u8]) -> bool {
+    /// With each character escaped.
+    const LONGEST: usize = 6 * PASSWORD.len() + 2;
+    let read = (string.len() <= LONGEST).then(|| serde_json::from_slice::<String>(string).ok()).flatten();
+    read.is_some_and(|name| name.eq_ignore_ascii_case(PASSWORD))
+}
+
+/// Where a string that begins at `at` is over.
+fn string_end(body: &[u8], at: usize) -> usize {
+    let mut place = at + 1;
+    while let Some(byte) = body.get(place) {
+        match byte {
+            b'"' => return place + 1,
+            b'\\' => place += 2,
+            _ => place += 1,
+        }
+    }
+    body.len()
+}
+
+fn blanks_end(body: &[u8], at: usize) -> usize {
+    body[at..].iter().position(|byte| !byte.is_ascii_whitespace()).map_or(body.len(), |blanks| at + blanks)
+}
+
+/// Where a value that begins at `at` is over.
+fn value_end(body: &[u8], at: usize) -> usize {
+    let (mut place, mut depth) = (at, 0);
+    while let Some(byte) = body.get(place) {
+        match byte {
+            b'"' => {
+                place = string_end(body, place);
+                if depth == 0 {
+                    return place;
+                }
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' if depth <= 1 => return place + depth,
+            b'}' | b']' => depth -= 1,
+            b',' if depth == 0 => return place,
+            _ => {}
+        }
+        place += 1;
+    }
+    body.len()
+}

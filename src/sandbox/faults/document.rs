@@ -1,0 +1,130 @@
+//! Reading and showing lists of faults, which are plain JSON.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::reading::Reading;
+use super::{Effect, Fault, Listed, MOST, On, RequestFault, WebhookEffect, WebhookFault, When};
+use crate::jsonapi::document::{MOST_FAULTS, kind};
+use crate::jsonapi::error::{ATTRIBUTE_INVALID, DOCUMENT_INVALID, Error, Errors};
+use crate::jsonapi::json::{self, escape};
+
+/// Reads a list of faults.
+///
+/// # Errors
+/// Every fault of the body.
+pub fn read_list(body: &[u8]) -> Result<Vec<Fault>, Errors> {
+    let document = json::read(body).map_err(Errors::new)?;
+    let shape = |at: &str, detail: String| Errors::from(Error::new(DOCUMENT_INVALID, detail).at(at));
+    let Some(members) = document.as_object() else {
+        return Err(shape("", format!("the body is {}; it must be an object with a member `faults`", kind(&document))));
+    };
+    let list = match members.get("faults") {
+        Some(Value::Array(list)) => list,
+        Some(other) => return Err(shape("/faults", format!("is {}; it must be an array of faults", kind(other)))),
+        None => return Err(shape("", "the member `faults` is missing; it must be an array of faults".into())),
+    };
+    let mut errors = Vec::new();
+    for other in members.keys().filter(|name| *name != "faults").take(MOST_FAULTS) {
+        let detail = "is not known here; the body has one member, `faults`";
+        errors.push(Error::new(ATTRIBUTE_INVALID, detail).at(format!("/{}", escape(other))));
+    }
+    if list.len() > MOST {
+        let detail = format!("has {} faults; an account can have {MOST} at once", list.len());
+        errors.push(Error::new(ATTRIBUTE_INVALID, detail).at("/faults"));
+    }
+    let mut faults = Vec::new();
+    for (index, item) in list.iter().enumerate() {
+        if errors.len() >= MOST_FAULTS {
+            break;
+        }
+        faults.extend(read_item(item, format!("/faults/{index}"), &mut errors));
+    }
+    errors.truncate(MOST_FAULTS);
+    if errors.is_empty() { Ok(faults) } else { Err(Errors::new(errors)) }
+}
+
+fn read_item(item: &Value, pointer: String, errors: &mut Vec<Error>) -> Option<Fault> {
+    let Some(members) = item.as_object() else {
+        let detail = format!("is {}; a fault is an object", kind(item));
+        errors.push(Error::new(ATTRIBUTE_INVALID, detail).at(pointer));
+        return None;
+    };
+    let mut reading = Reading::new(members, pointer);
+    let fault = reading.fault();
+    if let Some(fault) = &fault {
+        reading.check(fault);
+    }
+    let is_faultless = reading.errors.is_empty();
+    errors.append(&mut reading.errors);
+    fault.filter(|_| is_faultless)
+}
+
+/// Reads a fault that was stored; `None` where it is of a kind that this server doesn't know.
+pub fn read_stored(text: &str) -> Option<Fault> {
+    let document: Value = serde_json::from_str(text).ok()?;
+    let mut reading = Reading::new(document.as_object()?, String::new());
+    reading.fault().filter(|_| reading.errors.is_empty())
+}
+
+/// A fault as it is stored, and shown but for what it did.
+pub fn render(fault: &Fault) -> Map<String, Value> {
+    let mut members = Map::new();
+    let mut add = |name: &str, value: Value| {
+        members.insert(name.to_owned(), value);
+    };
+    let time = |time: Duration| Value::from(humantime::format_duration(time).to_string());
+    let when = |when: When| Value::from(if when == When::Before { "before" } else { "after" });
+    match &fault.on {
+        On::Requests(RequestFault { method, path, latency, effect }) => {
+            if let Some(method) = *method {
+                add("method", method.into());
+            }
+            add("path", path.as_str().into());
+            if let Some(latency) = *latency {
+                add("latency", time(latency));
+            }
+            match *effect {
+                Some(Effect::Status { status, retry_after }) => {
+                    add("status", status.into());
+                    if let Some(seconds) = retry_after {
+                        add("retry_after", seconds.into());
+                    }
+                }
+                Some(Effect::Close(at)) => add("close", when(at)),
+                Some(Effect::Reset(at)) => add("reset", when(at)),
+                Some(Effect::Truncate) => add("truncate", true.into()),
+                None => {}
+            }
+        }
+        On::Webhooks(WebhookFault { events, effect }) => {
+            add("webhook", events.as_str().into());
+            match *effect {
+                WebhookEffect::Duplicate => add("duplicate", true.into()),
+                WebhookEffect::Reorder => add("reorder", true.into()),
+                WebhookEffect::Delay(delay) => add("delay", time(delay)),
+                WebhookEffect::Drop => add("drop", true.into()),
+                WebhookEffect::BadAuth => add("bad_auth", true.into()),
+            }
+        }
+    }
+    if let Some(times) = fault.times {
+        add("times", times.into());
+    }
+    if fault.after > 0 {
+        add("after", fault.after.into());
+    }
+    members
+}
+
+/// A list of faults with what they did. `remaining` is null where a fault acts without end.
+pub fn render_list(faults: &[Listed]) -> Value {
+    let shown = faults.iter().map(|listed| {
+        let mut members = render(&listed.fault);
+        members.insert("hits".to_owned(), listed.hits.into());
+        members.insert("remaining".to_owned(), listed.fault.times.map(|times| times - listed.hits).into());
+        Value::Object(members)
+    });
+    json!({ "faults": shown.collect::<Vec<_>>() })
+}

@@ -1,0 +1,58 @@
+//! `/_sandbox/faults`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::Value;
+
+use super::directory::FRESH;
+use super::document::{read_list, render_list};
+use super::{Fault, store};
+use crate::accounts::caller::{Access, authenticate};
+use crate::concierge::call::Call;
+use crate::jsonapi::error::Errors;
+use crate::server::App;
+
+/// `GET /_sandbox/faults`: each with what it did.
+pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+    call.checked(&app, Access::Read, call.no_query()).await?;
+    let mut connection = app.database.connection().await?;
+    let listed = async {
+        let caller = authenticate(&mut connection, call.credentials()?, Access::Read).await?;
+        Ok::<_, crate::database::StoreError>(store::list(&mut connection, caller.account_id).await?)
+    }
+    .await;
+    let listed = connection.conclude(listed)?;
+    Ok(Json(render_list(&listed.faults)))
+}
+
+/// `PUT /_sandbox/faults`: these and no others, from now on and on every server.
+pub async fn replace(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+    let read = call.no_query().and_then(|()| read_list(&call.body));
+    let faults = call.checked(&app, Access::Write, read).await?;
+    let listed = set(&app, &call, &faults).await?;
+    Ok(Json(render_list(&listed.faults)))
+}
+
+/// `DELETE /_sandbox/faults`: none from now on.
+pub async fn clear(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
+    call.checked(&app, Access::Write, call.no_query()).await?;
+    set(&app, &call, &[]).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Returns once every server goes by the new list.
+async fn set(app: &App, call: &Call, faults: &[Fault]) -> Result<store::List, Errors> {
+    let mut connection = app.database.connection().await?;
+    let done = async {
+        let caller = authenticate(&mut connection, call.credentials()?, Access::Write).await?;
+        store::replace(&mut connection, caller.account_id, faults).await?;
+        let listed = store::list(&mut connection, caller.account_id).await?;
+        Ok::<_, crate::database::StoreError>((caller.account_id, listed))
+    }
+    .await;
+    let (account_id, listed) = connection.conclude(done)?;
+    app.directory.forget(account_id);
+    tokio::time::sleep(FRESH).await;
+    Ok(listed)
+}

@@ -1,0 +1,53 @@
+//! Answers that break off in the middle.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes, HttpBody};
+use hyper::body::{Frame, SizeHint};
+
+use crate::server::connection::Breaker;
+
+/// A body that ends before it is over, and its connection with it.
+#[derive(Debug)]
+pub struct Truncated {
+    body: Body,
+    /// How much of it may still leave.
+    left: u64,
+    length: u64,
+    breaker: Breaker,
+}
+
+impl Truncated {
+    /// Half of a body of that length.
+    pub fn new(body: Body, length: u64, breaker: Breaker) -> Self {
+        Self { body, left: length / 2, length, breaker }
+    }
+}
+
+impl HttpBody for Truncated {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.left == 0 {
+            // once all of this has left, the connection goes
+            self.breaker.end();
+            return Poll::Pending;
+        }
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        let Poll::Ready(Some(Ok(frame))) = frame else { return frame };
+        Poll::Ready(Some(Ok(frame.map_data(|mut data| {
+            data.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+            self.left -= data.len() as u64;
+            data
+        }))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length)
+    }
+}

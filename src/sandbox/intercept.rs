@@ -1,0 +1,138 @@
+//! What stands between clients and the emulated API: it makes the faults of an account act, and puts its exchanges on
+//! record. The control plane is never held up by it.
+
+use std::sync::Arc;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value};
+
+use super::exchanges::record::Record;
+use super::faults::directory::Known;
+use super::faults::truncated::Truncated;
+use super::faults::{Effect, Fault, On, RequestFault, When, prefer, render};
+use crate::accounts::caller::sha256;
+use crate::concierge::call::discard;
+use crate::jsonapi::error::Errors;
+use crate::server::App;
+use crate::server::connection::Breaker;
+
+/// Passes a request on to the emulated API, unless a fault has it otherwise.
+pub async fn intercept(State(app): State<App>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if path != "/api" && !path.starts_with("/api/") {
+        return next.run(request).await;
+    }
+    let key = Key::read(request.headers());
+    let known = match &key {
+        Some(key) => app.directory.find(&key.sha256).await,
+        None => Ok(None),
+    };
+    match (known, key) {
+        (Ok(Some(known)), Some(key)) => exchange(app, known, key, request, next).await,
+        (Err(errors), _) => errors.into_response(),
+        // a stranger has no faults and no record, but a wish
+        _ => match prefer::read(request.headers()) {
+            None => next.run(request).await,
+            Some(wish) => granted(&app, wish, request.into_body()).await,
+        },
+    }
+}
+
+/// The answer that a request asked for, or why it can't be had.
+async fn granted(app: &App, wish: Result<u16, Errors>, body: Body) -> Response {
+    discard(body, app.body_timeout).await;
+    match wish {
+        Ok(status) => prefer::answer(status),
+        Err(errors) => errors.into_response(),
+    }
+}
+
+/// The key of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    pub sha256: [u8; 32],
+    /// Whether a scheme came before it. The API refuses that, but it can still be told whose it is.
+    pub has_scheme: bool,
+}
+
+impl Key {
+    fn read(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+        let key = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let bare = key.split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+        let bare =
+            bare.or_else(|| key.split_at_checked(6).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"token ")));
+        let has_scheme = bare.is_some();
+        Some(Self { sha256: sha256(bare.map_or(key, |(_, bare)| bare.trim_ascii())), has_scheme })
+    }
+}
+
+async fn exchange(app: App, known: Arc<Known>, key: Key, request: Request, next: Next) -> Response {
+    let breaker = request.extensions().get::<ConnectInfo<Breaker>>().map(|info| info.0.clone()).unwrap_or_default();
+    let (request, mut record) = Record::begin(&app, known.account_id, key, request);
+    if let Some(wish) = prefer::read(request.headers()) {
+        if let Ok(status) = wish {
+            record.fault = Some(Map::from_iter([("prefer".to_owned(), Value::from(format!("code={status}")))]));
+        }
+        let response = granted(&app, wish, request.into_body()).await;
+        return record.end(response).await;
+    }
+    let path = request.uri().path();
+    let fault = match app.directory.claim(&key.sha256, &known, request.method().as_str(), path).await {
+        Ok(None) => return record.end(next.run(request).await).await,
+        Ok(Some(fault)) => fault,
+        Err(errors) => return record.end(errors.into_response()).await,
+    };
+    record.fault = Some(render(&Fault { on: On::Requests(fault.clone()), times: None, after: 0 }));
+    let RequestFault { latency, effect, .. } = fault;
+    if let Some(latency) = latency {
+        tokio::time::sleep(latency).await;
+    }
+    let is_head = request.method() == Method::HEAD;
+    match effect {
+        None => record.end(next.run(request).await).await,
+        Some(Effect::Status { status, retry_after }) => {
+            discard(request.into_body(), app.body_timeout).await;
+            let mut errors = prefer::injected(status, "a fault of this account answered instead (/_sandbox/faults)");
+            errors.retry_after = retry_after;
+            record.end(errors.into_response()).await
+        }
+        Some(effect @ (Effect::Close(When::Before) | Effect::Reset(When::Before))) => {
+            // taken in, because a system that has it left over would reset what is to be closed
+            discard(request.into_body(), app.body_timeout).await;
+            drop(record);
+            broken(effect, &breaker)
+        }
+        Some(effect @ (Effect::Close(When::After) | Effect::Reset(When::After))) => {
+            record.end(next.run(request).await).await;
+            broken(effect, &breaker)
+        }
+        Some(Effect::Truncate) => {
+            let response = record.end(next.run(request).await).await;
+            truncated(response, is_head, breaker)
+        }
+    }
+}
+
+/// Breaks the connection off. What is answered doesn't leave.
+fn broken(effect: Effect, breaker: &Breaker) -> Response {
+    match effect {
+        Effect::Reset(_) => breaker.reset(),
+        _ => breaker.close(),
+    }
+    Response::default()
+}
+
+/// The same answer, of which half the body leaves. One without a body doesn't.
+fn truncated(response: Response, is_head: bool, breaker: Breaker) -> Response {
+    let length = response.size_hint().exact().unwrap_or_default();
+    if is_head || length == 0 {
+        return broken(Effect::Truncate, &breaker);
+    }
+    let (parts, body) = response.into_parts();
+    Response::from_parts(parts, Body::new(Truncated::new(body, length, breaker)))
+}

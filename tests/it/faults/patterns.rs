@@ -1,0 +1,126 @@
+//! Which paths and types of events a pattern stands for.
+
+use concierge_sandbox::concierge::{ROUTES, event_types};
+use concierge_sandbox::sandbox::faults::pattern::{EventPattern, PathPattern};
+use reqwest::Method;
+use serde_json::json;
+
+use super::{hits, put};
+use crate::support::{Sandbox, send};
+
+#[test]
+fn a_path_is_matched_segment_by_segment() {
+    for (pattern, path, matches) in [
+        ("/api/users", "/api/users", true),
+        ("/api/users/", "/api/users", true),
+        ("/api/users", "/api/users/me", false),
+        ("/api/users", "/api/user", false),
+        ("/api/users", "/api", false),
+        ("/api/users/me", "/api/users/me", true),
+        ("/api/users/*", "/api/users/me", true),
+        ("/api/users/{id}", "/api/users/20202", true),
+        ("/api/users/*", "/api/users", false),
+        ("/api/users/*", "/api/users/1/x", false),
+        ("/api/users/**", "/api/users", true),
+        ("/api/users/**", "/api/users/1/x", true),
+        ("/api/users/**", "/api/usersx", false),
+        ("/api/*/1010", "/api/concierge_requests/1010", true),
+        ("/api/*/*/cancel", "/api/concierge_requests/1010/cancel", true),
+        ("/api/*/**", "/api/users", true),
+        ("/api/*/**", "/api", false),
+        ("/api/**", "/api", true),
+        ("/api/**", "/api/a/b/c/d/e", true),
+        ("/api/us%20ers", "/api/us%20ers", true),
+    ] {
+        assert_eq!(PathPattern::read(pattern).unwrap().matches(path), matches, "{pattern} {path}");
+    }
+}
+
+#[test]
+fn what_is_no_pattern_is_refused() {
+    for pattern in [
+        "",
+        "/",
+        "api/users",
+        "/users",
+        "/apiary",
+        "/*/users",
+        "/**",
+        "/_sandbox/faults",
+        "/api//users",
+        "/api/**/users",
+        "/api/us*",
+        "/api/***",
+        "/api/users?x=1",
+        "/api/users#x",
+        "/api/users/{id",
+        "/api/us{id}",
+        "/api/a b",
+        "/api/é",
+        "/api/{a}{b}",
+        "/api/users//",
+        &format!("/api/{}", "x".repeat(496)),
+    ] {
+        assert_eq!(PathPattern::read(pattern), None, "{pattern}");
+    }
+    assert!(PathPattern::read(&format!("/api/{}/", "x".repeat(495))).is_some());
+    for pattern in ["", "User_*", "user-enabled", "user enabled", "user_?", &"x".repeat(101)] {
+        assert_eq!(EventPattern::read(pattern), None, "{pattern}");
+    }
+}
+
+#[test]
+fn every_route_is_met_by_its_own_path_and_by_what_stands_for_all() {
+    for route in ROUTES {
+        for pattern in [route.path, "/api/**", "/api/*/**"] {
+            let met: Vec<&str> = PathPattern::read(pattern).unwrap().routes().map(|met| met.path).collect();
+            assert!(met.contains(&route.path), "{pattern}: {met:?}");
+        }
+    }
+    let met = |pattern: &str| PathPattern::read(pattern).unwrap().routes().map(|met| met.path).collect::<Vec<_>>();
+    assert_eq!(met("/api/users/20202"), ["/api/users/{id}"]);
+    assert_eq!(met("/api/*/*/cancel"), ["/api/concierge_requests/{id}/cancel"]);
+    assert_eq!(met("/api/outputs"), [""; 0]);
+}
+
+#[tokio::test]
+async fn every_route_is_really_there() {
+    let sandbox = Sandbox::start().await;
+    for route in ROUTES {
+        let path = route.path.replace("{id}", "1").replace("{currency}", "usd");
+        for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            let status = send(sandbox.request(method.clone(), &path)).await.status;
+            // axum takes the most exact path: users/me answers what it answers, and not what users/{id} does
+            assert_eq!(status != 405, route.methods.contains(&method.as_str()), "{method} {path}: {status}");
+        }
+    }
+    put(&sandbox, &json!([{"path": "/api/**", "status": 500}])).await.expect(200);
+    sandbox.get("/api/users").await.assert_error(500, "fault_injected", "");
+    assert_eq!(hits(&sandbox).await, [1]);
+    sandbox.stop().await;
+}
+
+#[test]
+fn types_of_events_are_matched_by_what_is_between_the_asterisks() {
+    for (pattern, event_type, matches) in [
+        ("user_enabled", "user_enabled", true),
+        ("user_enabled", "user_enabledx", false),
+        ("user_*", "user_enabled", true),
+        ("*", "user_enabled", true),
+        ("*_enabled", "user_enabled", true),
+        ("*_enabled", "user_disabled", false),
+        ("concierge_request_output_*", "concierge_request_output_settled", true),
+        ("concierge_request_output_*", "concierge_request_cancelled", false),
+        ("concierge_*_settl*", "concierge_request_output_settled", true),
+        ("*e*e*e*", "user_enabled", true),
+        ("*e*e*e*e*", "user_enabled", false),
+        ("ab*ba", "aba", false),
+        ("**user**", "user_enabled", true),
+    ] {
+        assert_eq!(EventPattern::read(pattern).unwrap().matches(event_type), matches, "{pattern} {event_type}");
+    }
+    for name in event_types::NAMES {
+        assert!(EventPattern::read(name).unwrap().matches_any(), "{name}");
+    }
+    assert!(!EventPattern::read("output_*").unwrap().matches_any());
+}

@@ -22,3 +22,8 @@ create table faults (
     constraint faults_hits_at_most_times check (hits between 0 and coalesce(times, hits)),
     constraint faults_passed_at_most_lets_pass check (passed between 0 and lets_pass)
 );
+
+-- Why a fault held an event back, which is then sent when its time has come.
+alter table deliveries
+    add column held_for text,
+    add constraint deliveries_held_for_known check (held_for in ('delay', 'reorder'));

@@ -67,6 +67,12 @@ impl Outcome {
         Self { status: None, error: Some(error.to_owned()), duration, body, retry_after: None }
     }
 
+    /// That nothing was called, and counts as if it had been received.
+    pub fn dropped() -> Self {
+        let body = "not sent: a fault dropped it".to_owned();
+        Self { status: None, error: None, duration: Duration::ZERO, body, retry_after: None }
+    }
+
     /// Whether the event was received: 200, and nothing else (known).
     pub fn is_received(&self) -> bool {
         self.error.is_none()

@@ -22,14 +22,17 @@ use super::address::AddressRules;
 use super::attempt::{Outcome, Request, Sender};
 use super::envelope::headers;
 use super::retries::Retries;
+use crate::accounts::caller::sha256;
 use crate::accounts::watchers::Watchers;
 use crate::clock::Clock;
 use crate::database::Database;
 use crate::jsonapi::render::timestamp;
 use crate::lifecycle::Alarm;
 use crate::metrics::Metrics;
+use crate::sandbox::faults::WebhookEffect;
+use crate::sandbox::faults::store::claim_webhook_fault;
 use lanes::{Lanes, Limits};
-use store::{Claim, Delivery, Ended, Outlook};
+use store::{Claim, Delivery, Ended, Held, Outlook};
 use trip::{Trip, exchange, round_trip};
 
 /// How often to look for what other servers left behind.
@@ -150,7 +153,7 @@ pub struct Post {
     server: Uuid,
     renewed: Instant,
     lanes: Lanes<Arc<Delivery>>,
-    under_way: JoinSet<Ended>,
+    under_way: JoinSet<Option<Ended>>,
     /// What is under way and when it began, by its task.
     running: HashMap<Id, Running>,
     /// What has not been written down.
@@ -380,25 +383,36 @@ impl Post {
         let Some(sender) = &self.sender else { return };
         let now = Instant::now();
         for delivery in self.lanes.begin(now) {
-            let attempt =
-                attempt(sender.clone(), self.clock.clone(), self.rules.retries.clone(), Arc::clone(&delivery));
-            let task = self.under_way.spawn(attempt);
+            let attempt = Attempt {
+                sender: sender.clone(),
+                clock: self.clock.clone(),
+                retries: self.rules.retries.clone(),
+                database: self.database.clone(),
+                server: self.server,
+            };
+            let task = self.under_way.spawn(attempt.run(Arc::clone(&delivery)));
             self.running.insert(task.id(), Running { delivery, begun: now, task });
         }
         self.given_back.extend(self.lanes.give_back(now).iter().map(|delivery| delivery.key()));
     }
 
-    fn take(&mut self, ended: Result<(Id, Ended), JoinError>) {
+    fn take(&mut self, ended: Result<(Id, Option<Ended>), JoinError>) {
         let task = match &ended {
             Ok((task, _)) => *task,
             Err(error) => error.id(),
         };
         if let Some(Running { delivery, begun, .. }) = self.running.remove(&task) {
-            let was_received = ended.as_ref().is_ok_and(|(_, ended)| ended.outcome.is_received());
+            let was_received =
+                ended.as_ref().is_ok_and(|(_, ended)| ended.as_ref().is_none_or(|ended| ended.outcome.is_received()));
             self.lanes.ended(delivery.lane(), begun, was_received, Instant::now());
         }
         let ended = match ended {
-            Ok((_, ended)) => ended,
+            Ok((_, Some(ended))) => ended,
+            // it was held back: when it is due now is to be found out
+            Ok((_, None)) => {
+                self.look = true;
+                return;
+            }
             // its account has ended
             Err(error) if error.is_cancelled() => return,
             // it panicked: what it was about is left to whoever finds its lease over
@@ -450,22 +464,84 @@ impl Post {
     }
 }
 
-/// One attempt, and what follows from it.
-async fn attempt(sender: Sender, clock: Clock, retries: Retries, delivery: Arc<Delivery>) -> Ended {
-    let at = delivery.time.happens_at(&clock, delivery.due_at);
-    let body = delivery.envelope.body();
-    let event_id = delivery.envelope.event_id;
-    let headers = headers(event_id, &body, delivery.key_sha256.as_deref(), Clock::machine().now());
-    let outcome = match delivery.url.clone() {
-        Some(url) => sender.attempt(&Request { url, headers, body }).await,
-        None => Outcome::failed("there is no webhook_url any more"),
-    };
-    let ended_at = delivery.time.happens_at(&clock, delivery.due_at);
-    let tries = delivery.tries + 1;
-    let delay = if outcome.is_received() {
-        None
-    } else {
-        retries.delay(delivery.account_id, event_id, tries, outcome.retry_after)
-    };
-    Ended { delivery, outcome, at, ended_at, next_at: delay.map(|delay| ended_at + delay) }
+/// What an attempt needs.
+struct Attempt {
+    sender: Sender,
+    clock: Clock,
+    retries: Retries,
+    database: Database,
+    server: Uuid,
+}
+
+/// How long an event is held back that is to be sent after the next one of its resource: longer than most steps take.
+const REORDERED: Duration = Duration::from_secs(5);
+
+impl Attempt {
+    /// One attempt, and what follows from it; `None` where a fault holds the event back.
+    async fn run(self, delivery: Arc<Delivery>) -> Option<Ended> {
+        let at = delivery.time.happens_at(&self.clock, delivery.due_at);
+        let fault = match delivery.held_for {
+            None if delivery.has_faults => self.fault(&delivery).await,
+            Some(Held::Reorder) if self.let_pass(&delivery).await => return None,
+            None | Some(_) => None,
+        };
+        let outcome = match fault {
+            Some(WebhookEffect::Delay(delay)) => {
+                self.hold_back(&delivery, at + delay, Held::Delay).await;
+                return None;
+            }
+            Some(WebhookEffect::Reorder) => {
+                self.hold_back(&delivery, at + REORDERED, Held::Reorder).await;
+                return None;
+            }
+            Some(WebhookEffect::Drop) => Outcome::dropped(),
+            Some(WebhookEffect::BadAuth) => self.send(&delivery, true).await,
+            Some(WebhookEffect::Duplicate) => {
+                self.send(&delivery, false).await;
+                self.send(&delivery, false).await
+            }
+            None => self.send(&delivery, false).await,
+        };
+        let ended_at = delivery.time.happens_at(&self.clock, delivery.due_at);
+        let (tries, event_id) = (delivery.tries + 1, delivery.envelope.event_id);
+        let delay = if outcome.is_received() {
+            None
+        } else {
+            self.retries.delay(delivery.account_id, event_id, tries, outcome.retry_after)
+        };
+        Some(Ended { delivery, outcome, at, ended_at, next_at: delay.map(|delay| ended_at + delay) })
+    }
+
+    /// Sends an event once; `is_forged`: as somebody would who doesn't know the key.
+    async fn send(&self, delivery: &Delivery, is_forged: bool) -> Outcome {
+        let Some(url) = delivery.url.clone() else { return Outcome::failed("there is no webhook_url any more") };
+        let body = delivery.envelope.body();
+        let forged = delivery.key_sha256.as_deref().filter(|_| is_forged).map(sha256);
+        let key = forged.as_ref().map(<[u8; 32]>::as_slice).or(delivery.key_sha256.as_deref());
+        let headers = headers(delivery.envelope.event_id, &body, key, Clock::machine().now());
+        self.sender.attempt(&Request { url, headers, body }).await
+    }
+
+    /// The fault that acts on this attempt, if one does. Where that can't be found out, none does.
+    async fn fault(&self, delivery: &Delivery) -> Option<WebhookEffect> {
+        let mut connection = self.database.connection().await.ok()?;
+        let event_type = &delivery.envelope.event_type;
+        let claimed = claim_webhook_fault(&mut connection, delivery.account_id, event_type).await;
+        connection.conclude(claimed).ok().flatten()
+    }
+
+    /// Where this fails, the lease runs out, and the event is sent then.
+    async fn hold_back(&self, delivery: &Delivery, until: OffsetDateTime, why: Held) {
+        if let Ok(mut connection) = self.database.connection().await {
+            let held = store::hold_back(&mut connection, self.server, delivery.key(), until, why).await;
+            connection.conclude(held).ok();
+        }
+    }
+
+    /// Whether the next event of the resource is sent before this one.
+    async fn let_pass(&self, delivery: &Delivery) -> bool {
+        let Ok(mut connection) = self.database.connection().await else { return false };
+        let passed = store::let_pass(&mut connection, self.server, delivery.key()).await;
+        connection.conclude(passed).unwrap_or_default()
+    }
 }

@@ -35,6 +35,32 @@ pub struct Delivery {
     pub key_sha256: Option<Vec<u8>>,
     /// The account's, when this was taken.
     pub time: AccountTime,
+    /// Whether the account has faults of webhooks, one of which may act on it.
+    pub has_faults: bool,
+    /// Why one held it back already.
+    pub held_for: Option<Held>,
+}
+
+/// Why an event is held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// To be sent later.
+    Delay,
+    /// To be sent after the next one of its resource.
+    Reorder,
+}
+
+impl Held {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Delay => "delay",
+            Self::Reorder => "reorder",
+        }
+    }
+
+    fn named(name: &str) -> Self {
+        if name == Self::Reorder.name() { Self::Reorder } else { Self::Delay }
+    }
 }
 
 impl Delivery {
@@ -144,7 +170,8 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Vec<D
         )
         select d.account_id, d.receiver_id, d.due_at, d.tries, d.event_id, e.event_type, e.created_at, d.sent_at,
             e.resource_type, e.resource_id, e.resource, e.failures, e.is_made_up,
-            coalesce(maker.webhook_url, master.webhook_url), k.key_sha256, a.frozen_at, a.ahead
+            coalesce(maker.webhook_url, master.webhook_url), k.key_sha256, a.frozen_at, a.ahead,
+            exists (select from faults f where f.account_id = d.account_id and f.is_of_webhooks), d.held_for
         from claimed d
         join account a on a.id = d.account_id
         join events e on e.account_id = d.account_id and e.id = d.event_id
@@ -198,6 +225,8 @@ fn read(row: &PgRow) -> Result<Delivery, sqlx::Error> {
         url: row.try_get(13)?,
         key_sha256: row.try_get(14)?,
         time: read_time(row, 15)?,
+        has_faults: row.try_get(17)?,
+        held_for: row.try_get::<Option<&str>, _>(18)?.map(Held::named),
     })
 }
 
@@ -377,6 +406,62 @@ async fn gone(connection: &mut PgConnection, ended: &[Ended]) -> Result<Vec<(i64
 
 fn milliseconds(duration: std::time::Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}
+
+/// Has an event that this server was to send be sent later, in its account's time.
+///
+/// # Errors
+/// Those of the database.
+pub async fn hold_back(
+    connection: &mut PgConnection,
+    server: Uuid,
+    (account_id, event_id): (i64, i64),
+    until: OffsetDateTime,
+    why: Held,
+) -> Result<(), sqlx::Error> {
+    let sql = "update deliveries set due_at = $4, held_for = $5, sent_at = null, leased_by = null, leased_until = null
+        where account_id = $2 and event_id = $3 and state = 'due' and leased_by = $1";
+    sqlx::query(sql)
+        .bind(server)
+        .bind(account_id)
+        .bind(event_id)
+        .bind(until)
+        .bind(why.name())
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
+/// Has the next event of its resource be sent before one that this server was to send, if that is there by now, and says
+/// whether it is.
+///
+/// # Errors
+/// Those of the database.
+pub async fn let_pass(
+    connection: &mut PgConnection,
+    server: Uuid,
+    (account_id, event_id): (i64, i64),
+) -> Result<bool, sqlx::Error> {
+    let sql = "with held as materialized (
+            select d.* from deliveries d
+            where d.account_id = $2 and d.event_id = $3 and d.state = 'due' and d.leased_by = $1 for no key update
+        ), next as materialized (
+            select n.account_id, n.event_id from held h cross join lateral (
+                select * from deliveries w
+                where w.account_id = h.account_id and w.resource_type = h.resource_type
+                and w.resource_id = h.resource_id and w.state = 'waiting'
+                order by w.event_id limit 1 for no key update
+            ) n
+        ), behind as (
+            update deliveries d set
+                state = 'waiting', due_at = null, held_for = 'delay', sent_at = null, leased_by = null,
+                leased_until = null
+            from next n where d.account_id = n.account_id and d.event_id = $3
+        )
+        update deliveries d set state = 'due', due_at = h.due_at, held_for = 'delay'
+        from next n, held h where d.account_id = n.account_id and d.event_id = n.event_id";
+    let passed = sqlx::query(sql).bind(server).bind(account_id).bind(event_id).execute(connection).await?;
+    Ok(passed.rows_affected() > 0)
 }
 
 /// Keeps what this server is sending from the others for longer.

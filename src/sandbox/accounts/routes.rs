@@ -120,6 +120,7 @@ pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Er
     .await;
     connection.conclude(ended)?;
     app.known_keys.clear();
+    app.directory.forget(account.id);
     app.post.forget(account.id).await;
     // in a task of its own, so that it is done though the client hangs up
     let clearing = tokio::spawn(async move {
@@ -162,6 +163,7 @@ async fn reset_account(app: &App, credentials: &Credentials, beginning: &Beginni
         .await;
         if let Some(old) = connection.conclude(replaced)? {
             app.ids.forget(credentials);
+            app.directory.forget(old);
             app.post.forget(old).await;
             app.sweeper.wake();
             return Ok(());

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::concierge::event_types;
 use crate::jsonapi::document::{MOST_FAULTS, quote};
+use crate::jsonapi::duration;
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, Code, Error};
 use crate::jsonapi::json::escape;
 
@@ -214,7 +215,7 @@ impl<'a> Reading<'a> {
             "a time with its unit, such as \"250ms\" or \"5s\", and at most {}",
             humantime::format_duration(longest)
         );
-        let read = |text: &str| humantime::parse_duration(text).ok().filter(|time| *time <= longest);
+        let read = |text: &str| duration::read(text).filter(|time| *time <= longest);
         self.text(name, expected, read)
     }
 

@@ -2,6 +2,7 @@
 
 mod bad_receivers;
 mod envelope;
+mod faults;
 mod isolation;
 mod ladder;
 mod order;

@@ -120,11 +120,53 @@ async fn its_commands_make_faults_and_look_at_requests_and_advice() {
 async fn run(server: &Program, heading: &str) -> String {
     let session = README.split(heading).nth(1).unwrap();
     let session = session.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let session = session.replace("http://127.0.0.1:8080", &server.base);
+    let session = session.replace("http://127.0.0.1:3000", &format!("http://{free}"));
     let mut shell = Command::new("bash");
     shell.args(["-euo", "pipefail", "-c", &session]).stdin(Stdio::null());
     let said = tokio::task::spawn_blocking(move || shell.output()).await.unwrap().expect("bash runs");
     let shown = String::from_utf8(said.stdout).unwrap();
     assert!(said.status.success(), "{shown}{}", String::from_utf8_lossy(&said.stderr));
     shown
+}
+
+#[tokio::test]
+async fn its_test_that_owns_its_world_runs_twice_alike() {
+    let server = Program::serve(Some(&fresh_database().await), &[]).await;
+    let first = run(&server, "## A test that owns its world").await;
+    let second = run(&server, "## A test that owns its world").await;
+    // different resources don't wait for each other
+    let sorted = |said: &str| said.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    assert_eq!(sorted(&first), sorted(&second));
+    for line in [
+        "request 1010 is finished",
+        "request 1011 was cancelled: payment_not_received",
+        "2019-11-25T12:53:06.741Z concierge_request_output_failed",
+        "2019-11-25T12:53:09.741Z concierge_request_output_settled",
+        "2019-11-26T01:03:09.741Z concierge_request_cancelled",
+    ] {
+        assert!(first.lines().any(|said| said == line), "{line} is not in {first}");
+    }
+    assert_eq!(first.lines().count(), 24, "{first}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn its_simulations_and_waits_can_be_asked_for() {
+    let server = Program::serve(Some(&fresh_database().await), &[]).await;
+    let waited = run(&server, "### Waiting").await;
+    assert!(
+        waited.starts_with(r#"{"resource":{"type":"concierge_requests","id":"1010"},"state":"draft"}"#),
+        "{waited}"
+    );
+    let simulated = run(&server, "### What a test can have happen").await;
+    for part in [
+        r#""compliance_state":"disabled""#,
+        r#""compliance_state":"enabled""#,
+        r#""cancellation_reason":"cancelled_by_user""#,
+    ] {
+        assert!(simulated.contains(part), "{part} is not in {simulated}");
+    }
+    server.stop().await;
 }

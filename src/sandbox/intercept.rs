@@ -37,7 +37,7 @@ pub async fn intercept(State(app): State<App>, request: Request, next: Next) -> 
         // a stranger has no faults and no record, but a wish
         _ => match prefer::read(request.headers()) {
             None => next.run(request).await,
-            Some(wish) => granted(&app, wish, request.into_body()).await,
+            Some(wish) => Box::pin(granted(&app, wish, request.into_body())).await,
         },
     }
 }
@@ -72,8 +72,16 @@ impl Key {
 }
 
 async fn exchange(app: App, known: Arc<Known>, key: Key, request: Request, next: Next) -> Response {
-    let breaker = request.extensions().get::<ConnectInfo<Breaker>>().map(|info| info.0.clone()).unwrap_or_default();
-    let (request, mut record) = Record::begin(&app, known.account_id, key, request);
+    let (request, record) = Record::begin(&app, known.account_id, key, request);
+    if request.headers().contains_key("prefer") || known.has_faults() {
+        // boxed because it is large and seldom: every request would carry it along
+        return Box::pin(faulty(app, known, key, request, next, record)).await;
+    }
+    record.end(next.run(request).await).await
+}
+
+/// An exchange that something may go wrong with.
+async fn faulty(app: App, known: Arc<Known>, key: Key, request: Request, next: Next, mut record: Record) -> Response {
     if let Some(wish) = prefer::read(request.headers()) {
         if let Ok(status) = wish {
             record.fault = Some(Map::from_iter([("prefer".to_owned(), Value::from(format!("code={status}")))]));
@@ -92,26 +100,34 @@ async fn exchange(app: App, known: Arc<Known>, key: Key, request: Request, next:
     if let Some(latency) = latency {
         tokio::time::sleep(latency).await;
     }
-    let is_head = request.method() == Method::HEAD;
     match effect {
         None => record.end(next.run(request).await).await,
-        Some(Effect::Status { status, retry_after }) => {
+        Some(effect) => act(effect, &app, request, next, record).await,
+    }
+}
+
+/// Has a fault act on a request.
+async fn act(effect: Effect, app: &App, request: Request, next: Next, record: Record) -> Response {
+    let breaker = request.extensions().get::<ConnectInfo<Breaker>>().map(|info| info.0.clone()).unwrap_or_default();
+    let is_head = request.method() == Method::HEAD;
+    match effect {
+        Effect::Status { status, retry_after } => {
             discard(request.into_body(), app.body_timeout).await;
             let mut errors = prefer::injected(status, "a fault of this account answered instead (/_sandbox/faults)");
             errors.retry_after = retry_after;
             record.end(errors.into_response()).await
         }
-        Some(effect @ (Effect::Close(When::Before) | Effect::Reset(When::Before))) => {
+        Effect::Close(When::Before) | Effect::Reset(When::Before) => {
             // taken in, because a system that has it left over would reset what is to be closed
             discard(request.into_body(), app.body_timeout).await;
             drop(record);
             broken(effect, &breaker)
         }
-        Some(effect @ (Effect::Close(When::After) | Effect::Reset(When::After))) => {
+        Effect::Close(When::After) | Effect::Reset(When::After) => {
             record.end(next.run(request).await).await;
             broken(effect, &breaker)
         }
-        Some(Effect::Truncate) => {
+        Effect::Truncate => {
             let response = record.end(next.run(request).await).await;
             truncated(response, is_head, breaker)
         }

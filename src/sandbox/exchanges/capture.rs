@@ -43,9 +43,9 @@ impl Kept {
 
 /// What is kept of a body that is there already.
 pub fn message(headers: Box<str>, body: &[u8]) -> Message {
-    let kept = Kept::default();
-    kept.add(body);
-    kept.message(headers)
+    let beginning = &body[..body.len().min(LONGEST)];
+    let is_cut = beginning.len() < body.len();
+    Message { headers, body: redact::body(beginning.to_vec()), body_size: body.len(), is_cut }
 }
 
 /// A body of which the beginning is kept.

@@ -34,7 +34,7 @@ pub struct Record {
     path: Box<str>,
     query: Option<Box<str>>,
     headers: Box<str>,
-    body: Kept,
+    body: Option<Kept>,
     /// What the sandbox was told to do to it.
     pub fault: Option<Map<String, Value>>,
     response: Option<(u16, Message)>,
@@ -45,7 +45,7 @@ impl Record {
     pub fn begin(app: &App, account_id: i64, key: Key, request: Request) -> (Request, Self) {
         let (parts, body) = request.into_parts();
         let id = parts.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-        let kept = Kept::default();
+        let kept = (!body.is_end_stream()).then(Kept::default);
         let record = Self {
             app: app.clone(),
             account_id,
@@ -62,7 +62,10 @@ impl Record {
             fault: None,
             response: None,
         };
-        let body = if body.is_end_stream() { body } else { Body::new(Captured::new(body, kept)) };
+        let body = match kept {
+            None => body,
+            Some(kept) => Body::new(Captured::new(body, kept)),
+        };
         (Request::from_parts(parts, body), record)
     }
 
@@ -82,13 +85,18 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        let headers = std::mem::take(&mut self.headers);
+        let request = match &self.body {
+            None => capture::message(headers, b""),
+            Some(kept) => kept.message(headers),
+        };
         let exchange = Exchange {
             id: Arc::clone(&self.id),
             at: self.at,
             method: self.method.clone(),
             path: std::mem::take(&mut self.path),
             query: self.query.take(),
-            request: self.body.message(std::mem::take(&mut self.headers)),
+            request,
             response: self.response.take(),
             duration: Duration::from_nanos(u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX)),
             fault: self.fault.take(),

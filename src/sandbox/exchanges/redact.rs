@@ -1,9 +1,9 @@
 //! What is secret, taken out of what is kept: keys in headers, passwords in bodies.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use axum::http::{HeaderMap, HeaderName, header};
+use memchr::{memchr_iter, memchr2_iter};
 
 use crate::telemetry::REQUEST_ID;
 
@@ -14,7 +14,8 @@ const PASSWORD: &str = "password";
 
 /// The headers, a line each.
 pub fn headers(headers: &HeaderMap) -> Box<str> {
-    let mut lines = String::with_capacity(64 * headers.len());
+    let length = headers.iter().map(|(name, value)| name.as_str().len() + ": \n".len() + value.len()).sum();
+    let mut lines = String::with_capacity(length);
     // the request's id is the exchange's, and seldom the client's own
     for (name, value) in headers.iter().filter(|(name, _)| **name != REQUEST_ID) {
         let value = String::from_utf8_lossy(value.as_bytes());
@@ -25,8 +26,7 @@ pub fn headers(headers: &HeaderMap) -> Box<str> {
         } else {
             value
         };
-        // writing to memory can't fail
-        writeln!(lines, "{name}: {shown}").unwrap_or_default();
+        lines.extend([name.as_str(), ": ", &shown, "\n"]);
     }
     lines.into_boxed_str()
 }
@@ -76,14 +76,15 @@ pub fn body(body: Vec<u8>) -> Box<[u8]> {
 
 /// Whether it is worth looking closer: the name stands there, or a character that is escaped by its number.
 fn may_name_password(body: &[u8]) -> bool {
-    let begins = |(place, byte): (usize, &u8)| match byte {
-        b'p' | b'P' => {
-            body.get(place..place + PASSWORD.len()).is_some_and(|name| name.eq_ignore_ascii_case(PASSWORD.as_bytes()))
-        }
-        b'\\' => body.get(place + 1) == Some(&b'u'),
-        _ => false,
+    // its rarest letter is looked for, which is faster than to look at each
+    const RAREST: usize = 4;
+    let is_name = |place: usize| {
+        let begin = place.checked_sub(RAREST);
+        let name = begin.and_then(|begin| body.get(begin..begin + PASSWORD.len()));
+        name.is_some_and(|name| name.eq_ignore_ascii_case(PASSWORD.as_bytes()))
     };
-    body.iter().enumerate().any(begins)
+    memchr2_iter(b'w', b'W', body).any(is_name)
+        || memchr_iter(b'\\', body).any(|place| body.get(place + 1) == Some(&b'u'))
 }
 
 /// Whether a string of JSON says so.

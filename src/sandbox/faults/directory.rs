@@ -2,7 +2,7 @@
 //! account without faults hardly pays for having none.
 //!
 //! A change of an account's faults is seen by every server once that time has passed, which is what whoever makes it
-//! waits for. Under load nobody waits for the database: what is half as old is asked for anew beside the requests.
+//! waits for. Under load nobody waits for the database: what is [`STALE`] is asked for anew beside the requests.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ use crate::jsonapi::error::Errors;
 
 /// How long what is known of a key may be used.
 pub const FRESH: Duration = Duration::from_millis(50);
+/// How old it is when it is asked for anew.
+const STALE: Duration = Duration::from_millis(35);
 /// Keys remembered before those that are no longer fresh are forgotten.
 const REMEMBERED: usize = 10_000;
 /// How long the database may take: a connection that carries nothing any more would hold up the account's requests.
@@ -71,14 +73,10 @@ impl Directory {
     pub async fn find(&self, key_sha256: &[u8; 32]) -> Result<Option<Arc<Known>>, Errors> {
         let entry = self.entry(key_sha256);
         let Some((age, known)) = entry.fresh() else {
-            let _turn = self.database.unless_away(entry.asking.lock()).await?;
-            // asked meanwhile by whoever came before
-            if let Some((_, known)) = entry.fresh() {
-                return Ok(Some(known));
-            }
-            return self.ask(key_sha256, &entry).await;
+            // boxed because it is large and seldom: every request would carry it along
+            return Box::pin(self.find_anew(key_sha256, &entry)).await;
         };
-        if age >= FRESH / 2
+        if age >= STALE
             && let Ok(turn) = Arc::clone(&entry.asking).try_lock_owned()
         {
             let (directory, key_sha256) = (self.clone(), *key_sha256);
@@ -89,6 +87,15 @@ impl Directory {
             });
         }
         Ok(Some(known))
+    }
+
+    async fn find_anew(&self, key_sha256: &[u8; 32], entry: &Entry) -> Result<Option<Arc<Known>>, Errors> {
+        let _turn = self.database.unless_away(entry.asking.lock()).await?;
+        // asked meanwhile by whoever came before
+        if let Some((_, known)) = entry.fresh() {
+            return Ok(Some(known));
+        }
+        self.ask(key_sha256, entry).await
     }
 
     /// Finds the fault that acts on a request of a key now, if any does, and counts that it did.
@@ -161,6 +168,11 @@ impl Directory {
 }
 
 impl Known {
+    /// Whether there are faults that a request may have to be held against.
+    pub fn has_faults(&self) -> bool {
+        !self.list.faults.is_empty()
+    }
+
     /// The faults that match a request and aren't used up, each with its id.
     fn matching(&self, method: &str, path: &str) -> impl Iterator<Item = (i32, &RequestFault)> {
         self.list.faults.iter().filter(|listed| !listed.is_used_up()).filter_map(move |listed| match &listed.fault.on {

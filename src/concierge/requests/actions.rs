@@ -96,7 +96,7 @@ pub async fn act(
                 request_quote(&mut transaction, &mut life, hint_token.as_deref(), now, &pace).await?;
             }
             Action::AcceptQuote => {
-                life.accept_quote(now, &pace).map_err(|refused| not_possible(refused, &life, now))?
+                life.accept_quote(now, &pace).map_err(|refused| not_possible(refused, &life, now))?;
             }
             Action::Cancel => life.cancel(now).map_err(|refused| not_possible(refused, &life, now))?,
         }

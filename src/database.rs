@@ -200,6 +200,11 @@ impl From<sqlx::Error> for Errors {
             let detail = "the database is away; the same request can be repeated in a moment";
             return Self::from(Error::new(UNAVAILABLE, detail)).retry_after(1);
         }
+        // rows go only with their account
+        if matches!(&error, sqlx::Error::Database(error) if error.is_foreign_key_violation()) {
+            let detail = "the account was deleted while this was under way; ask again, and it is told so or begun anew";
+            return Self::from(Error::new(UNAVAILABLE, detail)).retry_after(1);
+        }
         tracing::error!(%error, "a statement failed");
         Error::new(INTERNAL, "the server failed; its log says why, under this answer's X-Request-Id").into()
     }

@@ -106,15 +106,21 @@ impl App {
     pub async fn set_off(&self, caller: &Caller, due_at: Option<OffsetDateTime>) {
         let Some(comes) = due_at.and_then(|due_at| caller.time.comes(due_at)) else { return };
         if caller.time.frozen_at.is_some() {
-            let done = async {
-                let mut connection = self.database.connection().await?;
-                let caught_up = catch_up(&mut connection, caller.account_id, self.clock.now(), &self.rules).await;
-                connection.conclude(caught_up)
-            };
-            // what went wrong is logged, and the background's to do
-            drop(done.await);
+            self.catch_up(caller.account_id).await;
         }
         self.alarm.set(caller.account_id, comes);
+    }
+
+    /// Does everything that is due in an account whose time stands still, before this returns.
+    pub async fn catch_up(&self, account_id: i64) {
+        let done = async {
+            let mut connection = self.database.connection().await?;
+            let caught_up = catch_up(&mut connection, account_id, self.clock.now(), &self.rules).await;
+            connection.conclude(caught_up)
+        };
+        // what went wrong is logged, and the background's to do
+        drop(done.await);
+        self.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
     }
 
     /// Has whoever wants to know be told of what happened in the caller's account.

@@ -80,7 +80,7 @@ impl Ids {
             let mut connection = database.connection().await?;
             let leased = lease_block(&mut connection, account_id, type_name, size).await;
             let Some(first) = connection.conclude(leased)? else {
-                self.forget(credentials);
+                self.forget(account_id);
                 continue; // the account is gone, and its key with it or another one's
             };
             *last = (size, first + size);
@@ -100,11 +100,11 @@ impl Ids {
         Ok(caller.account_id)
     }
 
-    /// Forgets which account a key is of: it is another one than that whose id was taken.
-    pub fn forget(&self, credentials: &Credentials) {
-        if let Some(account_id) = self.0.accounts.lock().remove(&credentials.key_sha256) {
-            self.0.leases.lock().retain(|(leased, _), _| *leased != account_id);
-        }
+    /// Forgets an account that has ended: its keys are another one's, or nobody's. What is known of that one stays, however
+    /// late somebody finds out.
+    pub fn forget(&self, account_id: i64) {
+        self.0.accounts.lock().retain(|_, known| *known != account_id);
+        self.0.leases.lock().retain(|(leased, _), _| *leased != account_id);
     }
 
     /// Gives what is left of each last block back to the database, where no other server has leased since, so that

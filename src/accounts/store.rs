@@ -72,21 +72,31 @@ pub async fn list(connection: &mut PgConnection, behind: i64, limit: i64) -> Res
     rows.iter().map(read).collect()
 }
 
-/// Lets an account's time stand still, where it isn't already, and says where. `now` is the server's time.
+/// Whether anybody in an account has a `webhook_url`.
 ///
 /// # Errors
-/// Those of the database; there is none of an account that has ended.
+/// Those of the database.
+pub async fn has_receiver(connection: &mut PgConnection, id: i64) -> Result<bool, sqlx::Error> {
+    let sql = "select exists (select from users where account_id = $1 and webhook_url is not null)";
+    sqlx::query_scalar(sql).bind(id).fetch_one(connection).await
+}
+
+/// Lets an account's time stand still, where it isn't already, and says where; `None` where the account has ended. `now` is the
+/// server's time.
+///
+/// # Errors
+/// Those of the database.
 pub async fn freeze(
     connection: &mut PgConnection,
     id: i64,
     now: OffsetDateTime,
-) -> Result<OffsetDateTime, sqlx::Error> {
+) -> Result<Option<OffsetDateTime>, sqlx::Error> {
     const SQL: &str = concat!(
         "update accounts a set frozen_at = ",
         crate::account_time!("a", "$2"),
         " where a.id = $1 and a.ended_at is null returning a.frozen_at"
     );
-    sqlx::query_scalar(SQL).bind(id).bind(now).fetch_one(connection).await
+    sqlx::query_scalar(SQL).bind(id).bind(now).fetch_optional(connection).await
 }
 
 /// Moves the time of an account that stands still, and says whether it did: somebody else may have moved it meanwhile.
@@ -155,6 +165,16 @@ pub async fn lock(connection: &mut PgConnection, id: i64) -> Result<Option<Accou
     sqlx::query(sql).bind(id).fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
 
+/// The same for an account of which nobody else holds that lock; whether it could be had.
+///
+/// # Errors
+/// Those of the database.
+pub async fn try_lock(connection: &mut PgConnection, id: i64) -> Result<bool, sqlx::Error> {
+    let sql = "select true from accounts where id = $1 and ended_at is null for no key update skip locked";
+    let locked: Option<bool> = sqlx::query_scalar(sql).bind(id).fetch_optional(connection).await?;
+    Ok(locked.is_some())
+}
+
 /// Puts a fresh account in the place of a locked one, which ends: its name and its keys are the fresh one's. So nothing that
 /// is under way in the old one can be seen in the new. Gives the new id.
 ///
@@ -199,13 +219,13 @@ pub async fn drop_keys(connection: &mut PgConnection, id: i64) -> Result<(), sql
     sqlx::query("delete from api_keys where account_id = $1").bind(id).execute(connection).await.map(|_| ())
 }
 
-/// An account that has ended and isn't cleared.
+/// Accounts that have ended and aren't cleared, the first hundred.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn next_ended(connection: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
-    let sql = "select id from accounts where ended_at is not null order by ended_at limit 1";
-    sqlx::query_scalar(sql).fetch_optional(connection).await
+pub async fn ended(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
+    let sql = "select id from accounts where ended_at is not null order by ended_at limit 100";
+    sqlx::query_scalar(sql).fetch_all(connection).await
 }
 
 /// What accounts own, what depends on something before that.
@@ -223,46 +243,65 @@ const TABLES: [&str; 10] = [
 ];
 /// The most rows that are deleted at once.
 const AT_ONCE: i64 = 5000;
+/// How long to wait for what somebody holds locked before looking again.
+const PAUSE: Duration = Duration::from_millis(5);
 
-/// Deletes everything there is of an account that has ended, in batches, and the account at last.
+/// Deletes everything there is of an account that has ended, in batches, and the account at last. What is under way in it is
+/// passed over until it has ended, so that neither waits for the other.
 ///
 /// # Errors
 /// Those of the database; then what is left is cleared another time.
 pub async fn clear(connection: &mut PgConnection, id: i64) -> Result<(), sqlx::Error> {
     for table in TABLES {
-        let sql = format!(
-            "delete from {table} where ctid = any(array(select ctid from {table} where account_id = $1 limit $2))"
+        let delete = format!(
+            "delete from {table} where ctid = any(array(
+                select ctid from {table} where account_id = $1 limit $2 for update skip locked
+            ))"
         );
-        while sqlx::query(AssertSqlSafe(sql.as_str()))
-            .bind(id)
-            .bind(AT_ONCE)
-            .execute(&mut *connection)
-            .await?
-            .rows_affected()
-            == AT_ONCE.cast_unsigned()
-        {}
+        let is_left = format!("select exists (select from {table} where account_id = $1)");
+        loop {
+            let delete = sqlx::query(AssertSqlSafe(delete.as_str())).bind(id).bind(AT_ONCE);
+            if delete.execute(&mut *connection).await?.rows_affected() == AT_ONCE.cast_unsigned() {
+                continue;
+            }
+            let is_left = sqlx::query_scalar(AssertSqlSafe(is_left.as_str())).bind(id);
+            if !is_left.fetch_one(&mut *connection).await? {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
     let sql = "delete from accounts where id = $1 and ended_at is not null";
     sqlx::query(sql).bind(id).execute(connection).await.map(|_| ())
 }
 
-/// Takes the timers off everything in an account: from now on nothing happens by itself, but for what has begun.
+/// Takes the timers off everything in an account: from now on nothing happens by itself, but for what has begun. Says off how
+/// much. Requests and wallets are locked in their order, as by everybody who waits for several.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn stop_timers(connection: &mut PgConnection, id: i64) -> Result<(), sqlx::Error> {
+pub async fn stop_timers(connection: &mut PgConnection, id: i64) -> Result<u64, sqlx::Error> {
     const SQL: [&str; 4] = [
         "update users set due_at = null where account_id = $1 and due_at is not null",
-        "update concierge_requests set due_at = null where account_id = $1 and due_at is not null
-            and state in ('draft', 'quote_requested', 'quoted', 'quote_accepted')",
+        "with held as (
+            select account_id, id from concierge_requests where account_id = $1 and due_at is not null
+            and state in ('draft', 'quote_requested', 'quoted', 'quote_accepted') order by id for no key update
+        )
+        update concierge_requests r set due_at = null from held h where r.account_id = h.account_id and r.id = h.id",
         "update concierge_request_outputs set due_at = null where account_id = $1 and due_at is not null
             and state in ('accepting', 'accepted', 'working', 'settling', 'failed')",
-        "update cash_wallets set due_at = null where account_id = $1 and due_at is not null",
+        "with held as (
+            select account_id, user_id, currency from cash_wallets where account_id = $1 and due_at is not null
+            order by user_id, currency for no key update
+        )
+        update cash_wallets w set due_at = null from held h
+        where w.account_id = h.account_id and w.user_id = h.user_id and w.currency = h.currency",
     ];
+    let mut stopped = 0;
     for sql in SQL {
-        sqlx::query(sql).bind(id).execute(&mut *connection).await?;
+        stopped += sqlx::query(sql).bind(id).execute(&mut *connection).await?.rows_affected();
     }
-    Ok(())
+    Ok(stopped)
 }
 
 /// Gives everything in an account its timer that had none, as if it came to where it is at `now` of its time; deadlines
@@ -281,13 +320,17 @@ pub async fn start_timers(
             where account_id = $1 and compliance_state = 'new' and due_at is null";
         sqlx::query(users).bind(id).bind(now + pace.approval_delay).execute(&mut *connection).await?;
     }
-    let requests = "update concierge_requests set due_at = greatest($2, case state
-                when 'draft' then coalesce(state_since, created_at) + $3
-                when 'quote_requested' then eta
-                when 'quoted' then accept_quote_before
-                else provision_funds_before
+    let requests = "with held as (
+            select account_id, id from concierge_requests where account_id = $1 and due_at is null
+            and state in ('draft', 'quote_requested', 'quoted', 'quote_accepted') order by id for no key update
+        )
+        update concierge_requests r set due_at = greatest($2, case r.state
+                when 'draft' then coalesce(r.state_since, r.created_at) + $3
+                when 'quote_requested' then r.eta
+                when 'quoted' then r.accept_quote_before
+                else r.provision_funds_before
             end)
-        where account_id = $1 and due_at is null and state in ('draft', 'quote_requested', 'quoted', 'quote_accepted')";
+        from held h where r.account_id = h.account_id and r.id = h.id";
     sqlx::query(requests)
         .bind(id)
         .bind(now)
@@ -312,6 +355,11 @@ pub async fn start_timers(
         .execute(&mut *connection)
         .await?;
     // requests may wait for what is in them
-    let wallets = "update cash_wallets set due_at = $2 where account_id = $1 and due_at is null";
+    let wallets = "with held as (
+            select account_id, user_id, currency from cash_wallets where account_id = $1 and due_at is null
+            order by user_id, currency for no key update
+        )
+        update cash_wallets w set due_at = $2 from held h
+        where w.account_id = h.account_id and w.user_id = h.user_id and w.currency = h.currency";
     sqlx::query(wallets).bind(id).bind(now).execute(connection).await.map(|_| ())
 }

@@ -3,7 +3,7 @@
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
-use super::{BATCH, Due, Moved, Pace, Rules};
+use super::{BATCH, Due, Moved, Pace, Rules, before};
 use crate::concierge::changes::Changes;
 use crate::concierge::outputs::cause_of;
 use crate::concierge::outputs::state::{Checked, MACHINE, State, Trigger, check};
@@ -11,7 +11,7 @@ use crate::concierge::outputs::store::life::{DueCheck, Move, claim_checks};
 use crate::concierge::requests;
 use crate::events::Cause;
 
-/// Runs the checks that are due. `one_by_one`: stops behind the first one that makes something else due at once.
+/// Runs the checks that are due. `one_by_one`: only those that come before whatever they make due.
 ///
 /// # Errors
 /// Those of the database; then nothing of it happened.
@@ -34,8 +34,8 @@ pub async fn run(
             changes.stopped.push((output.account_id, output.id));
             continue;
         };
-        if one_by_one && step.to == State::Rejected && step.due_at.is_some() {
-            last = Some(step.at);
+        if let (Some(last), Some(next)) = (&mut last, step.due_at) {
+            *last = (*last).min(before(next, step.at));
         }
         changes.outputs.push(step);
     }

@@ -20,6 +20,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
@@ -29,6 +30,7 @@ pub use due::{Account, Due};
 pub use pace::Pace;
 pub use run::{Lifecycle, catch_up};
 
+use crate::accounts::store;
 use crate::concierge::pricing::Prices;
 use agenda::Kind;
 use due::Moved;
@@ -53,7 +55,7 @@ const INSTANT: Duration = Duration::from_micros(1);
 
 /// Does one batch of what is due first in an account, up to `until` of its time; `None` where nothing is. One instant comes
 /// after the other, across everything: a leap in time leaves what waiting would have left, the numbers of events
-/// included.
+/// included. So only one at a time does that in an account, and nothing is moved where another one is at it.
 ///
 /// # Errors
 /// Those of the database; then nothing of the batch that failed happened.
@@ -63,10 +65,41 @@ pub async fn step_exactly(
     until: OffsetDateTime,
     rules: &Rules,
 ) -> Result<Option<Moved>, sqlx::Error> {
-    let Some(kind) = agenda.first().filter(|first| agenda.of(*first) <= Some(until)) else { return Ok(None) };
-    let until = window(agenda, kind).min(until);
-    let due = Due(vec![Account { id: agenda.account_id, until, pace: agenda.pace }]);
-    run_kind(connection, kind, &due, rules, true).await.map(Some)
+    if agenda.earliest().is_none_or(|earliest| earliest > until) {
+        return Ok(None);
+    }
+    let mut transaction = connection.begin().await?;
+    let mut moved = Moved::default();
+    if store::try_lock(&mut transaction, agenda.account_id).await? {
+        // another one may have been at it since this was read
+        let agenda = Agenda::read(&mut transaction, Some(&[agenda.account_id]), &rules.pace).await?;
+        if let Some(agenda) = agenda.first() {
+            moved = step_first(&mut transaction, agenda, until, rules).await?;
+        }
+    }
+    transaction.commit().await?;
+    Ok(Some(moved))
+}
+
+/// Does one batch of what is due first in an account that is locked.
+async fn step_first(
+    connection: &mut PgConnection,
+    agenda: &Agenda,
+    until: OffsetDateTime,
+    rules: &Rules,
+) -> Result<Moved, sqlx::Error> {
+    let Some(kind) = agenda.first().filter(|first| agenda.of(*first) <= Some(until)) else {
+        return Ok(Moved::default());
+    };
+    if agenda.pace.is_manual {
+        // set by what was under way when that began
+        let stopped = store::stop_timers(connection, agenda.account_id).await?;
+        if stopped > 0 {
+            return Ok(Moved::counted(std::iter::once(agenda.account_id)));
+        }
+    }
+    let due = Due(vec![Account { id: agenda.account_id, until: reach(agenda, until), pace: agenda.pace }]);
+    run_kind(connection, kind, &due, rules, true).await
 }
 
 /// Does one batch of what is due in several accounts, kind after kind, where things became due within a moment of each
@@ -116,18 +149,20 @@ const LONG: u32 = 40;
 /// The most accounts of one step.
 const ACCOUNTS: usize = 50;
 
-/// Up to when a kind may be moved at once so that nothing else comes between: what it moves may itself move again
-/// after the delay of a step.
-fn window(agenda: &Agenda, kind: Kind) -> OffsetDateTime {
-    let earliest = agenda.of(kind).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    match kind {
-        Kind::Check | Kind::Payment => {
-            let again = earliest + agenda.pace.step_delay;
-            let until = agenda.earliest_other(kind).map_or(again, |other| other.min(again)) - INSTANT;
-            until.max(earliest)
-        }
+/// Up to when what is due first in an account may be moved at once, `until` at most, so that nothing else that is due comes
+/// between.
+pub fn reach(agenda: &Agenda, until: OffsetDateTime) -> OffsetDateTime {
+    let Some((kind, earliest)) = agenda.first().zip(agenda.earliest()) else { return until };
+    let reach = match kind {
+        Kind::Check | Kind::Payment => agenda.earliest_other(kind).map_or(until, |other| before(other, earliest)),
         Kind::Approval | Kind::Funding | Kind::Request => earliest,
-    }
+    };
+    reach.min(until)
+}
+
+/// The last instant before one, but not before that at which it was brought about.
+fn before(instant: OffsetDateTime, since: OffsetDateTime) -> OffsetDateTime {
+    (instant - INSTANT).max(since)
 }
 
 async fn run_kind(

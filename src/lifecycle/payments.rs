@@ -7,7 +7,7 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::{BATCH, Due, Moved, Pace, Rules};
+use super::{BATCH, Due, Moved, Pace, Rules, before};
 use crate::concierge::changes::Changes;
 use crate::concierge::money::{Credit, Wallet};
 use crate::concierge::outputs::cause_of;
@@ -24,8 +24,8 @@ pub struct Closed {
     pub at: OffsetDateTime,
 }
 
-/// Does the next step of payments that are due. `one_by_one`: stops behind the first one that gives money back, which
-/// a request may wait for.
+/// Does the next step of payments that are due. `one_by_one`: only those that come before whatever they make due, the money
+/// included that they give back, which a request may wait for.
 ///
 /// # Errors
 /// Those of the database; then nothing of it happened.
@@ -47,6 +47,9 @@ pub async fn go_on(
         }
         let ended_in = match step(output, due.pace(output.account_id)) {
             Some(step) => {
+                if let (Some(last), Some(next)) = (&mut last, step.due_at) {
+                    *last = (*last).min(before(next, step.at));
+                }
                 let to = step.to;
                 changes.outputs.push(step);
                 to

@@ -149,8 +149,11 @@ impl Lifecycle {
             }
         }
         // whatever comes of it, they are looked at again
-        due.iter().for_each(|agenda| self.alarm.set(agenda.account_id, now));
-        let (leaping, running): (Vec<_>, Vec<_>) = due.into_iter().partition(|agenda| agenda.time.leaps(&self.clock));
+        for agenda in &due {
+            self.alarm.set(agenda.account_id, now);
+        }
+        let is_exact = |agenda: &Agenda| agenda.time.leaps(&self.clock) || agenda.pace.is_manual;
+        let (leaping, running): (Vec<_>, Vec<_>) = due.into_iter().partition(is_exact);
         for agenda in leaping {
             let until = agenda.time.at(now);
             let moved = step_exactly(connection, &agenda, until, &self.rules).await;

@@ -6,7 +6,6 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 use sqlx::Acquire;
-use time::OffsetDateTime;
 
 use crate::accounts::caller::Access;
 use crate::accounts::settings::OwnSettings;
@@ -23,6 +22,7 @@ const NAMES: [&str; 6] = ["progression", "approval", "check_delay", "approval_de
 
 /// What is changed: `None` leaves as it is, `Some(None)` goes back to what the server says.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::option_option, reason = "absent, null and a value are three things")]
 struct Change {
     is_manual: Option<bool>,
     approves: Option<Option<bool>>,
@@ -60,6 +60,7 @@ impl Change {
 }
 
 /// Whether something is `auto`, if it is there; `null` is neither.
+#[expect(clippy::option_option, reason = "absent, null and a value are three things")]
 fn mode(reader: &mut Reader, name: &str) -> Option<Option<bool>> {
     if !reader.has_attribute(name) {
         return None;
@@ -78,6 +79,7 @@ fn mode(reader: &mut Reader, name: &str) -> Option<Option<bool>> {
     }
 }
 
+#[expect(clippy::option_option, reason = "absent, null and a value are three things")]
 fn delay(reader: &mut Reader, name: &str) -> Option<Option<Duration>> {
     if !reader.has_attribute(name) {
         return None;
@@ -114,7 +116,8 @@ pub async fn update(State(app): State<App>, call: Call) -> Result<Json<Value>, E
         let mut transaction = connection.begin().await?;
         let outcome = async {
             let id = caller.account_id;
-            let Some(account) = store::lock(&mut transaction, id).await? else { return Ok(caller.own) };
+            // one that was reset meanwhile had them until then
+            let Some(account) = store::lock(&mut transaction, id).await? else { return Ok(change.apply(caller.own)) };
             let (own, now) = (change.apply(account.own), account.time.now(&app.clock));
             store::save_settings(&mut transaction, id, &own).await?;
             if own.is_manual && !account.own.is_manual {
@@ -129,6 +132,6 @@ pub async fn update(State(app): State<App>, call: Call) -> Result<Json<Value>, E
     }
     .await;
     let own = connection.conclude(saved)?;
-    app.alarm.set(caller.account_id, OffsetDateTime::UNIX_EPOCH);
+    app.set_off(&caller, Some(caller.time.now(&app.clock))).await;
     Ok(Json(render(&own, &app.rules.pace)))
 }

@@ -108,7 +108,8 @@ impl Life {
     pub fn quote(&mut self, total_to_spend: BigDecimal, at: OffsetDateTime, pace: &Pace) -> Result<(), NotPossible> {
         self.go(Trigger::Quote, at)?;
         self.total_to_spend = Some(total_to_spend);
-        self.due_at = self.timetable.and_then(|timetable| pace.by_itself(timetable.accept_quote_before));
+        // a quote that comes when it is too late already, because nothing happened by itself, expires then
+        self.due_at = self.timetable.and_then(|timetable| pace.by_itself(timetable.accept_quote_before.max(at)));
         Ok(())
     }
 

@@ -79,9 +79,9 @@ impl Orders {
     }
 
     /// Returns once a look that began after this call found nothing due in an account, or in any, and nothing of it is
-    /// under way.
-    pub async fn caught_up(&self, account_id: Option<i64>) {
-        self.give(|done| Order::CatchUp(account_id, done)).await;
+    /// under way; false where nothing more is sent, because the server stops.
+    pub async fn caught_up(&self, account_id: Option<i64>) -> bool {
+        self.give(|done| Order::CatchUp(account_id, done)).await
     }
 
     /// Returns once nothing of an account that has ended is sent any more by this server.
@@ -89,12 +89,9 @@ impl Orders {
         self.give(|done| Order::Forget(account_id, done)).await;
     }
 
-    async fn give(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) {
+    async fn give(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) -> bool {
         let (done, answer) = oneshot::channel();
-        // a sender that has stopped sends nothing
-        if self.0.send(order(done)).is_ok() {
-            answer.await.unwrap_or_default();
-        }
+        self.0.send(order(done)).is_ok() && answer.await.is_ok()
     }
 }
 
@@ -126,7 +123,9 @@ pub async fn run(mut post: Post, alarm: Alarm, mut inbox: Inbox, mut stop: watch
             () = tokio::time::sleep_until(patrol), if is_home => post.look_into_all(),
             _ = stop.wait_for(|stop| *stop) => break,
         }
+        post.take_leave();
     }
+    drop(inbox);
     post.close().await;
 }
 
@@ -169,6 +168,10 @@ pub struct Post {
     look: bool,
     looks_into_all: bool,
     questions: Vec<Question>,
+    /// The accounts that have ended while a round trip was under way, which may bring something of them,
+    ended_meanwhile: HashSet<i64>,
+    /// and those that somebody waits for nothing more to be sent of.
+    leaving: Vec<(i64, oneshot::Sender<()>)>,
     /// The round trip to the database that is under way, if one is, when the last one began, and how many have.
     trip: JoinSet<Returned>,
     departed: Instant,
@@ -220,6 +223,8 @@ impl Post {
             look: true,
             looks_into_all: true,
             questions: Vec::new(),
+            ended_meanwhile: HashSet::new(),
+            leaving: Vec::new(),
             trip: JoinSet::new(),
             departed: Instant::now(),
             departures: 0,
@@ -245,8 +250,19 @@ impl Post {
                 for running in self.running.values().filter(|running| running.delivery.account_id == account) {
                     running.task.abort();
                 }
-                done.send(()).unwrap_or_default(); // whoever asked may be gone
+                if !self.trip.is_empty() {
+                    self.ended_meanwhile.insert(account);
+                }
+                self.leaving.push((account, done));
             }
+        }
+    }
+
+    /// Tells whoever waits for it that nothing more is sent of an account: its attempts have ended.
+    fn take_leave(&mut self) {
+        let running: HashSet<i64> = self.running.values().map(|running| running.delivery.account_id).collect();
+        for (_, done) in self.leaving.extract_if(.., |(account, _)| !running.contains(account)) {
+            done.send(()).unwrap_or_default(); // whoever asked may be gone
         }
     }
 
@@ -293,6 +309,7 @@ impl Post {
         let (number, all) = (self.departures, std::mem::take(&mut self.looks_into_all));
         self.look = false;
         self.due.extend(self.ended.iter().map(|ended| ended.delivery.account_id));
+        self.due.extend(self.questions.iter().filter_map(|question| question.account));
         let claim = Claim {
             server: self.server,
             now,
@@ -341,6 +358,9 @@ impl Post {
     }
 
     fn unload(&mut self, mut returned: Returned) -> Returned {
+        let gone = std::mem::take(&mut self.ended_meanwhile);
+        returned.left.retain(|ended| !gone.contains(&ended.delivery.account_id));
+        returned.claimed.retain(|delivery| !gone.contains(&delivery.account_id));
         self.left = returned.left.len();
         self.ended.append(&mut returned.left);
         if returned.was_renewed {
@@ -507,7 +527,8 @@ impl Attempt {
         let delay = if outcome.is_received() {
             None
         } else {
-            self.retries.delay(delivery.account_id, event_id, tries, outcome.retry_after)
+            let key = delivery.key_sha256.as_deref().unwrap_or_default();
+            self.retries.delay(key, event_id, tries, outcome.retry_after)
         };
         Some(Ended { delivery, outcome, at, ended_at, next_at: delay.map(|delay| ended_at + delay) })
     }

@@ -43,13 +43,13 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let NewAccount { key, read_only_key, beginning } = read_new(&call.body)?;
     let (now, name) = (app.clock.now(), Uuid::new_v4().to_string());
     let keys = [(sha256(key.as_bytes()), "write"), (sha256(read_only_key.as_bytes()), "read")];
+    if keys.iter().any(|(key, _)| app.admin_token == Some(*key)) {
+        return Err(key_taken());
+    }
     let mut connection = app.database.connection().await?;
     let made = async {
         match create_account_for(&mut connection, &name, &keys, Some(beginning.time(now)), now).await {
-            Err(sqlx::Error::Database(error)) if error.constraint() == Some("api_keys_pkey") => {
-                let detail = "one of the keys is another account's, or the server's; choose others, or leave them out";
-                Err(Errors::from(Error::new(KEY_TAKEN, detail).at("")).into())
-            }
+            Err(sqlx::Error::Database(error)) if error.constraint() == Some("api_keys_pkey") => Err(key_taken().into()),
             Err(error) => Err(StoreError::from(error)),
             Ok(_) => Ok(store::find_named(&mut connection, &name).await?),
         }
@@ -102,25 +102,16 @@ async fn own(app: &App, caller: &Caller) -> Result<Account, Errors> {
 /// `DELETE /_sandbox/accounts/:id`: it, and every trace of it. `me` is the caller's own.
 pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
     call.no_query().and_then(|()| Reader::open_plain(&call.body, &[])?.finish(Some(())))?;
-    let account = find(&app, &call, Access::Write).await?;
-    let now = app.clock.now();
-    let mut connection = app.database.connection().await?;
-    let ended = async {
-        let mut transaction = connection.begin().await?;
-        let outcome = async {
-            let Some(account) = store::lock(&mut transaction, account.id).await? else {
-                return Err(not_found(&call.id).into());
-            };
-            store::end(&mut transaction, account.id, now).await?;
-            Ok::<_, StoreError>(store::drop_keys(&mut transaction, account.id).await?)
+    let account = loop {
+        let account = find(&app, &call, Access::Write).await?;
+        // one that was reset meanwhile is looked for again
+        if end(&app, account.id).await? {
+            break account;
         }
-        .await;
-        settle(transaction, outcome).await
-    }
-    .await;
-    connection.conclude(ended)?;
+    };
     app.known_keys.clear();
     app.directory.forget(account.id);
+    app.ids.forget(account.id);
     app.post.forget(account.id).await;
     // in a task of its own, so that it is done though the client hangs up
     let clearing = tokio::spawn(async move {
@@ -133,6 +124,24 @@ pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Er
         Ok(cleared) => cleared.map(|()| StatusCode::NO_CONTENT),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
+}
+
+/// Ends an account and takes it its keys; false where it has ended before.
+async fn end(app: &App, account_id: i64) -> Result<bool, Errors> {
+    let mut connection = app.database.connection().await?;
+    let ended = async {
+        let mut transaction = connection.begin().await?;
+        let outcome = async {
+            let Some(account) = store::lock(&mut transaction, account_id).await? else { return Ok(false) };
+            store::end(&mut transaction, account.id, app.clock.now()).await?;
+            store::drop_keys(&mut transaction, account.id).await?;
+            Ok::<_, StoreError>(true)
+        }
+        .await;
+        settle(transaction, outcome).await
+    }
+    .await;
+    connection.conclude(ended)
 }
 
 /// `POST /_sandbox/reset`: everything in the account is as when it was fresh, but for its keys.
@@ -162,13 +171,18 @@ async fn reset_account(app: &App, credentials: &Credentials, beginning: &Beginni
         }
         .await;
         if let Some(old) = connection.conclude(replaced)? {
-            app.ids.forget(credentials);
+            app.ids.forget(old);
             app.directory.forget(old);
             app.post.forget(old).await;
             app.sweeper.wake();
             return Ok(());
         }
     }
+}
+
+fn key_taken() -> Errors {
+    let detail = "one of the keys is another account's, or the server's; choose others, or leave them out";
+    Error::new(KEY_TAKEN, detail).at("").into()
 }
 
 fn not_found(id: &str) -> Errors {

@@ -10,6 +10,8 @@ use crate::database::Database;
 
 /// How often to look for what other servers left.
 const PATROL: Duration = Duration::from_mins(1);
+/// How long after its end an account is cleared: what was under way then finds what it needs, and has ended by then.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Wakes the sweeper. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -23,32 +25,39 @@ impl Sweeper {
 
     /// Clears accounts that have ended, until told to stop.
     pub async fn run(self, database: Database, mut stop: watch::Receiver<bool>) {
-        loop {
-            let swept = tokio::select! {
-                swept = sweep(&database) => swept,
-                _ = stop.wait_for(|stop| *stop) => return,
-            };
-            // what couldn't be cleared is tried again later
-            if swept.unwrap_or_default() {
-                continue;
+        let sweeping = async {
+            loop {
+                let ended = ended(&database).await.unwrap_or_default();
+                if ended.is_empty() {
+                    tokio::select! {
+                        () = self.0.notified() => {}
+                        () = tokio::time::sleep(PATROL) => {}
+                    }
+                    continue;
+                }
+                tokio::time::sleep(GRACE).await;
+                for account_id in ended {
+                    // one that couldn't be cleared is there the next time
+                    clear(&database, account_id).await;
+                }
             }
-            tokio::select! {
-                () = self.0.notified() => {}
-                () = tokio::time::sleep(PATROL) => {}
-                _ = stop.wait_for(|stop| *stop) => return,
-            }
+        };
+        tokio::select! {
+            () = sweeping => {}
+            _ = stop.wait_for(|stop| *stop) => {}
         }
     }
 }
 
-/// Clears an account that has ended, if there is one.
-async fn sweep(database: &Database) -> Option<bool> {
+/// The accounts that have ended; `None` where the database is away.
+async fn ended(database: &Database) -> Option<Vec<i64>> {
     let mut connection = database.connection().await.ok()?;
-    let done = async {
-        let Some(id) = store::next_ended(&mut connection).await? else { return Ok(false) };
-        store::clear(&mut connection, id).await?;
-        Ok::<_, sqlx::Error>(true)
-    }
-    .await;
-    connection.conclude(done).ok()
+    let ended = store::ended(&mut connection).await;
+    connection.conclude(ended).ok()
+}
+
+async fn clear(database: &Database, account_id: i64) -> Option<()> {
+    let mut connection = database.connection().await.ok()?;
+    let cleared = store::clear(&mut connection, account_id).await;
+    connection.conclude(cleared).ok()
 }

@@ -100,7 +100,8 @@ pub fn render(time: AccountTime, clock: &Clock, next: Option<OffsetDateTime>) ->
     json!({
         "now": timestamp(now),
         "frozen": time.frozen_at.is_some(),
-        "ahead_seconds": (now - clock.now()).as_seconds_f64(),
+        // of one that stands still, that is another one each time
+        "ahead_seconds": time.frozen_at.is_none().then(|| (now - clock.now()).as_seconds_f64()),
         "next_due_at": next.map(timestamp),
     })
 }

@@ -5,9 +5,9 @@ use axum::extract::State;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::document::{Move, read_advance, read_nothing, read_set, render, target};
-use super::happened::Before;
-use super::walk::{Until, Walked, walk};
+use super::document::{read_advance, read_nothing, read_set, render};
+use super::happened;
+use super::walk::{self, Until, walk};
 use crate::accounts::caller::{Access, Caller};
 use crate::accounts::store;
 use crate::concierge::call::Call;
@@ -22,7 +22,7 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
     Ok(Json(clock(&app, caller.account_id).await?))
 }
 
-/// `POST /_sandbox/clock/freeze`: it stands still, where it is.
+/// `POST /_sandbox/clock/freeze`: it stands still, where it is, and what is due by then has happened.
 pub async fn freeze(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.no_query().and_then(|()| read_nothing(&call.body));
     let caller = call.caller(&app, Access::Write, read).await?.0;
@@ -31,6 +31,7 @@ pub async fn freeze(State(app): State<App>, call: Call) -> Result<Json<Value>, E
     let mut connection = app.database.connection().await?;
     let frozen = store::freeze(&mut connection, caller.account_id, app.clock.now()).await;
     connection.conclude(frozen)?;
+    app.catch_up(caller.account_id).await;
     Ok(Json(clock(&app, caller.account_id).await?))
 }
 
@@ -52,19 +53,14 @@ pub async fn resume(State(app): State<App>, call: Call) -> Result<Json<Value>, E
 pub async fn advance(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.no_query().and_then(|()| read_advance(&call.body));
     let (caller, by) = call.caller(&app, Access::Write, read).await?;
-    move_by(app, caller, by, None).await
+    walk_and_tell(app, caller, Until::Moved(by), None).await
 }
 
 /// `POST /_sandbox/clock/set`: goes on to an instant, and stands still there or runs on.
 pub async fn set(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.no_query().and_then(|()| read_set(&call.body));
     let (caller, (to, frozen)) = call.caller(&app, Access::Write, read).await?;
-    move_by(app, caller, to, frozen).await
-}
-
-async fn move_by(app: App, caller: Caller, by: Move, frozen: Option<bool>) -> Result<Json<Value>, Errors> {
-    let to = target(caller.time.now(&app.clock), by)?;
-    walk_and_tell(app, caller, Until::Instant(to), frozen).await
+    walk_and_tell(app, caller, Until::Moved(to), frozen).await
 }
 
 /// `POST /_sandbox/settle`: goes on until nothing is due within a time, a minute unless it is said.
@@ -84,17 +80,13 @@ pub async fn settle(State(app): State<App>, call: Call) -> Result<Json<Value>, E
 async fn walk_and_tell(app: App, caller: Caller, until: Until, stays: Option<bool>) -> Result<Json<Value>, Errors> {
     let walking = async move {
         let account_id = caller.account_id;
-        let mut connection = app.database.connection().await?;
-        let before = Before::look(&mut connection, account_id, caller.time.now(&app.clock)).await;
-        let before = connection.conclude(before)?;
         let walked = walk(&app, account_id, until, stays).await?;
         let mut connection = app.database.connection().await?;
-        let listed = before.list(&mut connection, account_id, walked).await;
+        let listed = happened::list(&mut connection, account_id, walked).await;
         let (happened, more) = connection.conclude(listed)?;
-        let Walked { from, to } = walked;
         let mut shown = clock(&app, account_id).await?;
-        shown["from"] = crate::jsonapi::render::timestamp(from).into();
-        shown["to"] = crate::jsonapi::render::timestamp(to).into();
+        shown["from"] = crate::jsonapi::render::timestamp(walked.from).into();
+        shown["to"] = crate::jsonapi::render::timestamp(walked.to).into();
         shown["happened"] = json!(happened);
         shown["more_happened"] = json!(more);
         Ok(Json(shown))
@@ -106,11 +98,13 @@ async fn walk_and_tell(app: App, caller: Caller, until: Until, stays: Option<boo
 }
 
 /// An account's clock, as it is shown.
+///
+/// 409 where the account was reset meanwhile.
 async fn clock(app: &App, account_id: i64) -> Result<Value, Errors> {
     let mut connection = app.database.connection().await?;
     let agenda = Agenda::read(&mut connection, Some(&[account_id]), &app.rules.pace).await;
     let agenda = connection.conclude(agenda)?;
-    let Some(agenda) = agenda.first() else { return Ok(Value::Null) };
+    let agenda = agenda.first().ok_or_else(walk::interrupted)?;
     let next = [agenda.earliest(), agenda.delivery].into_iter().flatten().min();
     Ok(render(agenda.time, &app.clock, next))
 }

@@ -7,16 +7,19 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::CLOCK_MOVED;
+use super::document::{Move, target};
+use super::happened::last_event;
 use crate::accounts::store;
-use crate::jsonapi::error::{Error, Errors};
-use crate::lifecycle::{Agenda, step_exactly};
+use crate::database::StoreError;
+use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
+use crate::lifecycle::{Agenda, reach, step_exactly};
 use crate::server::App;
 
 /// How far to go.
 #[derive(Debug, Clone, Copy)]
 pub enum Until {
-    /// An instant.
-    Instant(OffsetDateTime),
+    /// By a span of time, or to an instant.
+    Moved(Move),
     /// Where nothing is due within that time.
     Quiet(Duration),
 }
@@ -26,6 +29,8 @@ pub enum Until {
 pub struct Walked {
     pub from: OffsetDateTime,
     pub to: OffsetDateTime,
+    /// The last event before it.
+    pub last_event: i64,
 }
 
 /// How long to wait for what somebody else does before looking again.
@@ -35,54 +40,87 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// unless `stays` says otherwise. Walks of one account wait for each other.
 ///
 /// # Errors
-/// 409 where another server moves the clock; 503 where the database is away. Then the clock stands where it was.
+/// 422 where it leads back in time, or too far; 409 where another server moves the clock, or the account was reset; 503 where
+/// the database is away, or the server stops. Then the clock is where it came to.
 pub async fn walk(app: &App, account_id: i64, until: Until, stays: Option<bool>) -> Result<Walked, Errors> {
     let turn = app.walks.turn(account_id);
     let _turn = turn.lock().await;
+    let now = app.clock.now();
     let mut connection = app.database.connection().await?;
     let begun = async {
-        let account = store::find(&mut connection, account_id).await?;
-        let was_frozen = account.is_some_and(|account| account.time.frozen_at.is_some());
-        Ok::<_, sqlx::Error>((was_frozen, store::freeze(&mut connection, account_id, app.clock.now()).await?))
-    };
-    let begun = begun.await;
+        let Some(account) = store::find(&mut connection, account_id).await? else { return Err(interrupted().into()) };
+        // a clock that isn't moved isn't stopped either
+        last(account.time.at(now), until)?;
+        let Some(from) = store::freeze(&mut connection, account_id, now).await? else {
+            return Err(interrupted().into());
+        };
+        Ok::<_, StoreError>((account.time.frozen_at.is_some(), from))
+    }
+    .await;
     let (was_frozen, from) = connection.conclude(begun)?;
-    let stays = stays.unwrap_or(was_frozen);
-    let walked = go(app, account_id, from, until).await;
-    if let Ok(to) = walked
-        && !stays
-    {
+    let walked = set_out(app, account_id, from, until).await;
+    // whoever else moves it lets it run on
+    let is_another_ones = walked.as_ref().is_err_and(|errors| errors.status() == CLOCK_MOVED.status);
+    if !stays.unwrap_or(was_frozen) && !is_another_ones {
         let mut connection = app.database.connection().await?;
         let resumed = store::resume(&mut connection, account_id, app.clock.now()).await;
         connection.conclude(resumed)?;
         app.alarm.set(account_id, OffsetDateTime::UNIX_EPOCH);
         app.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
-        return Ok(Walked { from, to });
     }
-    Ok(Walked { from, to: walked? })
+    walked
 }
 
-async fn go(app: &App, account_id: i64, from: OffsetDateTime, until: Until) -> Result<OffsetDateTime, Errors> {
+async fn set_out(app: &App, account_id: i64, from: OffsetDateTime, until: Until) -> Result<Walked, Errors> {
+    // what is due where it stands happens by itself, sooner or later: it is none of the walk's
+    go(app, account_id, from, Until::Moved(Move::To(from)), true).await?;
+    let mut connection = app.database.connection().await?;
+    let look = async {
+        let is_watched = store::has_receiver(&mut connection, account_id).await?;
+        Ok::<_, sqlx::Error>((is_watched, last_event(&mut connection, account_id).await?))
+    }
+    .await;
+    let (is_watched, last_event) = connection.conclude(look)?;
+    let to = go(app, account_id, from, until, is_watched).await?;
+    Ok(Walked { from, to, last_event })
+}
+
+/// The last instant at which something happens that is due.
+fn last(at: OffsetDateTime, until: Until) -> Result<OffsetDateTime, Errors> {
+    match until {
+        Until::Moved(by) => target(at, by),
+        // a clock is never moved out of the calendar
+        Until::Quiet(within) => Ok(target(at, Move::By(within)).unwrap_or(at)),
+    }
+}
+
+/// Goes on from an instant. The clock stands at each at which something happens, unless nobody is told of that: then it
+/// leaps over as much as is done at once.
+async fn go(
+    app: &App,
+    account_id: i64,
+    from: OffsetDateTime,
+    until: Until,
+    is_watched: bool,
+) -> Result<OffsetDateTime, Errors> {
+    let to = last(from, until)?;
     let mut at = from;
     loop {
         let mut connection = app.database.connection().await?;
         let agenda = Agenda::read(&mut connection, Some(&[account_id]), &app.rules.pace).await;
-        let Some(agenda) = connection.conclude(agenda)?.into_iter().next() else { return Ok(at) };
-        let last = match until {
-            Until::Instant(instant) => instant,
-            Until::Quiet(within) => at + within,
-        };
+        let agenda = connection.conclude(agenda)?.into_iter().next().ok_or_else(interrupted)?;
+        let last = if matches!(until, Until::Quiet(_)) { last(at, until)? } else { to };
         let next = [agenda.earliest(), agenda.delivery].into_iter().flatten().min().filter(|next| *next <= last);
         let Some(next) = next else {
-            if let Until::Instant(instant) = until
-                && instant > at
-            {
-                move_to(app, account_id, (at, instant)).await?;
-                return Ok(instant);
+            if matches!(until, Until::Moved(_)) && to > at {
+                move_to(app, account_id, (at, to)).await?;
+                at = to;
             }
             return Ok(at);
         };
         if next > at {
+            let leaps = !is_watched && agenda.delivery.is_none() && matches!(until, Until::Moved(_));
+            let next = if leaps { reach(&agenda, last).truncate_to_millisecond().max(next) } else { next };
             move_to(app, account_id, (at, next)).await?;
             at = next;
         }
@@ -96,7 +134,10 @@ async fn go(app: &App, account_id: i64, from: OffsetDateTime, until: Until) -> R
             app.watchers.notify(account_id);
         } else {
             app.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
-            app.post.caught_up(Some(account_id)).await;
+            if !app.post.caught_up(Some(account_id)).await {
+                let detail = "the server is stopping; the same request can be repeated in a moment";
+                return Err(Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1));
+            }
         }
     }
 }
@@ -107,6 +148,11 @@ async fn move_to(app: &App, account_id: i64, step: (OffsetDateTime, OffsetDateTi
     if connection.conclude(moved)? {
         return Ok(());
     }
+    Err(interrupted())
+}
+
+/// 409: somebody else was at it.
+pub fn interrupted() -> Errors {
     let detail = "another request moved the clock of this account, or reset it, while this one did; ask again";
-    Err(Error::new(CLOCK_MOVED, detail).into())
+    Error::new(CLOCK_MOVED, detail).into()
 }

@@ -52,8 +52,10 @@ pub async fn redeliver(State(app): State<App>, call: Call) -> Result<Response, E
     if repeated == Some(Repeated::NoReceiver) {
         return Err(nowhere());
     }
+    // as it is before it is sent, whoever is faster
+    let event = find(&app, &call, id).await;
     app.tell(&caller);
-    let event = find(&app, &call, id).await?;
+    let event = event?;
     Ok(answer(StatusCode::ACCEPTED, document(&event, query)))
 }
 
@@ -86,8 +88,9 @@ pub async fn trigger(State(app): State<App>, call: Call) -> Result<Response, Err
     let (origin, cause) = (&app.rules.public_url, Cause::simulation(&call.request_id));
     let written = made_up::trigger(&mut connection, call.credentials()?, &new, now, origin, cause).await;
     let (caller, id) = connection.conclude(written)?;
+    let event = find(&app, &call, id).await;
     app.tell(&caller);
-    let event = find(&app, &call, id).await?;
+    let event = event?;
     Ok(created(&SCHEMA, &id.to_string(), document(&event, query)))
 }
 

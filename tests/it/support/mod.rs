@@ -1,5 +1,6 @@
 //! A sandbox to test against: an in-process server with a clock that the test moves, and a client.
 
+mod account;
 mod cluster;
 mod program;
 mod proxy;
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use time::OffsetDateTime;
 
+pub use account::{Account, dump, rows};
 pub use cluster::{empty_database, fresh_database};
 pub use program::{Ended, Program, count, url_of};
 pub use proxy::Proxy;
@@ -140,6 +142,11 @@ impl Sandbox {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.server().address)
+    }
+
+    /// Makes another account by way of the control plane, as its body says.
+    pub async fn account(&self, body: Value) -> Account {
+        Account::make(&self.url(""), &body).await
     }
 
     /// A request with the write key.

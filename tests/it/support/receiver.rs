@@ -105,6 +105,10 @@ impl Receiver {
                 stream.set_nodelay(true).unwrap();
                 let (told, handle) = (told.clone(), Arc::clone(&handle));
                 tokio::spawn(async move {
+                    // one that ends before it begins is no call
+                    if stream.peek(&mut [0]).await.unwrap_or_default() == 0 {
+                        return;
+                    }
                     let call = Call::read(&mut stream).await;
                     told.send(call.clone()).ok();
                     handle(stream, call).await;

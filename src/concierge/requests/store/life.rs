@@ -275,7 +275,7 @@ pub async fn read_locked(connection: &mut PgConnection, requests: &[(i64, i64)])
 }
 
 /// Saves what requests came to. They were locked before, so nothing of them changed meanwhile. A finished one gets
-/// the unguessable part of its pages' addresses, made from its account's oldest key.
+/// the unguessable part of its pages' addresses, made from its account's oldest key that writes.
 ///
 /// # Errors
 /// Those of the database.
@@ -289,7 +289,7 @@ pub async fn save(connection: &mut PgConnection, requests: &[Life]) -> Result<()
             money_returned = m.money_returned, held_prices = m.held_prices::json, outputs_open = m.outputs_open,
             receipt_token = case when m.state = 'finished' then coalesce(r.receipt_token, encode(sha256(coalesce((
                 select k.key_sha256 from api_keys k where k.account_id = m.account_id
-                order by k.created_at, k.key_sha256 limit 1
+                order by k.level = 'write' desc, k.created_at, k.key_sha256 limit 1
             ), convert_to('account ' || m.account_id, 'UTF8')) || convert_to('receipt ' || m.id, 'UTF8')), 'hex')) end
         from unnest(
             $1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bigint[],

@@ -1,0 +1,108 @@
+//! How accounts end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::{ACCOUNTS, OUTPUTS, fill, until};
+use crate::support::{Account, Receiver, Sandbox, documented_output, dump, rows, send, within};
+
+#[tokio::test]
+async fn of_a_deleted_account_nothing_is_left() {
+    let sandbox = Sandbox::start().await;
+    let receiver = Receiver::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let accounts = [sandbox.account(json!({})).await, sandbox.account(json!({})).await];
+    for account in &accounts {
+        account.listen(&receiver.url()).await;
+        account.create_output().await;
+        let estimate = json!({"data": {"type": "concierge_estimates", "attributes": {"port_code": "cl_clp",
+            "outputs": [{"port_code": "us_usd", "budget": 1}]}}});
+        account.post("/api/concierge_estimates", &estimate).await.expect(201);
+        account.settle().await;
+    }
+    let row = accounts[0].row(&sandbox.database).await;
+    let sql = "select count(distinct split_part(line, ' ', 1)) from unnest($1::text[]) as line";
+    let full: i64 =
+        sqlx::query_scalar(sql).bind(dump(&sandbox.database, row).await).fetch_one(&sandbox.database).await.unwrap();
+    assert_eq!(full, 11, "it has rows in every table");
+    let other = accounts[1].row(&sandbox.database).await;
+    let (default, before) = (dump(&sandbox.database, 1).await, dump(&sandbox.database, other).await);
+
+    let read_only = Account::of(&sandbox.url(""), &accounts[0].read_only_key);
+    read_only.delete("/_sandbox/accounts/me").await.assert_error(401, "not_enough_permissions", "Authorization");
+    let path = format!("{ACCOUNTS}/{}", accounts[0].name);
+    sandbox.delete(&format!("{path}?now=1")).await.assert_error(400, "parameter_unknown", "now");
+    assert!(rows(&sandbox.database, row).await > 0);
+    sandbox.delete(&path).await.expect(204);
+    assert_eq!(rows(&sandbox.database, row).await, 0);
+    for key in [&accounts[0].key, &accounts[0].read_only_key] {
+        let request = sandbox.client.get(sandbox.url("/api/users/me")).header("Authorization", key);
+        send(request).await.assert_error(401, "invalid_api_key", "Authorization");
+    }
+    accounts[0].post(OUTPUTS, &documented_output()).await.assert_error(401, "invalid_api_key", "Authorization");
+    sandbox.delete(&path).await.assert_error(404, "resource_not_found", "");
+    sandbox.get(&path).await.assert_error(404, "resource_not_found", "");
+    assert_eq!(dump(&sandbox.database, 1).await, default);
+    assert_eq!(dump(&sandbox.database, other).await, before);
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn the_default_account_can_be_deleted_too() {
+    let sandbox = Sandbox::start().await;
+    sandbox.create_output().await;
+    sandbox.delete("/_sandbox/accounts/default").await.expect(204);
+    sandbox.get("/api/users").await.assert_error(401, "invalid_api_key", "Authorization");
+    assert_eq!(sandbox.get(ACCOUNTS).await.expect(200)["accounts"], json!([]));
+    // an estimate needs no key, and no account
+    let estimate = json!({"data": {"type": "concierge_estimates", "attributes": {"port_code": "cl_clp",
+        "outputs": [{"port_code": "us_usd", "budget": 1}]}}});
+    let request = sandbox.client.post(sandbox.url("/api/concierge_estimates"));
+    send(request.header("Content-Type", "application/json").body(estimate.to_string())).await.expect(201);
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_ends_amid_its_work() {
+    for round in 0..2 {
+        let sandbox = Sandbox::start_with(|config| config.check_delay = Duration::ZERO).await;
+        let account = Arc::new(sandbox.account(json!({})).await);
+        let mut hanging = Receiver::scripted(|stream| async move {
+            let _held = stream;
+            std::future::pending::<()>().await;
+        })
+        .await;
+        account.listen(&hanging.url()).await;
+        let row = account.row(&sandbox.database).await;
+        fill(&sandbox.database, row, 2500).await;
+        let is_over = Arc::new(AtomicBool::new(false));
+        let mut posting = JoinSet::new();
+        for _ in 0..8 {
+            let (account, is_over) = (Arc::clone(&account), Arc::clone(&is_over));
+            posting.spawn(async move {
+                let mut statuses = Vec::new();
+                while !is_over.load(Ordering::Relaxed) {
+                    statuses.push(account.post(OUTPUTS, &documented_output()).await.status);
+                }
+                statuses
+            });
+        }
+        sandbox.clock.advance(Duration::from_millis(1));
+        let accepted = "select count(*) from events where account_id = $1";
+        until(&sandbox.database, accepted, row, 500 * (round + 1)).await;
+        hanging.call().await;
+        account.delete("/_sandbox/accounts/me").await.expect(204);
+        is_over.store(true, Ordering::Relaxed);
+        let statuses = within(posting.join_all()).await.concat();
+        // in time, too late, or while it went
+        assert!(statuses.iter().all(|status| [201, 401, 404, 503].contains(status)), "{statuses:?}");
+        assert!(statuses.contains(&201), "{statuses:?}");
+        sandbox.tell(Duration::from_secs(1)).await;
+        assert_eq!(rows(&sandbox.database, row).await, 0);
+        assert_eq!(sandbox.create_output().await, "32323", "the others go on");
+        sandbox.stop().await;
+    }
+}

@@ -1,0 +1,99 @@
+//! Servers that share a database share its accounts.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::RESET;
+use crate::support::{Account, Program, Receiver, count, fresh_database, within};
+
+#[tokio::test]
+async fn what_one_server_resets_is_reset_for_the_others() {
+    let database = fresh_database().await;
+    let servers = [Program::serve(Some(&database), &[]).await, Program::serve(Some(&database), &[]).await];
+    let one = Account::make(&servers[0].base, &json!({})).await;
+    let other = one.at(&servers[1].base);
+    // both have leased ids of the old world
+    let mut old = vec![one.create_output().await, other.create_output().await, one.create_output().await];
+    old.sort_unstable();
+    assert_eq!(old, ["32323", "32324", "32339"], "each in its own block");
+    one.post(RESET, &json!({"clock": {"now": "2030-01-01T00:00:00Z"}})).await.expect(204);
+    assert_eq!(other.now().await, "2030-01-01T00:00:00.000Z");
+    assert_eq!(other.get("/api/concierge_request_outputs").await.expect(200)["data"], json!([]));
+    assert_eq!(other.create_output().await, "32323", "and not what it had leased");
+    assert_eq!(one.create_output().await, "32339");
+    assert_eq!(other.create_output().await, "32324");
+    assert_eq!(one.events().await.len(), 3);
+    other.post(RESET, &json!({})).await.expect(204);
+    assert_eq!(one.create_output().await, "32323");
+    other.delete("/_sandbox/accounts/me").await.expect(204);
+    let request = one
+        .post(
+            "/api/concierge_requests",
+            &json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars"}}}),
+        )
+        .await;
+    request.assert_error(401, "invalid_api_key", "Authorization");
+    for server in servers {
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_clock_is_moved_for_all_of_them() {
+    let database = fresh_database().await;
+    let servers = [Program::serve(Some(&database), &[]).await, Program::serve(Some(&database), &[]).await];
+    let one = Account::make(&servers[0].base, &json!({"clock": {"now": "2030-01-01T00:00:00Z"}})).await;
+    let other = one.at(&servers[1].base);
+    let mut receiver = Receiver::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    one.listen(&receiver.url()).await;
+    let output = other.create_output().await;
+    one.advance("PT1S").await;
+    assert_eq!(other.state_of(&output).await, "accepted");
+    assert_eq!(other.now().await, "2030-01-01T00:00:01.000Z");
+    for _ in 0..2 {
+        receiver.call().await;
+    }
+    // of two at once, both count, or one is told to ask again
+    let hour = json!({"by": "PT1H"});
+    let path = "/_sandbox/clock/advance";
+    let (first, second) = tokio::join!(one.post(path, &hour), other.post(path, &hour));
+    let moved = [&first, &second].iter().filter(|answer| answer.status == 200).count();
+    for answer in [&first, &second] {
+        if answer.status != 200 {
+            answer.assert_error(409, "clock_moved", "");
+        }
+    }
+    assert_eq!(one.now().await, ["", "2030-01-01T01:00:01.000Z", "2030-01-01T02:00:01.000Z"][moved]);
+    assert_eq!(receiver.calls(), [], "each once");
+    for server in servers {
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_account_ended_by_one_server_ends_for_what_another_one_does() {
+    let database = fresh_database().await;
+    let servers = [Program::serve(Some(&database), &[]).await, Program::serve(Some(&database), &[]).await];
+    let one = Account::make(&servers[0].base, &json!({})).await;
+    let pace = json!({"check_delay": "PT0S"});
+    one.patch("/_sandbox/settings", &pace).await.expect(200);
+    for _ in 0..40 {
+        let other = one.at(&servers[1].base);
+        tokio::join!(one.create_output(), other.create_output());
+    }
+    one.delete("/_sandbox/accounts/me").await.expect(204);
+    let left = "select count(*) from concierge_request_outputs";
+    within(async { while count(&database, left).await > 0 {} }).await;
+    // the default account is none of that
+    for server in &servers {
+        server.create_output().await;
+        let client = crate::support::client();
+        let ready = server.request(&client, Method::GET, "/_sandbox/health/ready").timeout(Duration::from_secs(5));
+        assert_eq!(ready.send().await.unwrap().status(), 200);
+    }
+    for server in servers {
+        server.stop().await;
+    }
+}

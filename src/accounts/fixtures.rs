@@ -32,7 +32,7 @@ const FUNDED: [&str; 3] = ["ars", "usd", "clp"];
 const BALANCE: i32 = 1_000_000;
 
 /// The next id of each type in a fresh account.
-const FIRST_IDS: [(&str, i64); 5] = [
+pub const FIRST_IDS: [(&str, i64); 5] = [
     ("users", MASTER_USER + 1),
     ("withdrawal_instructions", 2122),
     ("concierge_requests", 1011),

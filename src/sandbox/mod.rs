@@ -6,12 +6,13 @@ mod events;
 mod health;
 mod metrics;
 mod settings;
+pub mod snapshots;
 mod state_machines;
 mod test_values;
 pub mod timeline;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 use crate::jsonapi::error::Code;
 use crate::server::App;
@@ -37,10 +38,13 @@ pub fn routes() -> Router<App> {
         .route("/_sandbox/events/trigger", post(events::routes::trigger))
         .route("/_sandbox/events/{id}", get(events::routes::show))
         .route("/_sandbox/events/{id}/redeliver", post(events::routes::redeliver))
+        .route("/_sandbox/snapshots", get(snapshots::routes::list).post(snapshots::routes::create))
+        .route("/_sandbox/snapshots/{name}", delete(snapshots::routes::delete))
+        .route("/_sandbox/snapshots/{name}/restore", post(snapshots::routes::restore))
         .route("/_sandbox/state_machines/{name}", get(state_machines::show))
         .route("/_sandbox/test_values", get(test_values::list))
         .route("/_sandbox/timeline/{type}/{id}", get(timeline::routes::show))
 }
 
 /// The error codes of the control plane, beside those of the protocol.
-pub const CODES: [&[Code]; 3] = [accounts::CODES, clock::CODES, events::CODES];
+pub const CODES: [&[Code]; 4] = [accounts::CODES, clock::CODES, events::CODES, snapshots::CODES];

@@ -80,7 +80,7 @@ impl Ids {
             let mut connection = database.connection().await?;
             let leased = lease_block(&mut connection, account_id, type_name, size).await;
             let Some(first) = connection.conclude(leased)? else {
-                self.forget(credentials);
+                self.forget(credentials, account_id);
                 continue; // the account is gone, and its key with it or another one's
             };
             *last = (size, first + size);
@@ -100,11 +100,14 @@ impl Ids {
         Ok(caller.account_id)
     }
 
-    /// Forgets which account a key is of: it is another one than that whose id was taken.
-    pub fn forget(&self, credentials: &Credentials) {
-        if let Some(account_id) = self.0.accounts.lock().remove(&credentials.key_sha256) {
-            self.0.leases.lock().retain(|(leased, _), _| *leased != account_id);
+    /// Forgets that a key is of an account, and the ids of that: it is of another one, and may be known to be by now.
+    pub fn forget(&self, credentials: &Credentials, account_id: i64) {
+        let mut accounts = self.0.accounts.lock();
+        if accounts.get(&credentials.key_sha256) == Some(&account_id) {
+            accounts.remove(&credentials.key_sha256);
         }
+        drop(accounts);
+        self.0.leases.lock().retain(|(leased, _), _| *leased != account_id);
     }
 
     /// Gives what is left of each last block back to the database, where no other server has leased since, so that

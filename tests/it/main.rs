@@ -23,6 +23,7 @@ mod readme;
 mod receipts;
 mod resources;
 mod sharing;
+mod snapshots;
 mod test_values;
 mod timeline;
 mod transport;

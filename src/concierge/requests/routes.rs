@@ -33,7 +33,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         let (now, cause) = (app.clock.now(), Cause::request(&call.request_id));
         let creation = actions::draft(&mut connection, credentials, id, &new, now, &app.rules, cause).await;
         match connection.conclude(creation) {
-            Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(credentials),
+            Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(credentials, taken.account_id),
             creation => break (taken, creation),
         }
     };

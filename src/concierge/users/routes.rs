@@ -31,7 +31,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         let mut connection = app.database.connection().await?;
         let made = store::create(&mut connection, credentials, id, email.as_deref(), now, pace).await;
         match connection.conclude(made) {
-            Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(credentials),
+            Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(credentials, taken.account_id),
             Ok((caller, user)) => {
                 let user = render(&user.ok_or_else(|| not_found(&SCHEMA, "me"))?);
                 let pace = caller.own.pace(pace);

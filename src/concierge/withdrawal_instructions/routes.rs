@@ -37,7 +37,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         let (origin, cause) = (&app.rules.public_url, Cause::request(&call.request_id));
         let creation = actions::create(&mut connection, credentials, id, &new, now, origin, cause).await;
         match connection.conclude(creation) {
-            Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(credentials),
+            Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(credentials, taken.account_id),
             creation => break (taken, creation),
         }
     };

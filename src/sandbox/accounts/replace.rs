@@ -36,7 +36,7 @@ pub async fn replace(app: App, credentials: Credentials, successor: Successor) -
                 break replaced;
             }
         };
-        app.ids.forget(&credentials);
+        app.ids.forget(&credentials, old);
         app.post.forget(old).await;
         app.sweeper.wake();
         // whatever was due there and then

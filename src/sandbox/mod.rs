@@ -5,6 +5,7 @@ pub mod clock;
 mod events;
 mod health;
 mod metrics;
+pub mod seed;
 mod settings;
 pub mod snapshots;
 mod state_machines;
@@ -26,6 +27,7 @@ pub fn routes() -> Router<App> {
         .route("/_sandbox/accounts", get(accounts::routes::list).post(accounts::routes::create))
         .route("/_sandbox/accounts/{id}", get(accounts::routes::show).delete(accounts::routes::delete))
         .route("/_sandbox/reset", post(accounts::routes::reset))
+        .route("/_sandbox/seed", post(seed::routes::create))
         .route("/_sandbox/settings", get(settings::show).patch(settings::update))
         .route("/_sandbox/clock", get(clock::routes::show))
         .route("/_sandbox/clock/freeze", post(clock::routes::freeze))
@@ -47,4 +49,4 @@ pub fn routes() -> Router<App> {
 }
 
 /// The error codes of the control plane, beside those of the protocol.
-pub const CODES: [&[Code]; 4] = [accounts::CODES, clock::CODES, events::CODES, snapshots::CODES];
+pub const CODES: [&[Code]; 5] = [accounts::CODES, clock::CODES, events::CODES, seed::CODES, snapshots::CODES];

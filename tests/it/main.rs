@@ -22,6 +22,7 @@ mod properties;
 mod readme;
 mod receipts;
 mod resources;
+mod seed;
 mod sharing;
 mod snapshots;
 mod test_values;

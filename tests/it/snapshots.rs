@@ -1,6 +1,7 @@
 //! Snapshots: the world of an account, kept under a name, to which it goes back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::time::Duration;
 
 use concierge_sandbox::accounts::store::TABLES;
@@ -9,6 +10,8 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::watch;
 
 use crate::support::{Answer, Program, Receiver, Sandbox, client, count, documented_output, fresh_database, send};
 
@@ -32,6 +35,13 @@ async fn restore(sandbox: &Sandbox, name: &str) {
 
 async fn clock(sandbox: &Sandbox, action: &str, body: &Value) -> Value {
     sandbox.post(&format!("/_sandbox/clock/{action}"), body).await.expect(200)
+}
+
+#[track_caller]
+fn assert_same(left: &BTreeMap<&str, Vec<String>>, right: &BTreeMap<&str, Vec<String>>) {
+    for (table, rows) in left {
+        assert_eq!(*rows, right[table], "{table}");
+    }
 }
 
 /// The names of the snapshots there are.
@@ -118,12 +128,12 @@ async fn every_table_and_every_column_is_copied() {
     let lease = "update deliveries set leased_by = gen_random_uuid(), leased_until = '2100-01-01' where state = 'due'";
     assert_ne!(sqlx::query(lease).execute(&sandbox.database).await.unwrap().rows_affected(), 0);
     take(&sandbox, "all").await;
-    assert_eq!(world(&sandbox, "snapshot_name = 'all'").await, before);
-    assert_eq!(world(&sandbox, PRESENT).await, before, "taking one changes nothing");
+    assert_same(&world(&sandbox, "snapshot_name = 'all'").await, &before);
+    assert_same(&world(&sandbox, PRESENT).await, &before); // taking one changes nothing
     sandbox.post("/_sandbox/reset", &json!({})).await.expect(204);
     assert_ne!(world(&sandbox, PRESENT).await, before);
     restore(&sandbox, "all").await;
-    assert_eq!(world(&sandbox, PRESENT).await, before);
+    assert_same(&world(&sandbox, PRESENT).await, &before);
     let leased = "select count(*) from deliveries where leased_by is not null or leased_until is not null";
     assert_eq!(sandbox.count(leased).await, 0, "leases are no part of it");
     sandbox.stop().await;
@@ -229,6 +239,11 @@ async fn settings_and_keys() {
 
 #[tokio::test]
 async fn nothing_happens_in_a_snapshot() {
+    const DUE: &str = "
+        update concierge_request_outputs o set due_at = '2019-01-01' from accounts a
+        where a.id = o.account_id and snapshot_of is not null;
+        update deliveries d set due_at = '2019-01-01' from accounts a
+        where a.id = d.account_id and snapshot_of is not null and state = 'due'";
     let sandbox = Sandbox::start().await;
     let receiver = Receiver::answering("HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n").await;
     let url = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": receiver.url()}}});
@@ -238,13 +253,15 @@ async fn nothing_happens_in_a_snapshot() {
     sandbox.create_output().await;
     sandbox.tell(Duration::ZERO).await;
     take(&sandbox, "all").await;
+    // even of what is due nothing happens
+    sandbox.sql(DUE).await;
     let kept = world(&sandbox, "snapshot_name = 'all'").await;
     sandbox.post("/_sandbox/reset", &json!({})).await.expect(204);
     let attempts = "select count(*) from delivery_attempts";
     let attempted = sandbox.count(attempts).await;
     sandbox.tell(Duration::from_secs(40 * 24 * 3600)).await;
     sandbox.tell(Duration::from_secs(40 * 24 * 3600)).await;
-    assert_eq!(world(&sandbox, "snapshot_name = 'all'").await, kept);
+    assert_same(&world(&sandbox, "snapshot_name = 'all'").await, &kept);
     assert!(sandbox.count(attempts).await <= attempted, "nothing is sent of it");
     let metrics = sandbox.client.get(sandbox.url("/_sandbox/metrics")).send().await.unwrap().text().await.unwrap();
     let age = metrics.lines().find(|line| line.contains("oldest") && !line.starts_with('#')).unwrap();
@@ -348,16 +365,39 @@ async fn one_is_whole_whatever_is_under_way() {
 #[tokio::test]
 async fn one_is_taken_before_or_after_a_walk_through_time() {
     let sandbox = Sandbox::start().await;
-    for _ in 0..20 {
-        sandbox.create_output().await;
-    }
-    for number in 0..5 {
-        let (name, second) = (format!("number-{number}"), json!({"by": "PT1S"}));
-        let (walked, taken) = tokio::join!(clock(&sandbox, "advance", &second), take(&sandbox, &name));
-        assert_eq!(taken["frozen"], false, "the clock only stands still for the walk");
-        assert!([&walked["from"], &walked["to"]].contains(&&taken["taken_at"]), "{walked} {taken}");
-        sandbox.create_output().await;
-    }
+    let (open, opened) = watch::channel(false);
+    let mut receiver = Receiver::handling(move |mut stream, _| {
+        let mut opened = opened.clone();
+        async move {
+            opened.wait_for(|opened| *opened).await.ok();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.ok();
+        }
+    })
+    .await;
+    let url = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": receiver.url()}}});
+    sandbox.patch("/api/users/me", &url).await.expect(200);
+    sandbox.create_output().await;
+    let seconds = json!({"by": "PT5S"});
+    let walk = clock(&sandbox, "advance", &seconds);
+    let taken = async {
+        // the walk waits for what it told of, and the clock stands still meanwhile
+        receiver.call().await;
+        let mut taken = pin!(take(&sandbox, "one"));
+        let time_enough = async {
+            for _ in 0..50 {
+                assert_eq!(sandbox.get("/_sandbox/clock").await.expect(200)["frozen"], true);
+            }
+        };
+        tokio::select! {
+            taken = &mut taken => panic!("it doesn't wait for the walk: {taken}"),
+            () = time_enough => {}
+        }
+        open.send_replace(true);
+        taken.await
+    };
+    let (walked, taken) = tokio::join!(walk, taken);
+    assert_eq!((&taken["frozen"], &taken["taken_at"]), (&json!(false), &walked["to"]));
+    drop(receiver);
     sandbox.stop().await;
 }
 

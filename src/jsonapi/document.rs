@@ -453,7 +453,10 @@ impl Reader {
     /// if it is there. `not_positive` is the code for zero and less.
     pub fn positive_decimal(&mut self, name: &str, not_positive: Code) -> Option<BigDecimal> {
         const EXPECTED: &str = "a number above 0 with at most 12 digits before and 8 after the point";
-        match self.decimal(name)? {
+        if self.is_null(name) {
+            return None;
+        }
+        match self.decimal(name) {
             Some(value) if value <= BigDecimal::zero() => {
                 self.invalid_as(not_positive, name, EXPECTED);
                 None
@@ -468,20 +471,20 @@ impl Reader {
 
     /// The same of a decimal that may be 0.
     pub fn decimal_from_zero(&mut self, name: &str) -> Option<BigDecimal> {
-        let read = self.decimal(name)?.filter(|value| *value >= BigDecimal::zero());
-        if read.is_none() {
+        let read = self.decimal(name).filter(|value| *value >= BigDecimal::zero());
+        if read.is_none() && !self.is_null(name) {
             self.invalid(name, "a number from 0 on with at most 12 digits before and 8 after the point");
         }
         read
     }
 
-    /// A decimal attribute, if it is there; `None` inside: it can't be read as one.
-    fn decimal(&self, name: &str) -> Option<Option<BigDecimal>> {
-        Some(match self.get(&self.pointer(name))? {
+    /// A decimal attribute, if it is there and can be read as one.
+    fn decimal(&self, name: &str) -> Option<BigDecimal> {
+        match self.get(&self.pointer(name))? {
             Value::Number(number) => decimal::read(&number.to_string()),
             Value::String(text) => decimal::read(text),
             _ => None,
-        })
+        }
     }
 
     /// A to-one relationship's id, if it is there and well-formed. Its members besides `type` and `id` have no

@@ -16,8 +16,8 @@ fn to(type_name: &str, id: impl Into<Value>) -> Value {
     json!({"data": {"type": type_name, "id": id.into()}})
 }
 
-fn user(id: impl Into<Value>, attributes: Value) -> Value {
-    json!({"type": "users", "id": id.into(), "attributes": attributes})
+fn user(id: impl Into<Value>, attributes: impl Into<Value>) -> Value {
+    json!({"type": "users", "id": id.into(), "attributes": attributes.into()})
 }
 
 fn instruction(id: impl Into<Value>, user: i64) -> Value {

@@ -90,7 +90,7 @@ async fn an_account_goes_back_to_where_it_was() {
         let user = json!({"data": {"type": "users", "attributes": {"email": "ana@example.com"}}});
         assert_eq!(sandbox.create("/api/users", &user).await, "50506");
         sandbox.act("1010", "request_quote").await.expect(200);
-        sandbox.advance(Duration::from_secs(60)).await;
+        sandbox.advance(Duration::from_mins(1)).await;
         assert_eq!(sandbox.attributes_of("1010").await["state"], "quoted");
         restore(&sandbox, "before-quote").await;
         assert_eq!(sandbox.attributes_of("1010").await["state"], "draft");
@@ -192,11 +192,11 @@ async fn the_clock_goes_on_from_where_it_was() {
     clock(&sandbox, "set", &json!({"to": "2019-11-25T12:53:03Z", "frozen": true})).await;
     assert_eq!(take(&sandbox, "frozen").await["frozen"], true);
     clock(&sandbox, "advance", &json!({"by": "PT48H"})).await;
-    sandbox.advance(Duration::from_secs(3600)).await;
+    sandbox.advance(Duration::from_hours(1)).await;
     assert_eq!(sandbox.state_of("32323").await, "accepted");
 
     restore(&sandbox, "frozen").await;
-    sandbox.advance(Duration::from_secs(3600)).await;
+    sandbox.advance(Duration::from_hours(1)).await;
     let shown = sandbox.get("/_sandbox/clock").await.expect(200);
     assert_eq!((&shown["now"], &shown["frozen"]), (&json!("2019-11-25T12:53:03.000Z"), &json!(true)));
     assert_eq!(shown["next_due_at"], "2019-11-25T12:53:03.741Z");
@@ -259,8 +259,8 @@ async fn nothing_happens_in_a_snapshot() {
     sandbox.post("/_sandbox/reset", &json!({})).await.expect(204);
     let attempts = "select count(*) from delivery_attempts";
     let attempted = sandbox.count(attempts).await;
-    sandbox.tell(Duration::from_secs(40 * 24 * 3600)).await;
-    sandbox.tell(Duration::from_secs(40 * 24 * 3600)).await;
+    sandbox.tell(Duration::from_hours(40 * 24)).await;
+    sandbox.tell(Duration::from_hours(40 * 24)).await;
     assert_same(&world(&sandbox, "snapshot_name = 'all'").await, &kept);
     assert!(sandbox.count(attempts).await <= attempted, "nothing is sent of it");
     let metrics = sandbox.client.get(sandbox.url("/_sandbox/metrics")).send().await.unwrap().text().await.unwrap();
@@ -338,7 +338,9 @@ async fn one_is_whole_whatever_is_under_way() {
         let document = documented_output();
         for _ in 0..5 {
             let posts = join_all((0..30).map(|_| sandbox.post(OUTPUTS, &document))).await;
-            posts.into_iter().for_each(|answer| drop(answer.expect(201)));
+            for answer in posts {
+                answer.expect(201);
+            }
             sandbox.tick().await;
         }
         sandbox.act("1010", "request_quote").await.expect(200);

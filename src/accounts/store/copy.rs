@@ -75,24 +75,24 @@ fn statement(columns: &HashMap<String, Vec<String>>) -> String {
     let of = |table: &str| columns.get(table).into_iter().flatten().map(String::as_str);
     let settings: Vec<&str> = of("accounts").filter(|column| !OWN.contains(column)).collect();
     let settings = settings.join(", ");
-    let mut sql = format!(
+    let world = format!(
         "with world as (
             insert into accounts ({settings}, ahead, frozen_at, snapshot_of, snapshot_name, snapshot_runs)
             select {settings}, $2::bigint, $3::timestamptz, $4::text, $5::text, $6::boolean from accounts where id = $1
             returning id
         )"
     );
-    for table in TABLES {
+    let copies = TABLES.map(|table| {
         let copied: Vec<&str> = of(table).filter(|column| !is_left_out(table, column)).collect();
         let values: Vec<String> = copied.iter().map(|column| value(table, column)).collect();
         let (copied, values) = (copied.join(", "), values.join(", "));
-        sql += &format!(
-            ", {table}_copied as (
+        format!(
+            "{table}_copied as (
                 insert into {table} ({copied}) select {values} from world w, {table} t where t.account_id = $1
             )"
-        );
-    }
-    sql + " select id from world"
+        )
+    });
+    format!("{world}, {} select id from world", copies.join(", "))
 }
 
 /// Leases of deliveries: no server is sending what is in a copy.

@@ -39,7 +39,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         let creation = creation(&app, &taken, &new, &resource, (outcome, &call));
         match app.create_outputs.call(*credentials, creation).await {
             Ok(outcome) if outcome.caller.account_id != taken.account_id => {
-                app.ids.forget(credentials, taken.account_id)
+                app.ids.forget(credentials, taken.account_id);
             }
             Ok(outcome) => break (taken, output, resource, outcome),
             Err(errors) => return Err(taken.refused(errors)),

@@ -107,6 +107,11 @@ pub struct Config {
     #[arg(long, env = "SANDBOX_PRICES", value_name = "FILE", global = true)]
     pub prices: Option<PathBuf>,
 
+    /// JSON:API document of resources that the default account is made with, where it isn't there yet [default: the
+    /// fixtures and nothing else]
+    #[arg(long, env = "SANDBOX_SEED", value_name = "FILE", global = true)]
+    pub seed: Option<PathBuf>,
+
     /// Requests a second that each key may make, 429 beyond; the real system allows 5 [default: no limit]
     #[arg(
         long, env = "SANDBOX_RATE_LIMIT", value_name = "NUMBER",

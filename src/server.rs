@@ -29,7 +29,6 @@ use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
 use crate::accounts::caller::{Caller, sha256};
-use crate::accounts::fixtures::ensure_default_account;
 use crate::accounts::ids::Ids;
 use crate::accounts::watchers::Watchers;
 use crate::clock::Clock;
@@ -38,7 +37,7 @@ use crate::concierge::pricing::{Prices, PricesError};
 use crate::config::{Accounts, Config};
 use crate::database::batch::Batch;
 use crate::database::private::PrivatePostgres;
-use crate::database::{self, Database, DatabaseError};
+use crate::database::{self, Database, DatabaseError, StoreError};
 use crate::events::address::AddressRules;
 use crate::events::delivery::{self, Orders, Post};
 use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_UNKNOWN, UNAVAILABLE};
@@ -50,6 +49,7 @@ use crate::sandbox::clock::turns::Turns;
 use crate::sandbox::exchanges::log::{LIMITS, Log};
 use crate::sandbox::faults::directory::Directory;
 use crate::sandbox::intercept::intercept;
+use crate::sandbox::seed::beginning::{Beginning, SeedFile, ensure_default_account, list};
 use crate::{concierge, receipts, sandbox, telemetry};
 use connection::{Breaker, Connections};
 use rate_limit::RateLimit;
@@ -149,6 +149,10 @@ pub enum StartError {
     PricesUnreadable { file: PathBuf, cause: std::io::Error },
     #[error("the prices in {file} can't be used: {cause}")]
     Prices { file: PathBuf, cause: PricesError },
+    #[error("the seed in {file} can't be read: {cause}. Name a file that is there with --seed, or none")]
+    SeedUnreadable { file: PathBuf, cause: std::io::Error },
+    #[error("the seed in {file} can't be used: {faults}")]
+    Seed { file: PathBuf, faults: String },
     #[error("the default account can't be made: {0}")]
     Fixtures(sqlx::Error),
 }
@@ -175,13 +179,13 @@ impl Server {
     /// Where there is no database, the address can't be listened on, or the prices can't be used.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
         // first what fails fastest, so that a taken port costs no database
-        let prices = read_prices(config.prices.as_deref())?;
+        let files = read_files(config)?;
         let listener = listen(config.listen).await?;
         let (options, private) = database::locate(config.location()).await?;
         if private.as_ref().is_some_and(PrivatePostgres::is_throw_away) {
             tracing::info!("the database is private and goes with this process: keep one with --data-dir");
         }
-        Self::start_with(config, clock, prices, listener, options, private).await
+        Self::start_with(config, clock, files, listener, options, private).await
     }
 
     /// Starts serving a database that is there already.
@@ -189,15 +193,15 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub async fn start_on(config: &Config, clock: Clock, options: PgConnectOptions) -> Result<Self, StartError> {
-        let prices = read_prices(config.prices.as_deref())?;
+        let files = read_files(config)?;
         let listener = listen(config.listen).await?;
-        Self::start_with(config, clock, prices, listener, options, None).await
+        Self::start_with(config, clock, files, listener, options, None).await
     }
 
     async fn start_with(
         config: &Config,
         clock: Clock,
-        prices: Prices,
+        (prices, seed): (Prices, Option<SeedFile>),
         listener: TcpListener,
         options: PgConnectOptions,
         private: Option<PrivatePostgres>,
@@ -205,9 +209,7 @@ impl Server {
         let cannot_listen = |cause| StartError::Listen { address: config.listen, cause };
         let address = listener.local_addr().map_err(cannot_listen)?;
         let database = Database::open(options, config.database_connections).await?;
-        let mut connection = database.connection().await.map_err(StartError::Fixtures)?;
-        ensure_default_account(&mut connection, clock.now()).await.map_err(StartError::Fixtures)?;
-        connection.end();
+        begin(&database, config, &clock, seed.as_ref()).await?;
         let public_url = config.public_url.clone().unwrap_or_else(|| own_url(address));
         let rules = Rules { pace: config.pace(), prices: Arc::new(prices), public_url: public_url.into() };
         let (post, inbox) = Orders::new();
@@ -322,6 +324,32 @@ fn read_prices(file: Option<&Path>) -> Result<Prices, StartError> {
     let text =
         std::fs::read_to_string(file).map_err(|cause| StartError::PricesUnreadable { file: file.to_owned(), cause })?;
     Prices::read(&text).map_err(|cause| StartError::Prices { file: file.to_owned(), cause })
+}
+
+/// The files that the settings name: the prices, and what to seed.
+fn read_files(config: &Config) -> Result<(Prices, Option<SeedFile>), StartError> {
+    let prices = read_prices(config.prices.as_deref())?;
+    let unreadable = |file: &Path, cause| StartError::SeedUnreadable { file: file.to_owned(), cause };
+    let seed = config.seed.as_deref().map(|file| SeedFile::read(file).map_err(|cause| unreadable(file, cause)));
+    Ok((prices, seed.transpose()?))
+}
+
+/// Makes the default account, unless it is there.
+async fn begin(database: &Database, config: &Config, clock: &Clock, seed: Option<&SeedFile>) -> Result<(), StartError> {
+    let mut connection = database.connection().await.map_err(StartError::Fixtures)?;
+    let (pace, rules) = (config.pace(), config.address_rules());
+    let beginning = Beginning { now: clock.now(), pace: &pace, rules: &rules, seed };
+    match (ensure_default_account(&mut connection, &beginning).await, seed) {
+        (Ok(()), _) => {
+            connection.end();
+            Ok(())
+        }
+        (Err(StoreError::Database(error)), _) => Err(StartError::Fixtures(error)),
+        (Err(StoreError::Refused(faults)), seed) => {
+            let file = seed.map(|seed| seed.path.clone()).unwrap_or_default();
+            Err(StartError::Seed { file, faults: list(&faults) })
+        }
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -5,6 +5,7 @@ use sqlx::{Acquire, Error};
 use time::OffsetDateTime;
 
 use super::caller::sha256;
+use super::store::has_key;
 use super::time::AccountTime;
 use crate::concierge::requests::quote::prune_at;
 
@@ -32,7 +33,7 @@ const FUNDED: [&str; 3] = ["ars", "usd", "clp"];
 const BALANCE: i32 = 1_000_000;
 
 /// The next id of each type in a fresh account.
-const FIRST_IDS: [(&str, i64); 5] = [
+pub const FIRST_IDS: [(&str, i64); 5] = [
     ("users", MASTER_USER + 1),
     ("withdrawal_instructions", 2122),
     ("concierge_requests", 1011),
@@ -40,26 +41,21 @@ const FIRST_IDS: [(&str, i64); 5] = [
     ("events", 1),
 ];
 
-/// Makes the default account unless it is there. Several servers may do so at once.
+/// Whether the default account is there.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn ensure_default_account(connection: &mut PgConnection, now: OffsetDateTime) -> Result<(), Error> {
-    let key = sha256(DEFAULT_KEYS[0].0.as_bytes());
-    let found: Option<i64> = sqlx::query_scalar("select account_id from api_keys where key_sha256 = $1")
-        .bind(key.as_slice())
-        .fetch_optional(&mut *connection)
-        .await?;
-    if found.is_some() {
-        return Ok(());
-    }
-    match create_account(connection, DEFAULT_NAME, &DEFAULT_KEYS, now).await {
-        // another server was faster
-        Err(Error::Database(error)) if matches!(error.constraint(), Some("api_keys_pkey" | "accounts_name_idx")) => {
-            Ok(())
-        }
-        done => done.map(|_| ()),
-    }
+pub async fn has_default_account(connection: &mut PgConnection) -> Result<bool, Error> {
+    has_key(connection, sha256(DEFAULT_KEYS[0].0.as_bytes())).await
+}
+
+/// Makes the default account. `now` is the server's time. Gives its id.
+///
+/// # Errors
+/// Those of the database; where another server was faster, `api_keys_pkey` or `accounts_name_idx` is violated.
+pub async fn make_default_account(transaction: &mut PgConnection, now: OffsetDateTime) -> Result<i64, Error> {
+    let keys = DEFAULT_KEYS.map(|(key, level)| (sha256(key.as_bytes()), level));
+    make_account(transaction, DEFAULT_NAME, &keys, AccountTime::default(), now).await
 }
 
 /// Makes an account in the server's time with that name, these keys (each with its level) and all fixtures.
@@ -89,20 +85,7 @@ pub async fn create_account_for(
     now: OffsetDateTime,
 ) -> Result<i64, Error> {
     let mut transaction = connection.begin().await?;
-    let made = async {
-        let time = time.unwrap_or_default();
-        let account_id = populate(&mut transaction, time, time.at(now)).await?;
-        sqlx::query("update accounts set name = $2 where id = $1")
-            .bind(account_id)
-            .bind(name)
-            .execute(&mut *transaction)
-            .await?;
-        for (key, level) in keys {
-            add_key(&mut transaction, account_id, *key, level, time.at(now)).await?;
-        }
-        Ok(account_id)
-    }
-    .await;
+    let made = make_account(&mut transaction, name, keys, time.unwrap_or_default(), now).await;
     match made {
         Ok(account_id) => transaction.commit().await.map(|()| account_id),
         Err(error) => {
@@ -110,6 +93,25 @@ pub async fn create_account_for(
             Err(error)
         }
     }
+}
+
+async fn make_account(
+    transaction: &mut PgConnection,
+    name: &str,
+    keys: &[([u8; 32], &str)],
+    time: AccountTime,
+    now: OffsetDateTime,
+) -> Result<i64, Error> {
+    let account_id = populate(&mut *transaction, time, time.at(now)).await?;
+    sqlx::query("update accounts set name = $2 where id = $1")
+        .bind(account_id)
+        .bind(name)
+        .execute(&mut *transaction)
+        .await?;
+    for (key, level) in keys {
+        add_key(&mut *transaction, account_id, *key, level, time.at(now)).await?;
+    }
+    Ok(account_id)
 }
 
 /// Gives an account a key of its master user.

@@ -1,5 +1,7 @@
 //! All SQL of accounts themselves: their time, their settings, their beginning and their end. [`fixtures`](super::fixtures)
-//! is what they begin with.
+//! is what they begin with, and [`copy`] copies one.
+
+pub mod copy;
 
 use std::time::Duration;
 
@@ -7,9 +9,17 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
 use time::OffsetDateTime;
 
-use super::fixtures::{MASTER_USER, populate};
+use super::fixtures::MASTER_USER;
 use super::settings::{OwnSettings, milliseconds};
 use super::time::AccountTime;
+
+/// The SQL of whether things happen in an account, of the alias of its table: it has not ended, and is no snapshot.
+#[macro_export]
+macro_rules! account_lives {
+    ($t:literal) => {
+        concat!($t, ".ended_at is null and ", $t, ".snapshot_of is null")
+    };
+}
 
 /// An account as the control plane shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,18 +185,17 @@ pub async fn try_lock(connection: &mut PgConnection, id: i64) -> Result<bool, sq
     Ok(locked.is_some())
 }
 
-/// Puts a fresh account in the place of a locked one, which ends: its name and its keys are the fresh one's. So nothing that
-/// is under way in the old one can be seen in the new. Gives the new id.
+/// Puts a new account in the place of a locked one, which ends: its name and its keys are the new one's. So nothing that is
+/// under way in the old one can be seen in the new.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn replace(
     transaction: &mut PgConnection,
     old: &Account,
-    time: AccountTime,
+    new: i64,
     now: OffsetDateTime,
-) -> Result<i64, sqlx::Error> {
-    let new = populate(&mut *transaction, time, time.at(now)).await?;
+) -> Result<(), sqlx::Error> {
     end(&mut *transaction, old.id, now).await?;
     sqlx::query("update accounts set name = $2 where id = $1")
         .bind(new)
@@ -198,8 +207,8 @@ pub async fn replace(
         .bind(new)
         .bind(MASTER_USER)
         .execute(transaction)
-        .await?;
-    Ok(new)
+        .await
+        .map(|_| ())
 }
 
 /// Ends an account: nothing happens in it any more. Its rows and its keys are there until it is [cleared](clear).
@@ -228,8 +237,8 @@ pub async fn ended(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Erro
     sqlx::query_scalar(sql).fetch_all(connection).await
 }
 
-/// What accounts own, what depends on something before that.
-const TABLES: [&str; 10] = [
+/// What makes up the world of an account, what depends on something before that. Its keys lead to it and are no part of it.
+pub const TABLES: [&str; 10] = [
     "delivery_attempts",
     "deliveries",
     "events",

@@ -49,6 +49,8 @@ pub enum Purpose<'a> {
 
 /// Where the attributes are.
 const ATTRIBUTES: &str = "/data/attributes";
+/// Where the resource is.
+const RESOURCE: &str = "/data";
 
 /// The most faults that one answer names: of more, reading goes no further.
 pub const MOST_FAULTS: usize = 100;
@@ -57,6 +59,8 @@ pub const MOST_FAULTS: usize = 100;
 #[derive(Debug)]
 pub struct Reader {
     document: Value,
+    /// Pointer of the resource object.
+    resource: String,
     /// Pointer of the object whose members the getters name: `attributes`, or an object inside of it.
     place: String,
     faults: Vec<Error>,
@@ -71,7 +75,8 @@ impl Reader {
     /// forbidden (403) or another one (409).
     pub fn open(body: &[u8], schema: &Schema, purpose: Purpose<'_>) -> Result<Self, Errors> {
         let document = json::read(body).map_err(Errors::new)?;
-        let mut reader = Self { document, place: ATTRIBUTES.to_owned(), faults: Vec::new() };
+        let (resource, place) = (RESOURCE.to_owned(), ATTRIBUTES.to_owned());
+        let mut reader = Self { document, resource, place, faults: Vec::new() };
         reader.check_resource_object(schema, purpose)?;
         reader.check_shapes();
         Ok(reader)
@@ -87,7 +92,7 @@ impl Reader {
         } else {
             json::read(body).map_err(Errors::new)?
         };
-        let mut reader = Self { document, place: String::new(), faults: Vec::new() };
+        let mut reader = Self { document, resource: String::new(), place: String::new(), faults: Vec::new() };
         let Some(members) = reader.document.as_object() else {
             let detail = format!("the body is {}; it must be an object", kind(&reader.document));
             return Err(Error::new(DOCUMENT_INVALID, detail).at("").into());
@@ -102,6 +107,115 @@ impl Reader {
             );
         }
         Ok(reader)
+    }
+
+    /// Reads a body that has several resource objects, each of which is then [turned to](Self::turn_to).
+    ///
+    /// # Errors
+    /// 400 for no JSON, or no array of `data`.
+    pub fn open_many(body: &[u8]) -> Result<Self, Errors> {
+        let document = json::read(body).map_err(Errors::new)?;
+        let shape = |pointer: &str, detail: String| Err(Error::new(DOCUMENT_INVALID, detail).at(pointer).into());
+        match document.get("data") {
+            Some(Value::Array(_)) => {
+                Ok(Self { document, resource: RESOURCE.to_owned(), place: String::new(), faults: Vec::new() })
+            }
+            Some(other) => shape(RESOURCE, format!("is {}; it must be an array of resource objects", kind(other))),
+            None => {
+                let detail = "the document must be an object with a member `data`, an array of resource objects";
+                shape("", detail.to_owned())
+            }
+        }
+    }
+
+    /// How many resource objects there are, where there are several.
+    pub fn count(&self) -> usize {
+        look_up(&self.document, RESOURCE).and_then(Value::as_array).map_or(0, Vec::len)
+    }
+
+    /// Turns to one of several resource objects: the getters name its attributes and relationships from now on.
+    pub fn turn_to(&mut self, index: usize) {
+        self.resource = format!("{RESOURCE}/{index}");
+        self.place = format!("{}/attributes", self.resource);
+    }
+
+    /// The place of the resource's type among these, once it is an object of one of them, and of the right shape.
+    pub fn type_among(&mut self, types: &[&str]) -> Option<usize> {
+        let expected = types.join(", ");
+        let (pointer, resource) = (format!("{}/type", self.resource), self.resource.clone());
+        let found = look_up(&self.document, &resource);
+        let (code, pointer, detail) = match (found, look_up(&self.document, &pointer)) {
+            (Some(Value::Object(_)), Some(Value::String(name))) => {
+                let at = types.iter().position(|known| known == name);
+                if at.is_some() {
+                    self.check_shapes();
+                    return at;
+                }
+                (TYPE_MISMATCH, pointer, format!("is \"{}\"; it must be one of {expected}", shorten(name)))
+            }
+            (Some(Value::Object(_)), Some(other)) => {
+                (DOCUMENT_INVALID, pointer, format!("is {}; it must be one of {expected}", kind(other)))
+            }
+            (Some(Value::Object(_)), None) => {
+                (DOCUMENT_INVALID, pointer, format!("the member `type` is missing; it must be one of {expected}"))
+            }
+            (other, _) => {
+                let found = other.map_or("missing", kind);
+                (DOCUMENT_INVALID, resource, format!("is {found}; it must be a resource object"))
+            }
+        };
+        self.fault(code, &pointer, detail);
+        None
+    }
+
+    /// The id that the resource is to have.
+    pub fn own_id(&mut self, expected: impl Display) -> Option<Identifier> {
+        let text = match self.get(&format!("{}/id", self.resource)) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            Some(_) => {
+                self.invalid_id(expected);
+                return None;
+            }
+            None => {
+                self.fault_of_id(DOCUMENT_INVALID, format!("the member `id` is missing; it must be {expected}"));
+                return None;
+            }
+        };
+        Some(Identifier { text })
+    }
+
+    /// Records that the resource can't have its id: what it is, and what would be right.
+    pub fn invalid_id(&mut self, expected: impl Display) {
+        let found = self.get(&format!("{}/id", self.resource)).map_or("null".to_owned(), quote);
+        self.fault_of_id(DOCUMENT_INVALID, format!("is {found}; the id must be {expected}"));
+    }
+
+    /// Records a fault of the resource's id.
+    pub fn fault_of_id(&mut self, code: Code, detail: String) {
+        self.fault(code, &format!("{}/id", self.resource), detail);
+    }
+
+    /// Records attributes that a resource doesn't have: nothing would come of them.
+    pub fn only_attributes_of(&mut self, schema: &Schema) {
+        let is_known = |name: &str| schema.attributes.iter().any(|attribute| attribute.name == name);
+        let members = self.get(&self.place).and_then(Value::as_object);
+        let unknown: Vec<String> = members.into_iter().flat_map(|members| members.keys().cloned()).collect();
+        for name in unknown.into_iter().filter(|name| !is_known(name)) {
+            let names: Vec<&str> = schema.attributes.iter().map(|attribute| attribute.name).collect();
+            let detail = format!("is none of the attributes of {}, which are {}", schema.type_name, names.join(", "));
+            self.fault(ATTRIBUTE_UNKNOWN, &self.pointer(&json::escape(&name)), detail);
+        }
+    }
+
+    /// Whether the resource has that relationship, and it isn't `null`.
+    pub fn has_relationship(&self, name: &str) -> bool {
+        self.get(&self.relationship(name)).is_some()
+    }
+
+    /// Where a relationship is.
+    fn relationship(&self, name: &str) -> String {
+        format!("{}/relationships/{name}", self.resource)
     }
 
     fn check_resource_object(&mut self, schema: &Schema, purpose: Purpose<'_>) -> Result<(), Errors> {
@@ -155,10 +269,10 @@ impl Reader {
 
     /// `attributes`, `relationships` and each relationship must be objects; `null` stands for none.
     fn check_shapes(&mut self) {
-        for pointer in [ATTRIBUTES, "/data/relationships"] {
-            if let Some(other) = self.get(pointer).filter(|value| !value.is_object()) {
+        for pointer in [self.place.clone(), format!("{}/relationships", self.resource)] {
+            if let Some(other) = self.get(&pointer).filter(|value| !value.is_object()) {
                 let detail = format!("is {}; it must be an object", kind(other));
-                self.fault(DOCUMENT_INVALID, pointer, detail);
+                self.fault(DOCUMENT_INVALID, &pointer, detail);
             }
         }
     }
@@ -339,12 +453,10 @@ impl Reader {
     /// if it is there. `not_positive` is the code for zero and less.
     pub fn positive_decimal(&mut self, name: &str, not_positive: Code) -> Option<BigDecimal> {
         const EXPECTED: &str = "a number above 0 with at most 12 digits before and 8 after the point";
-        let read = match self.get(&self.pointer(name))? {
-            Value::Number(number) => decimal::read(&number.to_string()),
-            Value::String(text) => decimal::read(text),
-            _ => None,
-        };
-        match read {
+        if self.is_null(name) {
+            return None;
+        }
+        match self.decimal(name) {
             Some(value) if value <= BigDecimal::zero() => {
                 self.invalid_as(not_positive, name, EXPECTED);
                 None
@@ -357,12 +469,30 @@ impl Reader {
         }
     }
 
+    /// The same of a decimal that may be 0.
+    pub fn decimal_from_zero(&mut self, name: &str) -> Option<BigDecimal> {
+        let read = self.decimal(name).filter(|value| *value >= BigDecimal::zero());
+        if read.is_none() && !self.is_null(name) {
+            self.invalid(name, "a number from 0 on with at most 12 digits before and 8 after the point");
+        }
+        read
+    }
+
+    /// A decimal attribute, if it is there and can be read as one.
+    fn decimal(&self, name: &str) -> Option<BigDecimal> {
+        match self.get(&self.pointer(name))? {
+            Value::Number(number) => decimal::read(&number.to_string()),
+            Value::String(text) => decimal::read(text),
+            _ => None,
+        }
+    }
+
     /// A to-one relationship's id, if it is there and well-formed. Its members besides `type` and `id` have no
     /// effect.
     pub fn linkage(&mut self, schema: &Schema, name: &str, required: bool) -> Option<Identifier> {
         let relationship = schema.relationship(name)?;
         let target = relationship.target.type_name;
-        let pointer = format!("/data/relationships/{name}");
+        let pointer = self.relationship(name);
         let data = format!("{pointer}/data");
         let missing = |reader: &mut Self, at: &str| {
             if required {
@@ -429,7 +559,12 @@ impl Reader {
     /// Records that a relationship names something that isn't there.
     pub fn not_found(&mut self, name: &str, target: &str, id: &Identifier) {
         let detail = format!("none of the {target} has the id \"{}\"", shorten(&id.text));
-        self.fault(RELATED_RESOURCE_NOT_FOUND, &format!("/data/relationships/{name}/data/id"), detail);
+        self.fault_of_linkage(RELATED_RESOURCE_NOT_FOUND, name, detail);
+    }
+
+    /// Records a fault of what a relationship names.
+    pub fn fault_of_linkage(&mut self, code: Code, name: &str, detail: String) {
+        self.fault(code, &format!("{}/data/id", self.relationship(name)), detail);
     }
 
     /// Whether so much was wrong that nothing more is recorded.

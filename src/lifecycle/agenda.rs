@@ -41,7 +41,8 @@ pub struct Agenda {
 }
 
 impl Agenda {
-    /// Reads those of these accounts, or of all; of accounts that have ended there is none. `pace` is the server's.
+    /// Reads those of these accounts, or of all; of accounts that have ended and of snapshots there is none. `pace` is the
+    /// server's.
     ///
     /// # Errors
     /// Those of the database.
@@ -60,10 +61,8 @@ impl Agenda {
         ];
         let next = next.map(|next| format!("({next})")).join(", ");
         let which = if accounts.is_some() { "a.id = any($1)" } else { "true" };
-        let own = crate::own_settings!("a");
-        let sql = format!(
-            "select a.id, a.frozen_at, a.ahead, {own}, {next} from accounts a where {which} and a.ended_at is null"
-        );
+        let (own, lives) = (crate::own_settings!("a"), crate::account_lives!("a"));
+        let sql = format!("select a.id, a.frozen_at, a.ahead, {own}, {next} from accounts a where {which} and {lives}");
         let mut query = sqlx::query(AssertSqlSafe(sql));
         if let Some(accounts) = accounts {
             query = query.bind(accounts);

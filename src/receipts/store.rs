@@ -12,10 +12,13 @@ use crate::concierge::outputs::state::{MACHINE, Refund};
 /// `$4` and `$5` are the states in which the whole budget came back, and the budget without its fees.
 ///
 /// The outputs are gone through twice rather than kept: once to add them up, once for as many as are listed.
-const FIND: &str = "with request as (
+const FIND: &str = concat!(
+    "with request as (
         select r.*, u.name as payer_name
         from concierge_requests r
-        join accounts a on a.id = r.account_id and a.ended_at is null
+        join accounts a on a.id = r.account_id and ",
+    crate::account_lives!("a"),
+    "
         join users u on u.account_id = r.account_id and u.id = r.user_id
         where r.receipt_token = $1 and ($2 or r.money_returned > 0)
     ), line as not materialized (
@@ -48,7 +51,8 @@ const FIND: &str = "with request as (
     cross join figures f
     left join first o on true
     left join users u on u.account_id = o.account_id and u.id = o.user_id
-    order by o.id";
+    order by o.id"
+);
 
 /// The receipt or credit note with that token, if there is one.
 ///

@@ -9,15 +9,17 @@ pub mod faults;
 mod health;
 pub mod intercept;
 mod metrics;
+pub mod seed;
 mod settings;
 pub mod simulations;
+pub mod snapshots;
 mod state_machines;
 mod test_values;
 pub mod timeline;
 mod wait;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 
 use crate::jsonapi::error::Code;
 use crate::server::App;
@@ -31,6 +33,7 @@ pub fn routes() -> Router<App> {
         .route("/_sandbox/accounts", get(accounts::routes::list).post(accounts::routes::create))
         .route("/_sandbox/accounts/{id}", get(accounts::routes::show).delete(accounts::routes::delete))
         .route("/_sandbox/reset", post(accounts::routes::reset))
+        .route("/_sandbox/seed", post(seed::routes::create))
         .route("/_sandbox/settings", get(settings::show).patch(settings::update))
         .route("/_sandbox/clock", get(clock::routes::show))
         .route("/_sandbox/clock/freeze", post(clock::routes::freeze))
@@ -49,11 +52,22 @@ pub fn routes() -> Router<App> {
         .route("/_sandbox/requests", get(exchanges::routes::list).delete(exchanges::routes::clear))
         .route("/_sandbox/requests/{id}", get(exchanges::routes::show))
         .route("/_sandbox/advice", get(advice::routes::list))
+        .route("/_sandbox/snapshots", get(snapshots::routes::list).post(snapshots::routes::create))
+        .route("/_sandbox/snapshots/{name}", delete(snapshots::routes::delete))
+        .route("/_sandbox/snapshots/{name}/restore", post(snapshots::routes::restore))
         .route("/_sandbox/state_machines/{name}", get(state_machines::show))
         .route("/_sandbox/test_values", get(test_values::list))
         .route("/_sandbox/timeline/{type}/{id}", get(timeline::routes::show))
 }
 
 /// The error codes of the control plane, beside those of the protocol.
-pub const CODES: [&[Code]; 6] =
-    [accounts::CODES, clock::CODES, events::CODES, faults::CODES, simulations::CODES, wait::CODES];
+pub const CODES: [&[Code]; 8] = [
+    accounts::CODES,
+    clock::CODES,
+    events::CODES,
+    faults::CODES,
+    seed::CODES,
+    simulations::CODES,
+    snapshots::CODES,
+    wait::CODES,
+];

@@ -170,3 +170,22 @@ async fn its_simulations_and_waits_can_be_asked_for() {
     }
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_seed_and_its_snapshots_work() {
+    let server = Program::serve(Some(&fresh_database().await), &[]).await;
+    for (section, shown_first) in
+        [("## Seeds", r#"{"seeded":{"users":1,"#), ("## Snapshots", r#"{"name":"before-quote","#)]
+    {
+        let commands =
+            README.split(section).nth(1).unwrap().split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+        let mut shell = Command::new("bash");
+        shell.args(["-euc", &commands.replace("http://127.0.0.1:8080", &server.base)]).stdin(Stdio::null());
+        let said = tokio::task::spawn_blocking(move || shell.output()).await.unwrap().expect("bash runs");
+        let shown = String::from_utf8(said.stdout).unwrap();
+        assert!(shown.starts_with(shown_first) && !shown.contains("\"errors\""), "{shown}");
+    }
+    let drafts = server.get("/api/concierge_requests?filter%5Bstate%5D=draft").await;
+    assert_eq!(drafts["meta"]["total"], 2, "what was cancelled is a draft again, as what was seeded: {drafts}");
+    server.stop().await;
+}

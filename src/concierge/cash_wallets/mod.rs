@@ -41,6 +41,11 @@ pub fn currencies() -> Vec<String> {
     currencies
 }
 
+/// The currency of that name, in any case, if there are wallets in it.
+pub fn currency(name: &str) -> Option<String> {
+    currencies().into_iter().find(|currency| currency.eq_ignore_ascii_case(name))
+}
+
 /// A wallet in each of these currencies: that among `stored`, or an empty one. A user of an exchange has one in each
 /// currency, the store keeps those that money was in.
 fn complete(currencies: Vec<String>, stored: &[CashWallet]) -> Vec<CashWallet> {

@@ -79,16 +79,20 @@ const LONGEST: usize = 255;
 /// Every fault of the document.
 pub fn read_new(body: &[u8]) -> Result<(NewConciergeRequest, Reader), Errors> {
     let mut reader = Reader::open(body, &SCHEMA, Purpose::Create)?;
-    let port_code = ports::read_code(&mut reader);
-    let external_id = reader.text("external_id", LONGEST);
-    let payment_authorization_code = reader.text("payment_authorization_code", LONGEST);
+    let new = read(&mut reader);
     let user = reader.linkage(&SCHEMA, "user", false);
-    match port_code {
-        Some(port_code) if reader.is_faultless() => {
-            Ok((NewConciergeRequest { user, port_code, external_id, payment_authorization_code }, reader))
-        }
+    match new {
+        Some(new) if reader.is_faultless() => Ok((NewConciergeRequest { user, ..new }, reader)),
         _ => Err(reader.into_errors()),
     }
+}
+
+/// Reads a new request's attributes. Who pays it, is for whoever reads them to find out.
+pub fn read(reader: &mut Reader) -> Option<NewConciergeRequest> {
+    let port_code = ports::read_code(reader);
+    let external_id = reader.text("external_id", LONGEST);
+    let payment_authorization_code = reader.text("payment_authorization_code", LONGEST);
+    Some(NewConciergeRequest { user: None, port_code: port_code?, external_id, payment_authorization_code })
 }
 
 /// Reads what a PATCH changes. An attribute that isn't there stays, one that is `null` is cleared.

@@ -34,7 +34,7 @@ pub static SCHEMA: Schema = Schema {
 };
 
 /// Longest name and e-mail address, in characters.
-const LONGEST: usize = 254;
+pub const LONGEST: usize = 254;
 
 /// Reads the document of a new user: its e-mail address, if it has one. A password is never looked at.
 ///
@@ -42,9 +42,15 @@ const LONGEST: usize = 254;
 /// Every fault of the document.
 pub fn read_new(body: &[u8]) -> Result<Option<String>, Errors> {
     let mut reader = Reader::open(body, &SCHEMA, Purpose::Create)?;
-    let email = reader.text("email", LONGEST);
-    check_email(&mut reader, email.as_deref());
+    let email = read_email(&mut reader);
     reader.finish(Some(email))
+}
+
+/// Reads an e-mail address, if there is one.
+pub fn read_email(reader: &mut Reader) -> Option<String> {
+    let email = reader.text("email", LONGEST);
+    check_email(reader, email.as_deref());
+    email
 }
 
 /// Reads what a PATCH changes. An attribute that isn't there stays, one that is `null` is cleared. `rules` are those for

@@ -36,21 +36,25 @@ const LONGEST: usize = 255;
 /// Every fault of the document.
 pub fn read_new(body: &[u8]) -> Result<(NewWithdrawalInstruction, Reader), Errors> {
     let mut reader = Reader::open(body, &SCHEMA, Purpose::Create)?;
+    let new = read(&mut reader);
+    let user = reader.linkage(&SCHEMA, "user", false);
+    match new {
+        Some(new) if reader.is_faultless() => Ok((NewWithdrawalInstruction { user, ..new }, reader)),
+        _ => Err(reader.into_errors()),
+    }
+}
+
+/// Reads a new instruction's attributes. Whose it is, is for whoever reads them to find out.
+pub fn read(reader: &mut Reader) -> Option<NewWithdrawalInstruction> {
     let label = reader.text("label", LONGEST);
     let schema = reader.text("schema", LONGEST);
     if schema.as_deref().is_some_and(|schema| schema != BITEX) {
         reader.invalid("schema", format!("\"{BITEX}\""));
     }
     let payment_method_type = reader.text("payment_method_type", LONGEST);
-    let body = read_body(&mut reader);
-    let user = reader.linkage(&SCHEMA, "user", false);
-    match body {
-        Some(body) if reader.is_faultless() => {
-            let schema = schema.unwrap_or_else(|| BITEX.to_owned());
-            Ok((NewWithdrawalInstruction { user, label, schema, body, payment_method_type }, reader))
-        }
-        _ => Err(reader.into_errors()),
-    }
+    let body = read_body(reader)?;
+    let schema = schema.unwrap_or_else(|| BITEX.to_owned());
+    Some(NewWithdrawalInstruction { user: None, label, schema, body, payment_method_type })
 }
 
 fn read_body(reader: &mut Reader) -> Option<String> {
@@ -68,7 +72,7 @@ fn read_body(reader: &mut Reader) -> Option<String> {
         && !method.as_str().is_some_and(|method| PAYMENT_METHODS.contains(&method))
     {
         let detail = format!("is {method}; a payment_method is one of {}", PAYMENT_METHODS.join(", "));
-        reader.fault(ATTRIBUTE_INVALID, "/data/attributes/body/payment_method", detail);
+        reader.fault(ATTRIBUTE_INVALID, &format!("{}/payment_method", reader.pointer("body")), detail);
         return None;
     }
     Some(text)

@@ -113,7 +113,9 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Vec<D
             select a.id, ",
         crate::account_time!("a", "$1"),
         " as now, $11 or a.frozen_at is not null as leaps, a.frozen_at, a.ahead
-            from unnest($14::bigint[]) as i (id) join accounts a on a.id = i.id and a.ended_at is null
+            from unnest($14::bigint[]) as i (id) join accounts a on a.id = i.id and ",
+        crate::account_lives!("a"),
+        "
         ), receiver (account_id, receiver_id, due_at) as (
             select f.* from account a cross join lateral (
                 select d.account_id, d.receiver_id, d.due_at from deliveries d
@@ -265,7 +267,9 @@ pub async fn outlook(
         crate::account_time!("a", "$1"),
         " as now from deliveries where account_id = a.id and state = 'due'
         ) d
-        where a.ended_at is null and d.earliest is not null and (a.id = any($2) or $2 is null)"
+        where ",
+        crate::account_lives!("a"),
+        " and d.earliest is not null and (a.id = any($2) or $2 is null)"
     );
     let rows = sqlx::query(SQL).bind(now).bind(accounts).fetch_all(connection).await?;
     let outlook = |row: &PgRow| {
@@ -506,9 +510,12 @@ async fn lease(
 /// # Errors
 /// Those of the database.
 pub async fn oldest_pending(connection: &mut PgConnection) -> Result<Option<OffsetDateTime>, sqlx::Error> {
-    let sql = "select min(e.created_at) from accounts a
+    const SQL: &str = concat!(
+        "select min(e.created_at) from accounts a
         join deliveries d on d.account_id = a.id and d.state in ('due', 'waiting')
         join events e on e.account_id = d.account_id and e.id = d.event_id
-        where a.ended_at is null and a.frozen_at is null and a.ahead = 0";
-    sqlx::query_scalar(sql).fetch_one(connection).await
+        where a.frozen_at is null and a.ahead = 0 and ",
+        crate::account_lives!("a")
+    );
+    sqlx::query_scalar(SQL).fetch_one(connection).await
 }

@@ -2,6 +2,7 @@
 
 mod document;
 pub mod open;
+pub mod replace;
 pub mod routes;
 pub mod sweep;
 

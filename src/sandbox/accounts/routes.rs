@@ -8,15 +8,17 @@ use serde_json::{Value, json};
 use sqlx::Acquire;
 use uuid::Uuid;
 
-use super::document::{Beginning, NewAccount, read_beginning, read_new, render};
+use super::document::{NewAccount, read_beginning, read_new, render};
+use super::replace::{Successor, replace};
 use super::{INVALID_ADMIN_TOKEN, KEY_TAKEN};
-use crate::accounts::caller::{Access, Caller, Credentials, sha256};
+use crate::accounts::caller::{Access, Caller, sha256};
 use crate::accounts::fixtures::create_account_for;
 use crate::accounts::store::{self, Account};
 use crate::concierge::call::Call;
 use crate::database::{StoreError, settle};
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
+use crate::sandbox::snapshots;
 use crate::server::App;
 
 /// The most accounts that a list names.
@@ -99,14 +101,14 @@ async fn own(app: &App, caller: &Caller) -> Result<Account, Errors> {
     connection.conclude(account)?.ok_or_else(|| not_found(OWN))
 }
 
-/// `DELETE /_sandbox/accounts/:id`: it, and every trace of it. `me` is the caller's own.
+/// `DELETE /_sandbox/accounts/:id`: it, its snapshots, and every trace of them. `me` is the caller's own.
 pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
     call.no_query().and_then(|()| Reader::open_plain(&call.body, &[])?.finish(Some(())))?;
-    let account = loop {
+    let (account, ended) = loop {
         let account = find(&app, &call, Access::Write).await?;
         // one that was reset meanwhile is looked for again
-        if end(&app, account.id).await? {
-            break account;
+        if let Some(ended) = end(&app, account.id).await? {
+            break (account, ended);
         }
     };
     app.known_keys.clear();
@@ -116,7 +118,13 @@ pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Er
     // in a task of its own, so that it is done though the client hangs up
     let clearing = tokio::spawn(async move {
         let mut connection = app.database.connection().await?;
-        let cleared = store::clear(&mut connection, account.id).await;
+        let cleared = async {
+            for id in ended {
+                store::clear(&mut connection, id).await?;
+            }
+            Ok::<_, sqlx::Error>(())
+        }
+        .await;
         app.sweeper.wake();
         connection.conclude(cleared)
     });
@@ -126,16 +134,19 @@ pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Er
     }
 }
 
-/// Ends an account and takes it its keys; false where it has ended before.
-async fn end(app: &App, account_id: i64) -> Result<bool, Errors> {
+/// Ends an account with its snapshots, and takes it its keys. Gives the ids of what ended; `None` where it had before.
+async fn end(app: &App, account_id: i64) -> Result<Option<Vec<i64>>, Errors> {
     let mut connection = app.database.connection().await?;
+    let now = app.clock.now();
     let ended = async {
         let mut transaction = connection.begin().await?;
         let outcome = async {
-            let Some(account) = store::lock(&mut transaction, account_id).await? else { return Ok(false) };
-            store::end(&mut transaction, account.id, app.clock.now()).await?;
+            let Some(account) = store::lock(&mut transaction, account_id).await? else { return Ok(None) };
+            let mut ended = snapshots::store::end(&mut transaction, &account.name, None, now).await?;
+            store::end(&mut transaction, account.id, now).await?;
             store::drop_keys(&mut transaction, account.id).await?;
-            Ok::<_, StoreError>(true)
+            ended.insert(0, account.id);
+            Ok::<_, StoreError>(Some(ended))
         }
         .await;
         settle(transaction, outcome).await
@@ -148,36 +159,8 @@ async fn end(app: &App, account_id: i64) -> Result<bool, Errors> {
 pub async fn reset(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
     let read = call.no_query().and_then(|()| read_beginning(&call.body));
     let (_, beginning) = call.caller(&app, Access::Write, read).await?;
-    reset_account(&app, call.credentials()?, &beginning).await?;
+    replace(app, *call.credentials()?, Successor::Fresh(beginning)).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-async fn reset_account(app: &App, credentials: &Credentials, beginning: &Beginning) -> Result<(), Errors> {
-    loop {
-        let mut connection = app.database.connection().await?;
-        let replaced = async {
-            let mut transaction = connection.begin().await?;
-            let outcome = async {
-                let caller =
-                    crate::accounts::caller::authenticate(&mut transaction, credentials, Access::Write).await?;
-                // of two resets at once, the second one finds that the first one took its account
-                let Some(old) = store::lock(&mut transaction, caller.account_id).await? else { return Ok(None) };
-                let now = app.clock.now();
-                store::replace(&mut transaction, &old, beginning.time(now), now).await?;
-                Ok::<_, StoreError>(Some(old.id))
-            }
-            .await;
-            settle(transaction, outcome).await
-        }
-        .await;
-        if let Some(old) = connection.conclude(replaced)? {
-            app.ids.forget(old);
-            app.directory.forget(old);
-            app.post.forget(old).await;
-            app.sweeper.wake();
-            return Ok(());
-        }
-    }
 }
 
 fn key_taken() -> Errors {

@@ -30,7 +30,7 @@ pub fn trace(
     for event in told {
         let Some(to) = EventType::named(&event.event_type).map(state_of) else { continue };
         // what was there before anything was told of it, fixtures for one, has no event of its beginning
-        let from = reached.or((to != began_in).then_some(began_in));
+        let from = reached.or_else(|| whence(subject, began_in, to));
         let trigger = match from {
             None => Some(CREATE),
             Some(from) if from == to => None,
@@ -41,6 +41,20 @@ pub fn trace(
     }
     way.drain(..usize::from(left_off && !way.is_empty()));
     way
+}
+
+/// The state from which the first event of something that begins in a state led, if it doesn't tell of that. What was seeded
+/// may have begun in another one.
+fn whence(subject: Subject, began_in: &'static str, to: &str) -> Option<&'static str> {
+    match subject {
+        Subject::User if to == began_in => Some(ComplianceState::New.name()),
+        _ if to == began_in => None,
+        Subject::Output if between(&outputs::state::MACHINE, began_in, to).next().is_none() => {
+            let arrow = outputs::state::MACHINE.arrows.iter().find(|arrow| arrow.to.name() == to);
+            Some(arrow.map_or(began_in, |arrow| arrow.from.name()))
+        }
+        Subject::Output | Subject::Request | Subject::User | Subject::WithdrawalInstruction => Some(began_in),
+    }
 }
 
 /// The state that an event tells of.

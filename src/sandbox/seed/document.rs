@@ -1,0 +1,227 @@
+//! Reading a document of what is to be seeded: each resource by the rules of its own room, and its state.
+
+use serde_json::{Value, json};
+
+use super::{KINDS, Kind, Reference, STATE_NOT_SEEDABLE, Seed, SeededOutput, SeededWallet};
+use crate::concierge::outputs::state::State;
+use crate::concierge::users::User;
+use crate::concierge::users::state::ComplianceState;
+use crate::concierge::{cash_wallets, outputs, ports, requests, users, withdrawal_instructions};
+use crate::events::address::AddressRules;
+use crate::jsonapi::document::{Identifier, Reader};
+use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors};
+use crate::jsonapi::schema::{Relationship, Schema};
+
+/// A wallet as it is seeded: of a user, which the API's own documents don't name.
+static WALLET: Schema = Schema {
+    relationships: &[Relationship { name: "user", target: &users::SCHEMA, when_included: false }],
+    ..cash_wallets::SCHEMA
+};
+
+/// The largest id, of 15 digits, so that there is no end of ids behind it and every JSON reader has its digits.
+const LARGEST_ID: i64 = 999_999_999_999_999;
+/// The states in which an output of a draft can be.
+const OUTPUT_STATES: [State; 3] = [State::Accepting, State::Accepted, State::Rejected];
+/// Why an output was rejected, where the document doesn't say.
+const REASON: &str = "the preliminary checks failed";
+/// The longest `rejection_reason`, in characters.
+const LONGEST: usize = 255;
+
+/// Reads what a document is to seed. Whatever names no user is of `acting`. The reader has the faults that were found, and
+/// comes back for those which only the account can tell.
+///
+/// # Errors
+/// Where there is no array of resources.
+pub fn read(body: &[u8], acting: i64, rules: &AddressRules) -> Result<(Seed, Reader), Errors> {
+    let mut reader = Reader::open_many(body)?;
+    let mut seed = Seed::default();
+    let types = [
+        users::SCHEMA.type_name,
+        withdrawal_instructions::SCHEMA.type_name,
+        requests::SCHEMA.type_name,
+        outputs::SCHEMA.type_name,
+        WALLET.type_name,
+    ];
+    for place in 0..reader.count() {
+        reader.turn_to(place);
+        let Some(at) = reader.type_among(&types) else { continue };
+        let mut item = Item { reader: &mut reader, seed: &mut seed, place, acting };
+        match KINDS.get(at) {
+            Some(Kind::User) => item.user(rules),
+            Some(Kind::WithdrawalInstruction) => item.instruction(),
+            Some(Kind::Request) => item.request(),
+            Some(Kind::Output) => item.output(),
+            None => item.wallet(),
+        }
+    }
+    Ok((seed, reader))
+}
+
+/// A resource that is being read.
+struct Item<'a> {
+    reader: &'a mut Reader,
+    seed: &'a mut Seed,
+    place: usize,
+    acting: i64,
+}
+
+impl Item<'_> {
+    fn id(&mut self, kind: Kind) -> Option<i64> {
+        let expected = "a number from 1 to 999999999999999, as a string or a number";
+        let id = self.reader.own_id(expected)?.number();
+        if !(1..=LARGEST_ID).contains(&id) {
+            self.reader.invalid_id(expected);
+            return None;
+        }
+        self.seed.ids.push((kind, id, self.place));
+        Some(id)
+    }
+
+    /// What a relationship refers to; 0, which is nobody's id, where that can't be said.
+    fn reference(&mut self, schema: &'static Schema, name: &'static str, kind: Kind) -> i64 {
+        let is_acting = !self.reader.has_relationship(name) && schema.type_name != outputs::SCHEMA.type_name;
+        if is_acting {
+            return self.acting;
+        }
+        let Some(id) = self.reader.linkage(schema, name, true) else { return 0 };
+        let number = id.number();
+        self.seed.references.push(Reference { place: self.place, name, kind, id });
+        number
+    }
+
+    fn user(&mut self, rules: &AddressRules) {
+        let id = self.id(Kind::User);
+        self.reader.only_attributes_of(&users::SCHEMA);
+        let email = users::document::read_email(self.reader);
+        let name = self.reader.text("name", users::document::LONGEST);
+        let state = self.reader.text("compliance_state", usize::MAX);
+        let compliance_state = state.as_deref().map_or(Some(ComplianceState::New), ComplianceState::named);
+        if compliance_state.is_none() {
+            self.reader.invalid("compliance_state", "new, enabled, disabled or rejected");
+        }
+        let mut flag = |name: &str| self.reader.boolean(name);
+        let (kyc_accepted, otp_enabled) = (flag("kyc_accepted"), flag("otp_enabled"));
+        let (do_not_email, trezor_login_enabled) = (flag("do_not_email"), flag("trezor_login_enabled"));
+        let webhook_url = users::document::read_webhook_url(self.reader, "webhook_url", rules);
+        let (Some(id), Some(compliance_state)) = (id, compliance_state) else { return };
+        self.seed.users.push(User {
+            id,
+            // as those that are made by a call
+            name: name.or_else(|| email.clone()),
+            email,
+            kyc_accepted: kyc_accepted.unwrap_or(compliance_state == ComplianceState::Enabled),
+            otp_enabled: otp_enabled.unwrap_or_default(),
+            do_not_email: do_not_email.unwrap_or_default(),
+            trezor_login_enabled: trezor_login_enabled.unwrap_or_default(),
+            compliance_state,
+            webhook_url,
+        });
+    }
+
+    fn instruction(&mut self) {
+        let id = self.id(Kind::WithdrawalInstruction);
+        self.reader.only_attributes_of(&withdrawal_instructions::SCHEMA);
+        let new = withdrawal_instructions::document::read(self.reader);
+        let user_id = self.reference(&withdrawal_instructions::SCHEMA, "user", Kind::User);
+        self.seed.instructions.extend(id.zip(new).map(|(id, new)| (id, user_id, new)));
+    }
+
+    fn request(&mut self) {
+        let id = self.id(Kind::Request);
+        self.reader.only_attributes_of(&requests::SCHEMA);
+        let new = requests::document::read(self.reader);
+        let draft = requests::state::MACHINE.states[0].name();
+        let state = self.reader.text("state", usize::MAX);
+        self.check_state(state.as_deref(), &requests::state::NAMES, &[draft]);
+        let user_id = self.reference(&requests::SCHEMA, "user", Kind::User);
+        self.seed.requests.extend(id.zip(new).map(|(id, new)| (id, user_id, new)));
+    }
+
+    fn output(&mut self) {
+        let id = self.id(Kind::Output);
+        self.reader.only_attributes_of(&outputs::SCHEMA);
+        let port_code = ports::read_code(self.reader);
+        let price = outputs::document::read_price(self.reader);
+        let state = self.reader.text("state", usize::MAX);
+        self.check_state(state.as_deref(), &outputs::state::NAMES, &OUTPUT_STATES.map(State::name));
+        let state = state.as_deref().map_or(Some(State::Accepting), |state| outputs::state::MACHINE.named(state));
+        let reason = self.reader.text("rejection_reason", LONGEST);
+        let is_rejected = state == Some(State::Rejected);
+        if reason.is_some() && !is_rejected {
+            let pointer = self.reader.pointer("rejection_reason");
+            let detail = "is there, and the output isn't rejected; leave it out, or let `state` be \"rejected\"";
+            self.reader.fault(ATTRIBUTE_INVALID, &pointer, detail);
+        }
+        let rejection_reason = is_rejected.then(|| reason.unwrap_or_else(|| REASON.to_owned()));
+        let request_id = self.reference(&outputs::SCHEMA, "request", Kind::Request);
+        let user_id = self.reference(&outputs::SCHEMA, "user", Kind::User);
+        let withdrawal_instruction_id =
+            self.reference(&outputs::SCHEMA, "withdrawal_instruction", Kind::WithdrawalInstruction);
+        let (Some(id), Some(port_code), Some(price), Some(state)) = (id, port_code, price, state) else { return };
+        self.seed.outputs.push(SeededOutput {
+            place: self.place,
+            id,
+            request_id,
+            user_id,
+            withdrawal_instruction_id,
+            port_code,
+            price,
+            state,
+            rejection_reason,
+        });
+    }
+
+    /// Checks that something may begin in a state, if it names one.
+    fn check_state(&mut self, state: Option<&str>, known: &[&str], seedable: &[&str]) {
+        let Some(state) = state.filter(|state| !seedable.contains(state)) else { return };
+        if !known.contains(&state) {
+            self.reader.invalid("state", format_args!("{}", seedable.join(" or ")));
+            return;
+        }
+        let detail = format!(
+            "is {state:?}; one is seeded as {}, because what leads to later states moves money and sets times: seed the \
+             request as a draft with its outputs, then POST {{\"state\":…,\"through\":true}} to \
+             /_sandbox/simulations/concierge_requests/ID/transition",
+            seedable.join(" or ")
+        );
+        let pointer = self.reader.pointer("state");
+        self.reader.fault(STATE_NOT_SEEDABLE, &pointer, detail);
+    }
+
+    fn wallet(&mut self) {
+        const EXPECTED: &str = "a currency of the ports, such as ars";
+        self.reader.only_attributes_of(&WALLET);
+        let id = self.reader.own_id(EXPECTED);
+        let currency = id.as_ref().and_then(|Identifier { text }| cash_wallets::currency(text));
+        if id.is_some() && currency.is_none() {
+            self.reader.invalid_id(EXPECTED);
+        }
+        let named = self.reader.text("currency", usize::MAX);
+        if let (Some(named), Some(currency)) = (named, &currency)
+            && !named.eq_ignore_ascii_case(currency)
+        {
+            self.reader.invalid("currency", format_args!("{currency:?}, as the id is, or left out"));
+        }
+        if self.reader.is_null("balance") {
+            self.reader.missing("balance", "the money in it, such as 1000");
+        }
+        let balance = self.reader.decimal_from_zero("balance");
+        let user_id = self.reference(&WALLET, "user", Kind::User);
+        let (Some(currency), Some(balance)) = (currency, balance) else { return };
+        if self.seed.wallets.iter().any(|other| (other.user_id, &other.currency) == (user_id, &currency)) {
+            self.reader.invalid_id("another one: the wallet of this user and currency is in the document already");
+        }
+        self.seed.wallets.push(SeededWallet { user_id, currency, balance });
+    }
+}
+
+/// What was seeded: how many of each type.
+pub fn render(seed: &Seed) -> Value {
+    json!({ "seeded": {
+        "users": seed.users.len(),
+        "withdrawal_instructions": seed.instructions.len(),
+        "concierge_requests": seed.requests.len(),
+        "concierge_request_outputs": seed.outputs.len(),
+        "cash_wallets": seed.wallets.len(),
+    } })
+}

@@ -1,0 +1,44 @@
+//! `POST /_sandbox/seed`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use sqlx::Acquire;
+
+use super::document::{read, render};
+use super::plant;
+use crate::accounts::caller::Access;
+use crate::accounts::store;
+use crate::concierge::call::Call;
+use crate::database::{StoreError, settle};
+use crate::jsonapi::error::Errors;
+use crate::server::App;
+
+/// `POST /_sandbox/seed`: puts resources with wanted ids into the account, all of them or none.
+pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    loop {
+        let (caller, ()) = call.caller(&app, Access::Write, call.no_query()).await?;
+        let (seed, reader) = read(&call.body, caller.user_id, &app.address_rules)?;
+        let pace = caller.own.pace(&app.rules.pace);
+        let mut connection = app.database.connection().await?;
+        let planted = async {
+            let mut transaction = connection.begin().await?;
+            let outcome = async {
+                let account = store::lock(&mut transaction, caller.account_id).await?;
+                let Some(account) = account else { return Ok(false) };
+                let now = account.time.now(&app.clock);
+                plant(&mut transaction, account.id, (&seed, reader), now, &pace).await?;
+                Ok::<_, StoreError>(true)
+            }
+            .await;
+            settle(transaction, outcome).await
+        }
+        .await;
+        // one that was reset meanwhile is looked up anew
+        if connection.conclude(planted)? {
+            app.set_off(&caller, Some(caller.time.now(&app.clock))).await;
+            return Ok((StatusCode::CREATED, Json(render(&seed))).into_response());
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! What a snapshot is taken with, and how it is shown: plain JSON.
+
+use serde_json::{Map, Value, json};
+
+use super::Snapshot;
+use super::store::COUNTED;
+use crate::jsonapi::document::Reader;
+use crate::jsonapi::error::Errors;
+use crate::jsonapi::render::timestamp;
+
+/// The longest name, in characters.
+const LONGEST: usize = 100;
+
+/// Reads the name of a snapshot to be taken. It stands in paths as it is.
+///
+/// # Errors
+/// Every fault of the body.
+pub fn read_name(body: &[u8]) -> Result<String, Errors> {
+    const EXPECTED: &str = "of letters, digits, `-`, `_` and `.`, the first one a letter or a digit";
+    let mut reader = Reader::open_plain(body, &["name"])?;
+    if reader.is_null("name") {
+        reader.missing("name", format_args!("of 1 to {LONGEST} characters, {EXPECTED}"));
+    }
+    let name = reader.text("name", LONGEST);
+    let is_usable = |name: &str| {
+        name.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    if name.as_deref().is_some_and(|name| !is_usable(name)) {
+        reader.invalid("name", EXPECTED);
+    }
+    reader.finish(name)
+}
+
+/// A snapshot as it is shown.
+pub fn render(snapshot: &Snapshot) -> Value {
+    let counts = COUNTED.into_iter().zip(&snapshot.counts);
+    let counts: Map<String, Value> = counts.map(|(name, count)| (name.to_owned(), (*count).into())).collect();
+    json!({
+        "name": snapshot.name,
+        "taken_at": timestamp(snapshot.taken_at),
+        "frozen": !snapshot.runs,
+        "counts": counts,
+    })
+}

@@ -1,0 +1,127 @@
+//! `/_sandbox/snapshots`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use sqlx::Acquire;
+use sqlx::postgres::PgConnection;
+
+use super::document::{read_name, render};
+use super::{MOST, Snapshot, TOO_MANY_SNAPSHOTS, store};
+use crate::accounts::caller::Access;
+use crate::accounts::store::{self as accounts, Account};
+use crate::clock::Clock;
+use crate::concierge::call::Call;
+use crate::database::{StoreError, settle};
+use crate::jsonapi::document::Reader;
+use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
+use crate::sandbox::accounts::replace::{Successor, replace};
+use crate::server::App;
+
+/// `GET /_sandbox/snapshots`: all there are.
+pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+    loop {
+        let caller = call.caller(&app, Access::Read, call.no_query()).await?.0;
+        let mut connection = app.database.connection().await?;
+        let listed = async {
+            let Some(account) = accounts::find(&mut connection, caller.account_id).await? else { return Ok(None) };
+            store::list(&mut connection, &account.name, None).await.map(Some)
+        }
+        .await;
+        // one that was reset meanwhile is looked up anew
+        if let Some(listed) = connection.conclude::<Option<Vec<Snapshot>>>(listed)? {
+            let listed: Vec<Value> = listed.iter().map(render).collect();
+            return Ok(Json(json!({ "snapshots": listed })));
+        }
+    }
+}
+
+/// `POST /_sandbox/snapshots`: the account as it is now. One of the same name goes.
+pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    loop {
+        let read = call.no_query().and_then(|()| read_name(&call.body));
+        let (caller, name) = call.caller(&app, Access::Write, read).await?;
+        // a walk through time stops the clock, and comes to where it is to end
+        let turn = app.walks.turn(caller.account_id);
+        let _turn = turn.lock().await;
+        let mut connection = app.database.connection().await?;
+        let taken = async {
+            let mut transaction = connection.begin().await?;
+            let outcome = async {
+                let account = accounts::lock(&mut transaction, caller.account_id).await?;
+                let Some(account) = account else { return Ok(None) };
+                take(&mut transaction, &account, &name, &app.clock).await.map(Some)
+            }
+            .await;
+            settle(transaction, outcome).await
+        }
+        .await;
+        if let Some(taken) = connection.conclude(taken)? {
+            app.sweeper.wake();
+            return Ok((StatusCode::CREATED, Json(taken)).into_response());
+        }
+    }
+}
+
+/// Takes a snapshot of a locked account, and shows it.
+async fn take(
+    transaction: &mut PgConnection,
+    account: &Account,
+    name: &str,
+    clock: &Clock,
+) -> Result<Value, StoreError> {
+    if store::count_others(transaction, &account.name, name).await? >= MOST {
+        let detail = format!(
+            "the account has {MOST} snapshots, which is the most; delete one, or take this one under the name of another"
+        );
+        return Err(Errors::from(Error::new(TOO_MANY_SNAPSHOTS, detail).at("")).into());
+    }
+    let now = clock.now();
+    store::end(transaction, &account.name, Some(name), now).await?;
+    store::take(transaction, account, name, now).await?;
+    let taken = store::list(transaction, &account.name, Some(name)).await?;
+    Ok(taken.first().map(render).unwrap_or_default())
+}
+
+/// `POST /_sandbox/snapshots/:name/restore`: the account is as it was then, but for its keys and its snapshots.
+pub async fn restore(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
+    let read = call.no_query().and_then(|()| Reader::open_plain(&call.body, &[])?.finish(Some(())));
+    call.caller(&app, Access::Write, read).await?;
+    replace(app, *call.credentials()?, Successor::Snapshot(call.id.clone())).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `DELETE /_sandbox/snapshots/:name`
+pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
+    loop {
+        let caller = call.caller(&app, Access::Write, call.no_query()).await?.0;
+        let mut connection = app.database.connection().await?;
+        let ended = async {
+            let mut transaction = connection.begin().await?;
+            let outcome = async {
+                let account = accounts::lock(&mut transaction, caller.account_id).await?;
+                let Some(account) = account else { return Ok(None) };
+                let ended = store::end(&mut transaction, &account.name, Some(&call.id), app.clock.now()).await?;
+                Ok::<_, StoreError>(Some(ended))
+            }
+            .await;
+            settle(transaction, outcome).await
+        }
+        .await;
+        if let Some(ended) = connection.conclude(ended)? {
+            if ended.is_empty() {
+                return Err(not_found(&call.id));
+            }
+            app.sweeper.wake();
+            return Ok(StatusCode::NO_CONTENT);
+        }
+    }
+}
+
+/// 404 for a name that no snapshot of the account has.
+pub fn not_found(name: &str) -> Errors {
+    let detail = format!("the account has no snapshot {name:?}; GET /_sandbox/snapshots lists those it has");
+    Error::new(RESOURCE_NOT_FOUND, detail).into()
+}

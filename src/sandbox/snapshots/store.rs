@@ -1,0 +1,98 @@
+//! All SQL of snapshots, but for the copying itself, which is [`copy`]'s.
+//!
+//! Whoever takes, restores or deletes one holds the account locked, so that nobody else does meanwhile.
+
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row};
+use time::OffsetDateTime;
+
+use super::Snapshot;
+use crate::accounts::store::Account;
+use crate::accounts::store::copy::{Copy, copy};
+use crate::accounts::time::AccountTime;
+
+/// What is counted of a snapshot.
+pub const COUNTED: [&str; 5] =
+    ["users", "withdrawal_instructions", "concierge_requests", "concierge_request_outputs", "events"];
+
+/// The snapshots of an account, by the name of the account, or that of one name; the oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub async fn list(connection: &mut PgConnection, of: &str, name: Option<&str>) -> Result<Vec<Snapshot>, sqlx::Error> {
+    let counts = COUNTED.map(|table| format!("(select count(*) from {table} t where t.account_id = a.id)")).join(", ");
+    let sql = format!(
+        "select a.snapshot_name, a.frozen_at, a.snapshot_runs, array[{counts}] from accounts a
+        where a.snapshot_of = $1 and (a.snapshot_name = $2 or $2 is null) order by a.id"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(of).bind(name).fetch_all(connection).await?;
+    let snapshot = |row: &PgRow| {
+        Ok(Snapshot {
+            name: row.try_get(0)?,
+            taken_at: row.try_get(1)?,
+            runs: row.try_get(2)?,
+            counts: row.try_get(3)?,
+        })
+    };
+    rows.iter().map(snapshot).collect()
+}
+
+/// How many snapshots an account has, but for that of this name.
+///
+/// # Errors
+/// Those of the database.
+pub async fn count_others(connection: &mut PgConnection, of: &str, name: &str) -> Result<i64, sqlx::Error> {
+    let sql = "select count(*) from accounts where snapshot_of = $1 and snapshot_name <> $2";
+    sqlx::query_scalar(sql).bind(of).bind(name).fetch_one(connection).await
+}
+
+/// Takes a snapshot of an account at an instant of the server's time. There must be none of that name.
+///
+/// # Errors
+/// Those of the database.
+pub async fn take(
+    connection: &mut PgConnection,
+    account: &Account,
+    name: &str,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let (at, runs) = (account.time.at(now), account.time.frozen_at.is_none());
+    copy(connection, account.id, Copy::Snapshot { of: &account.name, name, at, runs }).await.map(|_| ())
+}
+
+/// Makes an account of a snapshot, and gives its id: its time goes on from where it was, `now` being the server's. `None`
+/// where there is no snapshot of that name.
+///
+/// # Errors
+/// Those of the database.
+pub async fn revive(
+    connection: &mut PgConnection,
+    of: &str,
+    name: &str,
+    now: OffsetDateTime,
+) -> Result<Option<i64>, sqlx::Error> {
+    let sql = "select id, frozen_at, snapshot_runs from accounts where snapshot_of = $1 and snapshot_name = $2";
+    let found = sqlx::query_as(sql).bind(of).bind(name).fetch_optional(&mut *connection).await?;
+    let Some((id, at, runs)): Option<(i64, OffsetDateTime, bool)> = found else { return Ok(None) };
+    let time = if runs {
+        AccountTime { ahead: at - now, frozen_at: None }
+    } else {
+        AccountTime { frozen_at: Some(at), ..AccountTime::default() }
+    };
+    copy(connection, id, Copy::Account(time)).await.map(Some)
+}
+
+/// Ends the snapshots of an account, or that of one name, and gives the ids of their accounts, which are to be cleared.
+///
+/// # Errors
+/// Those of the database.
+pub async fn end(
+    connection: &mut PgConnection,
+    of: &str,
+    name: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<Vec<i64>, sqlx::Error> {
+    let sql = "update accounts set ended_at = $3, snapshot_of = null, snapshot_name = null, snapshot_runs = null
+        where snapshot_of = $1 and (snapshot_name = $2 or $2 is null) returning id";
+    sqlx::query_scalar(sql).bind(of).bind(name).bind(now).fetch_all(connection).await
+}

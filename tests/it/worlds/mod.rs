@@ -4,6 +4,7 @@ mod deleting;
 mod making;
 mod opening;
 mod pace;
+mod readme;
 mod resetting;
 mod resetting_amid_work;
 mod shared;

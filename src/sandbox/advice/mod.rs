@@ -1,7 +1,7 @@
 //! Advice: where an account's client strays from the documented contract, as far as it was seen to.
 //!
 //! What is seen of requests is counted as they are answered, in the memory of each server ([`observations`]); what is
-//! seen of webhooks, their attempts tell ([`store`]).
+//! seen of webhooks, their attempts tell.
 
 pub mod observations;
 pub mod routes;

@@ -2,7 +2,7 @@
 //! account without faults hardly pays for having none.
 //!
 //! A change of an account's faults is seen by every server once that time has passed, which is what whoever makes it
-//! waits for. Under load nobody waits for the database: what is [`STALE`] is asked for anew beside the requests.
+//! waits for. Under load nobody waits for the database: what is a while old is asked for anew beside the requests.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 
 pub mod copy;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnection, PgRow};
@@ -284,6 +285,23 @@ pub async fn clear(connection: &mut PgConnection, id: i64) -> Result<(), sqlx::E
     sqlx::query(sql).bind(id).execute(connection).await.map(|_| ())
 }
 
+/// The settings of accounts that nobody is changing, which nobody does until this transaction ends.
+///
+/// # Errors
+/// Those of the database.
+pub async fn own_settings_held(
+    connection: &mut PgConnection,
+    ids: &[i64],
+) -> Result<HashMap<i64, OwnSettings>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "select a.id, ",
+        crate::own_settings!("a"),
+        " from accounts a where a.id = any($1) and a.ended_at is null order by a.id for share of a skip locked"
+    );
+    let rows = sqlx::query(SQL).bind(ids).fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, OwnSettings::read(row, 1)?))).collect()
+}
+
 /// Takes the timers off everything in an account: from now on nothing happens by itself, but for what has begun. Says off how
 /// much. Requests and wallets are locked in their order, as by everybody who waits for several.
 ///
@@ -354,7 +372,8 @@ pub async fn start_timers(
         and u.account_id = o.account_id and u.id = o.user_id and r.account_id = o.account_id and r.id = o.request_id
         and case o.state
             when 'accepting' then u.compliance_state <> 'new'
-            when 'accepted' then r.state = 'working' and r.outputs_done_to is null
+            -- those that its start comes to yet start with it
+            when 'accepted' then r.state = 'working' and (r.outputs_done_to is null or o.id <= r.outputs_done_to)
             else true
         end";
     sqlx::query(outputs)

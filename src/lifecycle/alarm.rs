@@ -67,6 +67,14 @@ impl Alarm {
         taken
     }
 
+    /// Forgets what is known of an account.
+    pub fn forget(&self, account_id: i64) {
+        let mut plan = self.0.due.lock();
+        if let Some(due_at) = plan.by_account.remove(&account_id) {
+            plan.by_time.remove(&(due_at, account_id));
+        }
+    }
+
     /// Waits until something is due.
     pub async fn wait(&self, clock: &Clock) {
         loop {

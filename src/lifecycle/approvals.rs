@@ -14,6 +14,11 @@ use crate::events::Cause;
 /// Those of the database; then nothing of it happened.
 pub async fn approve(connection: &mut PgConnection, due: &Due, rules: &Rules) -> Result<Moved, sqlx::Error> {
     let mut transaction = connection.begin().await?;
+    let due = &due.hold(&mut transaction, &rules.pace).await?;
+    if due.0.is_empty() {
+        transaction.rollback().await?;
+        return Ok(Moved::default());
+    }
     let mut users = users::store::claim(&mut transaction, due, BATCH).await?;
     let claimed = Moved::new(due, BATCH, users.iter().map(|user| (user.account_id, user.due_at)));
     // what waits for an approval happens at its instant, before the account's later approvals

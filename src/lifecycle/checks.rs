@@ -22,6 +22,11 @@ pub async fn run(
     one_by_one: bool,
 ) -> Result<Moved, sqlx::Error> {
     let mut transaction = connection.begin().await?;
+    let due = &due.hold(&mut transaction, &rules.pace).await?;
+    if due.0.is_empty() {
+        transaction.rollback().await?;
+        return Ok(Moved::default());
+    }
     let outputs = claim_checks(&mut transaction, due, BATCH).await?;
     let moved = Moved::new(due, BATCH, outputs.iter().map(|output| (output.account_id, output.due_at)));
     let mut changes = Changes::default();

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use sqlx::Postgres;
-use sqlx::postgres::PgArguments;
+use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::query::Query;
 use time::OffsetDateTime;
 
 use super::{INSTANT, Pace};
+use crate::accounts::store::own_settings_held;
 
 /// An account in which something is due.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +37,21 @@ impl Due {
     fn share(&self, limit: i64) -> i64 {
         let accounts = i64::try_from(self.0.len()).unwrap_or(i64::MAX);
         (limit / accounts.max(1)).max(1)
+    }
+
+    /// Keeps the settings of these accounts as they are until this transaction ends, and goes by them: they may have changed
+    /// since it was looked what is due. Leaves out accounts that have ended, or are being changed.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn hold(&self, connection: &mut PgConnection, server: &Pace) -> Result<Self, sqlx::Error> {
+        let ids: Vec<i64> = self.0.iter().map(|account| account.id).collect();
+        let held = own_settings_held(connection, &ids).await?;
+        let account = |account: &Account| {
+            let own = held.get(&account.id)?;
+            Some(Account { pace: own.pace(server), ..*account })
+        };
+        Ok(Self(self.0.iter().filter_map(account).collect()))
     }
 
     fn account(&self, id: i64) -> &Account {

@@ -24,6 +24,11 @@ const REQUESTS: usize = 10;
 /// Those of the database; then nothing of it happened.
 pub async fn give(connection: &mut PgConnection, due: &Due, rules: &Rules) -> Result<Moved, sqlx::Error> {
     let mut transaction = connection.begin().await?;
+    let due = &due.hold(&mut transaction, &rules.pace).await?;
+    if due.0.is_empty() {
+        transaction.rollback().await?;
+        return Ok(Moved::default());
+    }
     let filled = money::filled(&mut transaction, due, WALLETS).await?;
     let moved = Moved::counted(filled.iter().map(|filled| filled.wallet.account_id));
     if filled.is_empty() {

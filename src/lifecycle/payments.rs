@@ -36,6 +36,11 @@ pub async fn go_on(
     one_by_one: bool,
 ) -> Result<Moved, sqlx::Error> {
     let mut transaction = connection.begin().await?;
+    let due = &due.hold(&mut transaction, &rules.pace).await?;
+    if due.0.is_empty() {
+        transaction.rollback().await?;
+        return Ok(Moved::default());
+    }
     let outputs = claim_payments(&mut transaction, due, BATCH).await?;
     let moved = Moved::new(due, BATCH, outputs.iter().map(|output| (output.account_id, output.due_at)));
     let mut changes = Changes::default();

@@ -23,6 +23,11 @@ const DRAFTS: usize = 10;
 /// Those of the database; then nothing of it happened.
 pub async fn move_on(connection: &mut PgConnection, due: &Due, rules: &Rules) -> Result<Moved, sqlx::Error> {
     let mut transaction = connection.begin().await?;
+    let due = &due.hold(&mut transaction, &rules.pace).await?;
+    if due.0.is_empty() {
+        transaction.rollback().await?;
+        return Ok(Moved::default());
+    }
     let requests = claim(&mut transaction, due, BATCH).await?;
     let moved = Moved::counted(requests.iter().map(|life| life.account_id));
     let mut changes = Changes::default();
@@ -30,8 +35,8 @@ pub async fn move_on(connection: &mut PgConnection, due: &Due, rules: &Rules) ->
     let mut drafts = 0;
     for mut life in requests {
         drafts += usize::from(life.state == State::Draft);
-        if drafts > DRAFTS {
-            break;
+        if drafts > DRAFTS && life.state == State::Draft {
+            continue;
         }
         let takes_outputs = match life.state {
             State::Draft => prune(&mut transaction, &mut life).await?,

@@ -57,6 +57,7 @@ impl Lifecycle {
                 moves.mark_unchanged();
                 look = true;
             }
+            look |= looked.elapsed() >= patrol;
             let now = self.clock.now();
             let begun = tokio::time::Instant::now();
             let turn = self.turn(now, look, &held_up).await;
@@ -79,11 +80,11 @@ impl Lifecycle {
                         self.reached.send_replace(now);
                         look = false;
                     }
+                    // the alarm knows what is due, unless somebody waits to hear that nothing is left
+                    look = look && self.clock.is_moved_by_hand();
                     if has_moved && !*stop.borrow() {
                         continue;
                     }
-                    // what is locked is tried again by itself, unless somebody waits to hear that nothing is left
-                    look = look && self.clock.is_moved_by_hand();
                     BEAT
                 }
                 None => PATROL,
@@ -137,18 +138,23 @@ impl Lifecycle {
     ) -> Result<Turn, sqlx::Error> {
         let agendas = Agenda::read(connection, accounts, &self.rules.pace).await?;
         let mut turn = Turn::default();
-        let mut due: Vec<Agenda> = Vec::new();
+        let mut due: HashMap<i64, Agenda> = HashMap::new();
         for agenda in agendas {
             if let Some(delivery) = agenda.delivery.and_then(|delivery| agenda.time.comes(delivery)) {
                 self.deliveries.set(agenda.account_id, delivery);
             }
-            match agenda.earliest().and_then(|earliest| agenda.time.comes(earliest)) {
-                Some(comes) if comes <= now && due.len() < ACCOUNTS => due.push(agenda),
-                Some(comes) => self.alarm.set(agenda.account_id, comes),
-                None => {}
+            if let Some(comes) = agenda.earliest().and_then(|earliest| agenda.time.comes(earliest)) {
+                self.alarm.set(agenda.account_id, comes);
+                if comes <= now {
+                    due.insert(agenda.account_id, agenda);
+                }
             }
         }
-        // whatever comes of it, they are looked at again
+        // of all that are due, those that have waited longest; each then waits behind the others again
+        let taken = self.alarm.take(now, ACCOUNTS);
+        let (taken, unknown): (Vec<i64>, Vec<i64>) = taken.into_iter().partition(|account| due.contains_key(account));
+        unknown.into_iter().for_each(|account_id| self.alarm.set(account_id, now));
+        let due: Vec<Agenda> = taken.iter().filter_map(|account| due.remove(account)).collect();
         for agenda in &due {
             self.alarm.set(agenda.account_id, now);
         }
@@ -176,7 +182,8 @@ impl Lifecycle {
                     self.note(&mut turn, agenda.account_id, Ok(rows))?;
                 }
             }
-            Err(error) if running.len() == 1 || is_away(&error) => return Err(error),
+            Err(error) if is_away(&error) => return Err(error),
+            Err(error) if running.len() == 1 => self.note(&mut turn, running[0].account_id, Err(error))?,
             // one account's fault doesn't hold up the others
             Err(_) => {
                 for agenda in &running {
@@ -197,7 +204,10 @@ impl Lifecycle {
             Err(error) if is_away(&error) => return Err(error),
             Err(error) => {
                 tracing::error!(account_id, %error, "what is due in an account can't be done");
-                0
+                // looked at again with the next patrol
+                self.alarm.forget(account_id);
+                turn.rows.insert(account_id, 0);
+                return Ok(());
             }
         };
         if rows > 0 {

@@ -22,7 +22,7 @@ use crate::lifecycle::{Due, Pace};
 /// The most outputs one transaction takes along.
 const BATCH: usize = 1000;
 
-/// Takes the next outputs of locked requests along, as many as one transaction may, and adds what changes to
+/// Takes the next outputs of locked requests along, as many as one transaction may, each of them its share, and adds what changes to
 /// `changes`, the requests included.
 ///
 /// # Errors
@@ -35,9 +35,17 @@ pub async fn take_outputs_along(
     changes: &mut Changes,
 ) -> Result<(), sqlx::Error> {
     recall_causes(connection, &mut requests).await?;
-    let mut taken = take_along(connection, &requests, BATCH + 1).await?;
-    // one more than are taken tells whose outputs go on; the requests behind it wait for their turn
-    let unfinished = if taken.len() > BATCH { taken.pop().map(|output| output.request) } else { None };
+    let share = (BATCH / requests.len().max(1)).max(1);
+    let mut taken = take_along(connection, &requests, share + 1).await?;
+    // one more than are taken tells whose outputs go on
+    let mut counts = vec![0; requests.len()];
+    taken.retain(|output| {
+        let count = counts.get_mut(output.request).map_or(0, |count| {
+            *count += 1;
+            *count
+        });
+        count <= share
+    });
     let mut prices = PriceLists::new(prices);
     let mut quoted = Vec::new();
     for output in &taken {
@@ -55,13 +63,11 @@ pub async fn take_outputs_along(
     let last: HashMap<usize, i64> = taken.iter().map(|output| (output.request, output.id)).collect();
     let mut done = Vec::new();
     for (place, mut life) in requests.into_iter().enumerate() {
-        match unfinished {
-            Some(unfinished) if place > unfinished => break,
-            Some(unfinished) if place == unfinished => {
-                life.outputs_done_to = last.get(&place).copied().or(life.outputs_done_to);
-                changes.requests.push(life);
-            }
-            _ => done.push(life),
+        if counts[place] > share {
+            life.outputs_done_to = last.get(&place).copied().or(life.outputs_done_to);
+            changes.requests.push(life);
+        } else {
+            done.push(life);
         }
     }
     conclude(connection, done, due, changes).await

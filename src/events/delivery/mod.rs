@@ -102,7 +102,7 @@ pub async fn run(mut post: Post, alarm: Alarm, mut inbox: Inbox, mut stop: watch
     loop {
         let due = alarm.take(clock.now(), usize::MAX);
         post.look |= !due.is_empty();
-        post.due.extend(due);
+        post.heard_of.extend(due);
         post.begin().await;
         if post.may_depart() {
             if let Some(moves) = &mut moves {
@@ -162,8 +162,9 @@ pub struct Post {
     left: usize,
     /// What others may take.
     given_back: Vec<(i64, i64)>,
-    /// The accounts in which something may be due.
+    /// The accounts in which something may be due, and those of which that was heard since the last round trip began.
     due: HashSet<i64>,
+    heard_of: HashSet<i64>,
     /// Whether the next round trip is wanted now, and is to look into all accounts.
     look: bool,
     looks_into_all: bool,
@@ -220,6 +221,7 @@ impl Post {
             left: 0,
             given_back: Vec::new(),
             due: HashSet::new(),
+            heard_of: HashSet::new(),
             look: true,
             looks_into_all: true,
             questions: Vec::new(),
@@ -239,7 +241,7 @@ impl Post {
         match order {
             Order::CatchUp(account, done) => {
                 self.look = true;
-                self.due.extend(account);
+                self.heard_of.extend(account);
                 self.looks_into_all |= account.is_none();
                 self.questions.push(Question { account, asked: self.departures, done });
             }
@@ -308,6 +310,7 @@ impl Post {
         self.departures += 1;
         let (number, all) = (self.departures, std::mem::take(&mut self.looks_into_all));
         self.look = false;
+        self.due.extend(self.heard_of.drain());
         self.due.extend(self.ended.iter().map(|ended| ended.delivery.account_id));
         self.due.extend(self.questions.iter().filter_map(|question| question.account));
         let claim = Claim {

@@ -38,6 +38,7 @@ pub async fn replace(app: App, credentials: Credentials, successor: Successor) -
         };
         app.ids.forget(old);
         app.directory.forget(old);
+        app.log.forget(old);
         app.post.forget(old).await;
         app.sweeper.wake();
         // whatever was due there and then

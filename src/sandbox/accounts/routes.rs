@@ -113,6 +113,7 @@ pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Er
     };
     app.known_keys.clear();
     app.directory.forget(account.id);
+    app.log.forget(account.id);
     app.ids.forget(account.id);
     app.post.forget(account.id).await;
     // in a task of its own, so that it is done though the client hangs up

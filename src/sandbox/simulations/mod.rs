@@ -49,6 +49,11 @@ impl Actor<'_> {
     }
 }
 
+/// Whether something isn't possible in the present state.
+fn is_not_possible(refused: &Errors) -> bool {
+    refused.as_slice().iter().all(|error| error.code == ACTION_NOT_POSSIBLE)
+}
+
 /// 409: what something is, and what is possible then.
 fn refuse<S: Named, T: Named>(what: &str, machine: &Machine<S, T>, state: S, asked: &str) -> Errors {
     let possible: Vec<&str> =

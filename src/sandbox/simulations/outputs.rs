@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
-use super::{Actor, refuse, requests};
+use super::{Actor, is_not_possible, refuse, requests};
 use crate::concierge::call::not_found;
 use crate::concierge::changes::Changes;
 use crate::concierge::machine::Named;
@@ -20,6 +20,8 @@ use crate::database::{StoreError, settle};
 use crate::jsonapi::error::{Error, Errors};
 use crate::lifecycle::payments::{Closed, close, refund};
 
+/// The most steps of a way: more than any has, what goes on by itself meanwhile included.
+pub const LONGEST_WAY: usize = 50;
 /// Why an output is rejected whose simulation gives no reason.
 const REJECTION: &str = "rejected by the control plane";
 
@@ -127,15 +129,25 @@ pub async fn go(
         };
         return Err(Errors::from(Error::new(ACTION_NOT_POSSIBLE, detail)).into());
     }
-    for trigger in way {
-        if through && !matches!(trigger, Trigger::Accept | Trigger::Reject) {
-            let life = lock_of_output(connection, actor.caller.account_id, id).await?;
-            let waiting = life.filter(|life| life.state != RequestState::Working);
-            if let Some(life) = waiting {
-                requests::go(connection, actor, life.id, RequestState::Working, true).await?;
+    // it may go on by itself meanwhile, so each step is the first of the way from where it is by then
+    let mut left = LONGEST_WAY;
+    loop {
+        let from = state(connection, actor, id).await?;
+        let way = MACHINE.way(from, to).ok_or_else(|| refuse(&name, &MACHINE, from, to.name()))?;
+        let Some(trigger) = way.first().copied() else { return Ok(()) };
+        let stepped = async {
+            if through && !matches!(trigger, Trigger::Accept | Trigger::Reject) {
+                let life = lock_of_output(connection, actor.caller.account_id, id).await?;
+                if let Some(life) = life.filter(|life| life.state != RequestState::Working) {
+                    requests::go(connection, actor, life.id, RequestState::Working, true).await?;
+                }
             }
+            step(connection, actor, id, trigger, None).await
+        };
+        left -= 1;
+        match stepped.await {
+            Err(StoreError::Refused(refused)) if through && left > 0 && is_not_possible(&refused) => {}
+            stepped => drop(stepped?),
         }
-        step(connection, actor, id, trigger, None).await?;
     }
-    Ok(())
 }

@@ -4,7 +4,7 @@ use bigdecimal::BigDecimal;
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
-use super::{Actor, outputs, refuse};
+use super::{Actor, is_not_possible, outputs, refuse};
 use crate::concierge::call::not_found;
 use crate::concierge::changes::Changes;
 use crate::concierge::machine::Named;
@@ -166,15 +166,42 @@ pub async fn go(
         };
         return Err(Errors::from(Error::new(ACTION_NOT_POSSIBLE, detail)).into());
     }
-    for trigger in way {
-        if trigger == Trigger::Finish && through {
-            for output in open_outputs(connection, actor.caller.account_id, id).await? {
-                // boxed, because outputs take their requests along, too
-                Box::pin(outputs::go(connection, actor, output, OutputState::Settled, true)).await?;
-            }
-            continue;
+    // it may go on by itself meanwhile, so each step is the first of the way from where it is by then
+    let mut left = outputs::LONGEST_WAY;
+    loop {
+        let life = lock_one(connection, actor.caller.account_id, id).await?;
+        let from = life.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?.state;
+        let Some(way) = MACHINE.way(from, to) else {
+            // it went beyond by itself
+            return if MACHINE.way(to, from).is_some() {
+                Ok(())
+            } else {
+                Err(refuse(&name, &MACHINE, from, to.name()).into())
+            };
+        };
+        let Some(trigger) = way.first().copied() else { return Ok(()) };
+        left -= 1;
+        let stepped = if trigger == Trigger::Finish && through {
+            settle_outputs(connection, actor, id).await
+        } else {
+            step(connection, actor, id, trigger, None).await
+        };
+        match stepped {
+            Err(StoreError::Refused(refused)) if through && left > 0 && is_not_possible(&refused) => {}
+            stepped => stepped?,
         }
-        step(connection, actor, id, trigger, None).await?;
+    }
+}
+
+/// Takes every output that isn't final to `settled`.
+async fn settle_outputs(connection: &mut PgConnection, actor: &Actor<'_>, id: i64) -> Result<(), StoreError> {
+    for output in open_outputs(connection, actor.caller.account_id, id).await? {
+        // boxed, because outputs take their requests along, too
+        match Box::pin(outputs::go(connection, actor, output, OutputState::Settled, true)).await {
+            // it ended by itself meanwhile
+            Err(StoreError::Refused(refused)) if is_not_possible(&refused) => {}
+            gone => gone?,
+        }
     }
     Ok(())
 }

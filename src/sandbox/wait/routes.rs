@@ -33,12 +33,13 @@ struct Look {
 pub async fn wait(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     let (caller, Wait { awaited, timeout }) = call.caller(&app, Access::Read, read(call.parameters())).await?;
     let deadline = Instant::now() + timeout;
+    let mut seen = None;
     loop {
         // before it is looked, so that nothing that happens meanwhile is missed
         let watched = app.watchers.watch(caller.account_id);
         let happened = watched.notified();
         let mut connection = app.database.connection().await?;
-        let looked = look(&mut connection, &call, &awaited).await;
+        let looked = look(&mut connection, &call, &awaited, &mut seen).await;
         let Look { verdict, shown } = connection.conclude(looked)?;
         let reason = match verdict {
             Verdict::Holds => return Ok(Json(shown)),
@@ -59,7 +60,13 @@ pub async fn wait(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
     }
 }
 
-async fn look(connection: &mut PgConnection, call: &Call, awaited: &Awaited) -> Result<Look, StoreError> {
+/// `seen`: an account, and the last of its events that were looked through.
+async fn look(
+    connection: &mut PgConnection,
+    call: &Call,
+    awaited: &Awaited,
+    seen: &mut Option<(i64, i64)>,
+) -> Result<Look, StoreError> {
     // anew each time: the account may be reset, its clock moved
     let caller = authenticate(connection, call.credentials()?, Access::Read).await?;
     match awaited {
@@ -76,7 +83,11 @@ async fn look(connection: &mut PgConnection, call: &Call, awaited: &Awaited) -> 
                 Some(resource) => Some(find(connection, &caller, resource).await?),
                 None => None,
             };
-            let found = first_event(connection, account_id, event_type.name, of, *since).await?;
+            let since = seen.filter(|(account, _)| *account == account_id).map_or(*since, |(_, seen)| seen.max(*since));
+            let (found, last) = first_event(connection, account_id, event_type.name, of, since).await?;
+            if found.is_none() {
+                *seen = Some((account_id, last));
+            }
             let with_present = resource.as_ref().zip(present.as_ref());
             let verdict = of_event(event_type, *delivered, found.as_ref(), with_present, caller.time);
             let event = found.map(|Delivery { event_id, state, attempts, .. }| {

@@ -15,7 +15,7 @@ pub struct Delivery {
     pub last_error: Option<String>,
 }
 
-/// The first event of a type behind one, of a resource or of any.
+/// The first event of a type behind one, of a resource or of any, and the last event of all there are by now.
 ///
 /// # Errors
 /// Those of the database.
@@ -25,7 +25,11 @@ pub async fn first_event(
     event_type: &str,
     (resource_type, resource_id): (&str, Option<i64>),
     since: i64,
-) -> Result<Option<Delivery>, sqlx::Error> {
+) -> Result<(Option<Delivery>, i64), sqlx::Error> {
+    // counted first: ids are given in the order of commits
+    let last = "select next_id - 1 from id_counters where account_id = $1 and type = 'events'";
+    let last: Option<i64> = sqlx::query_scalar(last).bind(account_id).fetch_optional(&mut *connection).await?;
+    let last = last.unwrap_or_default();
     let sql = "select e.id, coalesce(d.state, 'no_receiver'), coalesce(d.attempts, 0), d.due_at, (
             select a.error from delivery_attempts a where a.account_id = e.account_id and a.event_id = e.id
             order by a.number desc limit 1
@@ -42,12 +46,13 @@ pub async fn first_event(
         .bind(since)
         .fetch_optional(connection)
         .await?;
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(Delivery {
+    let Some(row) = row else { return Ok((None, last)) };
+    let found = Delivery {
         event_id: row.try_get(0)?,
         state: row.try_get(1)?,
         attempts: row.try_get(2)?,
         next_attempt_at: row.try_get(3)?,
         last_error: row.try_get(4)?,
-    }))
+    };
+    Ok((Some(found), last))
 }

@@ -181,7 +181,7 @@ pub struct Taken {
     pub budget: Option<BigDecimal>,
 }
 
-/// The next outputs of locked requests, request by request, each from where it has come to.
+/// The next outputs of locked requests, request by request, each from where it has come to, at most so many of each.
 ///
 /// # Errors
 /// Those of the database.
@@ -190,8 +190,6 @@ pub async fn take_along(
     requests: &[Life],
     limit: usize,
 ) -> Result<Vec<Taken>, sqlx::Error> {
-    // in the order of the requests, because each one's outputs are looked up when it is its turn: sorting would look
-    // up those of all before the limit
     let sql = "select r.position - 1, o.id, o.state, o.due_at is not null, o.attempts, o.port_code, o.amount, o.budget
         from unnest($1::bigint[], $2::bigint[], $3::bigint[]) with ordinality as r (account_id, id, done_to, position),
         lateral (
@@ -199,7 +197,7 @@ pub async fn take_along(
             where o.account_id = r.account_id and o.request_id = r.id and o.id > r.done_to
             order by o.id limit $4
         ) o
-        limit $4";
+        order by r.position, o.id";
     let rows = sqlx::query(sql)
         .bind(requests.iter().map(|life| life.account_id).collect::<Vec<_>>())
         .bind(requests.iter().map(|life| life.id).collect::<Vec<_>>())

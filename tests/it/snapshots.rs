@@ -326,6 +326,37 @@ async fn what_is_under_way_ends_with_its_world() {
 }
 
 #[tokio::test]
+async fn what_was_about_to_be_told_is_not_told_any_more() {
+    let sandbox = Sandbox::start_with(|config| config.webhook_deliveries_per_receiver = 1).await;
+    let (open, opened) = watch::channel(false);
+    let mut receiver = Receiver::handling(move |mut stream, _| {
+        let mut opened = opened.clone();
+        async move {
+            opened.wait_for(|opened| *opened).await.ok();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.ok();
+        }
+    })
+    .await;
+    let url = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": receiver.url()}}});
+    sandbox.patch("/api/users/me", &url).await.expect(200);
+    take(&sandbox, "quiet").await;
+    for _ in 0..10 {
+        sandbox.create_output().await;
+    }
+    receiver.call().await;
+    // the others wait for their turn
+    restore(&sandbox, "quiet").await;
+    open.send_replace(true);
+    sandbox.tell(Duration::from_secs(1)).await;
+    assert_eq!(receiver.calls(), []);
+    sandbox.create_output().await;
+    let told: Value = serde_json::from_slice(&receiver.call().await.body).unwrap();
+    assert_eq!(told["data"]["id"], "1");
+    drop(receiver);
+    sandbox.stop().await;
+}
+
+#[tokio::test]
 async fn one_is_whole_whatever_is_under_way() {
     let sandbox = Sandbox::start_with(|config| {
         (config.check_delay, config.step_delay) = (Duration::ZERO, Duration::ZERO);

@@ -12,7 +12,7 @@ use crate::accounts::time::AccountTime;
 
 /// What becomes of a copy.
 #[derive(Debug, Clone, Copy)]
-pub enum Copy<'a> {
+pub enum Becomes<'a> {
     /// A snapshot, in which nothing happens.
     Snapshot {
         /// The name of the account.
@@ -27,7 +27,7 @@ pub enum Copy<'a> {
     Account(AccountTime),
 }
 
-/// What an account has of its own, or else a copy: `id` is assigned, [`Copy`] says the rest, or [`replace`](super::replace)
+/// What an account has of its own, or else a copy: `id` is assigned, [`Becomes`] says the rest, or [`replace`](super::replace)
 /// does.
 pub const OWN: [&str; 8] =
     ["id", "name", "ended_at", "ahead", "frozen_at", "snapshot_of", "snapshot_name", "snapshot_runs"];
@@ -39,12 +39,12 @@ pub const OWN: [&str; 8] =
 ///
 /// # Errors
 /// Those of the database.
-pub async fn copy(connection: &mut PgConnection, id: i64, copy: Copy<'_>) -> Result<i64, sqlx::Error> {
-    let (of, name, runs, time) = match copy {
-        Copy::Snapshot { of, name, at, runs } => {
+pub async fn copy(connection: &mut PgConnection, id: i64, becomes: Becomes<'_>) -> Result<i64, sqlx::Error> {
+    let (of, name, runs, time) = match becomes {
+        Becomes::Snapshot { of, name, at, runs } => {
             (Some(of), Some(name), Some(runs), AccountTime { frozen_at: Some(at), ..AccountTime::default() })
         }
-        Copy::Account(time) => (None, None, None, time),
+        Becomes::Account(time) => (None, None, None, time),
     };
     let sql = statement(&columns(connection).await?);
     sqlx::query_scalar(AssertSqlSafe(sql))

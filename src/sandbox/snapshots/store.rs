@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::Snapshot;
 use crate::accounts::store::Account;
-use crate::accounts::store::copy::{Copy, copy};
+use crate::accounts::store::copy::{Becomes, copy};
 use crate::accounts::time::AccountTime;
 
 /// What is counted of a snapshot.
@@ -57,7 +57,7 @@ pub async fn take(
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let (at, runs) = (account.time.at(now), account.time.frozen_at.is_none());
-    copy(connection, account.id, Copy::Snapshot { of: &account.name, name, at, runs }).await.map(|_| ())
+    copy(connection, account.id, Becomes::Snapshot { of: &account.name, name, at, runs }).await.map(|_| ())
 }
 
 /// Makes an account of a snapshot, and gives its id: its time goes on from where it was, `now` being the server's. `None`
@@ -79,7 +79,7 @@ pub async fn revive(
     } else {
         AccountTime { frozen_at: Some(at), ..AccountTime::default() }
     };
-    copy(connection, id, Copy::Account(time)).await.map(Some)
+    copy(connection, id, Becomes::Account(time)).await.map(Some)
 }
 
 /// Ends the snapshots of an account, or that of one name, and gives the ids of their accounts, which are to be cleared.

@@ -153,7 +153,9 @@ impl Lifecycle {
         // of all that are due, those that have waited longest; each then waits behind the others again
         let taken = self.alarm.take(now, ACCOUNTS);
         let (taken, unknown): (Vec<i64>, Vec<i64>) = taken.into_iter().partition(|account| due.contains_key(account));
-        unknown.into_iter().for_each(|account_id| self.alarm.set(account_id, now));
+        for account_id in unknown {
+            self.alarm.set(account_id, now);
+        }
         let due: Vec<Agenda> = taken.iter().filter_map(|account| due.remove(account)).collect();
         for agenda in &due {
             self.alarm.set(agenda.account_id, now);

@@ -349,7 +349,7 @@ async fn a_decision_about_a_payee_runs_the_checks_that_waited() {
         output["data"]["relationships"]["user"]["data"]["id"] = payee.clone().into();
         output["data"]["relationships"]["withdrawal_instruction"]["data"]["id"] = instruction.into();
         let output = sandbox.create("/api/concierge_request_outputs", &output).await;
-        sandbox.advance(Duration::from_secs(60)).await;
+        sandbox.advance(Duration::from_mins(1)).await;
         assert_eq!(sandbox.state_of(&output).await, "accepting");
         let decided = simulate(&sandbox, "users", &payee, verb).await.expect(200);
         assert_eq!(decided["data"]["attributes"]["compliance_state"], compliance);
@@ -380,7 +380,7 @@ async fn a_simulation_comes_before_whatever_else_decides() {
         create.header("Content-Type", "application/json").body(crate::support::documented_output().to_string());
     let output = send(create).await.expect(201)["data"]["id"].as_str().unwrap().to_owned();
     assert_eq!(state(simulate(&sandbox, OUTPUTS, &output, "accept").await), "accepted");
-    sandbox.advance(Duration::from_secs(60)).await;
+    sandbox.advance(Duration::from_mins(1)).await;
     assert_eq!(sandbox.state_of(&output).await, "accepted");
     sandbox.stop().await;
 }

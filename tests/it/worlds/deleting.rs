@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{ACCOUNTS, OUTPUTS, fill, until};
+use super::{ACCOUNTS, OUTPUTS, count, fill, until};
 use crate::support::{Account, Receiver, Sandbox, documented_output, dump, rows, send, within};
 
 #[tokio::test]
@@ -105,4 +105,27 @@ async fn an_account_ends_amid_its_work() {
         assert_eq!(sandbox.create_output().await, "32323", "the others go on");
         sandbox.stop().await;
     }
+}
+
+#[tokio::test]
+async fn what_is_under_way_is_passed_over_and_never_waited_for_with_something_in_hand() {
+    let sandbox = Sandbox::start().await;
+    let account = Arc::new(sandbox.account(json!({})).await);
+    let row = account.row(&sandbox.database).await;
+    fill(&sandbox.database, row, 20).await;
+    // as whoever moves one output, and then another one
+    let mut moving = sandbox.database.begin().await.unwrap();
+    let hold = "select 1 from concierge_request_outputs where account_id = $1 and id = $2 for no key update";
+    sqlx::query(hold).bind(row).bind(100_020).execute(&mut *moving).await.unwrap();
+    let deleting = Arc::clone(&account);
+    let deleting = tokio::spawn(async move { deleting.delete("/_sandbox/accounts/me").await });
+    let left = "select count(*) from concierge_request_outputs where account_id = $1";
+    let waiting = "select count(*) from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock' and query like 'delete%'";
+    within(async { while count(&sandbox.database, left, row).await > 1 && sandbox.count(waiting).await == 0 {} }).await;
+    sqlx::query(hold).bind(row).bind(100_001).execute(&mut *moving).await.unwrap();
+    moving.commit().await.unwrap();
+    within(deleting).await.unwrap().expect(204);
+    assert_eq!(rows(&sandbox.database, row).await, 0);
+    sandbox.stop().await;
 }

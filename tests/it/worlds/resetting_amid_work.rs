@@ -134,7 +134,7 @@ async fn of_resets_at_the_same_time_each_counts() {
 
 #[tokio::test]
 async fn a_receiver_that_hangs_is_not_waited_for() {
-    let sandbox = Sandbox::start().await;
+    let sandbox = Sandbox::start_with(|config| config.webhook_timeout = Duration::from_mins(2)).await;
     let account = sandbox.account(json!({})).await;
     let (told, mut ends) = unbounded_channel();
     let mut receiver = Receiver::scripted(move |mut stream| {

@@ -1,5 +1,5 @@
 //! What moves things in time. A step does one batch of what is due in some accounts, each of which has its own time;
-//! [`run`] is the loop around it. Each kind of thing has a file.
+//! [`Lifecycle`] is the loop around it. Each kind of thing has a file.
 //!
 //! Rows are their own timers (`due_at`). A batch is claimed under locks that other servers pass over, decided in
 //! memory by the pure rules of the resources' `state`, and saved with its events in one transaction: servers share

@@ -14,6 +14,7 @@ use crate::events::address::{AddressRules, read_network};
 use crate::events::delivery;
 use crate::events::delivery::lanes::Limits;
 use crate::events::retries::Retries;
+use crate::jsonapi::duration::LONGEST_SPAN;
 use crate::lifecycle::Pace;
 
 /// The command line.
@@ -274,8 +275,6 @@ fn public_url(text: &str) -> Result<String, String> {
 }
 
 fn delay(text: &str) -> Result<Duration, String> {
-    /// Ten years: beyond that, due times leave the calendar.
-    const LONGEST: Duration = Duration::from_hours(10 * 366 * 24);
-    let read = humantime::parse_duration(text).ok().filter(|delay| *delay <= LONGEST);
+    let read = humantime::parse_duration(text).ok().filter(|delay| *delay <= LONGEST_SPAN);
     read.ok_or_else(|| "a time is a number with its unit, such as 500ms, 1s or 2h, and at most ten years".into())
 }

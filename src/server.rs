@@ -123,6 +123,20 @@ impl App {
         self.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
     }
 
+    /// Has whatever is due in an account by now happen and be told: its time has changed.
+    pub fn wake(&self, account_id: i64) {
+        self.alarm.set(account_id, OffsetDateTime::UNIX_EPOCH);
+        self.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
+    }
+
+    /// Forgets all that this server keeps in memory of an account that has ended. Nothing more of it is sent.
+    pub async fn forget(&self, account_id: i64) {
+        self.ids.forget(account_id);
+        self.directory.forget(account_id);
+        self.log.forget(account_id);
+        self.post.forget(account_id).await;
+    }
+
     /// Has whoever wants to know be told of what happened in the caller's account.
     pub fn tell(&self, caller: &Caller) {
         self.watchers.notify(caller.account_id);
@@ -305,6 +319,14 @@ impl Server {
         if let Some(private) = self.private {
             tokio::task::spawn_blocking(|| private.stop()).await.ok();
         }
+    }
+}
+
+/// Does something in a task of its own, so that it comes to its end though the client hangs up.
+pub async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }
 

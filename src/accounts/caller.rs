@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row};
-use time::Duration;
 
 use super::settings::OwnSettings;
+use super::store::read_time;
 use super::time::AccountTime;
 use crate::database::StoreError;
 use crate::jsonapi::document::id_number;
@@ -142,8 +142,7 @@ impl Caller {
             let detail = "the key is good, but user=ID names no user of its account";
             return Err(Errors::from(Error::new(ACTING_USER_UNKNOWN, detail).header("Authorization")).into());
         };
-        let time = AccountTime { frozen_at: row.try_get(3)?, ahead: Duration::milliseconds(row.try_get(4)?) };
-        Ok(Self { account_id, user_id, time, own: OwnSettings::read(row, 5)? })
+        Ok(Self { account_id, user_id, time: read_time(row, 3)?, own: OwnSettings::read(row, 5)? })
     }
 }
 

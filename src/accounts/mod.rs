@@ -5,6 +5,7 @@ pub mod caller;
 pub mod fixtures;
 pub mod ids;
 pub mod settings;
+pub mod shared;
 pub mod store;
 pub mod time;
 pub mod watchers;

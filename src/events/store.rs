@@ -27,6 +27,16 @@ macro_rules! event_receiver {
     };
 }
 
+/// The id of the last event of an account: what happens from now on comes after it.
+///
+/// # Errors
+/// Those of the database.
+pub async fn last_id(connection: &mut PgConnection, account_id: i64) -> Result<i64, sqlx::Error> {
+    let sql = "select next_id - 1 from id_counters where account_id = $1 and type = 'events'";
+    let last: Option<i64> = sqlx::query_scalar(sql).bind(account_id).fetch_optional(connection).await?;
+    Ok(last.unwrap_or_default())
+}
+
 /// Writes events, in the order of their times and, where those are the same, in their own, and queues those that have
 /// somewhere to go: the `webhook_url` of whoever made the resource, or else of the master user. An event's id is the
 /// next of its account: without gaps, and ascending in the order of commits.

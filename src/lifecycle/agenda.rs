@@ -2,10 +2,11 @@
 
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 use super::Pace;
 use crate::accounts::settings::OwnSettings;
+use crate::accounts::store::read_time;
 use crate::accounts::time::AccountTime;
 use crate::concierge::{money, outputs, requests, users};
 
@@ -79,7 +80,7 @@ impl Agenda {
         }
         Ok(Self {
             account_id: row.try_get(0)?,
-            time: AccountTime { frozen_at: row.try_get(1)?, ahead: Duration::milliseconds(row.try_get(2)?) },
+            time: read_time(row, 1)?,
             pace: OwnSettings::read(row, 3)?.pace(pace),
             due,
             delivery: row.try_get(FIRST + due.len())?,
@@ -94,6 +95,11 @@ impl Agenda {
     /// When anything is due.
     pub fn earliest(&self) -> Option<OffsetDateTime> {
         self.due.into_iter().flatten().min()
+    }
+
+    /// When anything is due, or an event is to be sent.
+    pub fn next(&self) -> Option<OffsetDateTime> {
+        self.earliest().into_iter().chain(self.delivery).min()
     }
 
     /// What happens first.

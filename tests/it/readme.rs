@@ -117,8 +117,8 @@ async fn its_commands_make_faults_and_look_at_requests_and_advice() {
 }
 
 /// Runs the first session under a heading, and returns what it printed.
-async fn run(server: &Program, heading: &str) -> String {
-    let session = README.split(heading).nth(1).unwrap();
+pub async fn run(server: &Program, heading: &str) -> String {
+    let session = README.split(&format!("\n{heading}\n")).nth(1).unwrap();
     let session = session.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let session = session.replace("http://127.0.0.1:8080", &server.base);
@@ -177,12 +177,7 @@ async fn its_seed_and_its_snapshots_work() {
     for (section, shown_first) in
         [("## Seeds", r#"{"seeded":{"users":1,"#), ("## Snapshots", r#"{"name":"before-quote","#)]
     {
-        let commands =
-            README.split(section).nth(1).unwrap().split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
-        let mut shell = Command::new("bash");
-        shell.args(["-euc", &commands.replace("http://127.0.0.1:8080", &server.base)]).stdin(Stdio::null());
-        let said = tokio::task::spawn_blocking(move || shell.output()).await.unwrap().expect("bash runs");
-        let shown = String::from_utf8(said.stdout).unwrap();
+        let shown = run(&server, section).await;
         assert!(shown.starts_with(shown_first) && !shown.contains("\"errors\""), "{shown}");
     }
     let drafts = server.get("/api/concierge_requests?filter%5Bstate%5D=draft").await;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::lanes::{Key, Room};
 use crate::accounts::fixtures::MASTER_USER;
+use crate::accounts::store::read_time;
 use crate::accounts::time::AccountTime;
 use crate::events::attempt::Outcome;
 use crate::events::envelope::Envelope;
@@ -230,10 +231,6 @@ fn read(row: &PgRow) -> Result<Delivery, sqlx::Error> {
         has_faults: row.try_get(17)?,
         held_for: row.try_get::<Option<&str>, _>(18)?.map(Held::named),
     })
-}
-
-fn read_time(row: &PgRow, at: usize) -> Result<AccountTime, sqlx::Error> {
-    Ok(AccountTime { frozen_at: row.try_get(at)?, ahead: time::Duration::milliseconds(row.try_get(at + 1)?) })
 }
 
 /// When the next delivery of account `a` is due.

@@ -12,7 +12,7 @@ use crate::accounts::store::{self, Account};
 use crate::database::{StoreError, settle};
 use crate::jsonapi::error::Errors;
 use crate::sandbox::snapshots;
-use crate::server::App;
+use crate::server::{App, to_its_end};
 
 /// What takes a world's place.
 #[derive(Debug, Clone)]
@@ -36,20 +36,13 @@ pub async fn replace(app: App, credentials: Credentials, successor: Successor) -
                 break replaced;
             }
         };
-        app.ids.forget(old);
-        app.directory.forget(old);
-        app.log.forget(old);
-        app.post.forget(old).await;
+        app.forget(old).await;
         app.sweeper.wake();
         // whatever was due there and then
-        app.alarm.set(new, OffsetDateTime::UNIX_EPOCH);
-        app.deliveries.set(new, OffsetDateTime::UNIX_EPOCH);
+        app.wake(new);
         Ok(())
     };
-    match tokio::spawn(replacing).await {
-        Ok(replaced) => replaced,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
+    to_its_end(replacing).await
 }
 
 /// Gives the ids of both worlds. `None`: of two calls at once, this one finds that the other one took its account.

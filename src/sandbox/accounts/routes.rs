@@ -19,7 +19,7 @@ use crate::database::{StoreError, settle};
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
 use crate::sandbox::snapshots;
-use crate::server::App;
+use crate::server::{App, to_its_end};
 
 /// The most accounts that a list names.
 const LISTED: i64 = 1000;
@@ -112,12 +112,8 @@ pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Er
         }
     };
     app.known_keys.clear();
-    app.directory.forget(account.id);
-    app.log.forget(account.id);
-    app.ids.forget(account.id);
-    app.post.forget(account.id).await;
-    // in a task of its own, so that it is done though the client hangs up
-    let clearing = tokio::spawn(async move {
+    app.forget(account.id).await;
+    let cleared = to_its_end(async move {
         let mut connection = app.database.connection().await?;
         let cleared = async {
             for id in ended {
@@ -129,10 +125,7 @@ pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Er
         app.sweeper.wake();
         connection.conclude(cleared)
     });
-    match clearing.await {
-        Ok(cleared) => cleared.map(|()| StatusCode::NO_CONTENT),
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
+    cleared.await.map(|()| StatusCode::NO_CONTENT)
 }
 
 /// Ends an account with its snapshots, and takes it its keys. Gives the ids of what ended; `None` where it had before.

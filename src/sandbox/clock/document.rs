@@ -7,11 +7,9 @@ use super::CLOCK_BACKWARDS;
 use crate::accounts::time::AccountTime;
 use crate::clock::Clock;
 use crate::jsonapi::document::Reader;
+use crate::jsonapi::duration::LONGEST_SPAN;
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, Errors};
 use crate::jsonapi::render::timestamp;
-
-/// Ten years: the furthest that a clock is moved at once.
-const FURTHEST: std::time::Duration = std::time::Duration::from_hours(10 * 366 * 24);
 
 /// How far to move a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +84,7 @@ pub fn target(from: OffsetDateTime, by: Move) -> Result<OffsetDateTime, Errors> 
         Some(to) if to < from => {
             refuse(CLOCK_BACKWARDS, format!("it is {} already; a clock only goes forward", timestamp(from)))
         }
-        Some(to) if to - from <= FURTHEST && to.year() < 9000 => Ok(to),
+        Some(to) if to - from <= LONGEST_SPAN && to.year() < 9000 => Ok(to),
         _ => {
             let from = timestamp(from);
             refuse(ATTRIBUTE_INVALID, format!("leads too far; it is {from}, from where ten years at once are the most"))

@@ -11,16 +11,6 @@ use crate::jsonapi::render::timestamp;
 /// The most that is listed.
 const LISTED: i64 = 1000;
 
-/// The id of the last event of an account: what happens from now on comes after it.
-///
-/// # Errors
-/// Those of the database.
-pub async fn last_event(connection: &mut PgConnection, account_id: i64) -> Result<i64, sqlx::Error> {
-    let sql = "select next_id - 1 from id_counters where account_id = $1 and type = 'events'";
-    let last: Option<i64> = sqlx::query_scalar(sql).bind(account_id).fetch_optional(connection).await?;
-    Ok(last.unwrap_or_default())
-}
-
 /// What happened in a walk, in the order of time, at most so much, and whether there is more.
 ///
 /// # Errors

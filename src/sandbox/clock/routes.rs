@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 
 use super::document::{read_advance, read_nothing, read_set, render};
 use super::happened;
@@ -14,7 +13,7 @@ use crate::concierge::call::Call;
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::Errors;
 use crate::lifecycle::Agenda;
-use crate::server::App;
+use crate::server::{App, to_its_end};
 
 /// `GET /_sandbox/clock`
 pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
@@ -44,8 +43,8 @@ pub async fn resume(State(app): State<App>, call: Call) -> Result<Json<Value>, E
     let mut connection = app.database.connection().await?;
     let resumed = store::resume(&mut connection, caller.account_id, app.clock.now()).await;
     connection.conclude(resumed)?;
-    app.alarm.set(caller.account_id, OffsetDateTime::UNIX_EPOCH);
-    app.tell(&caller);
+    app.wake(caller.account_id);
+    app.watchers.notify(caller.account_id);
     Ok(Json(clock(&app, caller.account_id).await?))
 }
 
@@ -91,10 +90,7 @@ async fn walk_and_tell(app: App, caller: Caller, until: Until, stays: Option<boo
         shown["more_happened"] = json!(more);
         Ok(Json(shown))
     };
-    match tokio::spawn(walking).await {
-        Ok(walked) => walked,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
+    to_its_end(walking).await
 }
 
 /// An account's clock, as it is shown.
@@ -105,6 +101,5 @@ async fn clock(app: &App, account_id: i64) -> Result<Value, Errors> {
     let agenda = Agenda::read(&mut connection, Some(&[account_id]), &app.rules.pace).await;
     let agenda = connection.conclude(agenda)?;
     let agenda = agenda.first().ok_or_else(walk::interrupted)?;
-    let next = [agenda.earliest(), agenda.delivery].into_iter().flatten().min();
-    Ok(render(agenda.time, &app.clock, next))
+    Ok(render(agenda.time, &app.clock, agenda.next()))
 }

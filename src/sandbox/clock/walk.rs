@@ -8,9 +8,9 @@ use time::OffsetDateTime;
 
 use super::CLOCK_MOVED;
 use super::document::{Move, target};
-use super::happened::last_event;
 use crate::accounts::store;
 use crate::database::StoreError;
+use crate::events::store::last_id;
 use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
 use crate::lifecycle::{Agenda, reach, step_exactly};
 use crate::server::App;
@@ -65,8 +65,7 @@ pub async fn walk(app: &App, account_id: i64, until: Until, stays: Option<bool>)
         let mut connection = app.database.connection().await?;
         let resumed = store::resume(&mut connection, account_id, app.clock.now()).await;
         connection.conclude(resumed)?;
-        app.alarm.set(account_id, OffsetDateTime::UNIX_EPOCH);
-        app.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
+        app.wake(account_id);
     }
     walked
 }
@@ -77,7 +76,7 @@ async fn set_out(app: &App, account_id: i64, from: OffsetDateTime, until: Until)
     let mut connection = app.database.connection().await?;
     let look = async {
         let is_watched = store::has_receiver(&mut connection, account_id).await?;
-        Ok::<_, sqlx::Error>((is_watched, last_event(&mut connection, account_id).await?))
+        Ok::<_, sqlx::Error>((is_watched, last_id(&mut connection, account_id).await?))
     }
     .await;
     let (is_watched, last_event) = connection.conclude(look)?;
@@ -110,8 +109,7 @@ async fn go(
         let agenda = Agenda::read(&mut connection, Some(&[account_id]), &app.rules.pace).await;
         let agenda = connection.conclude(agenda)?.into_iter().next().ok_or_else(interrupted)?;
         let last = if matches!(until, Until::Quiet(_)) { last(at, until)? } else { to };
-        let next = [agenda.earliest(), agenda.delivery].into_iter().flatten().min().filter(|next| *next <= last);
-        let Some(next) = next else {
+        let Some(next) = agenda.next().filter(|next| *next <= last) else {
             if matches!(until, Until::Moved(_)) && to > at {
                 move_to(app, account_id, (at, to)).await?;
                 at = to;

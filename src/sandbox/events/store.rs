@@ -120,12 +120,3 @@ pub async fn failures(connection: &mut PgConnection, account_id: i64, id: i64) -
     let row = sqlx::query(sql).bind(account_id).bind(id).fetch_one(connection).await?;
     Ok(read_state(row.try_get(0)?)?.failures(row.try_get(1)?))
 }
-
-/// The id of the event that this transaction wrote last: it holds the counter of its account, so there is none later.
-///
-/// # Errors
-/// Those of the database.
-pub async fn last(connection: &mut PgConnection, account_id: i64) -> Result<i64, sqlx::Error> {
-    let sql = "select max(id) from events where account_id = $1";
-    sqlx::query_scalar(sql).bind(account_id).fetch_one(connection).await
-}

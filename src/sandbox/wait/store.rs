@@ -4,6 +4,8 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
+use crate::events::store::last_id;
+
 /// An event, and how its sending stands.
 #[derive(Debug, Clone)]
 pub struct Delivery {
@@ -27,9 +29,7 @@ pub async fn first_event(
     since: i64,
 ) -> Result<(Option<Delivery>, i64), sqlx::Error> {
     // counted first: ids are given in the order of commits
-    let last = "select next_id - 1 from id_counters where account_id = $1 and type = 'events'";
-    let last: Option<i64> = sqlx::query_scalar(last).bind(account_id).fetch_optional(&mut *connection).await?;
-    let last = last.unwrap_or_default();
+    let last = last_id(&mut *connection, account_id).await?;
     let sql = "select e.id, coalesce(d.state, 'no_receiver'), coalesce(d.attempts, 0), d.due_at, (
             select a.error from delivery_attempts a where a.account_id = e.account_id and a.event_id = e.id
             order by a.number desc limit 1

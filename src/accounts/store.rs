@@ -30,10 +30,15 @@ pub struct Account {
     pub name: String,
     pub created_at: OffsetDateTime,
     pub time: AccountTime,
+    /// Whether its time runs, though it may stand for as long as it is walked through.
+    pub runs: bool,
     pub own: OwnSettings,
 }
 
-const COLUMNS: &str = concat!("a.id, a.name, a.created_at, a.frozen_at, a.ahead, ", crate::own_settings!("a"));
+const COLUMNS: &str = concat!(
+    "a.id, a.name, a.created_at, a.frozen_at, a.ahead, a.frozen_at is null or a.walked_until is not null, ",
+    crate::own_settings!("a")
+);
 
 fn read(row: &PgRow) -> Result<Account, sqlx::Error> {
     Ok(Account {
@@ -41,7 +46,8 @@ fn read(row: &PgRow) -> Result<Account, sqlx::Error> {
         name: row.try_get::<Option<String>, _>(1)?.unwrap_or_default(),
         created_at: row.try_get(2)?,
         time: read_time(row, 3)?,
-        own: OwnSettings::read(row, 5)?,
+        runs: row.try_get(5)?,
+        own: OwnSettings::read(row, 6)?,
     })
 }
 
@@ -105,9 +111,70 @@ pub async fn freeze(
     const SQL: &str = concat!(
         "update accounts a set frozen_at = ",
         crate::account_time!("a", "$2"),
-        " where a.id = $1 and a.ended_at is null returning a.frozen_at"
+        ", walked_until = null where a.id = $1 and a.ended_at is null returning a.frozen_at"
     );
     sqlx::query_scalar(SQL).bind(id).bind(now).fetch_optional(connection).await
+}
+
+/// How long the clock of an account stands that is walked through, in seconds, if the server that walks is gone.
+const WALK: f64 = 5.0;
+
+/// The same for as long as the account is walked through, which is to be [said again](keep_walking) meanwhile: one whose time
+/// runs does so again when that ends.
+///
+/// # Errors
+/// Those of the database.
+pub async fn begin_walk(
+    connection: &mut PgConnection,
+    id: i64,
+    now: OffsetDateTime,
+) -> Result<Option<OffsetDateTime>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "update accounts a set frozen_at = ",
+        crate::account_time!("a", "$2"),
+        ", walked_until = case when a.frozen_at is null or a.walked_until is not null
+            then clock_timestamp() + make_interval(secs => $3) end
+        where a.id = $1 and a.ended_at is null returning a.frozen_at"
+    );
+    sqlx::query_scalar(SQL).bind(id).bind(now).bind(WALK).fetch_optional(connection).await
+}
+
+/// How often it is to be said that an account is still walked through.
+pub const STILL_WALKING: Duration = Duration::from_secs(1);
+
+/// Says that an account is still walked through.
+///
+/// # Errors
+/// Those of the database.
+pub async fn keep_walking(connection: &mut PgConnection, id: i64) -> Result<(), sqlx::Error> {
+    let sql = "update accounts set walked_until = clock_timestamp() + make_interval(secs => $2)
+        where id = $1 and walked_until is not null";
+    sqlx::query(sql).bind(id).bind(WALK).execute(connection).await.map(|_| ())
+}
+
+/// Ends a walk: time runs on from where it came to if it ran before, unless `stays` says otherwise.
+///
+/// # Errors
+/// Those of the database.
+pub async fn end_walk(
+    connection: &mut PgConnection,
+    id: i64,
+    now: OffsetDateTime,
+    stays: Option<bool>,
+) -> Result<(), sqlx::Error> {
+    match stays {
+        None => run_on(connection, "id = $2 and walked_until is not null", now, id).await.map(|_| ()),
+        Some(false) => resume(connection, id, now).await,
+        Some(true) => freeze(connection, id, now).await.map(|_| ()),
+    }
+}
+
+/// Lets the time of accounts run on whose walk a server left that is gone. `now` is the server's time.
+///
+/// # Errors
+/// Those of the database.
+pub async fn end_left_walks(connection: &mut PgConnection, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
+    run_on(connection, "walked_until < clock_timestamp()", now, 0).await
 }
 
 /// Moves the time of an account that stands still, and says whether it did: somebody else may have moved it meanwhile.
@@ -129,9 +196,17 @@ pub async fn move_time(
 /// # Errors
 /// Those of the database.
 pub async fn resume(connection: &mut PgConnection, id: i64, now: OffsetDateTime) -> Result<(), sqlx::Error> {
-    let sql = "update accounts set frozen_at = null, ahead = round(extract(epoch from frozen_at - $2) * 1000)
-        where id = $1 and frozen_at is not null";
-    sqlx::query(sql).bind(id).bind(now).execute(connection).await.map(|_| ())
+    run_on(connection, "id = $2", now, id).await.map(|_| ())
+}
+
+async fn run_on(connection: &mut PgConnection, which: &str, now: OffsetDateTime, id: i64) -> Result<u64, sqlx::Error> {
+    let sql = format!(
+        "update accounts set frozen_at = null, walked_until = null,
+            ahead = round(extract(epoch from frozen_at - $1) * 1000)
+        where frozen_at is not null and {which}"
+    );
+    let ran = sqlx::query(AssertSqlSafe(sql)).bind(now).bind(id).execute(connection).await?;
+    Ok(ran.rows_affected())
 }
 
 /// Saves an account's own settings.

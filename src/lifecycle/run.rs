@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use super::{ACCOUNTS, Agenda, Alarm, LONG, Rules, step_by_kind, step_exactly};
+use crate::accounts::store;
 use crate::accounts::watchers::Watchers;
 use crate::clock::Clock;
 use crate::database::{Database, is_away};
@@ -136,6 +137,9 @@ impl Lifecycle {
         now: OffsetDateTime,
         held_up: &HashMap<i64, u32>,
     ) -> Result<Turn, sqlx::Error> {
+        if accounts.is_none() {
+            store::end_left_walks(connection, now).await?;
+        }
         let agendas = Agenda::read(connection, accounts, &self.rules.pace).await?;
         let mut turn = Turn::default();
         let mut due: HashMap<i64, Agenda> = HashMap::new();

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use concierge_sandbox::config::Config;
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -240,10 +242,10 @@ async fn a_request_is_taken_to_its_end_with_its_outputs() {
     sandbox.stop().await;
 }
 
-#[tokio::test]
-async fn many_outputs_go_along_before_the_call_returns() {
-    let sandbox = manual().await;
-    sandbox.create_output().await;
+/// Adds many accepted outputs to request 1010, as copies of its first one.
+async fn add_many(sandbox: &Sandbox) {
+    let output = sandbox.create_output().await;
+    assert_eq!(output, "32323");
     sandbox
         .sql(
             "insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id, port_code,
@@ -251,13 +253,19 @@ async fn many_outputs_go_along_before_the_call_returns() {
             select account_id, 40000 + n, request_id, user_id, withdrawal_instruction_id, port_code, 1, 'accepted', created_at,
                 created_at
             from concierge_request_outputs, generate_series(1, 2500) n;
-            insert into events (account_id, id, event_type, resource_type, resource_id, created_at)
+            insert into events (account_id, id, event_type, resource_type, resource_id, created_at, cause)
             select account_id, row_number() over () + 1, 'concierge_request_output_accepted', 'concierge_request_outputs', id,
-                created_at
+                created_at, 'request'
             from concierge_request_outputs where id > 40000;
             update id_counters set next_id = 2502 where type = 'events'",
         )
         .await;
+}
+
+#[tokio::test]
+async fn many_outputs_go_along_before_the_call_returns() {
+    let sandbox = manual().await;
+    add_many(&sandbox).await;
     sandbox.act("1010", "request_quote").await.expect(200);
     assert_eq!(state(simulate(&sandbox, REQUESTS, "1010", "quote").await), "quoted");
     assert_eq!(sandbox.count("select count(*) from concierge_request_outputs where budget is null").await, 0);
@@ -265,8 +273,54 @@ async fn many_outputs_go_along_before_the_call_returns() {
     let left = "select count(*) from concierge_request_outputs where state <> 'cancelled'";
     assert_eq!(sandbox.count(left).await, 0);
     assert_eq!(sandbox.attributes_of("1010").await["cancellation_reason"], "quote_not_accepted");
-    // made by SQL, they had no cause
-    sandbox.sql("update events set cause = 'request' where cause is null").await;
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn many_outputs_are_settled_before_the_call_returns() {
+    let sandbox = manual().await;
+    add_many(&sandbox).await;
+    set_to_work(&sandbox).await;
+    // some are elsewhere by then
+    for (output, verbs) in [("40001", &["work"][..]), ("40002", &["work", "issue", "fail"]), ("40003", &["cancel"])] {
+        for verb in verbs {
+            simulate(&sandbox, OUTPUTS, output, verb).await.expect(200);
+        }
+    }
+    let to = json!({"state": "finished", "through": true});
+    assert_eq!(state(simulate_with(&sandbox, REQUESTS, "1010", "transition", &to).await), "finished");
+    let request = sandbox.attributes_of("1010").await;
+    assert_eq!((&request["outputs_settled"], &request["outputs_cancelled"]), (&json!(2500), &json!(1)));
+    let way = ["working", "settling", "failed", "working", "settling", "settled"];
+    let failed_once = told(&sandbox, &format!("{OUTPUTS}/40002")).await;
+    assert_eq!(failed_once[1..], way.map(|state| format!("concierge_request_output_{state}")));
+    // its end is told behind theirs
+    let last = "select max(id) from events where resource_type = 'concierge_request_outputs'";
+    let finished = "select id from events where event_type = 'concierge_request_finished'";
+    assert!(sandbox.count(finished).await > sandbox.count(last).await);
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn what_goes_on_by_itself_meanwhile_is_no_hindrance() {
+    let at_once =
+        |config: &mut Config| (config.quote_delay, config.step_delay, config.check_delay) = Default::default();
+    let sandbox = Sandbox::start_with(at_once).await;
+    let mut outputs = Vec::new();
+    for _ in 0..20 {
+        outputs.push(sandbox.create_output().await);
+    }
+    let to = json!({"state": "settled", "through": true});
+    let ways = outputs.iter().map(|output| simulate_with(&sandbox, OUTPUTS, output, "transition", &to));
+    for answer in join_all(ways).await {
+        // one that came there before its call is there already
+        if answer.status != 200 {
+            answer.assert_error(409, "action_not_possible", "");
+        }
+    }
+    assert_eq!(sandbox.count("select count(*) from concierge_request_outputs where state <> 'settled'").await, 0);
+    let request = sandbox.attributes_of("1010").await;
+    assert_eq!((&request["state"], &request["outputs_settled"]), (&json!("finished"), &json!(20)));
     sandbox.stop().await;
 }
 

@@ -109,7 +109,7 @@ pub fn render(account: &Account, now: OffsetDateTime) -> Value {
     json!({
         "id": account.name,
         "created_at": timestamp(account.created_at),
-        "clock": { "now": timestamp(account.time.at(now)), "frozen": account.time.frozen_at.is_some() },
+        "clock": { "now": timestamp(account.time.at(now)), "frozen": !account.runs },
         "progression": if account.own.is_manual { "manual" } else { "auto" },
     })
 }

@@ -2,6 +2,7 @@
 //! everything has happened that is due, attempts at telling of it included, so that two days that are skipped leave what
 //! two days that were waited leave.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -37,7 +38,8 @@ pub struct Walked {
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Walks an account through its time. Its clock then stands where it came to, or runs on from there, as it did before,
-/// unless `stays` says otherwise. Walks of one account wait for each other.
+/// unless `stays` says otherwise; it runs on, too, where this server is gone before the end. Walks of one account wait for each
+/// other.
 ///
 /// # Errors
 /// 422 where it leads back in time, or too far; 409 where another server moves the clock, or the account was reset; 503 where
@@ -51,23 +53,35 @@ pub async fn walk(app: &App, account_id: i64, until: Until, stays: Option<bool>)
         let Some(account) = store::find(&mut connection, account_id).await? else { return Err(interrupted().into()) };
         // a clock that isn't moved isn't stopped either
         last(account.time.at(now), until)?;
-        let Some(from) = store::freeze(&mut connection, account_id, now).await? else {
-            return Err(interrupted().into());
-        };
-        Ok::<_, StoreError>((account.time.frozen_at.is_some(), from))
+        let from = store::begin_walk(&mut connection, account_id, now).await?;
+        from.ok_or_else(|| StoreError::from(interrupted()))
     }
     .await;
-    let (was_frozen, from) = connection.conclude(begun)?;
-    let walked = set_out(app, account_id, from, until).await;
+    let from = connection.conclude(begun)?;
+    let walked = tokio::select! {
+        walked = set_out(app, account_id, from, until) => walked,
+        never = keep_walking(app, account_id) => match never {},
+    };
     // whoever else moves it lets it run on
-    let is_another_ones = walked.as_ref().is_err_and(|errors| errors.status() == CLOCK_MOVED.status);
-    if !stays.unwrap_or(was_frozen) && !is_another_ones {
+    if walked.as_ref().err().is_none_or(|errors| errors.status() != CLOCK_MOVED.status) {
         let mut connection = app.database.connection().await?;
-        let resumed = store::resume(&mut connection, account_id, app.clock.now()).await;
-        connection.conclude(resumed)?;
+        let ended = store::end_walk(&mut connection, account_id, app.clock.now(), stays).await;
+        connection.conclude(ended)?;
         app.wake(account_id);
     }
     walked
+}
+
+/// Says again and again that the walk goes on, for the others to know that this server lives.
+async fn keep_walking(app: &App, account_id: i64) -> Infallible {
+    loop {
+        tokio::time::sleep(store::STILL_WALKING).await;
+        // a database that is away is for the walk to notice
+        if let Ok(mut connection) = app.database.connection().await {
+            let kept = store::keep_walking(&mut connection, account_id).await;
+            drop(connection.conclude(kept));
+        }
+    }
 }
 
 async fn set_out(app: &App, account_id: i64, from: OffsetDateTime, until: Until) -> Result<Walked, Errors> {

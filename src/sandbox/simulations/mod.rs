@@ -21,6 +21,9 @@ crate::codes! {
     FUNDS_MISSING = 409 "funds_missing" "The wallet does not hold that much";
 }
 
+/// The most steps of a way: more than any has, what goes on by itself meanwhile included.
+const LONGEST_WAY: usize = 50;
+
 /// Whose world it is, and when.
 #[derive(Debug, Clone)]
 pub struct Actor<'a> {
@@ -47,6 +50,29 @@ impl Actor<'_> {
         self.app.set_off(&self.caller, Some(self.now)).await;
         self.app.tell(&self.caller);
     }
+}
+
+/// Checks that a way leads to a state from another one, and that it is one step, unless it may go `through` more.
+///
+/// # Errors
+/// 409 where it isn't so, with the way.
+fn check_way<S: Named, T: Named>(
+    what: &str,
+    machine: &Machine<S, T>,
+    (from, to): (S, S),
+    through: bool,
+) -> Result<(), Errors> {
+    let way = machine.way(from, to).ok_or_else(|| refuse(what, machine, from, to.name()))?;
+    let detail = match way.len() {
+        0 => format!("{what} is {} already", from.name()),
+        1 => return Ok(()),
+        _ if through => return Ok(()),
+        _ => {
+            let way = way.iter().map(|trigger| trigger.name()).collect::<Vec<_>>().join(", ");
+            format!("{what} is {}; the way to {} is {way}: say \"through\": true to go it", from.name(), to.name())
+        }
+    };
+    Err(Error::new(ACTION_NOT_POSSIBLE, detail).into())
 }
 
 /// Whether something isn't possible in the present state.

@@ -4,19 +4,18 @@ use bigdecimal::BigDecimal;
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
-use super::{Actor, is_not_possible, outputs, refuse};
+use super::{Actor, LONGEST_WAY, check_way, is_not_possible, outputs, refuse};
 use crate::concierge::call::not_found;
 use crate::concierge::changes::Changes;
 use crate::concierge::machine::Named;
 use crate::concierge::money::{self, Credit, Wallet};
-use crate::concierge::outputs::state::State as OutputState;
 use crate::concierge::ports;
 use crate::concierge::requests::SCHEMA;
 use crate::concierge::requests::actions::{self, ACTION_NOT_POSSIBLE, Action};
 use crate::concierge::requests::fan_out::take_outputs_along;
 use crate::concierge::requests::life::{Life, NotPossible};
 use crate::concierge::requests::state::{MACHINE, State, Trigger};
-use crate::concierge::requests::store::life::{lock_one, open_outputs, sum_outputs};
+use crate::concierge::requests::store::life::{lock_one, sum_outputs};
 use crate::database::{StoreError, settle};
 use crate::jsonapi::error::{Error, Errors};
 
@@ -140,6 +139,12 @@ async fn fund(connection: &mut PgConnection, actor: &Actor<'_>, mut life: Life) 
     Ok(changes.save(connection, &actor.app.rules.public_url).await?)
 }
 
+/// The state of a request.
+async fn state(connection: &mut PgConnection, actor: &Actor<'_>, id: i64) -> Result<State, StoreError> {
+    let life = lock_one(connection, actor.caller.account_id, id).await?;
+    Ok(life.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?.state)
+}
+
 /// Goes to a state; `through` all that come between, and takes its outputs to `settled` where they have to be final for it.
 ///
 /// # Errors
@@ -152,25 +157,13 @@ pub async fn go(
     to: State,
     through: bool,
 ) -> Result<(), StoreError> {
-    let life = lock_one(connection, actor.caller.account_id, id).await?;
-    let from = life.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?.state;
+    let from = state(connection, actor, id).await?;
     let name = format!("request {id}");
-    let way = MACHINE.way(from, to).ok_or_else(|| refuse(&name, &MACHINE, from, to.name()))?;
-    if way.is_empty() || (way.len() > 1 && !through) {
-        let way: Vec<&str> = way.iter().map(|trigger| trigger.name()).collect();
-        let detail = if way.is_empty() {
-            format!("{name} is {} already", from.name())
-        } else {
-            let way = way.join(", ");
-            format!("{name} is {}; the way to {} is {way}: say \"through\": true to go it", from.name(), to.name())
-        };
-        return Err(Errors::from(Error::new(ACTION_NOT_POSSIBLE, detail)).into());
-    }
+    check_way(&name, &MACHINE, (from, to), through)?;
     // it may go on by itself meanwhile, so each step is the first of the way from where it is by then
-    let mut left = outputs::LONGEST_WAY;
+    let mut left = LONGEST_WAY;
     loop {
-        let life = lock_one(connection, actor.caller.account_id, id).await?;
-        let from = life.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?.state;
+        let from = state(connection, actor, id).await?;
         let Some(way) = MACHINE.way(from, to) else {
             // it went beyond by itself
             return if MACHINE.way(to, from).is_some() {
@@ -181,27 +174,13 @@ pub async fn go(
         };
         let Some(trigger) = way.first().copied() else { return Ok(()) };
         left -= 1;
-        let stepped = if trigger == Trigger::Finish && through {
-            settle_outputs(connection, actor, id).await
-        } else {
-            step(connection, actor, id, trigger, None).await
-        };
-        match stepped {
+        // it finishes with the last of them
+        if trigger == Trigger::Finish && through && outputs::settle_all(connection, actor, id).await? > 0 {
+            continue;
+        }
+        match step(connection, actor, id, trigger, None).await {
             Err(StoreError::Refused(refused)) if through && left > 0 && is_not_possible(&refused) => {}
             stepped => stepped?,
         }
     }
-}
-
-/// Takes every output that isn't final to `settled`.
-async fn settle_outputs(connection: &mut PgConnection, actor: &Actor<'_>, id: i64) -> Result<(), StoreError> {
-    for output in open_outputs(connection, actor.caller.account_id, id).await? {
-        // boxed, because outputs take their requests along, too
-        match Box::pin(outputs::go(connection, actor, output, OutputState::Settled, true)).await {
-            // it ended by itself meanwhile
-            Err(StoreError::Refused(refused)) if is_not_possible(&refused) => {}
-            gone => gone?,
-        }
-    }
-    Ok(())
 }

@@ -56,7 +56,7 @@ pub async fn take(
     name: &str,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let (at, runs) = (account.time.at(now), account.time.frozen_at.is_none());
+    let (at, runs) = (account.time.at(now), account.runs);
     copy(connection, account.id, Becomes::Snapshot { of: &account.name, name, at, runs }).await.map(|_| ())
 }
 

@@ -270,11 +270,7 @@ async fn what_is_due_when_a_clock_is_stopped_has_happened() {
 async fn a_reset_ends_a_move() {
     let sandbox = Sandbox::start().await;
     let account = standing(&sandbox).await;
-    let mut receiver = Receiver::scripted(|stream| async move {
-        let _held = stream;
-        std::future::pending::<()>().await;
-    })
-    .await;
+    let mut receiver = Receiver::hanging().await;
     account.listen(&receiver.url()).await;
     account.create_output().await;
     let (hour, begun) = (json!({"by": "PT1H"}), json!({"clock": {"now": "2030-01-01T00:00:00Z"}}));
@@ -297,11 +293,7 @@ async fn a_reset_ends_a_move() {
 async fn a_move_that_is_under_way_does_not_hold_up_the_end_of_the_server() {
     let sandbox = Sandbox::start().await;
     let account = standing(&sandbox).await;
-    let mut receiver = Receiver::scripted(|stream| async move {
-        let _held = stream;
-        std::future::pending::<()>().await;
-    })
-    .await;
+    let mut receiver = Receiver::hanging().await;
     account.listen(&receiver.url()).await;
     account.create_output().await;
     let hour = json!({"by": "PT1H"});

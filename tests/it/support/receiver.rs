@@ -68,6 +68,15 @@ impl Receiver {
         .await
     }
 
+    /// Takes every call and never answers.
+    pub async fn hanging() -> Self {
+        Self::scripted(|stream| async move {
+            let _held = stream;
+            std::future::pending::<()>().await;
+        })
+        .await
+    }
+
     /// Answers each call with what is decided about it, and ends the connection.
     pub async fn deciding(decide: impl Fn(&Call) -> String + Send + Sync + 'static) -> Self {
         let decide = Arc::new(decide);

@@ -47,10 +47,7 @@ async fn answers_that_are_no_200_are_no_reception() {
 
 #[tokio::test]
 async fn connections_that_come_to_nothing_are_no_reception() {
-    let hanging = Receiver::scripted(|stream| async move {
-        let _held = stream;
-        std::future::pending::<()>().await;
-    });
+    let hanging = Receiver::hanging();
     let dribbling = Receiver::scripted(|mut stream| async move {
         // for ever, a byte at a time
         while stream.write_all(b"H").await.is_ok() {

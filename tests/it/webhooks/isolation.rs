@@ -34,11 +34,7 @@ async fn receivers_that_hang_delay_nobody_else() {
     // more than could hang if each of them took what it may
     let mut hanging = Vec::new();
     for _ in 0..12 {
-        let receiver = Receiver::scripted(|stream| async move {
-            let _held = stream;
-            std::future::pending::<()>().await;
-        })
-        .await;
+        let receiver = Receiver::hanging().await;
         queue(&sandbox, &receiver.url(), 10).await;
         hanging.push(receiver);
     }

@@ -110,11 +110,7 @@ async fn servers_that_share_a_database_share_what_is_to_be_sent() {
 #[tokio::test]
 async fn what_a_killed_server_was_sending_another_one_sends() {
     let database = fresh_database().await;
-    let mut receiver = Receiver::scripted(|stream| async move {
-        let _held = stream;
-        std::future::pending::<()>().await;
-    })
-    .await;
+    let mut receiver = Receiver::hanging().await;
     let server = Program::serve(Some(&database), &[]).await;
     listen(&server, &receiver.url()).await;
     server.create_output().await;

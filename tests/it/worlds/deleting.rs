@@ -70,11 +70,7 @@ async fn an_account_ends_amid_its_work() {
     for round in 0..2 {
         let sandbox = Sandbox::start_with(|config| config.check_delay = Duration::ZERO).await;
         let account = Arc::new(sandbox.account(json!({})).await);
-        let mut hanging = Receiver::scripted(|stream| async move {
-            let _held = stream;
-            std::future::pending::<()>().await;
-        })
-        .await;
+        let mut hanging = Receiver::hanging().await;
         account.listen(&hanging.url()).await;
         let row = account.row(&sandbox.database).await;
         fill(&sandbox.database, row, 2500).await;

@@ -2,6 +2,7 @@
 
 mod deleting;
 mod making;
+mod neighbours;
 mod opening;
 mod pace;
 mod readme;

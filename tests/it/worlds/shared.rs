@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use rustix::process::Signal;
 use serde_json::json;
+use sqlx::postgres::PgPool;
+use time::OffsetDateTime;
 
 use super::RESET;
 use crate::support::{Account, Program, Receiver, count, fresh_database, within};
@@ -67,9 +70,53 @@ async fn a_clock_is_moved_for_all_of_them() {
     }
     assert_eq!(one.now().await, ["", "2030-01-01T01:00:01.000Z", "2030-01-01T02:00:01.000Z"][moved]);
     assert_eq!(receiver.calls(), [], "each once");
+    // one that runs does so whoever moved it
+    one.post("/_sandbox/clock/resume", &json!({})).await.expect(200);
+    for _ in 0..5 {
+        tokio::join!(one.post(path, &hour), other.post(path, &hour));
+        assert_eq!(one.get("/_sandbox/clock").await.expect(200)["frozen"], false);
+    }
     for server in servers {
         server.stop().await;
     }
+}
+
+/// When the walk of whoever walks ends, unless it goes on.
+async fn walked_until(database: &PgPool) -> Option<OffsetDateTime> {
+    sqlx::query_scalar("select max(walked_until) from accounts").fetch_one(database).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_clock_that_runs_does_so_again_when_who_moves_it_is_killed() {
+    let database = fresh_database().await;
+    let server = Program::serve(Some(&database), &[]).await;
+    let account = Account::make(&server.base, &json!({})).await;
+    let mut receiver = Receiver::hanging().await;
+    account.listen(&receiver.url()).await;
+    account.create_output().await;
+    let pool = PgPool::connect_with(database.clone()).await.unwrap();
+    let hour = json!({"by": "PT1H"});
+    let standing = async {
+        receiver.call().await;
+        // as long as it is moved, whoever does that says so
+        let first = walked_until(&pool).await.unwrap();
+        within(async { while walked_until(&pool).await <= Some(first) {} }).await;
+    };
+    tokio::select! {
+        answer = account.post("/_sandbox/clock/advance", &hour) => panic!("{answer:?} before its event was received"),
+        () = standing => {}
+    }
+    server.signal(Signal::KILL);
+    server.ended().await;
+    let other = Program::serve(Some(&database), &["--webhook-timeout", "1s"]).await;
+    let account = account.at(&other.base);
+    assert_eq!(account.get("/_sandbox/clock").await.expect(200)["frozen"], true);
+    let ends = "update accounts set walked_until = clock_timestamp() where walked_until is not null";
+    assert_eq!(sqlx::query(ends).execute(&pool).await.unwrap().rows_affected(), 1);
+    within(async { while account.get("/_sandbox/clock").await.expect(200)["frozen"] == true {} }).await;
+    let wait = "/_sandbox/wait?resource=concierge_request_outputs/32323&state=accepted&timeout=30s";
+    account.get(wait).await.expect(200);
+    other.stop().await;
 }
 
 #[tokio::test]

@@ -132,6 +132,18 @@ pub async fn claim_payments(
     rows.iter().map(read_payment).collect()
 }
 
+/// The SQL of outputs as [`DuePayment`]s that are due at `$2`, up to its conditions.
+macro_rules! due_now {
+    () => {
+        "select o.account_id, o.id, o.request_id, $2::timestamptz, o.state, o.attempts, coalesce(o.budget, 0),
+            coalesce(o.fee_and_cost, 0), o.outcome, w.label, w.bank_account_number, u.email
+        from concierge_request_outputs o
+        join withdrawal_instructions w on w.account_id = o.account_id and w.id = o.withdrawal_instruction_id
+        join users u on u.account_id = o.account_id and u.id = o.user_id
+        where "
+    };
+}
+
 /// Locks an output, as if its next step were due at `now`. Its request is locked already.
 ///
 /// # Errors
@@ -142,15 +154,30 @@ pub async fn lock(
     id: i64,
     now: OffsetDateTime,
 ) -> Result<Option<DuePayment>, sqlx::Error> {
-    let sql = "select o.account_id, o.id, o.request_id, $3::timestamptz, o.state, o.attempts, coalesce(o.budget, 0),
-            coalesce(o.fee_and_cost, 0), o.outcome, w.label, w.bank_account_number, u.email
-        from concierge_request_outputs o
-        join withdrawal_instructions w on w.account_id = o.account_id and w.id = o.withdrawal_instruction_id
-        join users u on u.account_id = o.account_id and u.id = o.user_id
-        where o.account_id = $1 and o.id = $2
-        for no key update of o";
-    let row = sqlx::query(sql).bind(account_id).bind(id).bind(now).fetch_optional(connection).await?;
+    const SQL: &str = concat!(due_now!(), "o.account_id = $1 and o.id = $3 for no key update of o");
+    let row = sqlx::query(SQL).bind(account_id).bind(now).bind(id).fetch_optional(connection).await?;
     row.as_ref().map(read_payment).transpose()
+}
+
+/// Locks outputs of a request that aren't final, the first ones, as if their next step were due at `now`. The request is locked
+/// already.
+///
+/// # Errors
+/// Those of the database.
+pub async fn lock_open(
+    connection: &mut PgConnection,
+    account_id: i64,
+    request_id: i64,
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<DuePayment>, sqlx::Error> {
+    const SQL: &str = concat!(
+        due_now!(),
+        "o.account_id = $1 and o.request_id = $3 and o.state not in ('rejected', 'settled', 'returned', 'cancelled')
+        order by o.id limit $4 for no key update of o"
+    );
+    let query = sqlx::query(SQL).bind(account_id).bind(now).bind(request_id).bind(limit);
+    query.fetch_all(connection).await?.iter().map(read_payment).collect()
 }
 
 fn read_payment(row: &PgRow) -> Result<DuePayment, sqlx::Error> {

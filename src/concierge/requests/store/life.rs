@@ -167,16 +167,6 @@ pub async fn lock_of_output(
     row.as_ref().map(|row| read(row, 0)).transpose()
 }
 
-/// The outputs of a request that aren't final, ascending.
-///
-/// # Errors
-/// Those of the database.
-pub async fn open_outputs(connection: &mut PgConnection, account_id: i64, id: i64) -> Result<Vec<i64>, sqlx::Error> {
-    let sql = "select id from concierge_request_outputs where account_id = $1 and request_id = $2
-        and state not in ('rejected', 'settled', 'returned', 'cancelled') order by id";
-    sqlx::query_scalar(sql).bind(account_id).bind(id).fetch_all(connection).await
-}
-
 /// Locks requests whose time has come, of each account those first that have waited longest, and leaves out what another
 /// server has locked. One that waits for money is left while money that came in before its time is not given out.
 ///

@@ -80,6 +80,8 @@ async fn every_step_of_a_payout_can_be_taken_by_hand() {
         told(&sandbox, &format!("{OUTPUTS}/{output}")).await,
         states.map(|state| format!("concierge_request_output_{state}"))
     );
+    // each at once, on either side of the tick
+    assert_eq!(sandbox.count("select count(distinct created_at) from events").await, 2);
     sandbox.stop().await;
 }
 

@@ -1,9 +1,8 @@
 //! New users are approved when their time has come, and the checks that waited for them run again.
 
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
-use super::{BATCH, Due, Moved, Rules};
+use super::{BATCH, Due, Moved};
 use crate::concierge::changes::Changes;
 use crate::concierge::{outputs, users};
 use crate::events::Cause;
@@ -11,15 +10,9 @@ use crate::events::Cause;
 /// Approves users whose approval is due.
 ///
 /// # Errors
-/// Those of the database; then nothing of it happened.
-pub async fn approve(connection: &mut PgConnection, due: &Due, rules: &Rules) -> Result<Moved, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    let due = &due.hold(&mut transaction, &rules.pace).await?;
-    if due.0.is_empty() {
-        transaction.rollback().await?;
-        return Ok(Moved::default());
-    }
-    let mut users = users::store::claim(&mut transaction, due, BATCH).await?;
+/// Those of the database.
+pub async fn approve(connection: &mut PgConnection, due: &Due) -> Result<(Moved, Changes), sqlx::Error> {
+    let mut users = users::store::claim(connection, due, BATCH).await?;
     let claimed = Moved::new(due, BATCH, users.iter().map(|user| (user.account_id, user.due_at)));
     // what waits for an approval happens at its instant, before the account's later approvals
     let waited: Vec<_> =
@@ -36,14 +29,14 @@ pub async fn approve(connection: &mut PgConnection, due: &Due, rules: &Rules) ->
             Some(users::store::Move { account_id, id, to, at, cause: Cause::TIMER })
         })
         .collect();
+    let mut changes = Changes::default();
     if !moves.is_empty() {
         let payees: Vec<_> = moves.iter().map(|user| (user.account_id, user.id, user.at)).collect();
-        let resumed = outputs::store::life::resume(&mut transaction, &payees, BATCH).await?;
+        let resumed = outputs::store::life::resume(connection, &payees, BATCH).await?;
         // where more wait than one transaction resumes, the approval comes with the last of them
         if i64::try_from(resumed).is_ok_and(|resumed| resumed < BATCH) {
-            Changes { users: moves, ..Changes::default() }.save(&mut transaction, &rules.public_url).await?;
+            changes.users = moves;
         }
     }
-    transaction.commit().await?;
-    Ok(claimed)
+    Ok((claimed, changes))
 }

@@ -1,9 +1,8 @@
 //! The preliminary checks of outputs run when their time has come.
 
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
-use super::{BATCH, Due, Moved, Pace, Rules, before};
+use super::{BATCH, Due, Moved, Pace, before};
 use crate::concierge::changes::Changes;
 use crate::concierge::outputs::cause_of;
 use crate::concierge::outputs::state::{Checked, MACHINE, State, Trigger, check};
@@ -14,20 +13,9 @@ use crate::events::Cause;
 /// Runs the checks that are due. `one_by_one`: only those that come before whatever they make due.
 ///
 /// # Errors
-/// Those of the database; then nothing of it happened.
-pub async fn run(
-    connection: &mut PgConnection,
-    due: &Due,
-    rules: &Rules,
-    one_by_one: bool,
-) -> Result<Moved, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    let due = &due.hold(&mut transaction, &rules.pace).await?;
-    if due.0.is_empty() {
-        transaction.rollback().await?;
-        return Ok(Moved::default());
-    }
-    let outputs = claim_checks(&mut transaction, due, BATCH).await?;
+/// Those of the database.
+pub async fn run(connection: &mut PgConnection, due: &Due, one_by_one: bool) -> Result<(Moved, Changes), sqlx::Error> {
+    let outputs = claim_checks(connection, due, BATCH).await?;
     let moved = Moved::new(due, BATCH, outputs.iter().map(|output| (output.account_id, output.due_at)));
     let mut changes = Changes::default();
     let mut last = one_by_one.then(|| moved.whole_instants());
@@ -44,9 +32,7 @@ pub async fn run(
         }
         changes.outputs.push(step);
     }
-    changes.save(&mut transaction, &rules.public_url).await?;
-    transaction.commit().await?;
-    Ok(moved)
+    Ok((moved, changes))
 }
 
 /// What the checks of an output come to; `None` where they wait for the payee's approval.

@@ -1,11 +1,10 @@
 //! Money is given to the requests that wait for it: those first that accepted first, each only whole.
 
 use bigdecimal::BigDecimal;
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::{Due, Moved, Rules};
+use super::{Due, Moved};
 use crate::concierge::changes::Changes;
 use crate::concierge::money::{self, Locked, Wallet};
 use crate::concierge::ports;
@@ -21,24 +20,17 @@ const REQUESTS: usize = 10;
 /// Takes what requests need out of wallets into which money came.
 ///
 /// # Errors
-/// Those of the database; then nothing of it happened.
-pub async fn give(connection: &mut PgConnection, due: &Due, rules: &Rules) -> Result<Moved, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    let due = &due.hold(&mut transaction, &rules.pace).await?;
-    if due.0.is_empty() {
-        transaction.rollback().await?;
-        return Ok(Moved::default());
-    }
-    let filled = money::filled(&mut transaction, due, WALLETS).await?;
+/// Those of the database.
+pub async fn give(connection: &mut PgConnection, due: &Due) -> Result<(Moved, Changes), sqlx::Error> {
+    let filled = money::filled(connection, due, WALLETS).await?;
     let moved = Moved::counted(filled.iter().map(|filled| filled.wallet.account_id));
     if filled.is_empty() {
-        transaction.rollback().await?;
-        return Ok(moved);
+        return Ok((moved, Changes::default()));
     }
     let wallets: Vec<Wallet> = filled.into_iter().map(|filled| filled.wallet).collect();
-    let mut waiting = claim_waiting(&mut transaction, &wallets).await?;
-    let locked = money::lock(&mut transaction, &wallets).await?;
-    let late = waiting_besides(&mut transaction, &wallets, &waiting).await?;
+    let mut waiting = claim_waiting(connection, &wallets).await?;
+    let locked = money::lock(connection, &wallets).await?;
+    let late = waiting_besides(connection, &wallets, &waiting).await?;
     waiting.sort_by_key(|life| (life.quote_accepted_at, life.id));
     let mut funded: Vec<(Life, OffsetDateTime)> = Vec::new();
     let mut emptied = Vec::new();
@@ -64,11 +56,9 @@ pub async fn give(connection: &mut PgConnection, due: &Due, rules: &Rules) -> Re
         }
         emptied.push((wallet, balance, again));
     }
-    let changes = let_work(&mut transaction, funded, &mut emptied, due).await?;
-    money::save(&mut transaction, &emptied).await?;
-    changes.save(&mut transaction, &rules.public_url).await?;
-    transaction.commit().await?;
-    Ok(moved)
+    let changes = let_work(connection, funded, &mut emptied, due).await?;
+    money::save(connection, &emptied).await?;
+    Ok((moved, changes))
 }
 
 fn needed(life: &Life) -> BigDecimal {

@@ -165,6 +165,8 @@ fn before(instant: OffsetDateTime, since: OffsetDateTime) -> OffsetDateTime {
     (instant - INSTANT).max(since)
 }
 
+/// Does one batch of a kind in accounts, by the settings they have: these don't change until it is saved. Nothing is done in
+/// those that have ended, or are being changed.
 async fn run_kind(
     connection: &mut PgConnection,
     kind: Kind,
@@ -172,11 +174,20 @@ async fn run_kind(
     rules: &Rules,
     one_by_one: bool,
 ) -> Result<Moved, sqlx::Error> {
-    match kind {
-        Kind::Approval => approvals::approve(connection, due, rules).await,
-        Kind::Check => checks::run(connection, due, rules, one_by_one).await,
-        Kind::Payment => payments::go_on(connection, due, rules, one_by_one).await,
-        Kind::Funding => funding::give(connection, due, rules).await,
-        Kind::Request => requests::move_on(connection, due, rules).await,
+    let mut transaction = connection.begin().await?;
+    let due = due.hold(&mut transaction, &rules.pace).await?;
+    if due.0.is_empty() {
+        transaction.rollback().await?;
+        return Ok(Moved::default());
     }
+    let (moved, changes) = match kind {
+        Kind::Approval => approvals::approve(&mut transaction, &due).await?,
+        Kind::Check => checks::run(&mut transaction, &due, one_by_one).await?,
+        Kind::Payment => payments::go_on(&mut transaction, &due, one_by_one).await?,
+        Kind::Funding => funding::give(&mut transaction, &due).await?,
+        Kind::Request => requests::move_on(&mut transaction, &due, &rules.prices).await?,
+    };
+    changes.save(&mut transaction, &rules.public_url).await?;
+    transaction.commit().await?;
+    Ok(moved)
 }

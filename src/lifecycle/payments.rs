@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use bigdecimal::BigDecimal;
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::{BATCH, Due, Moved, Pace, Rules, before};
+use super::{BATCH, Due, Moved, Pace, before};
 use crate::concierge::changes::Changes;
 use crate::concierge::money::{Credit, Wallet};
 use crate::concierge::outputs::cause_of;
@@ -28,20 +27,13 @@ pub struct Closed {
 /// included that they give back, which a request may wait for.
 ///
 /// # Errors
-/// Those of the database; then nothing of it happened.
+/// Those of the database.
 pub async fn go_on(
     connection: &mut PgConnection,
     due: &Due,
-    rules: &Rules,
     one_by_one: bool,
-) -> Result<Moved, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    let due = &due.hold(&mut transaction, &rules.pace).await?;
-    if due.0.is_empty() {
-        transaction.rollback().await?;
-        return Ok(Moved::default());
-    }
-    let outputs = claim_payments(&mut transaction, due, BATCH).await?;
+) -> Result<(Moved, Changes), sqlx::Error> {
+    let outputs = claim_payments(connection, due, BATCH).await?;
     let moved = Moved::new(due, BATCH, outputs.iter().map(|output| (output.account_id, output.due_at)));
     let mut changes = Changes::default();
     let mut closed: BTreeMap<(i64, i64), Closed> = BTreeMap::new();
@@ -78,10 +70,8 @@ pub async fn go_on(
         request.returned += refund;
         request.at = request.at.max(output.due_at);
     }
-    close(&mut transaction, &closed, due, &mut changes).await?;
-    changes.save(&mut transaction, &rules.public_url).await?;
-    transaction.commit().await?;
-    Ok(moved)
+    close(connection, &closed, due, &mut changes).await?;
+    Ok((moved, changes))
 }
 
 /// The next step of a payment, if there is one.

@@ -1,11 +1,11 @@
 //! Requests move on by themselves: quotes come, time runs out, outputs are taken along.
 
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::{Due, Moved, Rules};
+use super::{Due, Moved};
 use crate::concierge::changes::Changes;
+use crate::concierge::pricing::Prices;
 use crate::concierge::requests::fan_out::take_outputs_along;
 use crate::concierge::requests::life::Life;
 use crate::concierge::requests::quote::prune_at;
@@ -20,15 +20,13 @@ const DRAFTS: usize = 10;
 /// Moves requests whose time has come.
 ///
 /// # Errors
-/// Those of the database; then nothing of it happened.
-pub async fn move_on(connection: &mut PgConnection, due: &Due, rules: &Rules) -> Result<Moved, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    let due = &due.hold(&mut transaction, &rules.pace).await?;
-    if due.0.is_empty() {
-        transaction.rollback().await?;
-        return Ok(Moved::default());
-    }
-    let requests = claim(&mut transaction, due, BATCH).await?;
+/// Those of the database.
+pub async fn move_on(
+    connection: &mut PgConnection,
+    due: &Due,
+    prices: &Prices,
+) -> Result<(Moved, Changes), sqlx::Error> {
+    let requests = claim(connection, due, BATCH).await?;
     let moved = Moved::counted(requests.iter().map(|life| life.account_id));
     let mut changes = Changes::default();
     let mut with_outputs = Vec::new();
@@ -39,7 +37,7 @@ pub async fn move_on(connection: &mut PgConnection, due: &Due, rules: &Rules) ->
             continue;
         }
         let takes_outputs = match life.state {
-            State::Draft => prune(&mut transaction, &mut life).await?,
+            State::Draft => prune(connection, &mut life).await?,
             State::Quoted | State::QuoteAccepted => expire(&mut life),
             // they are on their way through their outputs
             State::QuoteRequested | State::Working | State::Finished | State::Cancelled => true,
@@ -50,10 +48,8 @@ pub async fn move_on(connection: &mut PgConnection, due: &Due, rules: &Rules) ->
             changes.requests.push(life);
         }
     }
-    take_outputs_along(&mut transaction, with_outputs, &rules.prices, due, &mut changes).await?;
-    changes.save(&mut transaction, &rules.public_url).await?;
-    transaction.commit().await?;
-    Ok(moved)
+    take_outputs_along(connection, with_outputs, prices, due, &mut changes).await?;
+    Ok((moved, changes))
 }
 
 /// Cancels a request whose time has run out.

@@ -1,156 +1,55 @@
-//! The application as a value: binds, layers the router, starts the background tasks, stops gracefully.
+//! The application as a value: binds, starts the background tasks, stops gracefully.
 
+mod app;
 pub mod connection;
 mod rate_limit;
+mod router;
 
-use std::any::Any;
 use std::future::IntoFuture;
 use std::net::SocketAddr;
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::Response;
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::IntoResponse;
-use axum::{Router, ServiceExt};
+use axum::ServiceExt;
+use axum::extract::Request;
 use sqlx::postgres::PgConnectOptions;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tower::{Layer, ServiceBuilder};
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::Layer;
 use tower_http::normalize_path::NormalizePathLayer;
-use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
-use tower_http::trace::TraceLayer;
 
-use crate::accounts::caller::{Caller, sha256};
+use crate::accounts::caller::sha256;
 use crate::accounts::ids::Ids;
 use crate::accounts::watchers::Watchers;
 use crate::clock::Clock;
-use crate::concierge::outputs::{Complete, store};
+use crate::concierge::outputs::store;
 use crate::concierge::pricing::{Prices, PricesError};
 use crate::config::{Accounts, Config};
 use crate::database::batch::Batch;
 use crate::database::private::PrivatePostgres;
 use crate::database::{self, Database, DatabaseError, StoreError};
-use crate::events::address::AddressRules;
 use crate::events::delivery::{self, Orders, Post};
-use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_UNKNOWN, UNAVAILABLE};
-use crate::lifecycle::{Alarm, Lifecycle, Rules, catch_up};
+use crate::lifecycle::{Alarm, Lifecycle, Rules};
 use crate::metrics::Metrics;
 use crate::sandbox::accounts::open::KnownKeys;
 use crate::sandbox::accounts::sweep::Sweeper;
 use crate::sandbox::clock::turns::Turns;
 use crate::sandbox::exchanges::log::{LIMITS, Log};
 use crate::sandbox::faults::directory::Directory;
-use crate::sandbox::intercept::intercept;
 use crate::sandbox::seed::beginning::{Beginning, SeedFile, ensure_default_account, list};
-use crate::{concierge, receipts, sandbox, telemetry};
+pub use app::App;
+use app::Rooms;
 use connection::{Breaker, Connections};
 use rate_limit::RateLimit;
+use router::router;
 
 /// How long requests under way may take once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long connections to the database may take to close.
 const CLOSING: Duration = Duration::from_secs(1);
-
-/// What every handler may use. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct App(Arc<Rooms>);
-
-/// The parts of an [`App`].
-#[derive(Debug)]
-pub struct Rooms {
-    pub database: Database,
-    pub ids: Ids,
-    pub clock: Clock,
-    pub rules: Rules,
-    pub alarm: Alarm,
-    /// When the next event is to be sent.
-    pub deliveries: Alarm,
-    /// Whoever sends them.
-    pub post: Orders,
-    /// Who waits for something to happen.
-    pub watchers: Watchers,
-    /// Whose turn it is to move a clock.
-    pub walks: Turns,
-    /// Clears what accounts leave.
-    pub sweeper: Sweeper,
-    /// Whether unknown keys are accounts of their own, and those that were found of late.
-    pub is_open: bool,
-    pub known_keys: KnownKeys,
-    /// The SHA-256 of what the whole server is administered with.
-    pub admin_token: Option<[u8; 32]>,
-    pub metrics: Metrics,
-    pub rate_limit: RateLimit,
-    /// Whose keys are, and what is to go wrong for them.
-    pub directory: Directory,
-    /// What clients of this server did of late.
-    pub log: Log,
-    /// Which addresses events may be sent to.
-    pub address_rules: AddressRules,
-    /// How long a body may take to arrive.
-    pub body_timeout: Duration,
-    pub create_outputs: Batch<store::Creation, store::Outcome>,
-    pub find_outputs: Batch<i64, (Caller, Option<Complete>)>,
-}
-
-impl App {
-    /// Sees to it that what is due in the caller's account at an instant of its time happens then. Where that is now and its
-    /// time stands still, it happens before this returns, so that the same calls have the same answers.
-    pub async fn set_off(&self, caller: &Caller, due_at: Option<OffsetDateTime>) {
-        let Some(comes) = due_at.and_then(|due_at| caller.time.comes(due_at)) else { return };
-        if caller.time.frozen_at.is_some() {
-            self.catch_up(caller.account_id).await;
-        }
-        self.alarm.set(caller.account_id, comes);
-    }
-
-    /// Does everything that is due in an account whose time stands still, before this returns.
-    pub async fn catch_up(&self, account_id: i64) {
-        let done = async {
-            let mut connection = self.database.connection().await?;
-            let caught_up = catch_up(&mut connection, account_id, self.clock.now(), &self.rules).await;
-            connection.conclude(caught_up)
-        };
-        // what went wrong is logged, and the background's to do
-        drop(done.await);
-        self.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
-    }
-
-    /// Has whatever is due in an account by now happen and be told: its time has changed.
-    pub fn wake(&self, account_id: i64) {
-        self.alarm.set(account_id, OffsetDateTime::UNIX_EPOCH);
-        self.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
-    }
-
-    /// Forgets all that this server keeps in memory of an account that has ended. Nothing more of it is sent.
-    pub async fn forget(&self, account_id: i64) {
-        self.ids.forget(account_id);
-        self.directory.forget(account_id);
-        self.log.forget(account_id);
-        self.post.forget(account_id).await;
-    }
-
-    /// Has whoever wants to know be told of what happened in the caller's account.
-    pub fn tell(&self, caller: &Caller) {
-        self.watchers.notify(caller.account_id);
-        self.deliveries.set(caller.account_id, OffsetDateTime::UNIX_EPOCH);
-    }
-}
-
-impl Deref for App {
-    type Target = Rooms;
-
-    fn deref(&self) -> &Rooms {
-        &self.0
-    }
-}
 
 /// Why a server can't be started; each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -380,63 +279,4 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 
 async fn told(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
-}
-
-/// Every route, and what all of them share. The outermost layer comes first.
-fn router(app: App) -> Router {
-    let layers = ServiceBuilder::new()
-        .map_request(telemetry::keep_valid_request_id)
-        .layer(SetRequestIdLayer::new(telemetry::REQUEST_ID, telemetry::NewRequestId))
-        .layer(PropagateRequestIdLayer::new(telemetry::REQUEST_ID))
-        .layer(
-            TraceLayer::new_for_http()
-                .make_span_with(telemetry::request_span as fn(&Request) -> tracing::Span)
-                .on_request(())
-                .on_response(telemetry::log_response)
-                .on_failure(()),
-        )
-        .layer(from_fn_with_state(app.clone(), intercept))
-        .layer(CatchPanicLayer::custom(answer_panic))
-        .layer(from_fn_with_state(app.clone(), limit_time));
-    Router::new()
-        .merge(concierge::routes())
-        .merge(receipts::routes())
-        .merge(sandbox::routes())
-        .fallback(unknown_route)
-        .method_not_allowed_fallback(wrong_method)
-        .with_state(app)
-        .layer(layers)
-}
-
-/// Where simulations are, which take as long as there are outputs that they take along.
-const SIMULATIONS: &str = "/_sandbox/simulations/";
-/// The paths of requests that take as long as it takes: those that go through time, or wait.
-const UNLIMITED: [&str; 4] = ["/_sandbox/clock/advance", "/_sandbox/clock/set", "/_sandbox/settle", "/_sandbox/wait"];
-
-/// No other request goes on for ever: a connection to the database that carries nothing any more would keep it waiting.
-async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, Errors> {
-    let path = request.uri().path();
-    if UNLIMITED.contains(&path) || path.starts_with(SIMULATIONS) {
-        return Ok(next.run(request).await);
-    }
-    let limit = app.body_timeout + GRACE;
-    tokio::time::timeout(limit, next.run(request)).await.map_err(|_| {
-        let detail = format!("no answer was found within {} s; the request can be repeated", limit.as_secs());
-        Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1)
-    })
-}
-
-async fn unknown_route(request: Request) -> Errors {
-    let detail = format!("there is nothing at {}; the API is under /api", request.uri().path());
-    Error::new(ROUTE_UNKNOWN, detail).into()
-}
-
-async fn wrong_method(request: Request) -> Errors {
-    let detail = format!("{} is not one of the methods in Allow", request.method());
-    Error::new(METHOD_NOT_ALLOWED, detail).into()
-}
-
-fn answer_panic(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
-    let detail = "the server failed; its log says why, under this answer's X-Request-Id";
-    Errors::from(Error::new(INTERNAL, detail)).into_response()
 }

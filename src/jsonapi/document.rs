@@ -1,20 +1,18 @@
 //! Reading a document: each value is looked up by the pointer that a complaint about it would carry, and a fault
 //! is recorded instead of ending the reading, so that one answer names them all.
 
-use std::fmt::Display;
-use std::time::Duration;
+mod attributes;
+mod linkage;
 
-use bigdecimal::{BigDecimal, Zero};
+use std::fmt::Display;
+
 use serde_json::Value;
-use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
 
 use super::error::{
-    ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, ATTRIBUTE_UNKNOWN, CLIENT_ID_FORBIDDEN, Code, DOCUMENT_INVALID, Error,
-    Errors, ID_MISMATCH, RELATED_RESOURCE_NOT_FOUND, RELATIONSHIP_MISSING, RELATIONSHIP_TYPE_MISMATCH, TYPE_MISMATCH,
+    ATTRIBUTE_UNKNOWN, CLIENT_ID_FORBIDDEN, Code, DOCUMENT_INVALID, Error, Errors, ID_MISMATCH, TYPE_MISMATCH,
 };
+use super::json;
 use super::schema::Schema;
-use super::{decimal, duration, json};
 
 /// An id as a request names it: what it says, and the number if any resource could have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,28 +194,6 @@ impl Reader {
         self.fault(code, &format!("{}/id", self.resource), detail);
     }
 
-    /// Records attributes that a resource doesn't have: nothing would come of them.
-    pub fn only_attributes_of(&mut self, schema: &Schema) {
-        let is_known = |name: &str| schema.attributes.iter().any(|attribute| attribute.name == name);
-        let members = self.get(&self.place).and_then(Value::as_object);
-        let unknown: Vec<String> = members.into_iter().flat_map(|members| members.keys().cloned()).collect();
-        for name in unknown.into_iter().filter(|name| !is_known(name)) {
-            let names: Vec<&str> = schema.attributes.iter().map(|attribute| attribute.name).collect();
-            let detail = format!("is none of the attributes of {}, which are {}", schema.type_name, names.join(", "));
-            self.fault(ATTRIBUTE_UNKNOWN, &self.pointer(&json::escape(&name)), detail);
-        }
-    }
-
-    /// Whether the resource has that relationship, and it isn't `null`.
-    pub fn has_relationship(&self, name: &str) -> bool {
-        self.get(&self.relationship(name)).is_some()
-    }
-
-    /// Where a relationship is.
-    fn relationship(&self, name: &str) -> String {
-        format!("{}/relationships/{name}", self.resource)
-    }
-
     fn check_resource_object(&mut self, schema: &Schema, purpose: Purpose<'_>) -> Result<(), Errors> {
         let shape = |pointer: &str, detail: String| Errors::from(Error::new(DOCUMENT_INVALID, detail).at(pointer));
         let type_name = schema.type_name;
@@ -293,16 +269,6 @@ impl Reader {
         format!("{}/{name}", self.place)
     }
 
-    /// Whether the document has that attribute at all, be it `null`.
-    pub fn has_attribute(&self, name: &str) -> bool {
-        look_up(&self.document, &self.pointer(name)).is_some()
-    }
-
-    /// Whether an attribute is missing, or `null`.
-    pub fn is_null(&self, name: &str) -> bool {
-        self.get(&self.pointer(name)).is_none()
-    }
-
     /// The nearest thing to `pointer` that is in the document: itself, or a parent.
     fn nearest(&self, pointer: &str) -> String {
         let mut pointer = pointer;
@@ -319,252 +285,6 @@ impl Reader {
             let at = self.nearest(pointer);
             self.faults.push(Error::new(code, detail).at(at));
         }
-    }
-
-    /// Records that an attribute can't be used: what it is, and what would be right.
-    pub fn invalid(&mut self, name: &str, expected: impl Display) {
-        self.invalid_as(ATTRIBUTE_INVALID, name, expected);
-    }
-
-    /// The same with a code of the resource's own.
-    pub fn invalid_as(&mut self, code: Code, name: &str, expected: impl Display) {
-        let pointer = self.pointer(name);
-        let found = self.get(&pointer).map_or("null".to_owned(), quote);
-        self.fault(code, &pointer, format!("is {found}; {name} must be {expected}"));
-    }
-
-    /// Records that an attribute is missing.
-    pub fn missing(&mut self, name: &str, expected: impl Display) {
-        let detail = format!("the attribute `{name}` is missing; it must be {expected}");
-        self.fault(ATTRIBUTE_MISSING, &self.pointer(name), detail);
-    }
-
-    /// A text attribute of at most `longest` characters, if it is there.
-    pub fn text(&mut self, name: &str, longest: usize) -> Option<String> {
-        match self.get(&self.pointer(name))? {
-            Value::String(text) if text.chars().count() <= longest => Some(text.clone()),
-            Value::String(_) => {
-                let detail = format!("is longer than {longest} characters");
-                self.fault(ATTRIBUTE_INVALID, &self.pointer(name), detail);
-                None
-            }
-            _ => {
-                self.invalid(name, "a string");
-                None
-            }
-        }
-    }
-
-    /// A time attribute, as RFC 3339 spells it, in whole milliseconds, if it is there.
-    pub fn time(&mut self, name: &str) -> Option<OffsetDateTime> {
-        let text = self.text(name, 100)?;
-        let time = OffsetDateTime::parse(&text, &Rfc3339).ok().and_then(|time| time.checked_to_offset(UtcOffset::UTC));
-        if time.is_none() {
-            self.invalid(
-                name,
-                "a time as RFC 3339 spells it, with its offset from UTC, such as 2019-11-25T12:53:02.741Z",
-            );
-        }
-        time.map(OffsetDateTime::truncate_to_millisecond)
-    }
-
-    /// An attribute that is a span of time, as ISO 8601 or people write it, of at most ten years, if it is there.
-    pub fn span(&mut self, name: &str) -> Option<Duration> {
-        let text = self.text(name, 100)?;
-        let span = duration::read(&text);
-        if span.is_none() {
-            self.invalid(name, duration::EXPECTED);
-        }
-        span
-    }
-
-    /// A boolean attribute, if it is there.
-    pub fn boolean(&mut self, name: &str) -> Option<bool> {
-        let found = self.get(&self.pointer(name))?.as_bool();
-        if found.is_none() {
-            self.invalid(name, "true or false");
-        }
-        found
-    }
-
-    /// An attribute that is an object, as it was sent, if it is there.
-    pub fn object(&mut self, name: &str) -> Option<&serde_json::Map<String, Value>> {
-        if self.get(&self.pointer(name))?.is_object() {
-            return self.get(&self.pointer(name))?.as_object();
-        }
-        self.invalid(name, "an object");
-        None
-    }
-
-    /// An attribute that is an object, if it is there, which `read` reads: meanwhile, the names of the getters are those of its
-    /// members, of which there are no others than the known ones.
-    pub fn inside<T>(&mut self, name: &str, known: &[&str], read: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        let unknown: Vec<String> =
-            self.object(name)?.keys().filter(|name| !known.contains(&name.as_str())).cloned().collect();
-        let place = self.pointer(name);
-        let outer = std::mem::replace(&mut self.place, place);
-        for name in unknown {
-            let detail = format!("is not known here; there is {}", known.join(", "));
-            self.fault(ATTRIBUTE_UNKNOWN, &self.pointer(&json::escape(&name)), detail);
-        }
-        let read = read(self);
-        self.place = outer;
-        Some(read)
-    }
-
-    /// An attribute that is an array of objects, at least one, each of which `read` reads: meanwhile, the names of
-    /// the getters are those of that object's members. `None` where it isn't such an array, or one of its objects
-    /// can't be read.
-    pub fn objects<T>(&mut self, name: &str, mut read: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        const EXPECTED: &str = "an array of objects, at least one";
-        let array = self.pointer(name);
-        let count = match self.get(&array) {
-            Some(Value::Array(items)) if !items.is_empty() => items.len(),
-            Some(_) => {
-                self.invalid(name, EXPECTED);
-                return None;
-            }
-            None => {
-                self.missing(name, EXPECTED);
-                return None;
-            }
-        };
-        let outer = std::mem::take(&mut self.place);
-        let mut all = Vec::new();
-        for index in 0..count {
-            if self.has_enough_faults() {
-                break;
-            }
-            self.place = format!("{array}/{index}");
-            match look_up(&self.document, &self.place) {
-                Some(Value::Object(_)) => all.extend(read(self)),
-                other => {
-                    let found = other.map_or("missing", kind);
-                    let detail = format!("is {found}; each of the {name} must be an object");
-                    self.fault(ATTRIBUTE_INVALID, &self.place.clone(), detail);
-                }
-            }
-        }
-        self.place = outer;
-        (all.len() == count).then_some(all)
-    }
-
-    /// A positive decimal of at most 12 digits before and 8 after the point, sent as a number or a numeric string,
-    /// if it is there. `not_positive` is the code for zero and less.
-    pub fn positive_decimal(&mut self, name: &str, not_positive: Code) -> Option<BigDecimal> {
-        const EXPECTED: &str = "a number above 0 with at most 12 digits before and 8 after the point";
-        if self.is_null(name) {
-            return None;
-        }
-        match self.decimal(name) {
-            Some(value) if value <= BigDecimal::zero() => {
-                self.invalid_as(not_positive, name, EXPECTED);
-                None
-            }
-            Some(value) => Some(value),
-            None => {
-                self.invalid(name, EXPECTED);
-                None
-            }
-        }
-    }
-
-    /// The same of a decimal that may be 0.
-    pub fn decimal_from_zero(&mut self, name: &str) -> Option<BigDecimal> {
-        let read = self.decimal(name).filter(|value| *value >= BigDecimal::zero());
-        if read.is_none() && !self.is_null(name) {
-            self.invalid(name, "a number from 0 on with at most 12 digits before and 8 after the point");
-        }
-        read
-    }
-
-    /// A decimal attribute, if it is there and can be read as one.
-    fn decimal(&self, name: &str) -> Option<BigDecimal> {
-        match self.get(&self.pointer(name))? {
-            Value::Number(number) => decimal::read(&number.to_string()),
-            Value::String(text) => decimal::read(text),
-            _ => None,
-        }
-    }
-
-    /// A to-one relationship's id, if it is there and well-formed. Its members besides `type` and `id` have no
-    /// effect.
-    pub fn linkage(&mut self, schema: &Schema, name: &str, required: bool) -> Option<Identifier> {
-        let relationship = schema.relationship(name)?;
-        let target = relationship.target.type_name;
-        let pointer = self.relationship(name);
-        let data = format!("{pointer}/data");
-        let missing = |reader: &mut Self, at: &str| {
-            if required {
-                let detail = format!("the relationship `{name}` is missing; it must name one of the {target}");
-                reader.fault(RELATIONSHIP_MISSING, at, detail);
-            }
-            None
-        };
-        match self.get(&pointer) {
-            None => return missing(self, &pointer),
-            Some(Value::Object(members)) if members.contains_key("data") => {}
-            Some(Value::Object(_)) => {
-                self.fault(DOCUMENT_INVALID, &pointer, "has no member `data`; it must hold the resource's identifier");
-                return None;
-            }
-            Some(other) => {
-                let detail = format!("is {}; it must be an object with a member `data`", kind(other));
-                self.fault(DOCUMENT_INVALID, &pointer, detail);
-                return None;
-            }
-        }
-        match self.get(&data) {
-            None => return missing(self, &data),
-            Some(Value::Object(_)) => {}
-            Some(other) => {
-                let detail = format!("is {}; it must be an identifier, an object with `type` and `id`", kind(other));
-                self.fault(DOCUMENT_INVALID, &data, detail);
-                return None;
-            }
-        }
-        let right_type = self.linkage_type(&data, target);
-        let id = self.linkage_id(&data);
-        if right_type { id } else { None }
-    }
-
-    fn linkage_type(&mut self, data: &str, target: &str) -> bool {
-        let pointer = format!("{data}/type");
-        let (code, detail) = match look_up(&self.document, &pointer) {
-            Some(Value::String(found)) if found == target => return true,
-            Some(Value::String(found)) => {
-                (RELATIONSHIP_TYPE_MISMATCH, format!("is \"{found}\"; this relationship takes \"{target}\""))
-            }
-            Some(other) => (DOCUMENT_INVALID, format!("is {}; it must be the string \"{target}\"", kind(other))),
-            None => (DOCUMENT_INVALID, format!("the member `type` is missing; it must be \"{target}\"")),
-        };
-        self.fault(code, &pointer, detail);
-        false
-    }
-
-    fn linkage_id(&mut self, data: &str) -> Option<Identifier> {
-        let pointer = format!("{data}/id");
-        let text = match look_up(&self.document, &pointer) {
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Number(number)) => number.to_string(),
-            found => {
-                let found = found.map_or("missing", kind);
-                self.fault(DOCUMENT_INVALID, &pointer, format!("the `id` is {found}; it must be a string or a number"));
-                return None;
-            }
-        };
-        Some(Identifier { text })
-    }
-
-    /// Records that a relationship names something that isn't there.
-    pub fn not_found(&mut self, name: &str, target: &str, id: &Identifier) {
-        let detail = format!("none of the {target} has the id \"{}\"", shorten(&id.text));
-        self.fault_of_linkage(RELATED_RESOURCE_NOT_FOUND, name, detail);
-    }
-
-    /// Records a fault of what a relationship names.
-    pub fn fault_of_linkage(&mut self, code: Code, name: &str, detail: String) {
-        self.fault(code, &format!("{}/data/id", self.relationship(name)), detail);
     }
 
     /// Whether so much was wrong that nothing more is recorded.

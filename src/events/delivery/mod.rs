@@ -4,6 +4,8 @@
 //! the same round trips in which it takes the next. A receiver that hangs holds up only its own (see [`lanes`]).
 
 pub mod lanes;
+mod orders;
+mod sending;
 pub mod store;
 mod trip;
 
@@ -13,26 +15,25 @@ use std::time::Duration;
 
 use sqlx::Acquire;
 use time::OffsetDateTime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::address::AddressRules;
-use super::attempt::{Outcome, Request, Sender};
-use super::envelope::headers;
+use super::attempt::Sender;
 use super::retries::Retries;
-use crate::accounts::caller::sha256;
 use crate::accounts::watchers::Watchers;
 use crate::clock::Clock;
 use crate::database::Database;
 use crate::jsonapi::render::timestamp;
 use crate::lifecycle::Alarm;
 use crate::metrics::Metrics;
-use crate::sandbox::faults::WebhookEffect;
-use crate::sandbox::faults::store::claim_webhook_fault;
 use lanes::{Lanes, Limits};
-use store::{Claim, Delivery, Ended, Held, Outlook};
+use orders::Order;
+pub use orders::{Inbox, Orders};
+use sending::Attempt;
+use store::{Claim, Delivery, Ended, Outlook};
 use trip::{Trip, exchange, round_trip};
 
 /// How often to look for what other servers left behind.
@@ -52,47 +53,6 @@ pub struct Rules {
     pub timeout: Duration,
     pub limits: Limits,
     pub retries: Retries,
-}
-
-/// What somebody wants of the sender of events.
-#[derive(Debug)]
-enum Order {
-    /// To be told when nothing is due any more, in an account or in any.
-    CatchUp(Option<i64>, oneshot::Sender<()>),
-    /// That nothing of an account is sent any more: it has ended.
-    Forget(i64, oneshot::Sender<()>),
-}
-
-/// Orders to the sender of events. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Orders(mpsc::UnboundedSender<Order>);
-
-/// Where the sender gets its orders.
-#[derive(Debug)]
-pub struct Inbox(mpsc::UnboundedReceiver<Order>);
-
-impl Orders {
-    /// Both ends.
-    pub fn new() -> (Self, Inbox) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), Inbox(receiver))
-    }
-
-    /// Returns once a look that began after this call found nothing due in an account, or in any, and nothing of it is
-    /// under way; false where nothing more is sent, because the server stops.
-    pub async fn caught_up(&self, account_id: Option<i64>) -> bool {
-        self.give(|done| Order::CatchUp(account_id, done)).await
-    }
-
-    /// Returns once nothing of an account that has ended is sent any more by this server.
-    pub async fn forget(&self, account_id: i64) {
-        self.give(|done| Order::Forget(account_id, done)).await;
-    }
-
-    async fn give(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) -> bool {
-        let (done, answer) = oneshot::channel();
-        self.0.send(order(done)).is_ok() && answer.await.is_ok()
-    }
 }
 
 /// Sends what is due, until told to stop.
@@ -119,7 +79,7 @@ pub async fn run(mut post: Post, alarm: Alarm, mut inbox: Inbox, mut stop: watch
             },
             () = alarm.wait(&clock) => {}
             () = Clock::moved(&mut moves) => post.look_into_all(),
-            Some(order) = inbox.0.recv() => post.take_order(order),
+            Some(order) = inbox.next() => post.take_order(order),
             () = tokio::time::sleep_until(patrol), if is_home => post.look_into_all(),
             _ = stop.wait_for(|stop| *stop) => break,
         }
@@ -484,88 +444,5 @@ impl Post {
         if written.await.is_none() {
             tracing::warn!("what came of the last attempts could not be written down");
         }
-    }
-}
-
-/// What an attempt needs.
-struct Attempt {
-    sender: Sender,
-    clock: Clock,
-    retries: Retries,
-    database: Database,
-    server: Uuid,
-}
-
-/// How long an event is held back that is to be sent after the next one of its resource: longer than most steps take.
-const REORDERED: Duration = Duration::from_secs(5);
-
-impl Attempt {
-    /// One attempt, and what follows from it; `None` where a fault holds the event back.
-    async fn run(self, delivery: Arc<Delivery>) -> Option<Ended> {
-        let at = delivery.time.happens_at(&self.clock, delivery.due_at);
-        let fault = match delivery.held_for {
-            None if delivery.has_faults => self.fault(&delivery).await,
-            Some(Held::Reorder) if self.let_pass(&delivery).await => return None,
-            None | Some(_) => None,
-        };
-        let outcome = match fault {
-            Some(WebhookEffect::Delay(delay)) => {
-                self.hold_back(&delivery, at + delay, Held::Delay).await;
-                return None;
-            }
-            Some(WebhookEffect::Reorder) => {
-                self.hold_back(&delivery, at + REORDERED, Held::Reorder).await;
-                return None;
-            }
-            Some(WebhookEffect::Drop) => Outcome::dropped(),
-            Some(WebhookEffect::BadAuth) => self.send(&delivery, true).await,
-            Some(WebhookEffect::Duplicate) => {
-                self.send(&delivery, false).await;
-                self.send(&delivery, false).await
-            }
-            None => self.send(&delivery, false).await,
-        };
-        let ended_at = delivery.time.happens_at(&self.clock, delivery.due_at);
-        let (tries, event_id) = (delivery.tries + 1, delivery.envelope.event_id);
-        let delay = if outcome.is_received() {
-            None
-        } else {
-            let key = delivery.key_sha256.as_deref().unwrap_or_default();
-            self.retries.delay(key, event_id, tries, outcome.retry_after)
-        };
-        Some(Ended { delivery, outcome, at, ended_at, next_at: delay.map(|delay| ended_at + delay) })
-    }
-
-    /// Sends an event once; `is_forged`: as somebody would who doesn't know the key.
-    async fn send(&self, delivery: &Delivery, is_forged: bool) -> Outcome {
-        let Some(url) = delivery.url.clone() else { return Outcome::failed("there is no webhook_url any more") };
-        let body = delivery.envelope.body();
-        let forged = delivery.key_sha256.as_deref().filter(|_| is_forged).map(sha256);
-        let key = forged.as_ref().map(<[u8; 32]>::as_slice).or(delivery.key_sha256.as_deref());
-        let headers = headers(delivery.envelope.event_id, &body, key, Clock::machine().now());
-        self.sender.attempt(&Request { url, headers, body }).await
-    }
-
-    /// The fault that acts on this attempt, if one does. Where that can't be found out, none does.
-    async fn fault(&self, delivery: &Delivery) -> Option<WebhookEffect> {
-        let mut connection = self.database.connection().await.ok()?;
-        let event_type = &delivery.envelope.event_type;
-        let claimed = claim_webhook_fault(&mut connection, delivery.account_id, event_type).await;
-        connection.conclude(claimed).ok().flatten()
-    }
-
-    /// Where this fails, the lease runs out, and the event is sent then.
-    async fn hold_back(&self, delivery: &Delivery, until: OffsetDateTime, why: Held) {
-        if let Ok(mut connection) = self.database.connection().await {
-            let held = store::hold_back(&mut connection, self.server, delivery.key(), until, why).await;
-            connection.conclude(held).ok();
-        }
-    }
-
-    /// Whether the next event of the resource is sent before this one.
-    async fn let_pass(&self, delivery: &Delivery) -> bool {
-        let Ok(mut connection) = self.database.connection().await else { return false };
-        let passed = store::let_pass(&mut connection, self.server, delivery.key()).await;
-        connection.conclude(passed).unwrap_or_default()
     }
 }

@@ -180,6 +180,17 @@ pub async fn settle<T>(
     transaction: Transaction<'_, Postgres>,
     outcome: Result<T, StoreError>,
 ) -> Result<T, StoreError> {
+    end(transaction, outcome).await
+}
+
+/// The same where nothing is refused.
+///
+/// # Errors
+/// Those of the outcome, or of the commit.
+pub async fn end<T, E: From<sqlx::Error>>(
+    transaction: Transaction<'_, Postgres>,
+    outcome: Result<T, E>,
+) -> Result<T, E> {
     match outcome {
         Ok(value) => {
             transaction.commit().await?;

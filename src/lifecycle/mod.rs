@@ -32,6 +32,7 @@ pub use run::{Lifecycle, catch_up};
 
 use crate::accounts::store;
 use crate::concierge::pricing::Prices;
+use crate::database::end;
 use agenda::Kind;
 use due::Moved;
 
@@ -69,16 +70,19 @@ pub async fn step_exactly(
         return Ok(None);
     }
     let mut transaction = connection.begin().await?;
-    let mut moved = Moved::default();
-    if store::try_lock(&mut transaction, agenda.account_id).await? {
+    let outcome = async {
+        if !store::try_lock(&mut transaction, agenda.account_id).await? {
+            return Ok(Moved::default());
+        }
         // another one may have been at it since this was read
         let agenda = Agenda::read(&mut transaction, Some(&[agenda.account_id]), &rules.pace).await?;
-        if let Some(agenda) = agenda.first() {
-            moved = step_first(&mut transaction, agenda, until, rules).await?;
+        match agenda.first() {
+            Some(agenda) => step_first(&mut transaction, agenda, until, rules).await,
+            None => Ok(Moved::default()),
         }
     }
-    transaction.commit().await?;
-    Ok(Some(moved))
+    .await;
+    end(transaction, outcome).await.map(Some)
 }
 
 /// Does one batch of what is due first in an account that is locked.
@@ -175,19 +179,22 @@ async fn run_kind(
     one_by_one: bool,
 ) -> Result<Moved, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    let due = due.hold(&mut transaction, &rules.pace).await?;
-    if due.0.is_empty() {
-        transaction.rollback().await?;
-        return Ok(Moved::default());
+    let outcome = async {
+        let connection = &mut *transaction;
+        let due = due.hold(connection, &rules.pace).await?;
+        if due.0.is_empty() {
+            return Ok(Moved::default());
+        }
+        let (moved, changes) = match kind {
+            Kind::Approval => approvals::approve(connection, &due).await?,
+            Kind::Check => checks::run(connection, &due, one_by_one).await?,
+            Kind::Payment => payments::go_on(connection, &due, one_by_one).await?,
+            Kind::Funding => funding::give(connection, &due).await?,
+            Kind::Request => requests::move_on(connection, &due, &rules.prices).await?,
+        };
+        changes.save(connection, &rules.public_url).await?;
+        Ok(moved)
     }
-    let (moved, changes) = match kind {
-        Kind::Approval => approvals::approve(&mut transaction, &due).await?,
-        Kind::Check => checks::run(&mut transaction, &due, one_by_one).await?,
-        Kind::Payment => payments::go_on(&mut transaction, &due, one_by_one).await?,
-        Kind::Funding => funding::give(&mut transaction, &due).await?,
-        Kind::Request => requests::move_on(&mut transaction, &due, &rules.prices).await?,
-    };
-    changes.save(&mut transaction, &rules.public_url).await?;
-    transaction.commit().await?;
-    Ok(moved)
+    .await;
+    end(transaction, outcome).await
 }

@@ -42,6 +42,8 @@ pub struct Lifecycle {
 struct Turn {
     /// How many rows were moved or deferred, in accounts in which something was due.
     rows: HashMap<i64, usize>,
+    /// How long it took to look what is due.
+    looking: Duration,
 }
 
 impl Lifecycle {
@@ -73,7 +75,7 @@ impl Lifecycle {
                         }
                     }
                     if look {
-                        (looked, patrol) = (begun, PATROL.max(begun.elapsed() * PATROL_SHARE));
+                        (looked, patrol) = (begun, PATROL.max(turn.looking * PATROL_SHARE));
                         held_up.retain(|account_id, _| turn.rows.contains_key(account_id));
                     }
                     let has_moved = turn.rows.values().any(|rows| *rows > 0);
@@ -140,8 +142,9 @@ impl Lifecycle {
         if accounts.is_none() {
             store::end_left_walks(connection, now).await?;
         }
+        let begun = tokio::time::Instant::now();
         let agendas = Agenda::read(connection, accounts, &self.rules.pace).await?;
-        let mut turn = Turn::default();
+        let mut turn = Turn { looking: begun.elapsed(), ..Turn::default() };
         let mut due: HashMap<i64, Agenda> = HashMap::new();
         for agenda in agendas {
             if let Some(delivery) = agenda.delivery.and_then(|delivery| agenda.time.comes(delivery)) {

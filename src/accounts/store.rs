@@ -2,6 +2,8 @@
 //! is what they begin with, and [`copy`] copies one.
 
 pub mod copy;
+pub mod timers;
+pub mod walks;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -98,117 +100,6 @@ pub async fn has_receiver(connection: &mut PgConnection, id: i64) -> Result<bool
     sqlx::query_scalar(sql).bind(id).fetch_one(connection).await
 }
 
-/// Lets an account's time stand still, where it isn't already, and says where; `None` where the account has ended. `now` is the
-/// server's time.
-///
-/// # Errors
-/// Those of the database.
-pub async fn freeze(
-    connection: &mut PgConnection,
-    id: i64,
-    now: OffsetDateTime,
-) -> Result<Option<OffsetDateTime>, sqlx::Error> {
-    const SQL: &str = concat!(
-        "update accounts a set frozen_at = ",
-        crate::account_time!("a", "$2"),
-        ", walked_until = null where a.id = $1 and a.ended_at is null returning a.frozen_at"
-    );
-    sqlx::query_scalar(SQL).bind(id).bind(now).fetch_optional(connection).await
-}
-
-/// How long the clock of an account stands that is walked through, in seconds, if the server that walks is gone.
-const WALK: f64 = 5.0;
-
-/// The same for as long as the account is walked through, which is to be [said again](keep_walking) meanwhile: one whose time
-/// runs does so again when that ends.
-///
-/// # Errors
-/// Those of the database.
-pub async fn begin_walk(
-    connection: &mut PgConnection,
-    id: i64,
-    now: OffsetDateTime,
-) -> Result<Option<OffsetDateTime>, sqlx::Error> {
-    const SQL: &str = concat!(
-        "update accounts a set frozen_at = ",
-        crate::account_time!("a", "$2"),
-        ", walked_until = case when a.frozen_at is null or a.walked_until is not null
-            then clock_timestamp() + make_interval(secs => $3) end
-        where a.id = $1 and a.ended_at is null returning a.frozen_at"
-    );
-    sqlx::query_scalar(SQL).bind(id).bind(now).bind(WALK).fetch_optional(connection).await
-}
-
-/// How often it is to be said that an account is still walked through.
-pub const STILL_WALKING: Duration = Duration::from_secs(1);
-
-/// Says that an account is still walked through.
-///
-/// # Errors
-/// Those of the database.
-pub async fn keep_walking(connection: &mut PgConnection, id: i64) -> Result<(), sqlx::Error> {
-    let sql = "update accounts set walked_until = clock_timestamp() + make_interval(secs => $2)
-        where id = $1 and walked_until is not null";
-    sqlx::query(sql).bind(id).bind(WALK).execute(connection).await.map(|_| ())
-}
-
-/// Ends a walk: time runs on from where it came to if it ran before, unless `stays` says otherwise.
-///
-/// # Errors
-/// Those of the database.
-pub async fn end_walk(
-    connection: &mut PgConnection,
-    id: i64,
-    now: OffsetDateTime,
-    stays: Option<bool>,
-) -> Result<(), sqlx::Error> {
-    match stays {
-        None => run_on(connection, "id = $2 and walked_until is not null", now, id).await.map(|_| ()),
-        Some(false) => resume(connection, id, now).await,
-        Some(true) => freeze(connection, id, now).await.map(|_| ()),
-    }
-}
-
-/// Lets the time of accounts run on whose walk a server left that is gone. `now` is the server's time.
-///
-/// # Errors
-/// Those of the database.
-pub async fn end_left_walks(connection: &mut PgConnection, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
-    run_on(connection, "walked_until < clock_timestamp()", now, 0).await
-}
-
-/// Moves the time of an account that stands still, and says whether it did: somebody else may have moved it meanwhile.
-///
-/// # Errors
-/// Those of the database.
-pub async fn move_time(
-    connection: &mut PgConnection,
-    id: i64,
-    (from, to): (OffsetDateTime, OffsetDateTime),
-) -> Result<bool, sqlx::Error> {
-    let sql = "update accounts set frozen_at = $3 where id = $1 and frozen_at = $2 and ended_at is null";
-    let moved = sqlx::query(sql).bind(id).bind(from).bind(to).execute(connection).await?;
-    Ok(moved.rows_affected() == 1)
-}
-
-/// Lets an account's time that stands still run on from there. `now` is the server's time.
-///
-/// # Errors
-/// Those of the database.
-pub async fn resume(connection: &mut PgConnection, id: i64, now: OffsetDateTime) -> Result<(), sqlx::Error> {
-    run_on(connection, "id = $2", now, id).await.map(|_| ())
-}
-
-async fn run_on(connection: &mut PgConnection, which: &str, now: OffsetDateTime, id: i64) -> Result<u64, sqlx::Error> {
-    let sql = format!(
-        "update accounts set frozen_at = null, walked_until = null,
-            ahead = round(extract(epoch from frozen_at - $1) * 1000)
-        where frozen_at is not null and {which}"
-    );
-    let ran = sqlx::query(AssertSqlSafe(sql)).bind(now).bind(id).execute(connection).await?;
-    Ok(ran.rows_affected())
-}
-
 /// Saves an account's own settings.
 ///
 /// # Errors
@@ -251,7 +142,29 @@ pub async fn lock(connection: &mut PgConnection, id: i64) -> Result<Option<Accou
     sqlx::query(sql).bind(id).fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
 
-/// The same for an account of which nobody else holds that lock; whether it could be had.
+/// Keeps others from changing an account's settings and its time until this transaction ends, and finds it. Whoever else does
+/// that, too, isn't waited for.
+///
+/// # Errors
+/// Those of the database.
+pub async fn share(connection: &mut PgConnection, id: i64) -> Result<Option<Account>, sqlx::Error> {
+    let sql = AssertSqlSafe(format!(
+        "select {COLUMNS} from accounts a where a.id = $1 and a.ended_at is null for share of a"
+    ));
+    sqlx::query(sql).bind(id).fetch_optional(connection).await?.as_ref().map(read).transpose()
+}
+
+/// The same of the account of a key, if there is one.
+///
+/// # Errors
+/// Those of the database.
+pub async fn share_of(connection: &mut PgConnection, key_sha256: [u8; 32]) -> Result<(), sqlx::Error> {
+    let sql =
+        "select a.id from api_keys k join accounts a on a.id = k.account_id where k.key_sha256 = $1 for share of a";
+    sqlx::query(sql).bind(key_sha256.as_slice()).fetch_optional(connection).await.map(|_| ())
+}
+
+/// [Locks](lock) an account of which nobody else holds the lock; whether it could be had.
 ///
 /// # Errors
 /// Those of the database.
@@ -375,94 +288,4 @@ pub async fn own_settings_held(
     );
     let rows = sqlx::query(SQL).bind(ids).fetch_all(connection).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, OwnSettings::read(row, 1)?))).collect()
-}
-
-/// Takes the timers off everything in an account: from now on nothing happens by itself, but for what has begun. Says off how
-/// much. Requests and wallets are locked in their order, as by everybody who waits for several.
-///
-/// # Errors
-/// Those of the database.
-pub async fn stop_timers(connection: &mut PgConnection, id: i64) -> Result<u64, sqlx::Error> {
-    const SQL: [&str; 4] = [
-        "update users set due_at = null where account_id = $1 and due_at is not null",
-        "with held as (
-            select account_id, id from concierge_requests where account_id = $1 and due_at is not null
-            and state in ('draft', 'quote_requested', 'quoted', 'quote_accepted') order by id for no key update
-        )
-        update concierge_requests r set due_at = null from held h where r.account_id = h.account_id and r.id = h.id",
-        "update concierge_request_outputs set due_at = null where account_id = $1 and due_at is not null
-            and state in ('accepting', 'accepted', 'working', 'settling', 'failed')",
-        "with held as (
-            select account_id, user_id, currency from cash_wallets where account_id = $1 and due_at is not null
-            order by user_id, currency for no key update
-        )
-        update cash_wallets w set due_at = null from held h
-        where w.account_id = h.account_id and w.user_id = h.user_id and w.currency = h.currency",
-    ];
-    let mut stopped = 0;
-    for sql in SQL {
-        stopped += sqlx::query(sql).bind(id).execute(&mut *connection).await?.rows_affected();
-    }
-    Ok(stopped)
-}
-
-/// Gives everything in an account its timer that had none, as if it came to where it is at `now` of its time; deadlines
-/// that are over are due at once.
-///
-/// # Errors
-/// Those of the database.
-pub async fn start_timers(
-    connection: &mut PgConnection,
-    id: i64,
-    now: OffsetDateTime,
-    pace: &crate::lifecycle::Pace,
-) -> Result<(), sqlx::Error> {
-    if pace.approves {
-        let users = "update users set due_at = $2
-            where account_id = $1 and compliance_state = 'new' and due_at is null";
-        sqlx::query(users).bind(id).bind(now + pace.approval_delay).execute(&mut *connection).await?;
-    }
-    let requests = "with held as (
-            select account_id, id from concierge_requests where account_id = $1 and due_at is null
-            and state in ('draft', 'quote_requested', 'quoted', 'quote_accepted') order by id for no key update
-        )
-        update concierge_requests r set due_at = greatest($2, case r.state
-                when 'draft' then coalesce(r.state_since, r.created_at) + $3
-                when 'quote_requested' then r.eta
-                when 'quoted' then r.accept_quote_before
-                else r.provision_funds_before
-            end)
-        from held h where r.account_id = h.account_id and r.id = h.id";
-    sqlx::query(requests)
-        .bind(id)
-        .bind(now)
-        .bind(crate::concierge::requests::quote::DRAFT)
-        .execute(&mut *connection)
-        .await?;
-    // who waits for its payee's approval, or for its request to work, goes on with that
-    let outputs = "update concierge_request_outputs o set due_at = case o.state when 'accepting' then $2 else $3 end
-        from users u, concierge_requests r
-        where o.account_id = $1 and o.due_at is null
-        and o.state in ('accepting', 'accepted', 'working', 'settling', 'failed')
-        and u.account_id = o.account_id and u.id = o.user_id and r.account_id = o.account_id and r.id = o.request_id
-        and case o.state
-            when 'accepting' then u.compliance_state <> 'new'
-            -- those that its start comes to yet start with it
-            when 'accepted' then r.state = 'working' and (r.outputs_done_to is null or o.id <= r.outputs_done_to)
-            else true
-        end";
-    sqlx::query(outputs)
-        .bind(id)
-        .bind(now + pace.check_delay)
-        .bind(now + pace.step_delay)
-        .execute(&mut *connection)
-        .await?;
-    // requests may wait for what is in them
-    let wallets = "with held as (
-            select account_id, user_id, currency from cash_wallets where account_id = $1 and due_at is null
-            order by user_id, currency for no key update
-        )
-        update cash_wallets w set due_at = $2 from held h
-        where w.account_id = h.account_id and w.user_id = h.user_id and w.currency = h.currency";
-    sqlx::query(wallets).bind(id).bind(now).execute(connection).await.map(|_| ())
 }

@@ -30,7 +30,7 @@ pub use due::{Account, Due};
 pub use pace::Pace;
 pub use run::{Lifecycle, catch_up};
 
-use crate::accounts::store;
+use crate::accounts::store::{self, timers};
 use crate::concierge::pricing::Prices;
 use crate::database::end;
 use agenda::Kind;
@@ -97,7 +97,7 @@ async fn step_first(
     };
     if agenda.pace.is_manual {
         // set by what was under way when that began
-        let stopped = store::stop_timers(connection, agenda.account_id).await?;
+        let stopped = timers::stop(connection, agenda.account_id).await?;
         if stopped > 0 {
             return Ok(Moved::counted(std::iter::once(agenda.account_id)));
         }

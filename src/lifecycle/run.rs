@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use super::{ACCOUNTS, Agenda, Alarm, LONG, Rules, step_by_kind, step_exactly};
-use crate::accounts::store;
+use crate::accounts::store::{timers, walks};
 use crate::accounts::watchers::Watchers;
 use crate::clock::Clock;
 use crate::database::{Database, is_away};
@@ -21,6 +21,7 @@ const LONGEST_STEP: Duration = Duration::from_secs(5);
 const PATROL: Duration = Duration::from_secs(1);
 /// and how much longer at least than the last look took, where there are very many accounts.
 const PATROL_SHARE: u32 = 50;
+const LONGEST_PATROL: Duration = Duration::from_secs(15);
 
 /// The background task that moves what is due.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ impl Lifecycle {
                         }
                     }
                     if look {
-                        (looked, patrol) = (begun, PATROL.max(turn.looking * PATROL_SHARE));
+                        (looked, patrol) = (begun, (turn.looking * PATROL_SHARE).clamp(PATROL, LONGEST_PATROL));
                         held_up.retain(|account_id, _| turn.rows.contains_key(account_id));
                     }
                     let has_moved = turn.rows.values().any(|rows| *rows > 0);
@@ -140,7 +141,8 @@ impl Lifecycle {
         held_up: &HashMap<i64, u32>,
     ) -> Result<Turn, sqlx::Error> {
         if accounts.is_none() {
-            store::end_left_walks(connection, now).await?;
+            walks::end_left(connection, now).await?;
+            timers::start_late(connection, now, &self.rules.pace).await?;
         }
         let begun = tokio::time::Instant::now();
         let agendas = Agenda::read(connection, accounts, &self.rules.pace).await?;

@@ -9,7 +9,7 @@ use sqlx::Acquire;
 
 use crate::accounts::caller::Access;
 use crate::accounts::settings::OwnSettings;
-use crate::accounts::store;
+use crate::accounts::store::{self, timers};
 use crate::concierge::call::Call;
 use crate::database::{StoreError, settle};
 use crate::jsonapi::document::Reader;
@@ -121,9 +121,9 @@ pub async fn update(State(app): State<App>, call: Call) -> Result<Json<Value>, E
             let (own, now) = (change.apply(account.own), account.time.now(&app.clock));
             store::save_settings(&mut transaction, id, &own).await?;
             if own.is_manual && !account.own.is_manual {
-                store::stop_timers(&mut transaction, id).await?;
+                timers::stop(&mut transaction, id).await?;
             } else if account.own.is_manual && !own.is_manual {
-                store::start_timers(&mut transaction, id, now, &own.pace(&app.rules.pace)).await?;
+                timers::start(&mut transaction, id, now, &own.pace(&app.rules.pace)).await?;
             }
             Ok::<_, StoreError>(own)
         }

@@ -44,15 +44,22 @@ pub fn router(app: App) -> Router {
         .layer(layers)
 }
 
-/// Where simulations are, which take as long as there are outputs that they take along.
-const SIMULATIONS: &str = "/_sandbox/simulations/";
-/// The paths of requests that take as long as it takes: those that go through time, or wait.
-const UNLIMITED: [&str; 4] = ["/_sandbox/clock/advance", "/_sandbox/clock/set", "/_sandbox/settle", "/_sandbox/wait"];
+/// Where the paths of requests begin that take as long as it takes: those that go through time, wait, or change or copy a
+/// whole world.
+const UNLIMITED: [&str; 7] = [
+    "/_sandbox/accounts",
+    "/_sandbox/clock/",
+    "/_sandbox/reset",
+    "/_sandbox/settle",
+    "/_sandbox/simulations/",
+    "/_sandbox/snapshots",
+    "/_sandbox/wait",
+];
 
 /// No other request goes on for ever: a connection to the database that carries nothing any more would keep it waiting.
 async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, Errors> {
     let path = request.uri().path();
-    if UNLIMITED.contains(&path) || path.starts_with(SIMULATIONS) {
+    if UNLIMITED.iter().any(|beginning| path.starts_with(beginning)) {
         return Ok(next.run(request).await);
     }
     let limit = app.body_timeout + GRACE;

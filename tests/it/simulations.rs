@@ -345,6 +345,41 @@ async fn a_quote_has_the_prices_it_is_given() {
 }
 
 #[tokio::test]
+async fn a_quote_that_others_began_begins_anew_with_the_prices_it_is_given() {
+    let sandbox = manual().await;
+    add_many(&sandbox).await;
+    sandbox.act("1010", "request_quote").await.expect(200);
+    // as a server leaves it that is killed meanwhile
+    sandbox.sql("update concierge_requests set outputs_done_to = 41000 where id = 1010").await;
+    let one_to_one = json!({"per_usd": 1, "fee": 0, "cost": 0});
+    let prices = json!({"prices": {"cl_clp": one_to_one, "ar_ars": one_to_one}});
+    let quoted = simulate_with(&sandbox, REQUESTS, "1010", "quote", &prices).await.expect(200);
+    assert_eq!(quoted["data"]["attributes"]["total_to_spend"], 3500);
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_done_while_time_goes_on_is_done_in_its_order() {
+    let sandbox = manual().await;
+    add_many(&sandbox).await;
+    set_to_work(&sandbox).await;
+    sandbox.post_plain("/_sandbox/clock/freeze", &json!({})).await.expect(200);
+    let to = json!({"state": "finished", "through": true});
+    let going_on = async {
+        for _ in 0..20 {
+            sandbox.post_plain("/_sandbox/clock/advance", &json!({"by": "PT1M"})).await.expect(200);
+        }
+    };
+    let (finished, ()) = tokio::join!(simulate_with(&sandbox, REQUESTS, "1010", "transition", &to), going_on);
+    assert_eq!(state(finished), "finished");
+    let back = "select count(*) from (
+            select created_at, lag(created_at) over (order by id) as before from events
+        ) e where created_at < before";
+    assert_eq!(sandbox.count(back).await, 0);
+    sandbox.stop().await;
+}
+
+#[tokio::test]
 async fn money_comes_and_goes() {
     let sandbox = Sandbox::start().await;
     let money = |currency: &str, amount: Value| json!({"currency": currency, "amount": amount});

@@ -29,8 +29,19 @@ pub enum Becomes<'a> {
 
 /// What an account has of its own, or else a copy: `id` is assigned, [`Becomes`] says the rest, or [`replace`](super::replace)
 /// does.
-pub const OWN: [&str; 9] =
-    ["id", "name", "ended_at", "ahead", "frozen_at", "walked_until", "snapshot_of", "snapshot_name", "snapshot_runs"];
+pub const OWN: [&str; 11] = [
+    "id",
+    "name",
+    "ended_at",
+    "ahead",
+    "frozen_at",
+    "walk",
+    "walked_until",
+    "started_until",
+    "snapshot_of",
+    "snapshot_name",
+    "snapshot_runs",
+];
 
 /// Copies the world of an account or of a snapshot, and gives the copy's id.
 ///

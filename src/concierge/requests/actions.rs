@@ -16,6 +16,7 @@ use super::state::{MACHINE, Trigger};
 use super::store::life::{Outputs, lock, prices_asked, sum_outputs};
 use super::store::{self, Found};
 use crate::accounts::caller::Credentials;
+use crate::accounts::store::share_of;
 use crate::concierge::changes::Changes;
 use crate::concierge::machine::Named;
 use crate::concierge::money::{Credit, Wallet};
@@ -88,6 +89,8 @@ pub async fn act(
 ) -> Result<(), StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
+        // whoever waits for the request acts at the time at which it gets it
+        share_of(&mut transaction, credentials.key_sha256).await?;
         let (caller, Some(mut life)) = lock(&mut transaction, credentials, id).await? else { return Ok(()) };
         life.cause = cause;
         let pace = caller.own.pace(&rules.pace);

@@ -103,6 +103,9 @@ const MOST_BYTES: i64 = 16 << 20;
 /// Takes deliveries that are due: those of receivers of which the least is held come first, and of each receiver those
 /// that have waited longest.
 ///
+/// Where an account's clock stands, a receiver's are taken one by one, each once the one before has been told of: so that the
+/// same calls are told of in the same order.
+///
 /// Receivers are found by leaps through the index, so that what there is for one of them isn't gone through to find
 /// another's.
 ///
@@ -113,7 +116,8 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Vec<D
         "with recursive account as (
             select a.id, ",
         crate::account_time!("a", "$1"),
-        " as now, $11 or a.frozen_at is not null as leaps, a.frozen_at, a.ahead
+        " as now, $11 or a.frozen_at is not null as leaps, a.frozen_at is not null as stands,
+            a.frozen_at, a.ahead
             from unnest($14::bigint[]) as i (id) join accounts a on a.id = i.id and ",
         crate::account_lives!("a"),
         "
@@ -140,12 +144,12 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Vec<D
             join account a on a.id = r.account_id
             left join lane l on l.account_id = r.account_id and l.receiver_id = r.receiver_id
             cross join lateral (
-                select d.account_id, d.event_id, d.due_at, d.tries from deliveries d
+                select d.account_id, d.event_id, d.due_at, d.tries, d.leased_until from deliveries d
                 where d.state = 'due' and d.account_id = r.account_id and d.receiver_id = r.receiver_id
-                and d.due_at <= a.now and (d.leased_until is null or d.leased_until <= clock_timestamp())
-                order by d.due_at, d.event_id limit coalesce(l.room, 1)
+                and d.due_at <= a.now and (a.stands or d.leased_until is null or d.leased_until <= clock_timestamp())
+                order by d.due_at, d.event_id limit case when a.stands then 1 else coalesce(l.room, 1) end
             ) c
-            where r.due_at <= a.now
+            where r.due_at <= a.now and (c.leased_until is null or c.leased_until <= clock_timestamp())
         ), ranked as (
             select f.*, row_number() over (
                 partition by f.is_known order by f.place, f.was_tried, f.due_at, f.account_id, f.event_id

@@ -84,7 +84,7 @@ pub fn target(from: OffsetDateTime, by: Move) -> Result<OffsetDateTime, Errors> 
         Some(to) if to < from => {
             refuse(CLOCK_BACKWARDS, format!("it is {} already; a clock only goes forward", timestamp(from)))
         }
-        Some(to) if to - from <= LONGEST_SPAN && to.year() < 9000 => Ok(to),
+        Some(to) if to == from || (to - from <= LONGEST_SPAN && to.year() < 9000) => Ok(to),
         _ => {
             let from = timestamp(from);
             refuse(ATTRIBUTE_INVALID, format!("leads too far; it is {from}, from where ten years at once are the most"))
@@ -92,14 +92,14 @@ pub fn target(from: OffsetDateTime, by: Move) -> Result<OffsetDateTime, Errors> 
     }
 }
 
-/// A clock as it is shown.
-pub fn render(time: AccountTime, clock: &Clock, next: Option<OffsetDateTime>) -> Value {
+/// A clock as it is shown; `runs`: though it may stand for as long as it is walked.
+pub fn render(time: AccountTime, runs: bool, clock: &Clock, next: Option<OffsetDateTime>) -> Value {
     let now = time.now(clock);
     json!({
         "now": timestamp(now),
-        "frozen": time.frozen_at.is_some(),
+        "frozen": !runs,
         // of one that stands still, that is another one each time
-        "ahead_seconds": time.frozen_at.is_none().then(|| (now - clock.now()).as_seconds_f64()),
+        "ahead_seconds": runs.then(|| (now - clock.now()).as_seconds_f64()),
         "next_due_at": next.map(timestamp),
     })
 }

@@ -8,7 +8,7 @@ use super::document::{read_advance, read_nothing, read_set, render};
 use super::happened;
 use super::walk::{self, Until, walk};
 use crate::accounts::caller::{Access, Caller};
-use crate::accounts::store;
+use crate::accounts::store::{self, walks};
 use crate::concierge::call::Call;
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::Errors;
@@ -17,35 +17,46 @@ use crate::server::{App, to_its_end};
 
 /// `GET /_sandbox/clock`
 pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
-    let caller = call.caller(&app, Access::Read, call.no_query()).await?.0;
-    Ok(Json(clock(&app, caller.account_id).await?))
+    loop {
+        let caller = call.caller(&app, Access::Read, call.no_query()).await?.0;
+        // one that was reset meanwhile is looked up anew
+        if let Some(clock) = clock(&app, caller.account_id).await? {
+            return Ok(Json(clock));
+        }
+    }
 }
 
 /// `POST /_sandbox/clock/freeze`: it stands still, where it is, and what is due by then has happened.
 pub async fn freeze(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
-    let read = call.no_query().and_then(|()| read_nothing(&call.body));
-    let caller = call.caller(&app, Access::Write, read).await?.0;
-    let turn = app.walks.turn(caller.account_id);
-    let _turn = turn.lock().await;
-    let mut connection = app.database.connection().await?;
-    let frozen = store::freeze(&mut connection, caller.account_id, app.clock.now()).await;
-    connection.conclude(frozen)?;
-    app.catch_up(caller.account_id).await;
-    Ok(Json(clock(&app, caller.account_id).await?))
+    loop {
+        let read = call.no_query().and_then(|()| read_nothing(&call.body));
+        let caller = call.caller(&app, Access::Write, read).await?.0;
+        let _turn = app.walks.take(caller.account_id).await?;
+        let mut connection = app.database.connection().await?;
+        let frozen = walks::freeze(&mut connection, caller.account_id, app.clock.now()).await;
+        connection.conclude(frozen)?;
+        app.catch_up(caller.account_id).await;
+        if let Some(clock) = clock(&app, caller.account_id).await? {
+            return Ok(Json(clock));
+        }
+    }
 }
 
 /// `POST /_sandbox/clock/resume`: it runs on from where it stands.
 pub async fn resume(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
-    let read = call.no_query().and_then(|()| read_nothing(&call.body));
-    let caller = call.caller(&app, Access::Write, read).await?.0;
-    let turn = app.walks.turn(caller.account_id);
-    let _turn = turn.lock().await;
-    let mut connection = app.database.connection().await?;
-    let resumed = store::resume(&mut connection, caller.account_id, app.clock.now()).await;
-    connection.conclude(resumed)?;
-    app.wake(caller.account_id);
-    app.watchers.notify(caller.account_id);
-    Ok(Json(clock(&app, caller.account_id).await?))
+    loop {
+        let read = call.no_query().and_then(|()| read_nothing(&call.body));
+        let caller = call.caller(&app, Access::Write, read).await?.0;
+        let _turn = app.walks.take(caller.account_id).await?;
+        let mut connection = app.database.connection().await?;
+        let resumed = walks::resume(&mut connection, caller.account_id, app.clock.now()).await;
+        connection.conclude(resumed)?;
+        app.wake(caller.account_id);
+        app.watchers.notify(caller.account_id);
+        if let Some(clock) = clock(&app, caller.account_id).await? {
+            return Ok(Json(clock));
+        }
+    }
 }
 
 /// `POST /_sandbox/clock/advance`: goes on by a span of time, or to an instant.
@@ -83,7 +94,7 @@ async fn walk_and_tell(app: App, caller: Caller, until: Until, stays: Option<boo
         let mut connection = app.database.connection().await?;
         let listed = happened::list(&mut connection, account_id, walked).await;
         let (happened, more) = connection.conclude(listed)?;
-        let mut shown = clock(&app, account_id).await?;
+        let mut shown = clock(&app, account_id).await?.ok_or_else(walk::interrupted)?;
         shown["from"] = crate::jsonapi::render::timestamp(walked.from).into();
         shown["to"] = crate::jsonapi::render::timestamp(walked.to).into();
         shown["happened"] = json!(happened);
@@ -93,13 +104,15 @@ async fn walk_and_tell(app: App, caller: Caller, until: Until, stays: Option<boo
     to_its_end(walking).await
 }
 
-/// An account's clock, as it is shown.
-///
-/// 409 where the account was reset meanwhile.
-async fn clock(app: &App, account_id: i64) -> Result<Value, Errors> {
+/// An account's clock, as it is shown; `None` where the account has ended.
+async fn clock(app: &App, account_id: i64) -> Result<Option<Value>, Errors> {
     let mut connection = app.database.connection().await?;
-    let agenda = Agenda::read(&mut connection, Some(&[account_id]), &app.rules.pace).await;
-    let agenda = connection.conclude(agenda)?;
-    let agenda = agenda.first().ok_or_else(walk::interrupted)?;
-    Ok(render(agenda.time, &app.clock, agenda.next()))
+    let looked = async {
+        let account = store::find(&mut connection, account_id).await?;
+        let agendas = Agenda::read(&mut connection, Some(&[account_id]), &app.rules.pace).await?;
+        Ok::<_, sqlx::Error>(account.zip(agendas.into_iter().next()))
+    }
+    .await;
+    let looked = connection.conclude(looked)?;
+    Ok(looked.map(|(account, agenda)| render(account.time, account.runs, &app.clock, agenda.next())))
 }

@@ -6,10 +6,12 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::CLOCK_MOVED;
 use super::document::{Move, target};
-use crate::accounts::store;
+use super::turns::Turn;
+use crate::accounts::store::{self, walks};
 use crate::database::StoreError;
 use crate::events::store::last_id;
 use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
@@ -45,57 +47,112 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// 422 where it leads back in time, or too far; 409 where another server moves the clock, or the account was reset; 503 where
 /// the database is away, or the server stops. Then the clock is where it came to.
 pub async fn walk(app: &App, account_id: i64, until: Until, stays: Option<bool>) -> Result<Walked, Errors> {
-    let turn = app.walks.turn(account_id);
-    let _turn = turn.lock().await;
+    let turn = app.walks.take(account_id).await?;
+    let walk = Walk { app, account_id, token: Uuid::new_v4(), turn };
     let now = app.clock.now();
     let mut connection = app.database.connection().await?;
     let begun = async {
         let Some(account) = store::find(&mut connection, account_id).await? else { return Err(interrupted().into()) };
         // a clock that isn't moved isn't stopped either
         last(account.time.at(now), until)?;
-        let from = store::begin_walk(&mut connection, account_id, now).await?;
+        let from = walks::begin(&mut connection, account_id, walk.token, now).await?;
         from.ok_or_else(|| StoreError::from(interrupted()))
     }
     .await;
     let from = connection.conclude(begun)?;
     let walked = tokio::select! {
-        walked = set_out(app, account_id, from, until) => walked,
-        never = keep_walking(app, account_id) => match never {},
+        walked = walk.set_out(from, until) => walked,
+        never = walk.keep() => match never {},
     };
-    // whoever else moves it lets it run on
-    if walked.as_ref().err().is_none_or(|errors| errors.status() != CLOCK_MOVED.status) {
-        let mut connection = app.database.connection().await?;
-        let ended = store::end_walk(&mut connection, account_id, app.clock.now(), stays).await;
-        connection.conclude(ended)?;
-        app.wake(account_id);
-    }
+    let mut connection = app.database.connection().await?;
+    let ended = walks::end(&mut connection, account_id, walk.token, app.clock.now(), stays).await;
+    connection.conclude(ended)?;
+    app.wake(account_id);
     walked
 }
 
-/// Says again and again that the walk goes on, for the others to know that this server lives.
-async fn keep_walking(app: &App, account_id: i64) -> Infallible {
-    loop {
-        tokio::time::sleep(store::STILL_WALKING).await;
-        // a database that is away is for the walk to notice
-        if let Ok(mut connection) = app.database.connection().await {
-            let kept = store::keep_walking(&mut connection, account_id).await;
-            drop(connection.conclude(kept));
-        }
-    }
+/// A walk under way.
+struct Walk<'a> {
+    app: &'a App,
+    account_id: i64,
+    token: Uuid,
+    turn: Turn,
 }
 
-async fn set_out(app: &App, account_id: i64, from: OffsetDateTime, until: Until) -> Result<Walked, Errors> {
-    // what is due where it stands happens by itself, sooner or later: it is none of the walk's
-    go(app, account_id, from, Until::Moved(Move::To(from)), true).await?;
-    let mut connection = app.database.connection().await?;
-    let look = async {
-        let is_watched = store::has_receiver(&mut connection, account_id).await?;
-        Ok::<_, sqlx::Error>((is_watched, last_id(&mut connection, account_id).await?))
+impl Walk<'_> {
+    /// Says again and again that the walk goes on, for the others to know that this server lives.
+    async fn keep(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(walks::RENEWAL).await;
+            // a database that is away is for the walk to notice
+            if let Ok(mut connection) = self.app.database.connection().await {
+                let kept = walks::keep(&mut connection, self.account_id, self.token).await;
+                drop(connection.conclude(kept));
+            }
+        }
     }
-    .await;
-    let (is_watched, last_event) = connection.conclude(look)?;
-    let to = go(app, account_id, from, until, is_watched).await?;
-    Ok(Walked { from, to, last_event })
+
+    async fn set_out(&self, from: OffsetDateTime, until: Until) -> Result<Walked, Errors> {
+        // what is due where it stands happens by itself, sooner or later: it is none of the walk's
+        self.go(from, Until::Moved(Move::To(from)), true).await?;
+        let mut connection = self.app.database.connection().await?;
+        let look = async {
+            let is_watched = store::has_receiver(&mut connection, self.account_id).await?;
+            Ok::<_, sqlx::Error>((is_watched, last_id(&mut connection, self.account_id).await?))
+        }
+        .await;
+        let (is_watched, last_event) = connection.conclude(look)?;
+        let to = self.go(from, until, is_watched).await?;
+        Ok(Walked { from, to, last_event })
+    }
+
+    /// Goes on from an instant. The clock stands at each at which something happens, unless nobody is told of that: then it
+    /// leaps over as much as is done at once.
+    async fn go(&self, from: OffsetDateTime, until: Until, is_watched: bool) -> Result<OffsetDateTime, Errors> {
+        let (app, account_id) = (self.app, self.account_id);
+        let to = last(from, until)?;
+        let mut at = from;
+        loop {
+            let mut connection = app.database.connection().await?;
+            let agenda = Agenda::read(&mut connection, Some(&[account_id]), &app.rules.pace).await;
+            let agenda = connection.conclude(agenda)?.into_iter().next().ok_or_else(interrupted)?;
+            let last = if matches!(until, Until::Quiet(_)) { last(at, until)? } else { to };
+            let Some(next) = agenda.next().filter(|next| *next <= last) else {
+                if matches!(until, Until::Moved(_)) && to > at {
+                    self.move_to(to).await?;
+                    at = to;
+                }
+                return Ok(at);
+            };
+            if next > at {
+                let leaps = !is_watched && agenda.delivery.is_none() && matches!(until, Until::Moved(_));
+                let next = if leaps { reach(&agenda, last).truncate_to_millisecond().max(next) } else { next };
+                self.move_to(next).await?;
+                at = next;
+            }
+            if agenda.earliest().is_some_and(|earliest| earliest <= at) {
+                let mut connection = app.database.connection().await?;
+                let moved = step_exactly(&mut connection, &agenda, at, &app.rules).await;
+                if connection.conclude(moved)?.is_some_and(|moved| moved.rows.is_empty()) {
+                    // somebody holds it locked: the background, or a call under way
+                    tokio::time::sleep(PAUSE).await;
+                }
+                app.watchers.notify(account_id);
+            } else {
+                app.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
+                if !self.turn.tell(app.post.caught_up(Some(account_id))).await {
+                    let detail = "the server is stopping; the same request can be repeated in a moment";
+                    return Err(Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1));
+                }
+            }
+        }
+    }
+
+    async fn move_to(&self, to: OffsetDateTime) -> Result<(), Errors> {
+        let mut connection = self.app.database.connection().await?;
+        let moved = walks::go_on(&mut connection, self.account_id, self.token, to).await;
+        if connection.conclude(moved)? { Ok(()) } else { Err(interrupted()) }
+    }
 }
 
 /// The last instant at which something happens that is due.
@@ -105,62 +162,6 @@ fn last(at: OffsetDateTime, until: Until) -> Result<OffsetDateTime, Errors> {
         // a clock is never moved out of the calendar
         Until::Quiet(within) => Ok(target(at, Move::By(within)).unwrap_or(at)),
     }
-}
-
-/// Goes on from an instant. The clock stands at each at which something happens, unless nobody is told of that: then it
-/// leaps over as much as is done at once.
-async fn go(
-    app: &App,
-    account_id: i64,
-    from: OffsetDateTime,
-    until: Until,
-    is_watched: bool,
-) -> Result<OffsetDateTime, Errors> {
-    let to = last(from, until)?;
-    let mut at = from;
-    loop {
-        let mut connection = app.database.connection().await?;
-        let agenda = Agenda::read(&mut connection, Some(&[account_id]), &app.rules.pace).await;
-        let agenda = connection.conclude(agenda)?.into_iter().next().ok_or_else(interrupted)?;
-        let last = if matches!(until, Until::Quiet(_)) { last(at, until)? } else { to };
-        let Some(next) = agenda.next().filter(|next| *next <= last) else {
-            if matches!(until, Until::Moved(_)) && to > at {
-                move_to(app, account_id, (at, to)).await?;
-                at = to;
-            }
-            return Ok(at);
-        };
-        if next > at {
-            let leaps = !is_watched && agenda.delivery.is_none() && matches!(until, Until::Moved(_));
-            let next = if leaps { reach(&agenda, last).truncate_to_millisecond().max(next) } else { next };
-            move_to(app, account_id, (at, next)).await?;
-            at = next;
-        }
-        if agenda.earliest().is_some_and(|earliest| earliest <= at) {
-            let mut connection = app.database.connection().await?;
-            let moved = step_exactly(&mut connection, &agenda, at, &app.rules).await;
-            if connection.conclude(moved)?.is_some_and(|moved| moved.rows.is_empty()) {
-                // somebody holds it locked: the background, or a call under way
-                tokio::time::sleep(PAUSE).await;
-            }
-            app.watchers.notify(account_id);
-        } else {
-            app.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
-            if !app.post.caught_up(Some(account_id)).await {
-                let detail = "the server is stopping; the same request can be repeated in a moment";
-                return Err(Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1));
-            }
-        }
-    }
-}
-
-async fn move_to(app: &App, account_id: i64, step: (OffsetDateTime, OffsetDateTime)) -> Result<(), Errors> {
-    let mut connection = app.database.connection().await?;
-    let moved = store::move_time(&mut connection, account_id, step).await;
-    if connection.conclude(moved)? {
-        return Ok(());
-    }
-    Err(interrupted())
 }
 
 /// 409: somebody else was at it.

@@ -20,14 +20,13 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     loop {
         let (caller, ()) = call.caller(&app, Access::Write, call.no_query()).await?;
         let (seed, reader) = read(&call.body, caller.user_id, &app.address_rules)?;
-        let pace = caller.own.pace(&app.rules.pace);
         let mut connection = app.database.connection().await?;
         let planted = async {
             let mut transaction = connection.begin().await?;
             let outcome = async {
                 let account = store::lock(&mut transaction, caller.account_id).await?;
                 let Some(account) = account else { return Ok(false) };
-                let now = account.time.now(&app.clock);
+                let (now, pace) = (account.time.now(&app.clock), account.own.pace(&app.rules.pace));
                 plant(&mut transaction, account.id, (&seed, reader), now, &pace).await?;
                 Ok::<_, StoreError>(true)
             }

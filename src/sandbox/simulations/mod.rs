@@ -7,9 +7,11 @@ mod requests;
 pub mod routes;
 mod users;
 
+use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 use crate::accounts::caller::Caller;
+use crate::accounts::store::share;
 use crate::concierge::machine::{Machine, Named};
 use crate::concierge::requests::actions::ACTION_NOT_POSSIBLE;
 use crate::events::Cause;
@@ -35,6 +37,20 @@ pub struct Actor<'a> {
 }
 
 impl Actor<'_> {
+    /// The actor at the account's present instant and by its present settings, which stay as they are until the transaction ends.
+    ///
+    /// # Errors
+    /// Those of the database.
+    async fn hold(&self, transaction: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        let mut actor = self.clone();
+        // in one that has ended it is nobody's concern any more
+        if let Some(account) = share(transaction, self.caller.account_id).await? {
+            actor.now = account.time.now(&self.app.clock);
+            (actor.caller.time, actor.caller.own) = (account.time, account.own);
+        }
+        Ok(actor)
+    }
+
     /// How long things take in the account.
     pub fn pace(&self) -> Pace {
         self.caller.own.pace(&self.app.rules.pace)

@@ -53,6 +53,7 @@ async fn take(
     trigger: Trigger,
     reason: Option<&str>,
 ) -> Result<State, StoreError> {
+    let actor = &actor.hold(connection).await?;
     let (account_id, now) = (actor.caller.account_id, actor.now);
     let gone = || not_found(&SCHEMA, &id.to_string());
     let life = lock_of_output(connection, account_id, id).await?.ok_or_else(gone)?;
@@ -161,6 +162,7 @@ pub async fn settle_all(
 }
 
 async fn settle_some(connection: &mut PgConnection, actor: &Actor<'_>, request_id: i64) -> Result<usize, StoreError> {
+    let actor = &actor.hold(connection).await?;
     let account_id = actor.caller.account_id;
     let life = lock_one(connection, account_id, request_id).await?;
     let Some(life) = life.filter(|life| life.state == RequestState::Working) else { return Ok(0) };

@@ -34,6 +34,7 @@ pub async fn step(
     loop {
         let mut transaction = connection.begin().await?;
         let outcome = async {
+            let actor = &actor.hold(&mut transaction).await?;
             let life = lock_one(&mut transaction, actor.caller.account_id, id).await?;
             let mut life = life.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?;
             life.cause = actor.cause.clone();
@@ -90,7 +91,10 @@ async fn begin(
         Trigger::Quote => {
             // it comes now
             life.due_at = Some(now);
-            life.held_prices = prices.or(life.held_prices);
+            if prices.is_some() {
+                // by these it is priced from its first output on, whatever was begun by others
+                (life.held_prices, life.outputs_done_to) = (prices, life.outputs_done_to.map(|_| 0));
+            }
         }
         Trigger::Expire => life.expire(now).map_err(not_possible)?,
         Trigger::Fund => return fund(connection, actor, life).await,

@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::document::{read_money, read_prices, read_reason, read_transition};
 use super::{Actor, outputs, requests, users};
-use crate::accounts::caller::Access;
+use crate::accounts::caller::{Access, Caller};
 use crate::concierge::call::{Call, answer};
 use crate::concierge::machine::{Machine, Named};
 use crate::concierge::outputs::state as output_states;
@@ -19,7 +19,7 @@ use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::{Error, Errors, ROUTE_UNKNOWN};
 use crate::jsonapi::query::Target;
 use crate::jsonapi::schema::Schema;
-use crate::server::App;
+use crate::server::{App, to_its_end};
 
 /// By which something is taken to a state, whatever lies between.
 const TRANSITION: &str = "transition";
@@ -46,9 +46,23 @@ pub async fn simulate(
     let schema = schema(&type_name)?;
     let read = call.query(schema, Target::Single).and_then(|query| Ok((query, read(&app, schema, &verb, &call.body)?)));
     let (caller, (query, simulation)) = call.caller(&app, Access::Write, read).await?;
-    let cause = Cause::simulation(&call.request_id);
-    let actor = Actor { app: &app, caller, now: caller.time.now(&app.clock), cause };
-    let number = id_number(&id);
+    let (cause, number) = (Cause::simulation(&call.request_id), id_number(&id));
+    let done = {
+        let app = app.clone();
+        async move { carry_out(&app, caller, cause, number, simulation).await }
+    };
+    to_its_end(done).await?;
+    let mut connection = app.database.connection().await?;
+    let found = concierge::load(&mut connection, caller.account_id, schema, &[number]).await;
+    let found = connection.conclude(found.map_err(StoreError::from))?;
+    let resource = found.first().ok_or_else(|| concierge::call::not_found(schema, &id))?;
+    let document = include::document(&app, caller.account_id, resource, Vec::new(), &query).await?;
+    Ok(answer(StatusCode::OK, document))
+}
+
+/// Has something happen, and what follows from it.
+async fn carry_out(app: &App, caller: Caller, cause: Cause, number: i64, simulation: Simulation) -> Result<(), Errors> {
+    let actor = Actor { app, caller, now: caller.time.now(&app.clock), cause };
     let mut connection = app.database.connection().await?;
     let done = Box::pin(async {
         match simulation {
@@ -73,13 +87,7 @@ pub async fn simulate(
     // what was done before a refusal, on a longer way, is followed up, too
     let done = connection.conclude(done);
     actor.follow_up().await;
-    done?;
-    let mut connection = app.database.connection().await?;
-    let found = concierge::load(&mut connection, caller.account_id, schema, &[number]).await;
-    let found = connection.conclude(found.map_err(StoreError::from))?;
-    let resource = found.first().ok_or_else(|| concierge::call::not_found(schema, &id))?;
-    let document = include::document(&app, caller.account_id, resource, Vec::new(), &query).await?;
-    Ok(answer(StatusCode::OK, document))
+    done
 }
 
 /// The schema of what can be simulated.

@@ -44,6 +44,7 @@ async fn decide_once(
     id: i64,
     to: ComplianceState,
 ) -> Result<bool, StoreError> {
+    let actor = &actor.hold(connection).await?;
     let (account_id, at) = (actor.caller.account_id, actor.now);
     let from = store::lock(connection, account_id, id).await?;
     let from = from.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?;
@@ -75,10 +76,16 @@ pub async fn credit(
     id: i64,
     (currency, amount): (String, BigDecimal),
 ) -> Result<(), StoreError> {
-    let wallet = Wallet { account_id: actor.caller.account_id, user_id: id, currency };
-    let at = actor.pace().by_itself(actor.now);
-    find(connection, actor, id).await?;
-    Ok(money::credit(connection, &[Credit { wallet, amount, at }]).await?)
+    let mut transaction = connection.begin().await?;
+    let outcome = async {
+        let actor = &actor.hold(&mut transaction).await?;
+        let wallet = Wallet { account_id: actor.caller.account_id, user_id: id, currency };
+        let at = actor.pace().by_itself(actor.now);
+        find(&mut transaction, actor, id).await?;
+        Ok(money::credit(&mut transaction, &[Credit { wallet, amount, at }]).await?)
+    }
+    .await;
+    settle(transaction, outcome).await
 }
 
 async fn find(connection: &mut PgConnection, actor: &Actor<'_>, id: i64) -> Result<(), StoreError> {

@@ -44,8 +44,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         let read = call.no_query().and_then(|()| read_name(&call.body));
         let (caller, name) = call.caller(&app, Access::Write, read).await?;
         // a walk through time stops the clock, and comes to where it is to end
-        let turn = app.walks.turn(caller.account_id);
-        let _turn = turn.lock().await;
+        let _turn = app.walks.take(caller.account_id).await?;
         let mut connection = app.database.connection().await?;
         let taken = async {
             let mut transaction = connection.begin().await?;

@@ -97,3 +97,52 @@ async fn a_handler_that_is_too_late_is_late_by_the_clock() {
     assert_eq!(account.get("/_sandbox/clock").await.expect(200)["next_due_at"], json!(null));
     sandbox.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_moves_the_clock_is_told_to_answer_first() {
+    let sandbox = Sandbox::start().await;
+    let account = standing(&sandbox).await;
+    let handler = Arc::new(Account::of(&sandbox.url(""), &account.key));
+    let receiver = Receiver::handling(move |mut stream, call| {
+        let handler = Arc::clone(&handler);
+        async move {
+            let event: Value = serde_json::from_slice(&call.body).unwrap();
+            if event["data"]["attributes"]["event_type"] == "concierge_request_output_accepted" {
+                let (hour, nothing) = (json!({"by": "PT1H"}), json!({}));
+                let advanced = handler.post("/_sandbox/clock/advance", &hour).await;
+                advanced.assert_error(409, "clock_moved", "");
+                handler.post("/_sandbox/clock/freeze", &nothing).await.assert_error(409, "clock_moved", "");
+                let named = json!({"name": "amid"});
+                handler.post("/_sandbox/snapshots", &named).await.assert_error(409, "clock_moved", "");
+            }
+            stream.write_all(OK.as_bytes()).await.ok();
+        }
+    })
+    .await;
+    account.listen(&receiver.url()).await;
+    account.create_output().await;
+    let settled = account.settle().await;
+    let told = ["12:53:03.741 request_output_accepted", "12:53:03.741 request_output_accepted #1 200"];
+    assert_eq!(super::happened(&settled), told);
+    assert_eq!(settled["now"], "2019-11-25T12:53:03.741Z");
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_is_told_in_the_order_of_events() {
+    let sandbox = Sandbox::start().await;
+    let account = standing(&sandbox).await;
+    let mut receiver = Receiver::answering(OK).await;
+    account.listen(&receiver.url()).await;
+    for _ in 0..8 {
+        account.create_output().await;
+    }
+    account.act("1010", "request_quote").await.expect(200);
+    account.settle().await;
+    account.act("1010", "accept_quote").await.expect(200);
+    account.settle().await;
+    let calls = receiver.calls();
+    let ids: Vec<i64> = calls.iter().map(|call| call.header("webhook-id").unwrap().parse().unwrap()).collect();
+    assert_eq!(ids, (1..=8 * 5 + 6).collect::<Vec<i64>>());
+    sandbox.stop().await;
+}

@@ -106,3 +106,38 @@ async fn an_account_in_which_nothing_works_is_not_waited_for() {
     until(&database, ACCEPTED, row, 1501).await;
     server.stop().await;
 }
+
+#[tokio::test]
+async fn an_account_that_somebody_keeps_locked_is_not_waited_for() {
+    let (server, database) = start().await;
+    let (_, row) = quick(&server, &database).await;
+    let (other, _) = quick(&server, &database).await;
+    let left = "update accounts set frozen_at = now(), walked_until = now() - interval '1 hour' where id = $1";
+    sqlx::query(left).bind(row).execute(&database).await.unwrap();
+    let mut holding = database.begin().await.unwrap();
+    let hold = "update accounts set walked_until = walked_until, started_until = now() where id = $1";
+    sqlx::query(hold).bind(row).execute(&mut *holding).await.unwrap();
+    for _ in 0..3 {
+        let sql = "update accounts set created_at = created_at where id = $1";
+        sqlx::query(sql).bind(row).execute(&mut *holding).await.unwrap();
+        let output = other.create_output().await;
+        // by a look into all accounts, as that finds it which another server made
+        sqlx::query("update concierge_request_outputs set due_at = null where id = $1")
+            .bind(output.parse::<i64>().unwrap())
+            .execute(&database)
+            .await
+            .unwrap();
+        sqlx::query("update concierge_request_outputs set due_at = created_at where id = $1 and state = 'accepting'")
+            .bind(output.parse::<i64>().unwrap())
+            .execute(&database)
+            .await
+            .unwrap();
+        let begun = std::time::Instant::now();
+        wait(&other, &format!("concierge_request_outputs/{output}"), "accepted").await;
+        assert!(begun.elapsed() < std::time::Duration::from_secs(4), "{:?}", begun.elapsed());
+    }
+    holding.commit().await.unwrap();
+    let runs = "select count(*) from accounts where id = $1 and frozen_at is null";
+    until(&database, runs, row, 1).await;
+    server.stop().await;
+}

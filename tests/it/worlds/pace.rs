@@ -344,3 +344,34 @@ async fn settings_change_while_everything_moves() {
     assert_eq!(super::count(&sandbox.database, accepting, row).await, 0);
     sandbox.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_made_while_things_begin_to_happen_happens_too() {
+    let sandbox = Sandbox::start().await;
+    let account = sandbox.account(json!({})).await;
+    let row = account.row(&sandbox.database).await;
+    let user = json!({"data": {"type": "users"}});
+    for _ in 0..5 {
+        account.patch(SETTINGS, &json!({"progression": "manual"})).await.expect(200);
+        let making = (0..20).map(|_| account.create("/api/users", &user));
+        let switching = async { account.patch(SETTINGS, &json!({"progression": "auto"})).await.expect(200) };
+        tokio::join!(futures_util::future::join_all(making), switching);
+    }
+    // one that was begun long before, and comes in only now
+    account.create_output().await;
+    sqlx::query("update concierge_request_outputs set due_at = null where account_id = $1")
+        .bind(row)
+        .execute(&sandbox.database)
+        .await
+        .unwrap();
+    let waiting = "select (count(*) = 0)::int::bigint from (
+            select from users where account_id = $1 and compliance_state = 'new' and due_at is null union all
+            select from concierge_request_outputs where account_id = $1 and state = 'accepting' and due_at is null
+        ) w";
+    super::until(&sandbox.database, waiting, row, 1).await;
+    sandbox.tell(Duration::from_hours(1)).await;
+    let new = "select count(*) from users where account_id = $1 and compliance_state = 'new'";
+    assert_eq!(super::count(&sandbox.database, new, row).await, 0);
+    assert_eq!(states(&account, OUTPUTS).await, ["accepted"]);
+    sandbox.stop().await;
+}

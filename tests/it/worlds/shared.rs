@@ -110,10 +110,12 @@ async fn a_clock_that_runs_does_so_again_when_who_moves_it_is_killed() {
     server.ended().await;
     let other = Program::serve(Some(&database), &["--webhook-timeout", "1s"]).await;
     let account = account.at(&other.base);
-    assert_eq!(account.get("/_sandbox/clock").await.expect(200)["frozen"], true);
+    let now = account.now().await;
+    assert_eq!(account.now().await, now, "it stands");
     let ends = "update accounts set walked_until = clock_timestamp() where walked_until is not null";
     assert_eq!(sqlx::query(ends).execute(&pool).await.unwrap().rows_affected(), 1);
-    within(async { while account.get("/_sandbox/clock").await.expect(200)["frozen"] == true {} }).await;
+    within(async { while account.now().await == now {} }).await;
+    assert_eq!(account.get("/_sandbox/clock").await.expect(200)["frozen"], false);
     let wait = "/_sandbox/wait?resource=concierge_request_outputs/32323&state=accepted&timeout=30s";
     account.get(wait).await.expect(200);
     other.stop().await;
@@ -140,6 +142,44 @@ async fn an_account_ended_by_one_server_ends_for_what_another_one_does() {
         let ready = server.request(&client, Method::GET, "/_sandbox/health/ready").timeout(Duration::from_secs(5));
         assert_eq!(ready.send().await.unwrap().status(), 200);
     }
+    for server in servers {
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_another_server_stops_is_not_moved_on() {
+    let database = fresh_database().await;
+    let servers = [Program::serve(Some(&database), &[]).await, Program::serve(Some(&database), &[]).await];
+    let one = Account::make(&servers[0].base, &json!({})).await;
+    let other = one.at(&servers[1].base);
+    let go = std::sync::Arc::new(tokio::sync::Notify::new());
+    let let_go = std::sync::Arc::clone(&go);
+    let mut receiver = Receiver::scripted(move |mut stream| {
+        let go = std::sync::Arc::clone(&let_go);
+        async move {
+            go.notified().await;
+            let ok = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            tokio::io::AsyncWriteExt::write_all(&mut stream, ok.as_bytes()).await.ok();
+        }
+    })
+    .await;
+    one.listen(&receiver.url()).await;
+    one.create_output().await;
+    let hour = json!({"by": "PT1H"});
+    let stopping = async {
+        receiver.call().await;
+        let stopped = other.post("/_sandbox/clock/freeze", &json!({})).await.expect(200);
+        for _ in 0..2 {
+            go.notify_one();
+        }
+        stopped
+    };
+    let (advanced, stopped) = tokio::join!(one.post("/_sandbox/clock/advance", &hour), stopping);
+    advanced.assert_error(409, "clock_moved", "");
+    assert_eq!(stopped["frozen"], true);
+    let clock = one.get("/_sandbox/clock").await.expect(200);
+    assert_eq!((&clock["now"], &clock["frozen"]), (&stopped["now"], &json!(true)));
     for server in servers {
         server.stop().await;
     }

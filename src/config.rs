@@ -265,9 +265,8 @@ fn log_filter(text: &str) -> Result<String, String> {
     let is_name = |part: &&str| !part.is_empty() && !part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err();
     if let Some(name) = text.split(',').map(str::trim).find(is_name) {
         let levels = "off, error, warn, info, debug or trace";
-        return Err(format!(
-            "{name:?} is no level; a filter is {levels}, or has levels of parts, such as {name}=debug"
-        ));
+        let parts = "levels of parts such as concierge_sandbox=debug";
+        return Err(format!("{name:?} is no level; a filter is {levels}, or has {parts}"));
     }
     EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
 use crate::database::Location;
@@ -122,7 +123,7 @@ pub struct Config {
 
     /// Time that the body of a request may take to arrive, 408 beyond
     #[arg(
-        long, env = "SANDBOX_BODY_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = delay,
+        long, env = "SANDBOX_BODY_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = timeout,
         global = true
     )]
     pub body_timeout: Duration,
@@ -144,7 +145,7 @@ pub struct Config {
 
     /// Time that one attempt at sending an event may take, from looking up the name to the end of the answer
     #[arg(
-        long, env = "SANDBOX_WEBHOOK_TIMEOUT", value_name = "TIME", default_value = "15s", value_parser = delay,
+        long, env = "SANDBOX_WEBHOOK_TIMEOUT", value_name = "TIME", default_value = "15s", value_parser = timeout,
         global = true
     )]
     pub webhook_timeout: Duration,
@@ -260,6 +261,13 @@ impl Config {
 }
 
 fn log_filter(text: &str) -> Result<String, String> {
+    // a bare word that is no level would be the name of a part, whose lines are all there, and no others
+    let is_name = |part: &&str| !part.is_empty() && !part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err();
+    if let Some(name) = text.split(',').map(str::trim).find(is_name) {
+        let levels = "off, error, warn, info, debug or trace";
+        let parts = "levels of parts such as concierge_sandbox=debug";
+        return Err(format!("{name:?} is no level; a filter is {levels}, or has {parts}"));
+    }
     EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
@@ -277,4 +285,14 @@ fn public_url(text: &str) -> Result<String, String> {
 fn delay(text: &str) -> Result<Duration, String> {
     let read = humantime::parse_duration(text).ok().filter(|delay| *delay <= LONGEST_SPAN);
     read.ok_or_else(|| "a time is a number with its unit, such as 500ms, 1s or 2h, and at most ten years".into())
+}
+
+/// A time that something may take. In none at all nothing comes to its end.
+fn timeout(text: &str) -> Result<Duration, String> {
+    let read = delay(text)?;
+    if read.is_zero() {
+        Err("in no time at all nothing can be done; give it some, such as 10s".into())
+    } else {
+        Ok(read)
+    }
 }

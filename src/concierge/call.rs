@@ -139,7 +139,8 @@ impl FromRequest<App> for Call {
             if !parts.uri.path().starts_with(CONTROL_PLANE) {
                 app.rate_limit.check(&credentials.key_sha256)?;
             }
-            if app.is_open && is_usable_key(headers) && app.admin_token != Some(credentials.key_sha256) {
+            let has_account = is_usable_key(headers) && open::is_of_a_key(parts.uri.path(), &id);
+            if app.is_open && has_account && app.admin_token != Some(credentials.key_sha256) {
                 open::ensure(app, credentials).await?;
             }
         }

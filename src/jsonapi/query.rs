@@ -340,6 +340,12 @@ fn resolve(schema: &'static Schema, path: &str) -> Result<Vec<Step>, String> {
     for name in path.split('.') {
         let Some(relationship) = schema.relationship(name) else {
             let type_name = schema.type_name;
+            if let Some(reference) = schema.reference(name) {
+                let instead = reference.instead;
+                return Err(format!(
+                    "\"{path}\": {type_name} only refer to \"{name}\", it can't be included; {instead}"
+                ));
+            }
             let known = match schema.relationships {
                 [] => "none".to_owned(),
                 relationships => join(relationships.iter().map(|relationship| relationship.name)),

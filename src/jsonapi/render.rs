@@ -252,7 +252,7 @@ impl Serialize for View<'_> {
                 let declared = schema.relationship(name);
                 let shown = match declared {
                     Some(declared) => self.shows(name, declared.when_included),
-                    None => schema.references.contains(name) && self.shows(name, true),
+                    None => schema.reference(name).is_some() && self.shows(name, true),
                 };
                 let target = declared.map_or("", |declared| declared.target.type_name);
                 shown.then_some((*name, RelationshipObject { target, linkage }))

@@ -12,7 +12,7 @@ pub struct Schema {
     pub attributes: &'static [Attribute],
     pub relationships: &'static [Relationship],
     /// Relationships that are shown and can't be included: what they link to is of any type, which the linkage names.
-    pub references: &'static [&'static str],
+    pub references: &'static [Reference],
     /// Relationships that are included where the client doesn't say what to include.
     pub default_include: &'static [&'static str],
     /// Keys `sort` takes, besides `id`. Each is a column of an index, so that page one costs the same in any table.
@@ -34,6 +34,14 @@ pub struct Relationship {
     pub target: &'static Schema,
     /// Whether it is there too when the resource is included in another one's document and nobody asked for it.
     pub when_included: bool,
+}
+
+/// A member of `relationships` that can't be included.
+#[derive(Debug)]
+pub struct Reference {
+    pub name: &'static str,
+    /// Where what it links to can be seen, for complaints.
+    pub instead: &'static str,
 }
 
 /// Names the target only: schemas lead back to themselves.
@@ -98,6 +106,11 @@ impl Schema {
         self.relationships.iter().find(|relationship| relationship.name == name)
     }
 
+    /// The reference of that name.
+    pub fn reference(&self, name: &str) -> Option<&'static Reference> {
+        self.references.iter().find(|reference| reference.name == name)
+    }
+
     /// Every field (attribute or relationship) of that name, as the schema spells it.
     pub fn field(&self, name: &str) -> Option<&'static str> {
         self.fields().find(|field| *field == name)
@@ -107,7 +120,7 @@ impl Schema {
     pub fn fields(&self) -> impl Iterator<Item = &'static str> {
         let attributes = self.attributes.iter().map(|attribute| attribute.name);
         let relationships = self.relationships.iter().map(|relationship| relationship.name);
-        attributes.chain(relationships).chain(self.references.iter().copied())
+        attributes.chain(relationships).chain(self.references.iter().map(|reference| reference.name))
     }
 
     /// This schema and all that can be reached from it through relationships.

@@ -113,9 +113,8 @@ async fn act(effect: Effect, app: &App, request: Request, next: Next, record: Re
     match effect {
         Effect::Status { status, retry_after } => {
             discard(request.into_body(), app.body_timeout).await;
-            let mut errors = prefer::injected(status, "a fault of this account answered instead (/_sandbox/faults)");
-            errors.retry_after = retry_after;
-            record.end(errors.into_response()).await
+            let cause = "a fault of this account answered instead (/_sandbox/faults)";
+            record.end(prefer::injected(status, retry_after, cause)).await
         }
         Effect::Close(When::Before) | Effect::Reset(When::Before) => {
             // taken in, because a system that has it left over would reset what is to be closed
@@ -124,12 +123,20 @@ async fn act(effect: Effect, app: &App, request: Request, next: Next, record: Re
             broken(effect, &breaker)
         }
         Effect::Close(When::After) | Effect::Reset(When::After) => {
-            record.end(next.run(request).await).await;
+            // the client never gets to see what that answers
+            next.run(request).await;
+            drop(record);
             broken(effect, &breaker)
         }
         Effect::Truncate => {
-            let response = record.end(next.run(request).await).await;
-            truncated(response, is_head, breaker)
+            let response = next.run(request).await;
+            let length = response.size_hint().exact().unwrap_or_default();
+            if is_head || length == 0 {
+                // without a body there is nothing to break off but all of it
+                drop(record);
+                return broken(effect, &breaker);
+            }
+            truncated(record.end(response).await, length, breaker)
         }
     }
 }
@@ -143,12 +150,8 @@ fn broken(effect: Effect, breaker: &Breaker) -> Response {
     Response::default()
 }
 
-/// The same answer, of which half the body leaves. One without a body doesn't.
-fn truncated(response: Response, is_head: bool, breaker: Breaker) -> Response {
-    let length = response.size_hint().exact().unwrap_or_default();
-    if is_head || length == 0 {
-        return broken(Effect::Truncate, &breaker);
-    }
+/// The same answer, of which half the body leaves. `length` is that of the whole.
+fn truncated(response: Response, length: u64, breaker: Breaker) -> Response {
     let (parts, body) = response.into_parts();
     Response::from_parts(parts, Body::new(Truncated::new(body, length, breaker)))
 }

@@ -24,6 +24,7 @@ mod process;
 mod properties;
 mod readme;
 mod receipts;
+mod redaction;
 mod request_log;
 mod resources;
 mod seed;

@@ -136,6 +136,11 @@ async fn a_setting_that_can_t_be_used_is_a_usage_error() {
         ("--rate-limit", "0"),
         ("--database-connections", "1"),
         ("--log-format", "xml"),
+        ("--log", "foo"),
+        ("--log", "info,concierge_sandbox"),
+        ("--log", "concierge_sandbox=loud"),
+        ("--body-timeout", "0s"),
+        ("--webhook-timeout", "0ms"),
         ("--unheard-of", "1"),
         ("unheard-of", "1"),
     ] {
@@ -145,6 +150,23 @@ async fn a_setting_that_can_t_be_used_is_a_usage_error() {
     }
     let ended = run(&[], &[("SANDBOX_APPROVAL", "perhaps")]).await;
     assert_eq!(ended.status.code(), Some(2), "{ended:?}");
+}
+
+#[tokio::test]
+async fn failures_that_were_asked_for_are_no_errors_of_the_log() {
+    let server = Program::serve(Some(&fresh_database().await), &["--log", "debug,sqlx=off,hyper=off"]).await;
+    let client = client();
+    let faults = json!({"faults": [{"path": "/api/users", "status": 502}]});
+    send(server.request(&client, Method::PUT, "/_sandbox/faults").json(&faults)).await.expect(200);
+    send(server.request(&client, Method::GET, "/api/users")).await.assert_error(502, "fault_injected", "");
+    let preferring = server.request(&client, Method::GET, "/api/users/me").header("Prefer", "code=500");
+    send(preferring).await.assert_error(500, "fault_injected", "");
+    server.signal(Signal::TERM);
+    let ended = server.ended().await;
+    assert!(!ended.stderr.iter().any(|line| line.contains("ERROR")), "{ended:?}");
+    for cause in ["a fault of this account answered", "the request asked for this answer with Prefer"] {
+        assert!(ended.stderr.iter().any(|line| line.contains("DEBUG") && line.contains(cause)), "{cause}: {ended:?}");
+    }
 }
 
 #[tokio::test]

@@ -153,13 +153,9 @@ async fn its_test_that_owns_its_world_runs_twice_alike() {
 }
 
 #[tokio::test]
-async fn its_simulations_and_waits_can_be_asked_for() {
+async fn its_simulations_and_waits_work_in_its_order() {
     let server = Program::serve(Some(&fresh_database().await), &[]).await;
-    let waited = run(&server, "### Waiting").await;
-    assert!(
-        waited.starts_with(r#"{"resource":{"type":"concierge_requests","id":"1010"},"state":"draft"}"#),
-        "{waited}"
-    );
+    run(&server, "## The exchange").await;
     let simulated = run(&server, "### What a test can have happen").await;
     for part in [
         r#""compliance_state":"disabled""#,
@@ -168,6 +164,10 @@ async fn its_simulations_and_waits_can_be_asked_for() {
     ] {
         assert!(simulated.contains(part), "{part} is not in {simulated}");
     }
+    let waited = run(&server, "### Waiting").await;
+    let draft = r#"{"resource":{"type":"concierge_requests","id":"1010"},"state":"draft"}"#;
+    let accepted = r#""event_type":"concierge_request_output_accepted""#;
+    assert!(waited.starts_with(draft) && waited.contains(accepted), "{waited}");
     server.stop().await;
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use axum::http::Method as HttpMethod;
 use concierge_sandbox::sandbox::advice::observations::Observed;
 use concierge_sandbox::sandbox::exchanges::log::{Limits, Log};
-use concierge_sandbox::sandbox::exchanges::redact;
 use concierge_sandbox::sandbox::exchanges::{Exchange, Message};
 use proptest::prelude::*;
 use reqwest::Method;
@@ -152,7 +151,6 @@ async fn filters_find_what_they_say() {
         ("filter[since]=2019-11-25T14:53:04.741%2B02:00", &[other, payee]),
         ("filter[since]=2030-01-01T00:00:00Z", &[]),
         (&format!("filter[since]={second}"), &[other, payee]),
-        ("filter[since]=0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9", &[other, payee, users, me]),
         ("page[size]=2", &[other, payee]),
         ("filter[method]=GET&filter[status]=2xx&page[size]=1", &[payee]),
     ] {
@@ -169,6 +167,8 @@ async fn filters_find_what_they_say() {
         ("filter[status]=200,", "parameter_invalid", "filter[status]"),
         ("filter[since]=yesterday", "parameter_invalid", "filter[since]"),
         ("filter[since]=1", "parameter_invalid", "filter[since]"),
+        // nobody knows what came after one that isn't there
+        ("filter[since]=0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9", "parameter_invalid", "filter[since]"),
         ("page[size]=0", "parameter_invalid", "page[size]"),
         ("page[size]=1001", "parameter_invalid", "page[size]"),
         ("page[size]=%2B1", "parameter_invalid", "page[size]"),
@@ -224,61 +224,13 @@ async fn nothing_that_is_secret_is_shown() {
     for key in ["s3cret", "s3cret; user=1", "your_api_key; s3cret", "Bearer your_api_key"] {
         send(sandbox.client.get(sandbox.url("/api/users")).header("Authorization", key)).await;
     }
+    sandbox.get("/api/users?pass%77ord=s3cret&page[size]=0").await.expect(400);
     let shown = sandbox.get(PATH).await;
     assert!(!shown.text.contains("s3cret") && !shown.text.contains("your_api_key"), "{}", shown.text);
-    assert_eq!(shown.body["requests"][2]["request"]["body"], body.replace("s3cret", "[redacted]"));
-    assert_eq!(shown.body["requests"][0]["request"]["headers"]["authorization"], "[redacted]");
+    assert_eq!(shown.body["requests"][0]["query"], "pass%77ord=[redacted]&page[size]=0");
+    assert_eq!(shown.body["requests"][3]["request"]["body"], body.replace("s3cret", "[redacted]"));
+    assert_eq!(shown.body["requests"][1]["request"]["headers"]["authorization"], "[redacted]");
     sandbox.stop().await;
-}
-
-#[test]
-fn passwords_are_taken_out_wherever_they_are() {
-    let redacted = |body: &str| String::from_utf8(redact::body(body.into()).into()).unwrap();
-    for (body, expected) in [
-        (r#"{"password":"x"}"#, r#"{"password":"[redacted]"}"#),
-        (r#"{"a":1,"Password" : "x\"y" ,"b":2}"#, r#"{"a":1,"Password" : "[redacted]" ,"b":2}"#),
-        (r#"{"password":{"a":["}",{}]},"b":[1]}"#, r#"{"password":"[redacted]","b":[1]}"#),
-        (r#"{"password":12}"#, r#"{"password":"[redacted]"}"#),
-        (r#"{"password":null,"b":1}"#, r#"{"password":"[redacted]","b":1}"#),
-        (r#"[{"password":[1,[2]]}]"#, r#"[{"password":"[redacted]"}]"#),
-        (r#"{"p\u0061ssword":"x"}"#, r#"{"p\u0061ssword":"[redacted]"}"#),
-        // cut off
-        (r#"{"password":"x"#, r#"{"password":"[redacted]""#),
-        (r#"{"password":{"a":"x"#, r#"{"password":"[redacted]""#),
-        (r#"{"password":"x\"#, r#"{"password":"[redacted]""#),
-        (r#"{"password": "#, r#"{"password": "#),
-        (r#"{"password""#, r#"{"password""#),
-        (r#"{"password"#, r#"{"password"#),
-        // no member's name
-        (r#"{"a":"password","b":"password"}"#, r#"{"a":"password","b":"password"}"#),
-        (r#"["password"]"#, r#"["password"]"#),
-        (r#"{"passwords":"x"}"#, r#"{"passwords":"x"}"#),
-    ] {
-        assert_eq!(redacted(body), expected, "{body}");
-    }
-}
-
-proptest! {
-    #[test]
-    fn whatever_a_body_is_it_can_be_looked_through(body in "[\"\\\\{}\\[\\]:, pu]{0,30}(\"password\")?[\"\\\\{}\\[\\]:, x]{0,30}") {
-        let kept = redact::body(body.clone().into_bytes());
-        prop_assert!(std::str::from_utf8(&kept).is_ok());
-        if !body.contains("\"password\"") {
-            prop_assert_eq!(&*kept, body.as_bytes());
-        }
-    }
-
-    #[test]
-    fn a_password_never_stays(depth in 0..5_usize, end in 0..200_usize) {
-        let inner = format!("{{\"a\":[1,\"}}\"],\"password\":{}\"s3cret\"{},\"b\":1}}", "[".repeat(depth), "]".repeat(depth));
-        let cut = &inner[..end.min(inner.len())];
-        let kept = redact::body(cut.as_bytes().to_vec());
-        let kept = std::str::from_utf8(&kept).unwrap();
-        prop_assert!(!kept.contains("s3"), "{}", kept);
-        if cut.len() == inner.len() {
-            prop_assert!(kept.ends_with(",\"b\":1}"), "{}", kept);
-        }
-    }
 }
 
 #[tokio::test]
@@ -288,7 +240,8 @@ async fn what_a_fault_did_is_told() {
     for (fault, status) in [
         (json!({"path": OUTPUTS, "status": 503}), Some(503)),
         (json!({"path": OUTPUTS, "close": "before"}), None),
-        (json!({"path": OUTPUTS, "reset": "after"}), Some(201)),
+        (json!({"path": OUTPUTS, "reset": "after"}), None),
+        (json!({"path": OUTPUTS, "close": "after"}), None),
         (json!({"path": OUTPUTS, "truncate": true, "latency": "1ms"}), Some(201)),
     ] {
         put_fault(&sandbox, &fault).await;
@@ -301,7 +254,14 @@ async fn what_a_fault_did_is_told() {
         assert_eq!(shown["request"]["body"], document);
         assert_eq!(shown["response"].is_null(), status.is_none());
     }
-    assert_eq!(logged(&sandbox, "filter[status]=none").await.len(), 1);
+    assert_eq!(logged(&sandbox, "filter[status]=none").await.len(), 3);
+    assert_eq!(logged(&sandbox, "filter[status]=2xx").await.len(), 1);
+    // of an answer without a body nothing leaves
+    put_fault(&sandbox, &json!({"path": "/api/**", "truncate": true})).await;
+    let mut wire = Wire::open(sandbox.server().address).await;
+    wire.send("HEAD /api/users/me HTTP/1.1\r\nHost: x\r\nAuthorization: your_api_key\r\n\r\n").await;
+    wire.rest().await;
+    assert_eq!(logged(&sandbox, "page[size]=1").await[0]["status"], Value::Null);
     let preferring = sandbox.request(Method::GET, "/api/users").header("Prefer", "code=502");
     send(preferring).await.assert_error(502, "fault_injected", "");
     assert_eq!(logged(&sandbox, "page[size]=1").await[0]["fault"], json!({"prefer": "code=502"}));

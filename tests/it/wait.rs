@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Receiver, Sandbox, send};
+use crate::support::{Account, Receiver, Sandbox, documented_output, send};
 use crate::webhooks::{DOWN, OK};
 
 const OUTPUT: &str = "concierge_request_outputs/32323";
@@ -42,10 +42,47 @@ async fn in_vain_it_says_why() {
     sandbox.advance(Duration::from_secs(1)).await;
     let waited = sandbox.get(&path).await;
     assert_eq!(waited.body["errors"][0]["meta"]["next"]["waits_for"]["state"], "draft");
+    let detail = waited.body["errors"][0]["detail"].as_str().unwrap();
+    let words = "is accepted; work leads to working once request 1010 is working; that is draft, \
+        and request_quote leads to quote_requested once the payer calls request_quote, \
+        or else cancelled at 2019-12-25T12:53:02.741Z; the account's clock runs";
+    assert!(detail.ends_with(words), "{detail}");
     sandbox.post_plain("/_sandbox/clock/freeze", &json!({})).await.expect(200);
     let waited = sandbox.get(&path).await;
     assert_eq!(waited.body["errors"][0]["meta"]["clock"]["frozen_at"], "2019-11-25T12:53:03.741Z");
     assert!(waited.text.contains("stands still"), "{waited:?}");
+    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_test_value_keeps_can_be_simulated() {
+    let sandbox = Sandbox::start().await;
+    let account = sandbox.account(json!({"clock": {"now": "2019-11-25T12:53:02.741Z"}})).await;
+    let output = account.request(Method::POST, "/api/concierge_request_outputs").header("Sandbox-Outcome", "stuck");
+    send(output.header("Content-Type", "application/json").body(documented_output().to_string())).await.expect(201);
+    account.settle().await;
+    account.act("1010", "request_quote").await.expect(200);
+    account.act("1010", "accept_quote").await.expect(200);
+    account.settle().await;
+    for (query, simulation, body) in [
+        (format!("resource={OUTPUT}&state=returned"), "/transition", json!({"state": "returned", "through": true})),
+        (format!("resource={OUTPUT}&event=concierge_request_output_settled"), "/settle", json!({})),
+    ] {
+        let waited = account.get(&format!("/_sandbox/wait?{query}&timeout=1ms")).await;
+        waited.assert_error(408, "wait_timeout", "");
+        let path = format!("/_sandbox/simulations/{OUTPUT}{simulation}");
+        assert!(waited.text.contains(&format!("but POST {path}")), "{waited:?}");
+        assert!(!waited.text.contains("advance it"), "{waited:?}");
+        let taken = Account::of(&sandbox.url(""), &account.key);
+        taken.post("/_sandbox/snapshots", &json!({"name": "stuck"})).await.expect(201);
+        taken.post(&path, &body).await.expect(200);
+        taken.post("/_sandbox/snapshots/stuck/restore", &json!({})).await.expect(204);
+    }
+    // of its request, that takes the output along
+    let waited = account.get("/_sandbox/wait?resource=concierge_requests/1010&state=finished&timeout=1ms").await;
+    assert!(waited.text.contains("concierge_requests/1010/transition"), "{waited:?}");
+    let through = json!({"state": "finished", "through": true});
+    account.post("/_sandbox/simulations/concierge_requests/1010/transition", &through).await.expect(200);
     sandbox.stop().await;
 }
 
@@ -88,6 +125,8 @@ async fn events_and_their_delivery_can_be_waited_for() {
     // only those behind an event
     let waited = sandbox.get("/_sandbox/wait?event=concierge_request_output_accepted&since=2&timeout=1ms").await;
     waited.assert_error(408, "wait_timeout", "");
+    let behind = "there is no concierge_request_output_accepted behind event 2; the account's clock runs";
+    assert!(waited.text.contains(behind), "{waited:?}");
     sandbox.stop().await;
 }
 
@@ -142,6 +181,8 @@ async fn what_cant_be_waited_for_is_400() {
         ("event=user_enabled&timeout=1h", "timeout"),
         ("event=user_enabled&timeout=soon", "timeout"),
         ("event=user_enabled&until=now", "until"),
+        ("resource=users/20202&state=enabled&delivered=true", "delivered"),
+        ("resource=users/20202&state=enabled&since=1", "since"),
     ] {
         let answer = sandbox.get(&format!("/_sandbox/wait?{query}")).await;
         assert_eq!((answer.status, answer.errors()[0].2.as_str()), (400, parameter), "{query}");

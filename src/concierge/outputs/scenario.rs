@@ -22,7 +22,8 @@ pub struct TestValue {
     pub name: &'static str,
     /// The `label` of the instruction.
     pub label: &'static str,
-    /// The `bank_account_number` in the instruction's body: SANDBOX on the keys of a telephone, and which one.
+    /// The `bank_account_number` in the instruction's body: what types SANDBOX on a telephone, and three digits that say
+    /// which one.
     pub bank_account_number: &'static str,
     /// The payee's e-mail address, up to the `@`.
     pub email: &'static str,

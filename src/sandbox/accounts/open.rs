@@ -6,6 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::OWN;
 use crate::accounts::caller::{Credentials, hex};
 use crate::accounts::fixtures::create_account_for;
 use crate::accounts::store::has_key;
@@ -38,6 +39,15 @@ impl KnownKeys {
     pub fn clear(&self) {
         self.0.lock().clear();
     }
+}
+
+/// Where accounts are made, listed and deleted.
+const ACCOUNTS: &str = "/_sandbox/accounts";
+
+/// Whether a call is one of a key's, which has an account then: every one, but for those that concern other accounts. `id`
+/// is the one in the path.
+pub fn is_of_a_key(path: &str, id: &str) -> bool {
+    !path.starts_with(ACCOUNTS) || id == OWN
 }
 
 /// Sees to it that a key has an account, unless it is what the server is administered with.

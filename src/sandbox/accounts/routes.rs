@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::document::{NewAccount, read_beginning, read_new, render};
 use super::replace::{Successor, replace};
-use super::{INVALID_ADMIN_TOKEN, KEY_TAKEN};
-use crate::accounts::caller::{Access, Caller, sha256};
+use super::{INVALID_ADMIN_TOKEN, KEY_TAKEN, OWN};
+use crate::accounts::caller::{Access, sha256};
 use crate::accounts::fixtures::create_account_for;
 use crate::accounts::store::{self, Account};
 use crate::concierge::call::Call;
@@ -23,8 +23,6 @@ use crate::server::{App, to_its_end};
 
 /// The most accounts that a list names.
 const LISTED: i64 = 1000;
-/// What the path calls the caller's own account.
-const OWN: &str = "me";
 
 /// Checks that whoever calls may do what concerns the whole server.
 fn check_admin(app: &App, call: &Call) -> Result<(), Errors> {
@@ -86,8 +84,7 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
 /// The account that the path names, if whoever calls may do that with it.
 async fn find(app: &App, call: &Call, access: Access) -> Result<Account, Errors> {
     if call.id == OWN {
-        let caller = call.caller(app, access, Ok(())).await?.0;
-        return own(app, &caller).await;
+        return own(app, call, access).await;
     }
     check_admin(app, call)?;
     let mut connection = app.database.connection().await?;
@@ -95,37 +92,50 @@ async fn find(app: &App, call: &Call, access: Access) -> Result<Account, Errors>
     connection.conclude(account)?.ok_or_else(|| not_found(&call.id))
 }
 
-async fn own(app: &App, caller: &Caller) -> Result<Account, Errors> {
-    let mut connection = app.database.connection().await?;
-    let account = store::find(&mut connection, caller.account_id).await;
-    connection.conclude(account)?.ok_or_else(|| not_found(OWN))
+/// The caller's own account.
+async fn own(app: &App, call: &Call, access: Access) -> Result<Account, Errors> {
+    loop {
+        let caller = call.caller(app, access, Ok(())).await?.0;
+        let mut connection = app.database.connection().await?;
+        let account = store::find(&mut connection, caller.account_id).await;
+        // one that was reset meanwhile is looked up anew
+        if let Some(account) = connection.conclude(account)? {
+            return Ok(account);
+        }
+    }
 }
 
 /// `DELETE /_sandbox/accounts/:id`: it, its snapshots, and every trace of them. `me` is the caller's own.
 pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
     call.no_query().and_then(|()| Reader::open_plain(&call.body, &[])?.finish(Some(())))?;
-    let (account, ended) = loop {
-        let account = find(&app, &call, Access::Write).await?;
-        // one that was reset meanwhile is looked for again
-        if let Some(ended) = end(&app, account.id).await? {
-            break (account, ended);
-        }
-    };
-    app.known_keys.clear();
-    app.forget(account.id).await;
-    let cleared = to_its_end(async move {
-        let mut connection = app.database.connection().await?;
-        let cleared = async {
-            for id in ended {
-                store::clear(&mut connection, id).await?;
+    to_its_end(async move {
+        let (account, ended) = loop {
+            let account = find(&app, &call, Access::Write).await?;
+            // one that was reset meanwhile is looked for again
+            if let Some(ended) = end(&app, account.id).await? {
+                break (account, ended);
             }
-            Ok::<_, sqlx::Error>(())
-        }
-        .await;
+        };
+        app.known_keys.clear();
+        app.forget(account.id).await;
+        let cleared = clear(&app, &ended).await;
         app.sweeper.wake();
-        connection.conclude(cleared)
-    });
-    cleared.await.map(|()| StatusCode::NO_CONTENT)
+        cleared.map(|()| StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+/// Deletes everything there is of accounts that have ended.
+async fn clear(app: &App, ended: &[i64]) -> Result<(), Errors> {
+    let mut connection = app.database.connection().await?;
+    let cleared = async {
+        for id in ended {
+            store::clear(&mut connection, *id).await?;
+        }
+        Ok::<_, sqlx::Error>(())
+    }
+    .await;
+    connection.conclude(cleared)
 }
 
 /// Ends an account with its snapshots, and takes it its keys. Gives the ids of what ended; `None` where it had before.

@@ -12,7 +12,7 @@ use crate::jsonapi::error::{
 use crate::jsonapi::json;
 use crate::jsonapi::query::Query;
 use crate::jsonapi::render::{self, Included, Linkage, Resource, Value};
-use crate::jsonapi::schema::{Attribute, Filter, Schema, Values};
+use crate::jsonapi::schema::{Attribute, Filter, Reference, Schema, Values};
 use crate::jsonapi::since::Since;
 
 /// What an event's document shows. Only that of a single one has its `attempts`.
@@ -32,7 +32,10 @@ pub static SCHEMA: Schema = Schema {
         Attribute::own_document("attempts"),
     ],
     relationships: &[],
-    references: &["resource", "failures"],
+    references: &[
+        Reference { name: "resource", instead: "GET /_sandbox/events/ID includes it by itself, as it was then" },
+        Reference { name: "failures", instead: "there is one for each try to pay the output that failed before" },
+    ],
     default_include: &[],
     sort: &[],
     filters: &[

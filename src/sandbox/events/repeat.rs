@@ -43,7 +43,10 @@ async fn queue_one(
 ) -> Result<Option<Repeated>, StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
-        queue::lock_account(&mut transaction, account_id).await?;
+        // nobody is told of what an account that has ended had
+        if !queue::lock_account(&mut transaction, account_id).await? {
+            return Ok(None);
+        }
         queue::hold(&mut transaction, account_id, type_name, resource_id).await?;
         let queued = queue::queue(&mut transaction, account_id, &[id], again, now).await?;
         Ok(queued.first().copied())
@@ -120,7 +123,9 @@ async fn queue_free(
 ) -> Result<(Vec<Repeated>, HashSet<i64>), StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
-        queue::lock_account(&mut transaction, account_id).await?;
+        if !queue::lock_account(&mut transaction, account_id).await? {
+            return Ok((Vec::new(), events.iter().map(|event| event.id).collect()));
+        }
         let free = queue::hold_free(&mut transaction, account_id, events).await?;
         let queued = queue::queue(&mut transaction, account_id, &free, false, now).await?;
         Ok((queued, free.into_iter().collect()))

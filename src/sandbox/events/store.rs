@@ -63,6 +63,7 @@ fn read(row: &PgRow, at: usize) -> Result<Record, sqlx::Error> {
 pub async fn find(
     connection: &mut PgConnection,
     credentials: &Credentials,
+    access: Access,
     id: i64,
 ) -> Result<(Caller, Option<Complete>), StoreError> {
     const SQL: &str = concat!(
@@ -83,7 +84,7 @@ pub async fn find(
     const FIRST: usize = caller::COLUMNS;
     const RESOURCE: usize = FIRST + COLUMNS;
     let rows = credentials.query(SQL).bind(id).fetch_all(connection).await?;
-    let caller = Caller::judge(rows.first(), Access::Read)?;
+    let caller = Caller::judge(rows.first(), access)?;
     let Some(first) = rows.first() else { return Ok((caller, None)) };
     if first.try_get::<Option<i64>, _>(FIRST)?.is_none() {
         return Ok((caller, None));

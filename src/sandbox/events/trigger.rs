@@ -5,7 +5,7 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 use super::document::NewEvent;
-use super::{sample, store};
+use super::{Complete, sample, store};
 use crate::accounts::caller::{Access, Caller, Credentials, authenticate};
 use crate::concierge::{self, event_types::Tells};
 use crate::database::{StoreError, settle};
@@ -14,7 +14,8 @@ use crate::jsonapi::document::Identifier;
 use crate::jsonapi::error::{Error, Errors, RELATED_RESOURCE_NOT_FOUND};
 
 /// Writes a made-up event, of what it names as that is now, or of a sample, and queues it like any other of the
-/// resource. It is the caller's: it goes to the caller's `webhook_url`, or else to the master user's. Gives its id. `now` is the server's.
+/// resource. It is the caller's: it goes to the caller's `webhook_url`, or else to the master user's. Gives it as it is
+/// before it is sent; `None` where the account was reset meanwhile. `now` is the server's.
 ///
 /// # Errors
 /// 401 for the caller; 404 where what it names isn't there; those of the database.
@@ -25,12 +26,14 @@ pub async fn trigger(
     now: OffsetDateTime,
     origin: &str,
     cause: Cause,
-) -> Result<(Caller, i64), StoreError> {
+) -> Result<Option<(Caller, Complete)>, StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
         let caller = authenticate(&mut transaction, credentials, Access::Write).await?;
         let (account_id, made_by, now) = (caller.account_id, Some(caller.user_id), caller.time.at(now));
-        store::queue::lock_account(&mut transaction, account_id).await?;
+        if !store::queue::lock_account(&mut transaction, account_id).await? {
+            return Ok(None);
+        }
         let resource = match &new.resource {
             Some(id) => snapshot(&mut transaction, account_id, new, id, made_by, origin).await?,
             None => {
@@ -44,7 +47,9 @@ pub async fn trigger(
         let event = Event { account_id, event_type, at: now, resource, cause, is_made_up: true };
         events::store::write(&mut transaction, &[event]).await?;
         // this transaction holds the counter, so there is none later
-        Ok((caller, events::store::last_id(&mut transaction, account_id).await?))
+        let id = events::store::last_id(&mut transaction, account_id).await?;
+        let (_, event) = store::find(&mut transaction, credentials, Access::Write, id).await?;
+        Ok(event.map(|event| (caller, event)))
     }
     .await;
     settle(transaction, outcome).await

@@ -1,5 +1,7 @@
 //! Which exchanges are asked for.
 
+use std::sync::Arc;
+
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
@@ -9,6 +11,9 @@ use crate::concierge::call::Call;
 use crate::jsonapi::error::{Code, Error, Errors, FILTER_UNKNOWN, PARAMETER_INVALID, PARAMETER_UNKNOWN};
 use crate::jsonapi::query::{DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE};
 use crate::sandbox::faults::pattern::PathPattern;
+
+/// The parameter that says from where on.
+const SINCE: &str = "filter[since]";
 
 /// What the exchanges that are asked for have in common.
 #[derive(Debug)]
@@ -83,7 +88,7 @@ impl Query {
                 self.statuses = read.ok_or_else(|| invalid(expected))?;
                 Ok(())
             }
-            "filter[since]" => {
+            SINCE => {
                 let expected = "the id of a request, or a time as RFC 3339 spells it, such as 2019-11-25T12:53:02.741Z";
                 self.since = Some(Since::read(value).ok_or_else(|| invalid(expected))?);
                 Ok(())
@@ -100,6 +105,22 @@ impl Query {
             }
             _ => Err((PARAMETER_UNKNOWN, "is not known here; filter[KEY] and page[size] are".into())),
         }
+    }
+
+    /// Checks that there is the exchange after which those asked for begin.
+    ///
+    /// # Errors
+    /// 400 where it isn't, or isn't any more.
+    pub fn check(&self, exchanges: &[Arc<Exchange>]) -> Result<(), Errors> {
+        let Some(Since::Exchange(id)) = &self.since else { return Ok(()) };
+        if exchanges.iter().any(|exchange| *exchange.id == **id) {
+            return Ok(());
+        }
+        let detail = format!(
+            "names the request {id}, which this server does not have in its log, or no longer; it is the id of one that \
+             it has, or a time as RFC 3339 spells it"
+        );
+        Err(Error::new(PARAMETER_INVALID, detail).parameter(SINCE).into())
     }
 
     /// Whether an exchange is as old as the one after which those asked for begin.

@@ -56,7 +56,7 @@ impl Record {
             id: id.into(),
             method: parts.method.clone(),
             path: parts.uri.path().into(),
-            query: parts.uri.query().map(Into::into),
+            query: parts.uri.query().map(redact::query),
             headers: redact::headers(&parts.headers),
             body: kept.clone(),
             fault: None,

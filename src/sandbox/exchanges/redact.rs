@@ -1,4 +1,4 @@
-//! What is secret, taken out of what is kept: keys in headers, passwords in bodies.
+//! What is secret, taken out of what is kept: keys in headers, passwords in queries and bodies.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::telemetry::REQUEST_ID;
 
 /// What stands in the place of a secret.
 pub const REDACTED: &str = "[redacted]";
-/// The member whose value is one.
+/// The member, or the parameter, whose value is one.
 const PASSWORD: &str = "password";
 
 /// The headers, a line each.
@@ -42,6 +42,21 @@ fn authorization(value: &str) -> Cow<'static, str> {
         Some(acting_as) => format!("{REDACTED}; {acting_as}").into(),
         None => REDACTED.into(),
     }
+}
+
+/// A query, with [`REDACTED`] for each password.
+pub fn query(query: &str) -> Box<str> {
+    let shown = |parameter| match str::split_once(parameter, '=') {
+        Some((name, _)) if names_password(name) => format!("{name}={REDACTED}").into(),
+        _ => Cow::from(parameter),
+    };
+    query.split('&').map(shown).collect::<Vec<_>>().join("&").into_boxed_str()
+}
+
+/// Whether a parameter's name, as it was sent, says so: as a whole, or in brackets.
+fn names_password(name: &str) -> bool {
+    form_urlencoded::parse(name.as_bytes())
+        .any(|(name, _)| name.split(['[', ']']).any(|part| part.eq_ignore_ascii_case(PASSWORD)))
 }
 
 /// A body, which may be cut off anywhere, with [`REDACTED`] for each password.

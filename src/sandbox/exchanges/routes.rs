@@ -17,6 +17,7 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
     let query = call.checked(&app, Access::Read, Query::read(&call)).await?;
     let account_id = account(&app, &call, Access::Read).await?;
     let exchanges = app.log.exchanges(account_id);
+    query.check(&exchanges)?;
     let newer = exchanges.iter().take_while(|exchange| !query.is_before(exchange));
     let found: Vec<_> = newer.filter(|exchange| query.asks_for(exchange)).collect();
     let shown: Vec<Value> = found.iter().take(query.size).map(|exchange| render(exchange)).collect();

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use super::FAULT_INJECTED;
 use crate::jsonapi::error::{Code, Error, Errors, HEADER_INVALID};
 use crate::jsonapi::negotiation::split_quoted;
+use crate::telemetry::Injected;
 
 /// The statuses that can be asked for.
 pub const STATUSES: std::ops::RangeInclusive<u16> = 400..=599;
@@ -38,7 +39,7 @@ fn read_code(text: &str) -> Result<u16, Errors> {
 
 /// The answer with that status.
 pub fn answer(status: u16) -> Response {
-    let mut response = injected(status, "the request asked for this answer with Prefer").into_response();
+    let mut response = injected(status, None, "the request asked for this answer with Prefer");
     // three digits
     if let Ok(applied) = format!("code={status}").try_into() {
         response.headers_mut().insert("preference-applied", applied);
@@ -46,8 +47,12 @@ pub fn answer(status: u16) -> Response {
     response
 }
 
-/// An error that nothing but the client's own wish has caused.
-pub fn injected(status: u16, cause: &str) -> Errors {
+/// The answer with an error that nothing but the client's own wish has caused.
+pub fn injected(status: u16, retry_after: Option<u64>, cause: &'static str) -> Response {
     let detail = format!("{cause}; the request had no effect");
-    Error::new(Code { status, ..FAULT_INJECTED }, detail).into()
+    let mut errors = Errors::from(Error::new(Code { status, ..FAULT_INJECTED }, detail));
+    errors.retry_after = retry_after;
+    let mut response = errors.into_response();
+    response.extensions_mut().insert(Injected(cause));
+    response
 }

@@ -4,6 +4,7 @@ mod query;
 pub mod routes;
 mod store;
 mod verdict;
+mod words;
 
 crate::codes! {
     WAIT_TIMEOUT = 408 "wait_timeout" "It did not happen in time";

@@ -54,6 +54,14 @@ pub fn read<N: AsRef<str>, V: AsRef<str>>(parameters: impl Iterator<Item = (N, V
             faults.push(fault);
         }
     }
+    if given.event.is_none() {
+        for (name, is_given) in [("delivered", given.delivered.is_some()), ("since", given.since.is_some())] {
+            if is_given {
+                let detail = "says something of an event; name its type with `event`, or leave this out";
+                faults.push(Error::new(PARAMETER_INVALID, detail).parameter(name));
+            }
+        }
+    }
     if !faults.is_empty() {
         return Err(Errors::new(faults));
     }

@@ -83,13 +83,14 @@ async fn look(
                 Some(resource) => Some(find(connection, &caller, resource).await?),
                 None => None,
             };
-            let since = seen.filter(|(account, _)| *account == account_id).map_or(*since, |(_, seen)| seen.max(*since));
-            let (found, last) = first_event(connection, account_id, event_type.name, of, since).await?;
+            let behind =
+                seen.filter(|(account, _)| *account == account_id).map_or(*since, |(_, seen)| seen.max(*since));
+            let (found, last) = first_event(connection, account_id, event_type.name, of, behind).await?;
             if found.is_none() {
                 *seen = Some((account_id, last));
             }
             let with_present = resource.as_ref().zip(present.as_ref());
-            let verdict = of_event(event_type, *delivered, found.as_ref(), with_present, caller.time);
+            let verdict = of_event(event_type, *since, *delivered, found.as_ref(), with_present, caller.time);
             let event = found.map(|Delivery { event_id, state, attempts, .. }| {
                 json!({ "id": event_id.to_string(), "event_type": event_type.name, "delivery_state": state, "attempts_count": attempts })
             });

@@ -4,14 +4,11 @@ use serde_json::{Value, json};
 
 use super::query::Named;
 use super::store::Delivery;
+use super::words::{self, way};
 use crate::accounts::time::AccountTime;
 use crate::concierge::event_types::{EventType, Tells};
-use crate::concierge::machine::{Machine, Named as HasName};
-use crate::concierge::outputs::state as outputs;
-use crate::concierge::requests::state as requests;
 use crate::jsonapi::render::timestamp;
-use crate::sandbox::timeline::outlook::Outlook;
-use crate::sandbox::timeline::{Present, Subject, document};
+use crate::sandbox::timeline::{Present, document};
 
 /// How things stand.
 #[derive(Debug)]
@@ -38,49 +35,42 @@ pub fn of_state(resource: &Named, present: &Present, state: &str, time: AccountT
     if present.state == state {
         return Verdict::Holds;
     }
-    let reason = reason(&resource.text, Some(present), time);
-    if can_become(resource.subject, present.state, state) {
+    let reason = reason(resource, present, Some(state), time);
+    if way(resource.subject, present.state, state).is_some() {
         return Verdict::NotYet(reason);
     }
     let detail = format!("no way leads from there to {state}; {}", reason.detail);
     Verdict::Never(Reason { detail, ..reason })
 }
 
-fn can_become(subject: Subject, from: &str, to: &str) -> bool {
-    fn leads<S: HasName, T: HasName>(machine: &Machine<S, T>, from: &str, to: &str) -> bool {
-        machine.named(from).zip(machine.named(to)).is_some_and(|(from, to)| machine.way(from, to).is_some())
-    }
-    match subject {
-        Subject::Output => leads(&outputs::MACHINE, from, to),
-        Subject::Request => leads(&requests::MACHINE, from, to),
-        // people decide about people as they like; but nobody becomes new again
-        Subject::User => to != "new",
-        Subject::WithdrawalInstruction => false,
-    }
-}
-
-/// Whether there is an event, and was delivered if that is asked for. `resource`: what it is to tell of, and what that is.
+/// Whether there is an event behind that of an id, and was delivered if that is asked for. `resource`: what it is to tell of,
+/// and what that is.
 pub fn of_event(
     event_type: &EventType,
+    since: i64,
     delivered: bool,
     found: Option<&Delivery>,
     resource: Option<(&Named, &Present)>,
     time: AccountTime,
 ) -> Verdict {
     let Some(found) = found else {
-        let name = resource.map_or("the account", |(named, _)| named.text.as_str());
-        let reason = reason(name, resource.map(|(_, present)| present), time);
-        let detail = format!("there is no {} yet; {}", event_type.name, reason.detail);
-        let reason = Reason { detail, ..reason };
         let state = match event_type.tells {
             Tells::Output(state) => Some(state.name()),
             Tells::Request(state) => Some(state.name()),
-            Tells::User(_) | Tells::WithdrawalInstruction => None,
+            Tells::User(state) => Some(state.name()),
+            Tells::WithdrawalInstruction => None,
         };
+        let reason = match resource {
+            Some((named, present)) => reason(named, present, state, time),
+            None => Reason { detail: words::clock(time, true), meta: json!({ "clock": clock(time) }) },
+        };
+        let place = if since > 0 { format!("behind event {since}") } else { "yet".to_owned() };
+        let detail = format!("there is no {} {place}; {}", event_type.name, reason.detail);
+        let reason = Reason { detail, ..reason };
         return match (resource, state) {
             // it is there, and its event is older than what is waited for, or can't come
             (Some((named, present)), Some(state))
-                if present.state != state && !can_become(named.subject, present.state, state) =>
+                if present.state != state && way(named.subject, present.state, state).is_none() =>
             {
                 Verdict::Never(reason)
             }
@@ -104,7 +94,7 @@ pub fn of_event(
         "no_receiver" => "had nobody to go to when it happened: no webhook_url was set".to_owned(),
         "given_up" => format!("was given up: {tried}"),
         "waiting" => "waits for an event before it of the same resource".to_owned(),
-        _ => format!("is {}, {tried}, next at {}; {}", found.state, next.unwrap_or_default(), stands(time)),
+        _ => format!("is {}, {tried}, next at {}; {}", found.state, next.unwrap_or_default(), words::clock(time, true)),
     };
     let reason = Reason { detail: format!("event {} {detail}", found.event_id), meta };
     if matches!(found.state.as_str(), "no_receiver" | "given_up") {
@@ -114,40 +104,17 @@ pub fn of_event(
     }
 }
 
-/// How things stand with a resource, or an account.
-fn reason(name: &str, present: Option<&Present>, time: AccountTime) -> Reason {
-    let Some(present) = present else {
-        return Reason {
-            detail: format!("nothing of it happened in {name}; {}", stands(time)),
-            meta: json!({ "clock": clock(time) }),
-        };
-    };
-    let next = document::outlook(&present.outlook);
-    let comes = match &present.outlook {
-        Outlook::Due(step) => format!("{} leads to {} at {}", step.trigger, step.to, timestamp(step.due_at)),
-        Outlook::Waiting { trigger, to, .. } => {
-            format!("{trigger} leads to {to} once what it waits for has happened: {}", next["waits_for"])
-        }
-        Outlook::Final => "that is final".to_owned(),
-        Outlook::Stuck => "a test value keeps it there".to_owned(),
-        Outlook::ByHand => "nothing happens by itself".to_owned(),
-    };
+/// How things stand with a resource of which a state is waited for.
+fn reason(resource: &Named, present: &Present, awaited: Option<&str>, time: AccountTime) -> Reason {
     let meta = json!({
         "state": present.state,
         "since": present.since.map(timestamp),
-        "next": next,
+        "next": document::outlook(&present.outlook),
         "clock": clock(time),
     });
-    Reason { detail: format!("{name} is {}; {comes}; {}", present.state, stands(time)), meta }
+    Reason { detail: words::situation(resource, present, awaited, time), meta }
 }
 
 fn clock(time: AccountTime) -> Value {
     json!({ "frozen_at": time.frozen_at.map(timestamp) })
-}
-
-fn stands(time: AccountTime) -> String {
-    match time.frozen_at {
-        Some(at) => format!("the account's clock stands still at {}: advance it, or settle", timestamp(at)),
-        None => "the account's clock runs".to_owned(),
-    }
 }

@@ -195,6 +195,8 @@ async fn fields_are_picked_and_nothing_can_be_included() {
         assert_eq!((&event["attributes"], event.get("relationships")), (&json!({}), None));
         for include in ["resource", "failures", "user"] {
             let answer = sandbox.get(&format!("{path}?include={include}")).await;
+            let is_shown = answer.text.contains("can't be included");
+            assert_eq!(is_shown, include != "user", "{answer:?}");
             answer.assert_error(400, "include_unknown", "include");
         }
         sandbox.get(&format!("{path}?fields[events]=x")).await.assert_error(400, "field_unknown", "fields[events]");

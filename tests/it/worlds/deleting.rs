@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{ACCOUNTS, OUTPUTS, count, fill, until};
-use crate::support::{Account, Receiver, Sandbox, documented_output, dump, rows, send, within};
+use super::{ACCOUNTS, OUTPUTS, count, fill, until, until_gone};
+use crate::support::{Account, Receiver, Sandbox, Wire, documented_output, dump, rows, send, within};
 
 #[tokio::test]
 async fn of_a_deleted_account_nothing_is_left() {
@@ -123,5 +123,29 @@ async fn what_is_under_way_is_passed_over_and_never_waited_for_with_something_in
     moving.commit().await.unwrap();
     within(deleting).await.unwrap().expect(204);
     assert_eq!(rows(&sandbox.database, row).await, 0);
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_does_not_stop_it() {
+    let sandbox = Sandbox::start().await;
+    let account = sandbox.account(json!({})).await;
+    let row = account.row(&sandbox.database).await;
+    let mut holding = sandbox.database.begin().await.unwrap();
+    let hold = "select 1 from accounts where id = $1 for no key update";
+    sqlx::query(hold).bind(row).execute(&mut *holding).await.unwrap();
+    let mut wire = Wire::open(sandbox.server().address).await;
+    wire.send(format!("DELETE {ACCOUNTS}/{} HTTP/1.1\r\nHost: x\r\n\r\n", account.name)).await;
+    let waiting = "select count(*) from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock' and query like '%for no key update of a'";
+    within(async { while sandbox.count(waiting).await == 0 {} }).await;
+    drop(wire);
+    // by when the server has noticed
+    for _ in 0..20 {
+        account.get("/api/users/me").await.expect(200);
+    }
+    holding.commit().await.unwrap();
+    until_gone(&sandbox.database, row).await;
+    account.get("/api/users/me").await.assert_error(401, "invalid_api_key", "Authorization");
     sandbox.stop().await;
 }

@@ -131,6 +131,30 @@ async fn an_admin_token_keeps_accounts_from_everybody_else() {
 }
 
 #[tokio::test]
+async fn a_call_about_other_accounts_makes_none_of_its_own() {
+    let start = |admin_token: Option<&str>| {
+        let admin_token = admin_token.map(str::to_owned);
+        Sandbox::start_with(move |config| (config.accounts, config.admin_token) = (Accounts::Open, admin_token))
+    };
+    for (admin_token, refused) in [(Some("admin"), true), (None, false)] {
+        let sandbox = start(admin_token).await;
+        let before = sandbox.count(COUNT).await;
+        let guess = Account::of(&sandbox.url(""), "guess");
+        let status = |status: u16| if refused { 401 } else { status };
+        guess.get(ACCOUNTS).await.expect(status(200));
+        guess.get(&format!("{ACCOUNTS}/?page=1")).await.expect(status(400));
+        guess.get(&format!("{ACCOUNTS}/nobody")).await.expect(status(404));
+        guess.delete(&format!("{ACCOUNTS}/nobody")).await.expect(status(404));
+        assert_eq!(sandbox.count(COUNT).await, before);
+        // one can be made for the key that calls, too
+        guess.post(ACCOUNTS, &json!({"key": "guess"})).await.expect(status(201));
+        guess.get(&format!("{ACCOUNTS}/me")).await.expect(200);
+        assert_eq!(sandbox.count(COUNT).await, before + 1);
+        sandbox.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn an_admin_token_that_could_be_a_key_has_no_account() {
     let sandbox = Sandbox::start_with(|config| {
         config.admin_token = Some("admin".into());

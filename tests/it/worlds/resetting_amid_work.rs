@@ -116,6 +116,56 @@ async fn of_calls_at_the_same_time_each_belongs_to_one_world() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whatever_looks_twice_looks_at_one_world() {
+    const RESETS: usize = 60;
+    let sandbox = Sandbox::start().await;
+    let account = Arc::new(sandbox.account(json!({"clock": {"now": "2019-11-25T12:53:02.741Z"}})).await);
+    let receiver = Receiver::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut calling = JoinSet::new();
+    for worker in 0..6 {
+        let (account, is_over, url) = (Arc::clone(&account), Arc::clone(&is_over), receiver.url());
+        calling.spawn(async move {
+            let made_up = json!({"event_type": "user_enabled"});
+            while !is_over.load(Ordering::Relaxed) {
+                match worker % 3 {
+                    0 => drop(account.get("/_sandbox/accounts/me").await.expect(200)),
+                    1 => drop(account.post("/_sandbox/events/trigger", &made_up).await.expect(201)),
+                    _ => {
+                        account.listen(&url).await;
+                        // another world may be there by then, which has no such event or no receiver
+                        let answer = account.post("/_sandbox/events/1/redeliver", &json!({})).await;
+                        assert!([202, 404, 409].contains(&answer.status), "{answer:?}");
+                    }
+                }
+            }
+        });
+    }
+    for _ in 0..RESETS {
+        account.post(RESET, &json!({})).await.expect(204);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    within(calling.join_all()).await;
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_is_deleted_though_it_is_reset_meanwhile() {
+    let sandbox = Sandbox::start().await;
+    for _ in 0..20 {
+        let account = sandbox.account(json!({})).await;
+        let body = json!({});
+        let resetting = futures_util::future::join_all((0..3).map(|_| account.post(RESET, &body)));
+        let (deleted, resets) =
+            within(async { tokio::join!(account.delete("/_sandbox/accounts/me"), resetting) }).await;
+        deleted.expect(204);
+        assert!(resets.iter().all(|reset| [204, 401].contains(&reset.status)), "{resets:?}");
+        account.get("/_sandbox/accounts/me").await.assert_error(401, "invalid_api_key", "Authorization");
+    }
+    sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_resets_at_the_same_time_each_counts() {
     let sandbox = Sandbox::start().await;
     let account = sandbox.account(json!({})).await;

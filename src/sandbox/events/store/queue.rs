@@ -110,13 +110,14 @@ pub async fn bring_forward(
     query.fetch_all(connection).await?.iter().map(repeated).collect()
 }
 
-/// Keeps others from queueing events without moving anything, until this transaction ends. Comes before every other lock.
+/// Keeps others from queueing events without moving anything, and from resetting the account, until this transaction ends;
+/// whether it is there. Comes before every other lock.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn lock_account(connection: &mut PgConnection, account_id: i64) -> Result<(), sqlx::Error> {
-    let sql = "select from accounts where id = $1 for no key update";
-    sqlx::query(sql).bind(account_id).execute(connection).await.map(|_| ())
+pub async fn lock_account(connection: &mut PgConnection, account_id: i64) -> Result<bool, sqlx::Error> {
+    let sql = "select from accounts where id = $1 and ended_at is null for no key update";
+    sqlx::query(sql).bind(account_id).fetch_optional(connection).await.map(|found| found.is_some())
 }
 
 /// Keeps a resource from being moved until this transaction ends, if it is there.

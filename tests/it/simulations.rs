@@ -366,8 +366,9 @@ async fn what_is_done_while_time_goes_on_is_done_in_its_order() {
     sandbox.post_plain("/_sandbox/clock/freeze", &json!({})).await.expect(200);
     let to = json!({"state": "finished", "through": true});
     let going_on = async {
-        for _ in 0..20 {
+        for number in 0..20 {
             sandbox.post_plain("/_sandbox/clock/advance", &json!({"by": "PT1M"})).await.expect(200);
+            simulate(&sandbox, "users", "20202", ["disable", "enable"][number % 2]).await.expect(200);
         }
     };
     let (finished, ()) = tokio::join!(simulate_with(&sandbox, REQUESTS, "1010", "transition", &to), going_on);

@@ -112,14 +112,13 @@ async fn an_account_that_somebody_keeps_locked_is_not_waited_for() {
     let (server, database) = start().await;
     let (_, row) = quick(&server, &database).await;
     let (other, _) = quick(&server, &database).await;
-    let left = "update accounts set frozen_at = now(), walked_until = now() - interval '1 hour' where id = $1";
+    let left =
+        "update accounts set frozen_at = now(), walked_until = clock_timestamp() + interval '1 second' where id = $1";
     sqlx::query(left).bind(row).execute(&database).await.unwrap();
     let mut holding = database.begin().await.unwrap();
-    let hold = "update accounts set walked_until = walked_until, started_until = now() where id = $1";
-    sqlx::query(hold).bind(row).execute(&mut *holding).await.unwrap();
+    sqlx::query("select from accounts where id = $1 for update").bind(row).execute(&mut *holding).await.unwrap();
+    until(&database, "select count(*) from accounts where id = $1 and walked_until < clock_timestamp()", row, 1).await;
     for _ in 0..3 {
-        let sql = "update accounts set created_at = created_at where id = $1";
-        sqlx::query(sql).bind(row).execute(&mut *holding).await.unwrap();
         let output = other.create_output().await;
         // by a look into all accounts, as that finds it which another server made
         sqlx::query("update concierge_request_outputs set due_at = null where id = $1")

@@ -360,19 +360,15 @@ async fn a_quote_that_others_began_begins_anew_with_the_prices_it_is_given() {
 
 #[tokio::test]
 async fn what_is_done_while_time_goes_on_is_done_in_its_order() {
-    let sandbox = manual().await;
+    let sandbox = Sandbox::start().await;
     add_many(&sandbox).await;
     set_to_work(&sandbox).await;
     sandbox.post_plain("/_sandbox/clock/freeze", &json!({})).await.expect(200);
-    let to = json!({"state": "finished", "through": true});
-    let going_on = async {
-        for number in 0..20 {
-            sandbox.post_plain("/_sandbox/clock/advance", &json!({"by": "PT1M"})).await.expect(200);
-            simulate(&sandbox, "users", "20202", ["disable", "enable"][number % 2]).await.expect(200);
-        }
-    };
-    let (finished, ()) = tokio::join!(simulate_with(&sandbox, REQUESTS, "1010", "transition", &to), going_on);
+    let (to, minute) = (json!({"state": "finished", "through": true}), json!({"by": "PT1M"}));
+    let finishing = simulate_with(&sandbox, REQUESTS, "1010", "transition", &to);
+    let (finished, advanced) = tokio::join!(finishing, sandbox.post_plain("/_sandbox/clock/advance", &minute));
     assert_eq!(state(finished), "finished");
+    advanced.expect(200);
     let back = "select count(*) from (
             select created_at, lag(created_at) over (order by id) as before from events
         ) e where created_at < before";

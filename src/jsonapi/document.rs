@@ -107,6 +107,14 @@ impl Reader {
         Ok(reader)
     }
 
+    /// Reads a body that says nothing: none, or an object without members.
+    ///
+    /// # Errors
+    /// As [`Reader::open_plain`].
+    pub fn read_nothing(body: &[u8]) -> Result<(), Errors> {
+        Self::open_plain(body, &[])?.finish(Some(()))
+    }
+
     /// Reads a body that has several resource objects, each of which is then [turned to](Self::turn_to).
     ///
     /// # Errors

@@ -147,12 +147,6 @@ pub async fn step_by_kind(
     Ok(rows)
 }
 
-/// How many steps in a row may be held up, about a second's worth: beyond, an account doesn't wait any more for what it has
-/// that comes first, because somebody has held that locked for long.
-const LONG: u32 = 40;
-/// The most accounts of one step.
-const ACCOUNTS: usize = 50;
-
 /// Up to when what is due first in an account may be moved at once, `until` at most, so that nothing else that is due comes
 /// between.
 pub fn reach(agenda: &Agenda, until: OffsetDateTime) -> OffsetDateTime {

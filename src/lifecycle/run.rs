@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use super::{ACCOUNTS, Agenda, Alarm, LONG, Rules, step_by_kind, step_exactly};
+use super::{Agenda, Alarm, Rules, step_by_kind, step_exactly};
 use crate::accounts::store::{timers, walks};
 use crate::accounts::watchers::Watchers;
 use crate::clock::Clock;
@@ -22,6 +22,12 @@ const PATROL: Duration = Duration::from_secs(1);
 /// and how much longer at least than the last look took, where there are very many accounts.
 const PATROL_SHARE: u32 = 50;
 const LONGEST_PATROL: Duration = Duration::from_secs(15);
+
+/// How many steps in a row may be held up, about a second's worth: beyond, an account doesn't wait any more for what it has
+/// that comes first, because somebody has held that locked for long.
+const LONG: u32 = 40;
+/// The most accounts of one step.
+const ACCOUNTS: usize = 50;
 
 /// The background task that moves what is due.
 #[derive(Debug)]

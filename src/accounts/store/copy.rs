@@ -46,7 +46,8 @@ pub const OWN: [&str; 11] = [
 /// Copies the world of an account or of a snapshot, and gives the copy's id.
 ///
 /// One statement sees one state of everything, and each transaction leaves a whole one, so what is under way meanwhile is
-/// in the copy with all that belongs to it, or not at all. Nothing waits for it.
+/// in the copy with all that belongs to it, or not at all. No statement of the API waits for it; who changes the account itself,
+/// moves its clock or goes on in it does.
 ///
 /// # Errors
 /// Those of the database.

@@ -107,7 +107,7 @@ async fn own(app: &App, call: &Call, access: Access) -> Result<Account, Errors> 
 
 /// `DELETE /_sandbox/accounts/:id`: it, its snapshots, and every trace of them. `me` is the caller's own.
 pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
-    call.no_query().and_then(|()| Reader::open_plain(&call.body, &[])?.finish(Some(())))?;
+    call.no_query().and_then(|()| Reader::read_nothing(&call.body))?;
     to_its_end(async move {
         let (account, ended) = loop {
             let account = find(&app, &call, Access::Write).await?;

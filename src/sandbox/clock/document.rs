@@ -59,14 +59,6 @@ pub fn read_set(body: &[u8]) -> Result<(Move, Option<bool>), Errors> {
     reader.finish(to)
 }
 
-/// Reads a body that says nothing.
-///
-/// # Errors
-/// Where it says something.
-pub fn read_nothing(body: &[u8]) -> Result<(), Errors> {
-    Reader::open_plain(body, &[])?.finish(Some(()))
-}
-
 /// Where a move leads from an instant.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::document::{read_advance, read_nothing, read_set, render};
+use super::document::{read_advance, read_set, render};
 use super::happened;
 use super::walk::{self, Until, walk};
 use crate::accounts::caller::{Access, Caller};
@@ -29,7 +29,7 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
 /// `POST /_sandbox/clock/freeze`: it stands still, where it is, and what is due by then has happened.
 pub async fn freeze(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     loop {
-        let read = call.no_query().and_then(|()| read_nothing(&call.body));
+        let read = call.no_query().and_then(|()| Reader::read_nothing(&call.body));
         let caller = call.caller(&app, Access::Write, read).await?.0;
         let _turn = app.walks.take(caller.account_id).await?;
         let mut connection = app.database.connection().await?;
@@ -45,7 +45,7 @@ pub async fn freeze(State(app): State<App>, call: Call) -> Result<Json<Value>, E
 /// `POST /_sandbox/clock/resume`: it runs on from where it stands.
 pub async fn resume(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     loop {
-        let read = call.no_query().and_then(|()| read_nothing(&call.body));
+        let read = call.no_query().and_then(|()| Reader::read_nothing(&call.body));
         let caller = call.caller(&app, Access::Write, read).await?.0;
         let _turn = app.walks.take(caller.account_id).await?;
         let mut connection = app.database.connection().await?;

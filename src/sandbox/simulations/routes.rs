@@ -15,7 +15,7 @@ use crate::concierge::users::state::ComplianceState;
 use crate::concierge::{self, include};
 use crate::database::StoreError;
 use crate::events::Cause;
-use crate::jsonapi::document::id_number;
+use crate::jsonapi::document::{Reader, id_number};
 use crate::jsonapi::error::{Error, Errors, ROUTE_UNKNOWN};
 use crate::jsonapi::query::Target;
 use crate::jsonapi::schema::Schema;
@@ -116,11 +116,12 @@ fn read(app: &App, schema: &Schema, verb: &str, body: &[u8]) -> Result<Simulatio
         let prices = if trigger == request_states::Trigger::Quote {
             read_prices(body, &app.rules.prices)?
         } else {
-            read_reason(body, false)?
+            Reader::read_nothing(body)?;
+            None
         };
         Ok(Simulation::RequestStep(trigger, prices))
     } else {
-        let decide = |to| read_reason(body, false).map(|_| Simulation::Decide(to));
+        let decide = |to| Reader::read_nothing(body).map(|()| Simulation::Decide(to));
         match verb {
             "enable" => decide(ComplianceState::Enabled),
             "disable" => decide(ComplianceState::Disabled),

@@ -86,7 +86,7 @@ async fn take(
 
 /// `POST /_sandbox/snapshots/:name/restore`: the account is as it was then, but for its keys and its snapshots.
 pub async fn restore(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
-    let read = call.no_query().and_then(|()| Reader::open_plain(&call.body, &[])?.finish(Some(())));
+    let read = call.no_query().and_then(|()| Reader::read_nothing(&call.body));
     call.caller(&app, Access::Write, read).await?;
     replace(app, *call.credentials()?, Successor::Snapshot(call.id.clone())).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -140,7 +140,7 @@ pub async fn tables(database: &PgPool) -> Vec<String> {
     let sql = "select table_name::text from information_schema.columns
         where table_schema = 'public' and column_name = 'account_id' order by table_name";
     let tables: Vec<String> = sqlx::query_scalar(sql).fetch_all(database).await.unwrap();
-    assert!(tables.len() >= 11, "{tables:?}");
+    assert!(tables.len() >= 12, "{tables:?}");
     tables
 }
 

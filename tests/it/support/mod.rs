@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use time::OffsetDateTime;
 
-pub use account::{Account, dump, rows};
+pub use account::{Account, dump, rows, tables};
 pub use cluster::{empty_database, fresh_database};
 pub use program::{Ended, Program, count, url_of};
 pub use proxy::Proxy;

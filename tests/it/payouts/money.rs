@@ -149,7 +149,7 @@ async fn hundreds_of_random_payouts_end_with_every_cent_accounted_for() {
     let sandbox = Sandbox::start().await;
     let mut runner = TestRunner::deterministic();
     let mut requests = Vec::new();
-    for _ in 0..300 {
+    for _ in 0..200 {
         let (port, outputs, accepted) = payouts().new_tree(&mut runner).unwrap().current();
         let request = draft(&sandbox, port).await;
         for (label, attributes) in outputs {

@@ -8,6 +8,7 @@ use super::caller::sha256;
 use super::store::has_key;
 use super::time::AccountTime;
 use crate::concierge::requests::quote::prune_at;
+use crate::database::end;
 
 /// The name of the account that every database begins with.
 pub const DEFAULT_NAME: &str = "default";
@@ -86,13 +87,7 @@ pub async fn create_account_for(
 ) -> Result<i64, Error> {
     let mut transaction = connection.begin().await?;
     let made = make_account(&mut transaction, name, keys, time.unwrap_or_default(), now).await;
-    match made {
-        Ok(account_id) => transaction.commit().await.map(|()| account_id),
-        Err(error) => {
-            transaction.rollback().await?;
-            Err(error)
-        }
-    }
+    end(transaction, made).await
 }
 
 async fn make_account(

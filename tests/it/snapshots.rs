@@ -327,11 +327,10 @@ async fn what_is_under_way_ends_with_its_world() {
     sandbox.stop().await;
 }
 
-#[tokio::test]
-async fn what_was_about_to_be_told_is_not_told_any_more() {
-    let sandbox = Sandbox::start_with(|config| config.webhook_deliveries_per_receiver = 1).await;
+/// A receiver of the world's events that answers none until it is opened, and what opens it.
+async fn listen_closed(sandbox: &Sandbox) -> (Receiver, watch::Sender<bool>) {
     let (open, opened) = watch::channel(false);
-    let mut receiver = Receiver::handling(move |mut stream, _| {
+    let receiver = Receiver::handling(move |mut stream, _| {
         let mut opened = opened.clone();
         async move {
             opened.wait_for(|opened| *opened).await.ok();
@@ -341,6 +340,13 @@ async fn what_was_about_to_be_told_is_not_told_any_more() {
     .await;
     let url = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": receiver.url()}}});
     sandbox.patch("/api/users/me", &url).await.expect(200);
+    (receiver, open)
+}
+
+#[tokio::test]
+async fn what_was_about_to_be_told_is_not_told_any_more() {
+    let sandbox = Sandbox::start_with(|config| config.webhook_deliveries_per_receiver = 1).await;
+    let (mut receiver, open) = listen_closed(&sandbox).await;
     take(&sandbox, "quiet").await;
     for _ in 0..10 {
         sandbox.create_output().await;
@@ -400,17 +406,7 @@ async fn one_is_whole_whatever_is_under_way() {
 #[tokio::test]
 async fn one_is_taken_before_or_after_a_walk_through_time() {
     let sandbox = Sandbox::start().await;
-    let (open, opened) = watch::channel(false);
-    let mut receiver = Receiver::handling(move |mut stream, _| {
-        let mut opened = opened.clone();
-        async move {
-            opened.wait_for(|opened| *opened).await.ok();
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.ok();
-        }
-    })
-    .await;
-    let url = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": receiver.url()}}});
-    sandbox.patch("/api/users/me", &url).await.expect(200);
+    let (mut receiver, open) = listen_closed(&sandbox).await;
     sandbox.create_output().await;
     let seconds = json!({"by": "PT5S"});
     let walk = clock(&sandbox, "advance", &seconds);

@@ -5,24 +5,18 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::{Kind, Tally, render, store};
-use crate::accounts::caller::{Access, authenticate};
+use crate::accounts::caller::Access;
 use crate::concierge::call::Call;
-use crate::database::StoreError;
 use crate::jsonapi::error::Errors;
 use crate::server::App;
 
 /// `GET /_sandbox/advice`
 pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
-    call.checked(&app, Access::Read, call.no_query()).await?;
+    let (caller, ()) = call.caller(&app, Access::Read, call.no_query()).await?;
     let mut connection = app.database.connection().await?;
-    let found = async {
-        let caller = authenticate(&mut connection, call.credentials()?, Access::Read).await?;
-        let webhooks = store::webhooks(&mut connection, caller.account_id).await?;
-        Ok::<_, StoreError>((caller.account_id, webhooks))
-    }
-    .await;
-    let (account_id, webhooks) = connection.conclude(found)?;
-    let observations = app.log.observations(account_id);
+    let webhooks = store::webhooks(&mut connection, caller.account_id).await;
+    let webhooks = connection.conclude(webhooks)?;
+    let observations = app.log.observations(caller.account_id);
     let mut seen: Vec<(Kind, Tally)> =
         observations.tallies().map(|(kind, tally)| (kind, tally.clone())).chain(webhooks.tallies).collect();
     if !webhooks.has_url

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use super::Record;
 use super::store::queue::{self, Repeated, Unreceived};
+use crate::accounts::store::lock;
 use crate::database::{StoreError, settle};
 use crate::jsonapi::since::Since;
 
@@ -44,7 +45,7 @@ async fn queue_one(
     let mut transaction = connection.begin().await?;
     let outcome = async {
         // nobody is told of what an account that has ended had
-        if !queue::lock_account(&mut transaction, account_id).await? {
+        if lock(&mut transaction, account_id).await?.is_none() {
             return Ok(None);
         }
         queue::hold(&mut transaction, account_id, type_name, resource_id).await?;
@@ -123,7 +124,7 @@ async fn queue_free(
 ) -> Result<(Vec<Repeated>, HashSet<i64>), StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
-        if !queue::lock_account(&mut transaction, account_id).await? {
+        if lock(&mut transaction, account_id).await?.is_none() {
             return Ok((Vec::new(), events.iter().map(|event| event.id).collect()));
         }
         let free = queue::hold_free(&mut transaction, account_id, events).await?;

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use super::document::NewEvent;
 use super::{Complete, sample, store};
 use crate::accounts::caller::{Access, Caller, Credentials, authenticate};
+use crate::accounts::store::lock;
 use crate::concierge::{self, event_types::Tells};
 use crate::database::{StoreError, settle};
 use crate::events::{self, Cause, Event, Snapshot};
@@ -31,7 +32,7 @@ pub async fn trigger(
     let outcome = async {
         let caller = authenticate(&mut transaction, credentials, Access::Write).await?;
         let (account_id, made_by, now) = (caller.account_id, Some(caller.user_id), caller.time.at(now));
-        if !store::queue::lock_account(&mut transaction, account_id).await? {
+        if lock(&mut transaction, account_id).await?.is_none() {
             return Ok(None);
         }
         let resource = match &new.resource {

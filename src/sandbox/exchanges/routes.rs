@@ -7,16 +7,15 @@ use serde_json::{Value, json};
 
 use super::document::render;
 use super::query::Query;
-use crate::accounts::caller::{Access, authenticate};
+use crate::accounts::caller::Access;
 use crate::concierge::call::Call;
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
 use crate::server::App;
 
 /// `GET /_sandbox/requests`: the newest first.
 pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
-    let query = call.checked(&app, Access::Read, Query::read(&call)).await?;
-    let account_id = account(&app, &call, Access::Read).await?;
-    let exchanges = app.log.exchanges(account_id);
+    let (caller, query) = call.caller(&app, Access::Read, Query::read(&call)).await?;
+    let exchanges = app.log.exchanges(caller.account_id);
     query.check(&exchanges)?;
     let newer = exchanges.iter().take_while(|exchange| !query.is_before(exchange));
     let found: Vec<_> = newer.filter(|exchange| query.asks_for(exchange)).collect();
@@ -27,9 +26,8 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
 
 /// `GET /_sandbox/requests/:id`, the id being the answer's `X-Request-Id`.
 pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
-    call.checked(&app, Access::Read, call.no_query()).await?;
-    let account_id = account(&app, &call, Access::Read).await?;
-    let exchanges = app.log.exchanges(account_id);
+    let (caller, ()) = call.caller(&app, Access::Read, call.no_query()).await?;
+    let exchanges = app.log.exchanges(caller.account_id);
     let found = exchanges.iter().find(|exchange| *exchange.id == *call.id).ok_or_else(|| {
         let detail = format!(
             "this server keeps no request with the X-Request-Id {:?}; it keeps the last ones to /api that it answered",
@@ -42,14 +40,7 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
 
 /// `DELETE /_sandbox/requests`: forgets them, and the advice that was drawn from them.
 pub async fn clear(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
-    call.checked(&app, Access::Write, call.no_query()).await?;
-    let account_id = account(&app, &call, Access::Write).await?;
-    app.log.forget(account_id);
+    let (caller, ()) = call.caller(&app, Access::Write, call.no_query()).await?;
+    app.log.forget(caller.account_id);
     Ok(StatusCode::NO_CONTENT)
-}
-
-async fn account(app: &App, call: &Call, access: Access) -> Result<i64, Errors> {
-    let mut connection = app.database.connection().await?;
-    let found = authenticate(&mut connection, call.credentials()?, access).await;
-    Ok(connection.conclude(found)?.account_id)
 }

@@ -8,20 +8,17 @@ use serde_json::Value;
 use super::directory::FRESH;
 use super::document::{read_list, render_list};
 use super::{Fault, store};
-use crate::accounts::caller::{Access, authenticate};
+use crate::accounts::caller::Access;
 use crate::concierge::call::Call;
+use crate::database::StoreError;
 use crate::jsonapi::error::Errors;
 use crate::server::App;
 
 /// `GET /_sandbox/faults`: each with what it did.
 pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
-    call.checked(&app, Access::Read, call.no_query()).await?;
+    let (caller, ()) = call.caller(&app, Access::Read, call.no_query()).await?;
     let mut connection = app.database.connection().await?;
-    let listed = async {
-        let caller = authenticate(&mut connection, call.credentials()?, Access::Read).await?;
-        Ok::<_, crate::database::StoreError>(store::list(&mut connection, caller.account_id).await?)
-    }
-    .await;
+    let listed = store::list(&mut connection, caller.account_id).await;
     let listed = connection.conclude(listed)?;
     Ok(Json(render_list(&listed.faults)))
 }
@@ -29,29 +26,27 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
 /// `PUT /_sandbox/faults`: these and no others, from now on and on every server.
 pub async fn replace(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.no_query().and_then(|()| read_list(&call.body));
-    let faults = call.checked(&app, Access::Write, read).await?;
-    let listed = set(&app, &call, &faults).await?;
+    let (caller, faults) = call.caller(&app, Access::Write, read).await?;
+    let listed = set(&app, caller.account_id, &faults).await?;
     Ok(Json(render_list(&listed.faults)))
 }
 
 /// `DELETE /_sandbox/faults`: none from now on.
 pub async fn clear(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
-    call.checked(&app, Access::Write, call.no_query()).await?;
-    set(&app, &call, &[]).await?;
+    let (caller, ()) = call.caller(&app, Access::Write, call.no_query()).await?;
+    set(&app, caller.account_id, &[]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Returns once every server goes by the new list.
-async fn set(app: &App, call: &Call, faults: &[Fault]) -> Result<store::List, Errors> {
+async fn set(app: &App, account_id: i64, faults: &[Fault]) -> Result<store::List, Errors> {
     let mut connection = app.database.connection().await?;
     let done = async {
-        let caller = authenticate(&mut connection, call.credentials()?, Access::Write).await?;
-        store::replace(&mut connection, caller.account_id, faults).await?;
-        let listed = store::list(&mut connection, caller.account_id).await?;
-        Ok::<_, crate::database::StoreError>((caller.account_id, listed))
+        store::replace(&mut connection, account_id, faults).await?;
+        Ok::<_, StoreError>(store::list(&mut connection, account_id).await?)
     }
     .await;
-    let (account_id, listed) = connection.conclude(done)?;
+    let listed = connection.conclude(done)?;
     app.directory.forget(account_id);
     tokio::time::sleep(FRESH).await;
     Ok(listed)

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::document::{read_stored, render};
 use super::{Fault, Listed, On, WebhookEffect};
+use crate::accounts::store::lock;
 use crate::database::{StoreError, settle};
 
 /// An account's faults, as of one moment.
@@ -25,8 +26,10 @@ pub async fn replace(connection: &mut PgConnection, account_id: i64, faults: &[F
     let mut transaction = connection.begin().await?;
     let outcome = async {
         // two at once would give their faults the same places
-        let sql = "select from accounts where id = $1 for no key update";
-        sqlx::query(sql).bind(account_id).execute(&mut *transaction).await?;
+        if lock(&mut transaction, account_id).await?.is_none() {
+            // in one that has ended, nothing goes wrong any more
+            return Ok(());
+        }
         sqlx::query("delete from faults where account_id = $1").bind(account_id).execute(&mut *transaction).await?;
         let sql = "insert into faults (account_id, id, list, is_of_webhooks, fault, times, lets_pass)
             select $1, f.id, $2, f.is_of_webhooks, f.fault, f.times, f.lets_pass

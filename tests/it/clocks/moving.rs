@@ -221,16 +221,7 @@ async fn of_moves_at_the_same_time_each_counts() {
 async fn a_move_whose_client_hangs_up_comes_to_its_end() {
     let sandbox = Sandbox::start().await;
     let account = standing(&sandbox).await;
-    let go = std::sync::Arc::new(tokio::sync::Notify::new());
-    let let_go = std::sync::Arc::clone(&go);
-    let mut receiver = Receiver::scripted(move |mut stream| {
-        let go = std::sync::Arc::clone(&let_go);
-        async move {
-            go.notified().await;
-            tokio::io::AsyncWriteExt::write_all(&mut stream, OK.as_bytes()).await.ok();
-        }
-    })
-    .await;
+    let (mut receiver, go) = Receiver::gated().await;
     account.listen(&receiver.url()).await;
     account.create_output().await;
     let hour = json!({"by": "PT1H"});

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 
@@ -66,6 +67,21 @@ impl Receiver {
             }
         })
         .await
+    }
+
+    /// Receives a call for each time that it is let go.
+    pub async fn gated() -> (Self, Arc<Notify>) {
+        let go = Arc::new(Notify::new());
+        let let_go = Arc::clone(&go);
+        let receiver = Self::scripted(move |mut stream| {
+            let go = Arc::clone(&let_go);
+            async move {
+                go.notified().await;
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.ok();
+            }
+        })
+        .await;
+        (receiver, go)
     }
 
     /// Takes every call and never answers.

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
-use super::{OK, gated, listen, types};
+use super::{OK, listen, types};
 use crate::support::{Receiver, Sandbox, send, within};
 
 /// Makes a user with that URL, and an instruction of it for each event that is to be queued.
@@ -124,7 +124,7 @@ async fn a_receiver_gets_as_much_at_once_as_is_set() {
 #[tokio::test]
 async fn nothing_is_sent_twice_while_an_attempt_is_under_way() {
     let sandbox = Sandbox::start().await;
-    let (mut receiver, go) = gated().await;
+    let (mut receiver, go) = Receiver::gated().await;
     listen(&sandbox, &receiver.url()).await;
     sandbox.create_output().await;
     receiver.call().await;

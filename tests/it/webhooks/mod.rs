@@ -10,13 +10,9 @@ mod outage;
 mod receivers;
 mod sharing;
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::io::AsyncWriteExt;
-use tokio::sync::Notify;
 
 use crate::support::{Call, Receiver, START, Sandbox};
 
@@ -34,21 +30,6 @@ async fn told(answer: &str) -> (Sandbox, Receiver) {
     let (sandbox, receiver) = (Sandbox::start().await, Receiver::answering(answer).await);
     listen(&sandbox, &receiver.url()).await;
     (sandbox, receiver)
-}
-
-/// A receiver that answers a call for each time it is let go.
-async fn gated() -> (Receiver, Arc<Notify>) {
-    let go = Arc::new(Notify::new());
-    let let_go = Arc::clone(&go);
-    let receiver = Receiver::scripted(move |mut stream| {
-        let go = Arc::clone(&let_go);
-        async move {
-            go.notified().await;
-            stream.write_all(OK.as_bytes()).await.ok();
-        }
-    })
-    .await;
-    (receiver, go)
 }
 
 /// The body of a call.

@@ -8,7 +8,7 @@ use sqlx::Executor;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
-use super::{OK, attempts, body, delivery_state, gated, id, listen};
+use super::{OK, attempts, body, delivery_state, id, listen};
 use crate::support::{Proxy, Receiver, Sandbox, fresh_database, within};
 
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn what_was_sent_meanwhile_is_written_down_afterwards() {
     let database = fresh_database().await;
     let proxy = Proxy::open_to(&database);
     let sandbox = Sandbox::start_through(proxy.options(&database), database, |_| {}).await;
-    let (mut receiver, go) = gated().await;
+    let (mut receiver, go) = Receiver::gated().await;
     listen(&sandbox, &receiver.url()).await;
     sandbox.create_output().await;
     receiver.call().await;

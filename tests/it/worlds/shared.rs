@@ -153,17 +153,7 @@ async fn a_clock_that_another_server_stops_is_not_moved_on() {
     let servers = [Program::serve(Some(&database), &[]).await, Program::serve(Some(&database), &[]).await];
     let one = Account::make(&servers[0].base, &json!({})).await;
     let other = one.at(&servers[1].base);
-    let go = std::sync::Arc::new(tokio::sync::Notify::new());
-    let let_go = std::sync::Arc::clone(&go);
-    let mut receiver = Receiver::scripted(move |mut stream| {
-        let go = std::sync::Arc::clone(&let_go);
-        async move {
-            go.notified().await;
-            let ok = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-            tokio::io::AsyncWriteExt::write_all(&mut stream, ok.as_bytes()).await.ok();
-        }
-    })
-    .await;
+    let (mut receiver, go) = Receiver::gated().await;
     one.listen(&receiver.url()).await;
     one.create_output().await;
     let hour = json!({"by": "PT1H"});

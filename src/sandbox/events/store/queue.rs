@@ -2,8 +2,8 @@
 //!
 //! Of one resource one event is due, and the others wait behind it. Whoever queues one finds out whether others are still
 //! to be sent, and two who find none at the same time would queue two as due. What moves a resource holds its row until
-//! its event is queued; so whoever queues without moving anything holds that row too, and before it the account's, which
-//! keeps its likes apart where an event tells of a resource that isn't there.
+//! its event is queued; so whoever queues without moving anything holds that row too, and before it the account's
+//! ([`lock`](crate::accounts::store::lock)), which keeps its likes apart where an event tells of a resource that isn't there.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -108,16 +108,6 @@ pub async fn bring_forward(
         })
     };
     query.fetch_all(connection).await?.iter().map(repeated).collect()
-}
-
-/// Keeps others from queueing events without moving anything, and from resetting the account, until this transaction ends;
-/// whether it is there. Comes before every other lock.
-///
-/// # Errors
-/// Those of the database.
-pub async fn lock_account(connection: &mut PgConnection, account_id: i64) -> Result<bool, sqlx::Error> {
-    let sql = "select from accounts where id = $1 and ended_at is null for no key update";
-    sqlx::query(sql).bind(account_id).fetch_optional(connection).await.map(|found| found.is_some())
 }
 
 /// Keeps a resource from being moved until this transaction ends, if it is there.

@@ -11,13 +11,11 @@ COPY Cargo.toml Cargo.lock ./
 RUN awk '/^\[/ { skip = /^\[\[(test|bench|example)\]\]/ } !skip' Cargo.toml > stripped && mv stripped Cargo.toml \
     && mkdir src \
     && echo '//! Stub.' > src/lib.rs \
-    && printf '//! Stub.\nfn main() {}\n' > build.rs \
-    && cp build.rs src/main.rs \
+    && printf '//! Stub.\nfn main() {}\n' > src/main.rs \
     && cargo build --release --locked \
     && cargo clean --release --locked --package concierge-sandbox
 
 # Then the program. The stub's own results were removed above: a source file older than them would not be noticed.
-COPY build.rs ./
 COPY migrations migrations
 COPY src src
 RUN cargo build --release --locked

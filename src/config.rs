@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
 use crate::database::Location;
@@ -17,6 +16,7 @@ use crate::events::delivery::lanes::Limits;
 use crate::events::retries::Retries;
 use crate::jsonapi::duration::LONGEST_SPAN;
 use crate::lifecycle::Pace;
+use crate::telemetry::LogFormat;
 
 /// The command line.
 #[derive(Debug, Clone, Parser)]
@@ -181,7 +181,7 @@ pub struct Config {
 
     /// Which log lines there are, such as info, debug or concierge_sandbox=debug,postgres=info
     #[arg(long, env = "SANDBOX_LOG", value_name = "FILTER", default_value = "info", value_parser = log_filter, global = true)]
-    pub log: String,
+    pub log: Targets,
 }
 
 /// How new users are approved.
@@ -200,13 +200,6 @@ pub enum Accounts {
     Closed,
     /// Every one: an unknown key is that of a new account
     Open,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    Text,
-    Json,
 }
 
 impl Config {
@@ -260,7 +253,7 @@ impl Config {
     }
 }
 
-fn log_filter(text: &str) -> Result<String, String> {
+fn log_filter(text: &str) -> Result<Targets, String> {
     // a bare word that is no level would be the name of a part, whose lines are all there, and no others
     let is_name = |part: &&str| !part.is_empty() && !part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err();
     if let Some(name) = text.split(',').map(str::trim).find(is_name) {
@@ -268,7 +261,7 @@ fn log_filter(text: &str) -> Result<String, String> {
         let parts = "levels of parts such as concierge_sandbox=debug";
         return Err(format!("{name:?} is no level; a filter is {levels}, or has {parts}"));
     }
-    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+    text.parse().map_err(|error: tracing_subscriber::filter::ParseError| error.to_string())
 }
 
 /// Scheme, host and port of a URL, and the path under which a proxy serves us.

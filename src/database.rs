@@ -4,6 +4,7 @@
 //! nothing else; SQL is in the stores.
 
 pub mod batch;
+pub mod migrations;
 pub mod private;
 
 use std::ops::{Deref, DerefMut};
@@ -23,9 +24,6 @@ use tokio::time::Instant;
 use private::{PrivateError, PrivatePostgres};
 
 use crate::jsonapi::error::{Error, Errors, INTERNAL, UNAVAILABLE};
-
-/// The schema's history, embedded in the program.
-pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
 /// How long a request waits for a connection before it is told that the database is away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -266,7 +264,7 @@ impl Database {
         if found < 15 {
             return Err(DatabaseError::TooOld { at, found });
         }
-        MIGRATIONS.run(&mut first).await.map_err(|cause| DatabaseError::Migration { at, cause })?;
+        migrations::migrator().run(&mut first).await.map_err(|cause| DatabaseError::Migration { at, cause })?;
         sqlx::Connection::close(first).await.ok();
         let permits = Arc::new(Semaphore::new(connections as usize));
         // what takes too long is given up, and said by whoever gives it up

@@ -46,7 +46,7 @@ async fn run(cli: &Cli) -> Result<(), String> {
 }
 
 async fn serve(config: &Config) -> Result<(), String> {
-    telemetry::start(config);
+    telemetry::start(&config.log, config.log_format);
     // installed before the ready line: whoever reads it may stop us at once
     let no_signals = |error| format!("signals can't be received: {error}");
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
@@ -64,7 +64,7 @@ async fn serve(config: &Config) -> Result<(), String> {
 }
 
 async fn migrate(config: &Config) -> Result<(), String> {
-    telemetry::start(config);
+    telemetry::start(&config.log, config.log_format);
     let (options, private) = database::locate(config.location()).await.map_err(|error| error.to_string())?;
     let opened = Database::open(options, config.database_connections).await;
     if let Ok(database) = &opened {

@@ -9,13 +9,13 @@ use ipnet::IpNet;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
+use crate::accounts::pace::Pace;
 use crate::database::Location;
 use crate::events::address::{AddressRules, read_network};
 use crate::events::delivery;
 use crate::events::delivery::lanes::Limits;
 use crate::events::retries::Retries;
 use crate::jsonapi::duration::LONGEST_SPAN;
-use crate::lifecycle::Pace;
 use crate::telemetry::LogFormat;
 
 /// The command line.

@@ -8,6 +8,7 @@
 //! In reading order:
 
 pub mod accounts; // who calls, which ids are next, what a fresh account holds
+pub mod alarm;
 pub mod clock; // the only reader of the machine's clock
 pub mod concierge; // the emulated API, one room a resource
 pub mod config; // every setting: flag, environment variable, default and help

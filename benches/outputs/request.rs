@@ -1,6 +1,6 @@
 //! The requests that are measured: over HTTP, and as the bare statements behind them.
 
-use concierge_sandbox::accounts::fixtures::DEFAULT_KEYS;
+use concierge_sandbox::concierge::fixtures::DEFAULT_KEYS;
 use concierge_sandbox::concierge::outputs::store::{CREATE, FIND};
 
 /// The key that every request carries.

@@ -11,7 +11,6 @@ use sqlx::query::Query;
 use sqlx::{Postgres, Row};
 
 use super::settings::OwnSettings;
-use super::store::read_time;
 use super::time::AccountTime;
 use crate::database::StoreError;
 use crate::jsonapi::document::id_number;
@@ -142,7 +141,7 @@ impl Caller {
             let detail = "the key is good, but user=ID names no user of its account";
             return Err(Errors::from(Error::new(ACTING_USER_UNKNOWN, detail).header("Authorization")).into());
         };
-        Ok(Self { account_id, user_id, time: read_time(row, 3)?, own: OwnSettings::read(row, 5)? })
+        Ok(Self { account_id, user_id, time: AccountTime::read(row, 3)?, own: OwnSettings::read(row, 5)? })
     }
 }
 

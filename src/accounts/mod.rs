@@ -2,10 +2,12 @@
 //! ([`fixtures`]).
 
 pub mod caller;
-pub mod fixtures;
 pub mod ids;
+pub mod pace;
+pub mod reserved;
 pub mod settings;
 pub mod shared;
 pub mod store;
+pub mod sweeper;
 pub mod time;
 pub mod watchers;

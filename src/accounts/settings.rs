@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use crate::lifecycle::Pace;
+use super::pace::Pace;
 
 /// An account's own settings; `None`: as the server says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,8 +1,7 @@
-//! All SQL of accounts themselves: their time, their settings, their beginning and their end. [`fixtures`](super::fixtures)
+//! All SQL of accounts themselves: their time, their settings, their beginning and their end. [`fixtures`](crate::concierge::fixtures)
 //! is what they begin with, and [`copy`] copies one.
 
 pub mod copy;
-pub mod timers;
 pub mod walks;
 
 use std::collections::HashMap;
@@ -12,7 +11,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
 use time::OffsetDateTime;
 
-use super::fixtures::MASTER_USER;
+use super::reserved::MASTER_USER;
 use super::settings::{OwnSettings, milliseconds};
 use super::time::AccountTime;
 
@@ -47,18 +46,10 @@ fn read(row: &PgRow) -> Result<Account, sqlx::Error> {
         id: row.try_get(0)?,
         name: row.try_get::<Option<String>, _>(1)?.unwrap_or_default(),
         created_at: row.try_get(2)?,
-        time: read_time(row, 3)?,
+        time: AccountTime::read(row, 3)?,
         runs: row.try_get(5)?,
         own: OwnSettings::read(row, 6)?,
     })
-}
-
-/// Reads an account's time, whose columns `frozen_at` and `ahead` begin at `at`.
-///
-/// # Errors
-/// Where the row holds something else.
-pub fn read_time(row: &PgRow, at: usize) -> Result<AccountTime, sqlx::Error> {
-    Ok(AccountTime { frozen_at: row.try_get(at)?, ahead: time::Duration::milliseconds(row.try_get(at + 1)?) })
 }
 
 /// An account that has not ended.

@@ -1,5 +1,7 @@
 //! An account's time: the server's, as much ahead of it as was skipped, or standing still. Pure.
 
+use sqlx::Row;
+use sqlx::postgres::PgRow;
 use time::{Duration, OffsetDateTime};
 
 use crate::clock::Clock;
@@ -14,6 +16,14 @@ pub struct AccountTime {
 }
 
 impl AccountTime {
+    /// Reads the columns `frozen_at` and `ahead`, which begin at `at`.
+    ///
+    /// # Errors
+    /// Where the row holds something else.
+    pub fn read(row: &PgRow, at: usize) -> Result<Self, sqlx::Error> {
+        Ok(Self { frozen_at: row.try_get(at)?, ahead: Duration::milliseconds(row.try_get(at + 1)?) })
+    }
+
     /// The account's time at an instant of the server's.
     pub fn at(&self, server: OffsetDateTime) -> OffsetDateTime {
         self.frozen_at.unwrap_or_else(|| server.checked_add(self.ahead).unwrap_or(server))

@@ -8,6 +8,7 @@ pub mod cash_wallets;
 pub mod changes;
 pub mod estimates;
 pub mod event_types;
+pub mod fixtures;
 pub mod include;
 pub mod listing;
 pub mod machine;

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,6 @@ use sqlx::postgres::PgConnection;
 use tokio::sync::oneshot;
 
 use super::{Database, StoreError};
-use crate::accounts::caller::Credentials;
 use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
 
 /// Round trips of one caller under way at once: one runs while another one's commit reaches the disk.
@@ -31,15 +31,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub type Answers<A> = Result<Vec<A>, StoreError>;
 
 /// A statement that takes many calls at once.
-pub type Statement<C, A> =
-    for<'c> fn(&'c mut PgConnection, Credentials, Vec<C>) -> Pin<Box<dyn Future<Output = Answers<A>> + Send + 'c>>;
+pub type Statement<K, C, A> =
+    for<'c> fn(&'c mut PgConnection, K, Vec<C>) -> Pin<Box<dyn Future<Output = Answers<A>> + Send + 'c>>;
 
 /// The calls of one statement. Cheap to clone.
 #[derive(Debug)]
-pub struct Batch<C, A> {
+pub struct Batch<K, C, A> {
     database: Database,
-    statement: Statement<C, A>,
-    lanes: Arc<Mutex<HashMap<Credentials, Lane<C, A>>>>,
+    statement: Statement<K, C, A>,
+    lanes: Arc<Mutex<HashMap<K, Lane<C, A>>>>,
 }
 
 /// A call and where its answer goes.
@@ -52,15 +52,15 @@ struct Lane<C, A> {
     round_trips: usize,
 }
 
-impl<C, A> Clone for Batch<C, A> {
+impl<K, C, A> Clone for Batch<K, C, A> {
     fn clone(&self) -> Self {
         Self { database: self.database.clone(), statement: self.statement, lanes: Arc::clone(&self.lanes) }
     }
 }
 
-impl<C: Send + 'static, A: Send + 'static> Batch<C, A> {
+impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + 'static> Batch<K, C, A> {
     /// The calls of that statement.
-    pub fn new(database: Database, statement: Statement<C, A>) -> Self {
+    pub fn new(database: Database, statement: Statement<K, C, A>) -> Self {
         Self { database, statement, lanes: Arc::default() }
     }
 
@@ -68,16 +68,16 @@ impl<C: Send + 'static, A: Send + 'static> Batch<C, A> {
     ///
     /// # Errors
     /// 401 for the caller; 503 where the database is away.
-    pub async fn call(&self, credentials: Credentials, call: C) -> Result<A, Errors> {
+    pub async fn call(&self, key: K, call: C) -> Result<A, Errors> {
         let (sender, answer) = oneshot::channel();
         {
             let mut lanes = self.lanes.lock();
-            let lane = lanes.entry(credentials).or_insert(Lane { waiting: Vec::new(), round_trips: 0 });
+            let lane = lanes.entry(key).or_insert(Lane { waiting: Vec::new(), round_trips: 0 });
             lane.waiting.push((call, sender));
             if lane.round_trips < ROUND_TRIPS {
                 lane.round_trips += 1;
                 // a task of its own: the others' calls go on when this one's client hangs up
-                let trips = RoundTrips { batch: self.clone(), credentials, ended: false };
+                let trips = RoundTrips { batch: self.clone(), key, ended: false };
                 tokio::spawn(trips.run());
             }
         }
@@ -89,13 +89,13 @@ impl<C: Send + 'static, A: Send + 'static> Batch<C, A> {
 }
 
 /// One round trip after the other, until no call waits.
-struct RoundTrips<C: Send + 'static, A: Send + 'static> {
-    batch: Batch<C, A>,
-    credentials: Credentials,
+struct RoundTrips<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + 'static> {
+    batch: Batch<K, C, A>,
+    key: K,
     ended: bool,
 }
 
-impl<C: Send + 'static, A: Send + 'static> RoundTrips<C, A> {
+impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + 'static> RoundTrips<K, C, A> {
     async fn run(mut self) {
         while let Some(waiting) = self.next() {
             let (calls, senders): (Vec<C>, Vec<_>) = waiting.into_iter().unzip();
@@ -117,7 +117,7 @@ impl<C: Send + 'static, A: Send + 'static> RoundTrips<C, A> {
     /// The calls of the next round trip; at the end, this is none of the lane's any more.
     fn next(&mut self) -> Option<Vec<Waiting<C, A>>> {
         let mut lanes = self.batch.lanes.lock();
-        let Some(lane) = lanes.get_mut(&self.credentials) else {
+        let Some(lane) = lanes.get_mut(&self.key) else {
             self.ended = true; // another one's was cut short
             return None;
         };
@@ -128,24 +128,24 @@ impl<C: Send + 'static, A: Send + 'static> RoundTrips<C, A> {
         self.ended = true;
         lane.round_trips -= 1;
         if lane.round_trips == 0 {
-            lanes.remove(&self.credentials);
+            lanes.remove(&self.key);
         }
         None
     }
 
     async fn round_trip(&self, calls: Vec<C>) -> Result<Vec<A>, Errors> {
         let mut connection = self.batch.database.connection().await?;
-        let answers = (self.batch.statement)(&mut connection, self.credentials, calls);
+        let answers = (self.batch.statement)(&mut connection, self.key, calls);
         let answers = tokio::time::timeout(PATIENCE, answers).await.unwrap_or(Err(sqlx::Error::PoolTimedOut.into()));
         connection.conclude(answers)
     }
 }
 
-impl<C: Send + 'static, A: Send + 'static> Drop for RoundTrips<C, A> {
+impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + 'static> Drop for RoundTrips<K, C, A> {
     fn drop(&mut self) {
         // cut short: whoever still waits in this lane is told so rather than left waiting
         if !self.ended {
-            self.batch.lanes.lock().remove(&self.credentials);
+            self.batch.lanes.lock().remove(&self.key);
         }
     }
 }

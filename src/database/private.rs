@@ -13,6 +13,8 @@ mod programs; // initdb and postgres: found and run
 
 pub use programs::program_folders;
 
+use crate::database::private::programs::PORT;
+use crate::database::private::programs::USER;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,12 +26,6 @@ use child::Tied;
 pub use error::PrivateError;
 use folders::{DataDir, Scratch};
 use programs::Programs;
-
-/// The superuser that initdb makes.
-const USER: &str = "postgres";
-
-/// Postgres's usual number: it only names the socket, so that many servers can have it at once.
-const PORT: u16 = 5432;
 
 /// How long the server of a killed owner may still be on its way out of a data directory.
 const HANDOVER: Duration = Duration::from_secs(8);

@@ -5,7 +5,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use super::Event;
 use super::cause::{Cause, Kind};
-use crate::accounts::fixtures::MASTER_USER;
+use crate::accounts::reserved::MASTER_USER;
 
 /// The lateral join `r` with the `id` of the user that an event `e` goes to now, if there is one: whoever made the resource,
 /// or else the master user, whose id is the parameter of that name.

@@ -4,9 +4,8 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
 use time::OffsetDateTime;
 
-use super::Pace;
+use crate::accounts::pace::Pace;
 use crate::accounts::settings::OwnSettings;
-use crate::accounts::store::read_time;
 use crate::accounts::time::AccountTime;
 use crate::concierge::{money, outputs, requests, users};
 
@@ -80,7 +79,7 @@ impl Agenda {
         }
         Ok(Self {
             account_id: row.try_get(0)?,
-            time: read_time(row, 1)?,
+            time: AccountTime::read(row, 1)?,
             pace: OwnSettings::read(row, 3)?.pace(pace),
             due,
             delivery: row.try_get(FIRST + due.len())?,

@@ -2,7 +2,8 @@
 
 use sqlx::postgres::PgConnection;
 
-use super::{BATCH, Due, Moved, Pace, before};
+use super::{BATCH, Due, Moved, before};
+use crate::accounts::pace::Pace;
 use crate::concierge::changes::Changes;
 use crate::concierge::outputs::cause_of;
 use crate::concierge::outputs::state::{Checked, MACHINE, State, Trigger, check};

@@ -7,7 +7,8 @@ use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::query::Query;
 use time::OffsetDateTime;
 
-use super::{INSTANT, Pace};
+use super::INSTANT;
+use crate::accounts::pace::Pace;
 use crate::accounts::store::own_settings_held;
 
 /// An account in which something is due.

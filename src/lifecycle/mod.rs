@@ -6,15 +6,14 @@
 //! the work, and a crash neither repeats nor loses any of it.
 
 mod agenda;
-mod alarm;
 mod approvals;
 mod checks;
 mod due;
 mod funding;
-mod pace;
 pub mod payments;
 mod requests;
 mod run;
+pub mod timers;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,12 +24,11 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 pub use agenda::Agenda;
-pub use alarm::Alarm;
 pub use due::{Account, Due};
-pub use pace::Pace;
 pub use run::{Lifecycle, catch_up};
 
-use crate::accounts::store::{self, timers};
+use crate::accounts::pace::Pace;
+use crate::accounts::store;
 use crate::concierge::pricing::Prices;
 use crate::database::end;
 use agenda::Kind;

@@ -6,7 +6,8 @@ use bigdecimal::BigDecimal;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::{BATCH, Due, Moved, Pace, before};
+use super::{BATCH, Due, Moved, before};
+use crate::accounts::pace::Pace;
 use crate::concierge::changes::Changes;
 use crate::concierge::money::{Credit, Wallet};
 use crate::concierge::outputs::cause_of;

@@ -7,9 +7,11 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use super::{Agenda, Alarm, Rules, step_by_kind, step_exactly};
-use crate::accounts::store::{timers, walks};
+use super::timers;
+use super::{Agenda, Rules, step_by_kind, step_exactly};
+use crate::accounts::store::walks;
 use crate::accounts::watchers::Watchers;
+use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::database::{Database, is_away};
 

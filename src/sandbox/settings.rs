@@ -8,14 +8,15 @@ use serde_json::{Value, json};
 use sqlx::Acquire;
 
 use crate::accounts::caller::Access;
+use crate::accounts::pace::Pace;
 use crate::accounts::settings::OwnSettings;
-use crate::accounts::store::{self, timers};
+use crate::accounts::store;
 use crate::concierge::call::Call;
 use crate::database::{StoreError, settle};
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::duration;
 use crate::jsonapi::error::Errors;
-use crate::lifecycle::Pace;
+use crate::lifecycle::timers;
 use crate::server::App;
 
 const NAMES: [&str; 6] = ["progression", "approval", "check_delay", "approval_delay", "quote_delay", "step_delay"];

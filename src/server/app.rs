@@ -7,19 +7,20 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::rate_limit::RateLimit;
-use crate::accounts::caller::Caller;
+use crate::accounts::caller::{Caller, Credentials};
 use crate::accounts::ids::Ids;
+use crate::accounts::sweeper::Sweeper;
 use crate::accounts::watchers::Watchers;
+use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::concierge::outputs::{Complete, store};
 use crate::database::Database;
 use crate::database::batch::Batch;
 use crate::events::address::AddressRules;
 use crate::events::delivery::Orders;
-use crate::lifecycle::{Alarm, Rules, catch_up};
+use crate::lifecycle::{Rules, catch_up};
 use crate::metrics::Metrics;
 use crate::sandbox::accounts::open::KnownKeys;
-use crate::sandbox::accounts::sweep::Sweeper;
 use crate::sandbox::clock::turns::Turns;
 use crate::sandbox::exchanges::log::Log;
 use crate::sandbox::faults::directory::Directory;
@@ -61,8 +62,8 @@ pub struct Rooms {
     pub address_rules: AddressRules,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
-    pub create_outputs: Batch<store::Creation, store::Outcome>,
-    pub find_outputs: Batch<i64, (Caller, Option<Complete>)>,
+    pub create_outputs: Batch<Credentials, store::Creation, store::Outcome>,
+    pub find_outputs: Batch<Credentials, i64, (Caller, Option<Complete>)>,
 }
 
 impl App {

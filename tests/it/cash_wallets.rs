@@ -79,7 +79,7 @@ async fn another_account_s_are_its_own() {
     let mut connection = sandbox.server().app().database.connection().await.unwrap();
     let keys = [("another_key", "write")];
     let now = sandbox.clock.now();
-    concierge_sandbox::accounts::fixtures::create_account(&mut connection, "another", &keys, now).await.unwrap();
+    concierge_sandbox::concierge::fixtures::create_account(&mut connection, "another", &keys, now).await.unwrap();
     connection.end();
     sandbox.sql("update cash_wallets set balance = 7 where currency = 'usd' and account_id = 1").await;
     let get =

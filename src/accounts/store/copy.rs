@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 use super::TABLES;
-use crate::accounts::fixtures::FIRST_IDS;
+use crate::accounts::reserved::FIRST_IDS;
 use crate::accounts::time::AccountTime;
 
 /// What becomes of a copy.

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::state::{MACHINE, State};
 use super::{Complete, Output, Price};
 use crate::accounts::caller::{self, Access, Caller, Credentials};
-use crate::accounts::fixtures::MASTER_USER;
+use crate::accounts::reserved::MASTER_USER;
 use crate::accounts::settings::milliseconds;
 use crate::concierge::listing::Table;
 use crate::concierge::requests;

@@ -16,6 +16,7 @@ use super::state::{MACHINE, Trigger};
 use super::store::life::{Outputs, lock, prices_asked, sum_outputs};
 use super::store::{self, Found};
 use crate::accounts::caller::Credentials;
+use crate::accounts::pace::Pace;
 use crate::accounts::store::share_of;
 use crate::concierge::changes::Changes;
 use crate::concierge::machine::Named;
@@ -25,7 +26,7 @@ use crate::database::{StoreError, settle};
 use crate::events::{self, Cause, Event, Snapshot};
 use crate::jsonapi::error::{Error, Errors};
 use crate::jsonapi::render::timestamp;
-use crate::lifecycle::{Account, Due, Pace, Rules};
+use crate::lifecycle::{Account, Due, Rules};
 
 crate::codes! {
     ACTION_NOT_POSSIBLE = 409 "action_not_possible" "The action is not possible in the present state";

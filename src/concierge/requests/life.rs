@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 
 use super::quote::Timetable;
 use super::state::{self, MACHINE, State, Trigger};
+use crate::accounts::pace::Pace;
 use crate::events::Cause;
-use crate::lifecycle::Pace;
 
 /// The part of a request that its life changes.
 #[derive(Debug, Clone)]

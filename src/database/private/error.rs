@@ -4,8 +4,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::programs::{OLDEST, START_LIMIT};
+/// The oldest major version that will do.
+pub(super) const OLDEST: u32 = 15;
+
+/// How long initdb may take to end, and postgres to be ready.
+pub(super) const START_LIMIT: Duration = Duration::from_mins(1);
 
 /// Why there is no server of our own; each message is one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]

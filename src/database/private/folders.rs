@@ -16,6 +16,7 @@ use rustix::fs::OFlags;
 use super::account::Account;
 use super::error::{PrivateError, failed};
 use super::programs::Programs;
+use crate::database::private::programs::entries;
 
 /// How the names of throw-away folders begin.
 const PREFIX: &str = "concierge-sandbox-";
@@ -237,11 +238,4 @@ fn temp_folders() -> Vec<PathBuf> {
 fn random_suffix() -> String {
     let random = RandomState::new().build_hasher().finish();
     format!("{:06x}", random & 0xff_ffff)
-}
-
-/// The paths in `folder` whose name begins with `prefix`; none if it can't be read.
-pub(super) fn entries(folder: &Path, prefix: &str) -> Vec<PathBuf> {
-    let found = fs::read_dir(folder).into_iter().flatten().flatten();
-    let named = found.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()));
-    named.map(|entry| entry.path()).collect()
 }

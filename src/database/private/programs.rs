@@ -8,21 +8,20 @@ use std::cmp::Reverse;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::process::Signal;
 
 use super::account::Account;
 use super::child::{Progress, Tied};
 use super::error::PrivateError;
-use super::folders::entries;
-use super::{PORT, USER};
+use crate::database::private::error::OLDEST;
+use crate::database::private::error::START_LIMIT;
 
-/// The oldest major version that will do.
-pub(super) const OLDEST: u32 = 15;
+/// The superuser that initdb makes.
+pub(super) const USER: &str = "postgres";
 
-/// How long initdb may take to end, and postgres to be ready.
-pub(super) const START_LIMIT: Duration = Duration::from_mins(1);
+/// Postgres's usual number: it only names the socket, so that many servers can have it at once.
+pub(super) const PORT: u16 = 5432;
 
 /// How a database is made: the same wherever we run. Its socket is in a closed folder, so no password is needed.
 const INITDB: [&str; 4] = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"];
@@ -144,4 +143,11 @@ impl Programs {
             progress => Err(PrivateError::TimedOut { log: progress.lines() }),
         }
     }
+}
+
+/// The paths in `folder` whose name begins with `prefix`; none if it can't be read.
+pub(super) fn entries(folder: &Path, prefix: &str) -> Vec<PathBuf> {
+    let found = fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = found.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()));
+    named.map(|entry| entry.path()).collect()
 }

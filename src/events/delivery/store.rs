@@ -13,8 +13,7 @@ use uuid::Uuid;
 pub use outcome::{Ended, hold_back, let_pass, record};
 
 use super::lanes::{Key, Room};
-use crate::accounts::fixtures::MASTER_USER;
-use crate::accounts::store::read_time;
+use crate::accounts::reserved::MASTER_USER;
 use crate::accounts::time::AccountTime;
 use crate::events::envelope::Envelope;
 
@@ -231,7 +230,7 @@ fn read(row: &PgRow) -> Result<Delivery, sqlx::Error> {
         },
         url: row.try_get(13)?,
         key_sha256: row.try_get(14)?,
-        time: read_time(row, 15)?,
+        time: AccountTime::read(row, 15)?,
         has_faults: row.try_get(17)?,
         held_for: row.try_get::<Option<&str>, _>(18)?.map(Held::named),
     })
@@ -275,7 +274,7 @@ pub async fn outlook(
     let rows = sqlx::query(SQL).bind(now).bind(accounts).fetch_all(connection).await?;
     let outlook = |row: &PgRow| {
         let next: Option<OffsetDateTime> = row.try_get(4)?;
-        let next = next.and_then(|next| read_time(row, 1).ok()?.comes(next));
+        let next = next.and_then(|next| AccountTime::read(row, 1).ok()?.comes(next));
         Ok(Outlook { account_id: row.try_get(0)?, is_due: row.try_get(3)?, next })
     };
     rows.iter().map(outlook).collect()

@@ -4,7 +4,6 @@ mod document;
 pub mod open;
 pub mod replace;
 pub mod routes;
-pub mod sweep;
 
 /// What the path calls the caller's own account.
 const OWN: &str = "me";

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::OWN;
 use crate::accounts::caller::{Credentials, hex};
-use crate::accounts::fixtures::create_account_for;
 use crate::accounts::store::has_key;
+use crate::concierge::fixtures::create_account_for;
 use crate::jsonapi::error::Errors;
 use crate::server::App;
 

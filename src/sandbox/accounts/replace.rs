@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 
 use super::document::Beginning;
 use crate::accounts::caller::{Access, Credentials, authenticate};
-use crate::accounts::fixtures::populate;
 use crate::accounts::store::{self, Account};
+use crate::concierge::fixtures::populate;
 use crate::database::{StoreError, settle};
 use crate::jsonapi::error::Errors;
 use crate::sandbox::snapshots;

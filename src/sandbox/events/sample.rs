@@ -6,8 +6,9 @@ use bigdecimal::BigDecimal;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
-use crate::accounts::fixtures::{FIRST_OUTPUT, INSTRUCTION_BODY, MASTER_USER, PAYEE};
+use crate::accounts::reserved::{FIRST_OUTPUT, MASTER_USER};
 use crate::concierge::event_types::{EventType, Tells};
+use crate::concierge::fixtures::{INSTRUCTION_BODY, PAYEE};
 use crate::concierge::outputs::state::{FAILURE, NAMES, State as OutputState};
 use crate::concierge::requests::life::Life;
 use crate::concierge::requests::quote::Timetable;

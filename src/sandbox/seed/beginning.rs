@@ -8,11 +8,12 @@ use time::OffsetDateTime;
 
 use super::document::read;
 use super::plant;
-use crate::accounts::fixtures::{MASTER_USER, has_default_account, make_default_account};
+use crate::accounts::pace::Pace;
+use crate::accounts::reserved::MASTER_USER;
+use crate::concierge::fixtures::{has_default_account, make_default_account};
 use crate::database::{StoreError, settle};
 use crate::events::address::AddressRules;
 use crate::jsonapi::error::{Error, Errors, Source};
-use crate::lifecycle::Pace;
 
 /// What the default account is made with.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{ID_TAKEN, Kind, Reference, Seed};
-use crate::accounts::fixtures::FIRST_IDS;
+use crate::accounts::reserved::FIRST_IDS;
 use crate::concierge::outputs::document::{INSTRUCTION_OF_ANOTHER_USER, REQUEST_NOT_DRAFT};
 use crate::concierge::requests::state::State;
 use crate::jsonapi::document::Reader;

@@ -14,13 +14,13 @@ use bigdecimal::BigDecimal;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
+use crate::accounts::pace::Pace;
 use crate::concierge::outputs::{self, Price};
 use crate::concierge::requests::NewConciergeRequest;
 use crate::concierge::users::User;
 use crate::concierge::withdrawal_instructions::NewWithdrawalInstruction;
 use crate::database::StoreError;
 use crate::jsonapi::document::{Identifier, Reader};
-use crate::lifecycle::Pace;
 
 crate::codes! {
     ID_TAKEN = 409 "id_taken" "The id is taken";

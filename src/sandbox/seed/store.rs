@@ -6,11 +6,11 @@ use time::OffsetDateTime;
 
 use super::judge::Found;
 use super::{KINDS, Kind, Seed};
+use crate::accounts::pace::Pace;
 use crate::concierge::outputs::state::State;
 use crate::concierge::requests;
 use crate::concierge::requests::quote::prune_at;
 use crate::concierge::users::state::ComplianceState;
-use crate::lifecycle::Pace;
 
 /// Looks for what the account has of what a seed names. The counters are locked first, so that nobody leases what is found to
 /// be free; requests and instructions are shared, so that the first stay drafts and the second aren't deleted.

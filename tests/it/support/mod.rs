@@ -11,8 +11,8 @@ pub mod world;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use concierge_sandbox::accounts::fixtures::create_account;
 use concierge_sandbox::clock::Clock;
+use concierge_sandbox::concierge::fixtures::create_account;
 use concierge_sandbox::config::Config;
 use concierge_sandbox::server::Server;
 use reqwest::header::HeaderMap;

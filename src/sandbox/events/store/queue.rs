@@ -11,7 +11,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
 use time::OffsetDateTime;
 
-use crate::accounts::fixtures::MASTER_USER;
+use crate::accounts::reserved::MASTER_USER;
 use crate::concierge::event_types::RESOURCE_TYPES;
 use crate::jsonapi::since::Since;
 

@@ -4,10 +4,10 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::find;
+use crate::accounts::pace::Pace;
+use crate::accounts::store::find;
 use crate::concierge::requests::quote::DRAFT;
 use crate::database::end;
-use crate::lifecycle::Pace;
 
 /// Takes the timers off everything in an account: from now on nothing happens by itself, but for what has begun. Says off how
 /// much. Requests and wallets are locked in their order, as by everybody who waits for several.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use crate::accounts::store;
+use super::store;
 use crate::database::Database;
 
 /// How often to look for what other servers left.

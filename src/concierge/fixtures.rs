@@ -4,10 +4,11 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Acquire, Error};
 use time::OffsetDateTime;
 
-use super::caller::sha256;
-use super::store::has_key;
-use super::time::AccountTime;
-use crate::concierge::requests::quote::prune_at;
+use super::requests::quote::prune_at;
+use crate::accounts::caller::sha256;
+use crate::accounts::reserved::{FIRST_IDS, MASTER_USER};
+use crate::accounts::store::has_key;
+use crate::accounts::time::AccountTime;
 use crate::database::end;
 
 /// The name of the account that every database begins with.
@@ -15,13 +16,8 @@ pub const DEFAULT_NAME: &str = "default";
 /// The keys of the default account: one that writes, one that only reads.
 pub const DEFAULT_KEYS: [(&str, &str); 2] = [("your_api_key", "write"), ("your_read_only_api_key", "read")];
 
-/// The user that the others of its account are managed by.
-pub const MASTER_USER: i64 = 50505;
 /// The user that the documented exchange pays.
 pub const PAYEE: i64 = 20202;
-
-/// The id of the first output of an account, as the guides print it.
-pub const FIRST_OUTPUT: i64 = 32323;
 
 /// The documented instruction's body, as the guides print it.
 pub const INSTRUCTION_BODY: &str = concat!(
@@ -32,15 +28,6 @@ pub const INSTRUCTION_BODY: &str = concat!(
 /// The currencies in which the master user has money, and how much.
 const FUNDED: [&str; 3] = ["ars", "usd", "clp"];
 const BALANCE: i32 = 1_000_000;
-
-/// The next id of each type in a fresh account.
-pub const FIRST_IDS: [(&str, i64); 5] = [
-    ("users", MASTER_USER + 1),
-    ("withdrawal_instructions", 2122),
-    ("concierge_requests", 1011),
-    ("concierge_request_outputs", FIRST_OUTPUT),
-    ("events", 1),
-];
 
 /// Whether the default account is there.
 ///

@@ -6,6 +6,7 @@
 pub mod call;
 pub mod cash_wallets;
 pub mod changes;
+pub mod due;
 pub mod estimates;
 pub mod event_types;
 pub mod fixtures;
@@ -18,6 +19,7 @@ pub mod outputs;
 pub mod ports;
 pub mod pricing;
 pub mod requests;
+pub mod rules;
 pub mod users;
 pub mod webhooks;
 pub mod withdrawal_instructions;

@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
-use crate::lifecycle::Due;
+use super::due::Due;
 
 /// A wallet, by its user and its currency.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,17 +6,10 @@
 //! the work, and a crash neither repeats nor loses any of it.
 
 mod agenda;
-mod approvals;
-mod checks;
-mod due;
-mod funding;
-pub mod payments;
-mod requests;
 mod run;
 pub mod timers;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Acquire;
@@ -24,34 +17,23 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 pub use agenda::Agenda;
-pub use due::{Account, Due};
 pub use run::{Lifecycle, catch_up};
 
-use crate::accounts::pace::Pace;
 use crate::accounts::store;
-use crate::concierge::pricing::Prices;
+use crate::concierge::due::Account;
+use crate::concierge::due::Due;
+use crate::concierge::due::Moved;
+use crate::concierge::due::before;
+use crate::concierge::outputs::checks;
+use crate::concierge::outputs::payments;
+use crate::concierge::requests::{deadlines, funding};
+use crate::concierge::rules::Rules;
+use crate::concierge::users::approvals;
 use crate::database::end;
 use agenda::Kind;
-use due::Moved;
-
-/// The most outputs or users one transaction moves.
-const BATCH: i64 = 1000;
-/// What the lifecycle goes by.
-#[derive(Debug, Clone)]
-pub struct Rules {
-    /// Of accounts that have none of their own.
-    pub pace: Pace,
-    /// Of the day.
-    pub prices: Arc<Prices>,
-    /// Scheme and host of the URLs that events show.
-    pub public_url: Arc<str>,
-}
 
 /// What is due within this counts as due together, where order isn't exact.
 const MOMENT: Duration = Duration::from_millis(250);
-/// The least there is between two instants.
-const INSTANT: Duration = Duration::from_micros(1);
-
 /// Does one batch of what is due first in an account, up to `until` of its time; `None` where nothing is. One instant comes
 /// after the other, across everything: a leap in time leaves what waiting would have left, the numbers of events
 /// included. So only one at a time does that in an account, and nothing is moved where another one is at it.
@@ -156,11 +138,6 @@ pub fn reach(agenda: &Agenda, until: OffsetDateTime) -> OffsetDateTime {
     reach.min(until)
 }
 
-/// The last instant before one, but not before that at which it was brought about.
-fn before(instant: OffsetDateTime, since: OffsetDateTime) -> OffsetDateTime {
-    (instant - INSTANT).max(since)
-}
-
 /// Does one batch of a kind in accounts, by the settings they have: these don't change until it is saved. Nothing is done in
 /// those that have ended, or are being changed.
 async fn run_kind(
@@ -182,7 +159,7 @@ async fn run_kind(
             Kind::Check => checks::run(connection, &due, one_by_one).await?,
             Kind::Payment => payments::go_on(connection, &due, one_by_one).await?,
             Kind::Funding => funding::give(connection, &due).await?,
-            Kind::Request => requests::move_on(connection, &due, &rules.prices).await?,
+            Kind::Request => deadlines::move_on(connection, &due, &rules.prices).await?,
         };
         changes.save(connection, &rules.public_url).await?;
         Ok(moved)

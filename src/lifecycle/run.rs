@@ -8,11 +8,12 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use super::timers;
-use super::{Agenda, Rules, step_by_kind, step_exactly};
+use super::{Agenda, step_by_kind, step_exactly};
 use crate::accounts::store::walks;
 use crate::accounts::watchers::Watchers;
 use crate::alarm::Alarm;
 use crate::clock::Clock;
+use crate::concierge::rules::Rules;
 use crate::database::{Database, is_away};
 
 /// Batches start at least this far apart unless something was moved, so that a steady stream is moved in batches too.

@@ -1,6 +1,8 @@
 //! Outputs: who is paid, where, how much and how. The heart of the API.
 
+pub mod checks;
 pub mod document;
+pub mod payments;
 pub mod routes;
 pub mod scenario;
 pub mod state;

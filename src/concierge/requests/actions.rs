@@ -19,14 +19,15 @@ use crate::accounts::caller::Credentials;
 use crate::accounts::pace::Pace;
 use crate::accounts::store::share_of;
 use crate::concierge::changes::Changes;
+use crate::concierge::due::{Account, Due};
 use crate::concierge::machine::Named;
 use crate::concierge::money::{Credit, Wallet};
+use crate::concierge::rules::Rules;
 use crate::concierge::{estimates, ports};
 use crate::database::{StoreError, settle};
 use crate::events::{self, Cause, Event, Snapshot};
 use crate::jsonapi::error::{Error, Errors};
 use crate::jsonapi::render::timestamp;
-use crate::lifecycle::{Account, Due, Rules};
 
 crate::codes! {
     ACTION_NOT_POSSIBLE = 409 "action_not_possible" "The action is not possible in the present state";

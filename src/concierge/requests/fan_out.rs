@@ -13,12 +13,12 @@ use super::state::State;
 use super::store::life as store;
 use crate::accounts::pace::Pace;
 use crate::concierge::changes::Changes;
+use crate::concierge::due::Due;
 use crate::concierge::outputs::store::life::{Move, Quoted, Taken, save_prices, take_along};
 use crate::concierge::outputs::{self, Price};
 use crate::concierge::ports;
 use crate::concierge::pricing::Prices;
 use crate::events::{self, Cause};
-use crate::lifecycle::Due;
 
 /// The most outputs one transaction takes along.
 const BATCH: usize = 1000;

@@ -1,8 +1,10 @@
 //! Requests: a payer's order to pay many people at once, of which each output is one.
 
 pub mod actions;
+pub mod deadlines;
 pub mod document;
 pub mod fan_out;
+pub mod funding;
 pub mod life;
 pub mod quote;
 pub mod routes;

@@ -1,5 +1,6 @@
 //! Users: the master user of an account and the ones it manages, payers and payees alike.
 
+pub mod approvals;
 pub mod document;
 pub mod routes;
 pub mod state;

@@ -9,10 +9,10 @@ use super::{Changes, User};
 use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::accounts::pace::Pace;
 use crate::accounts::settings::milliseconds;
+use crate::concierge::due::Due;
 use crate::concierge::listing::Table;
 use crate::database::StoreError;
 use crate::events::Cause;
-use crate::lifecycle::Due;
 
 /// The columns [`read`] reads, of a table alias.
 #[macro_export]

@@ -13,11 +13,11 @@ use time::OffsetDateTime;
 use crate::accounts::caller::Caller;
 use crate::accounts::pace::Pace;
 use crate::accounts::store::share;
+use crate::concierge::due::{Account, Due};
 use crate::concierge::machine::{Machine, Named};
 use crate::concierge::requests::actions::ACTION_NOT_POSSIBLE;
 use crate::events::Cause;
 use crate::jsonapi::error::{Error, Errors};
-use crate::lifecycle::{Account, Due};
 use crate::server::App;
 
 crate::codes! {

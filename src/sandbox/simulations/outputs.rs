@@ -12,6 +12,7 @@ use crate::concierge::call::not_found;
 use crate::concierge::changes::Changes;
 use crate::concierge::machine::Named;
 use crate::concierge::outputs::SCHEMA;
+use crate::concierge::outputs::payments::{Closed, close, refund};
 use crate::concierge::outputs::state::{FAILURE, MACHINE, State, Trigger, next};
 use crate::concierge::outputs::store::life::{DuePayment, Move, lock, lock_open};
 use crate::concierge::requests::actions::ACTION_NOT_POSSIBLE;
@@ -20,7 +21,6 @@ use crate::concierge::requests::state::State as RequestState;
 use crate::concierge::requests::store::life::{lock_of_output, lock_one};
 use crate::database::{StoreError, settle};
 use crate::jsonapi::error::{Error, Errors};
-use crate::lifecycle::payments::{Closed, close, refund};
 
 /// Why an output is rejected whose simulation gives no reason.
 const REJECTION: &str = "rejected by the control plane";

@@ -11,12 +11,12 @@ use super::super::Output;
 use super::super::scenario::{Carriers, Decision, Scenario};
 use super::super::state::State;
 use super::{read, read_state};
+use crate::concierge::due::Due;
 use crate::concierge::requests;
 use crate::concierge::requests::life::Life;
 use crate::concierge::requests::store::read_state as read_request_state;
 use crate::concierge::users::{self, state::ComplianceState};
 use crate::events::Cause;
-use crate::lifecycle::Due;
 
 /// Reads what decides how a payment goes, in four columns: the outcome that its call asked for, the instruction's label,
 /// the number of its bank account, and the payee's e-mail address.

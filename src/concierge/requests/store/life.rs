@@ -8,11 +8,11 @@ use time::OffsetDateTime;
 use super::super::life::Life;
 use super::super::quote::Timetable;
 use crate::accounts::caller::{self, Access, Caller, Credentials};
+use crate::concierge::due::Due;
 use crate::concierge::money::Wallet;
 use crate::concierge::outputs::Price;
 use crate::database::StoreError;
 use crate::events::Cause;
-use crate::lifecycle::Due;
 
 /// The columns [`read`] reads, of a table alias.
 #[macro_export]

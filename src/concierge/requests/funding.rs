@@ -4,12 +4,13 @@ use bigdecimal::BigDecimal;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::{Due, Moved};
+use super::life::Life;
+use super::store::life::{claim_waiting, sum_outputs, waiting_besides};
 use crate::concierge::changes::Changes;
-use crate::concierge::money::{self, Locked, Wallet};
+use crate::concierge::due::{Due, Moved};
+use crate::concierge::money;
+use crate::concierge::money::{Locked, Wallet};
 use crate::concierge::ports;
-use crate::concierge::requests::life::Life;
-use crate::concierge::requests::store::life::{claim_waiting, sum_outputs, waiting_besides};
 use crate::events::Cause;
 
 /// The most wallets one transaction looks into.

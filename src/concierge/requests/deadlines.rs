@@ -3,14 +3,14 @@
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::{Due, Moved};
+use super::fan_out::take_outputs_along;
+use super::life::Life;
+use super::quote::prune_at;
+use super::state::State;
+use super::store::life::{claim, sum_outputs};
 use crate::concierge::changes::Changes;
+use crate::concierge::due::{Due, Moved};
 use crate::concierge::pricing::Prices;
-use crate::concierge::requests::fan_out::take_outputs_along;
-use crate::concierge::requests::life::Life;
-use crate::concierge::requests::quote::prune_at;
-use crate::concierge::requests::state::State;
-use crate::concierge::requests::store::life::{claim, sum_outputs};
 
 /// The most requests one transaction moves.
 const BATCH: i64 = 100;

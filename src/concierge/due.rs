@@ -7,9 +7,14 @@ use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::query::Query;
 use time::OffsetDateTime;
 
-use super::INSTANT;
 use crate::accounts::pace::Pace;
 use crate::accounts::store::own_settings_held;
+use std::time::Duration;
+
+/// The most outputs or users one transaction moves.
+pub const BATCH: i64 = 1000;
+/// The least there is between two instants.
+pub const INSTANT: Duration = Duration::from_micros(1);
 
 /// An account in which something is due.
 #[derive(Debug, Clone, Copy)]
@@ -123,4 +128,9 @@ impl Moved {
             _ => time::PrimitiveDateTime::MAX.assume_utc(),
         }
     }
+}
+
+/// The last instant before one, but not before that at which it was brought about.
+pub fn before(instant: OffsetDateTime, since: OffsetDateTime) -> OffsetDateTime {
+    (instant - INSTANT).max(since)
 }

@@ -2,8 +2,8 @@
 
 use sqlx::postgres::PgConnection;
 
-use super::{BATCH, Due, Moved};
 use crate::concierge::changes::Changes;
+use crate::concierge::due::{BATCH, Due, Moved};
 use crate::concierge::{outputs, users};
 use crate::events::Cause;
 

@@ -2,12 +2,12 @@
 
 use sqlx::postgres::PgConnection;
 
-use super::{BATCH, Due, Moved, before};
+use super::cause_of;
+use super::state::{Checked, MACHINE, State, Trigger, check};
+use super::store::life::{DueCheck, Move, claim_checks};
 use crate::accounts::pace::Pace;
 use crate::concierge::changes::Changes;
-use crate::concierge::outputs::cause_of;
-use crate::concierge::outputs::state::{Checked, MACHINE, State, Trigger, check};
-use crate::concierge::outputs::store::life::{DueCheck, Move, claim_checks};
+use crate::concierge::due::{BATCH, Due, Moved, before};
 use crate::concierge::requests;
 use crate::events::Cause;
 

@@ -6,13 +6,13 @@ use bigdecimal::BigDecimal;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::{BATCH, Due, Moved, before};
+use super::cause_of;
+use super::state::{FAILURE, MACHINE, Refund, State, Trigger, next};
+use super::store::life::{DuePayment, Move, claim_payments};
 use crate::accounts::pace::Pace;
 use crate::concierge::changes::Changes;
+use crate::concierge::due::{BATCH, Due, Moved, before};
 use crate::concierge::money::{Credit, Wallet};
-use crate::concierge::outputs::cause_of;
-use crate::concierge::outputs::state::{FAILURE, MACHINE, Refund, State, Trigger, next};
-use crate::concierge::outputs::store::life::{DuePayment, Move, claim_payments};
 use crate::concierge::ports;
 use crate::concierge::requests::store::life::read_locked;
 

@@ -12,11 +12,11 @@ use url::Url;
 use crate::accounts::pace::Pace;
 use crate::database::Location;
 use crate::events::address::{AddressRules, read_network};
-use crate::events::delivery;
-use crate::events::delivery::lanes::Limits;
-use crate::events::retries::Retries;
 use crate::jsonapi::duration::LONGEST_SPAN;
 use crate::telemetry::LogFormat;
+use crate::webhooks;
+use crate::webhooks::concurrency::Limits;
+use crate::webhooks::retries::Retries;
 
 /// The command line.
 #[derive(Debug, Clone, Parser)]
@@ -228,8 +228,8 @@ impl Config {
     }
 
     /// How events are sent.
-    pub fn delivery(&self) -> delivery::Rules {
-        delivery::Rules {
+    pub fn delivery(&self) -> webhooks::Rules {
+        webhooks::Rules {
             addresses: self.address_rules(),
             timeout: self.webhook_timeout,
             limits: Limits {

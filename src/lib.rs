@@ -14,10 +14,12 @@ pub mod concierge; // the emulated API, one room a resource
 pub mod config; // every setting: flag, environment variable, default and help
 pub mod database; // DATABASE_URL or a private PostgreSQL; connections; migrations
 pub mod events; // the outbox: what happened, where it is sent, and what came of that
+pub mod faults; // what is to go wrong
 pub mod jsonapi; // the protocol; knows no resource
 pub mod lifecycle; // what moves things in time
 pub mod metrics; // what operators watch
 pub mod receipts; // of finished requests: pages for people, outside of the API
 pub mod sandbox; // the control plane, /_sandbox
 pub mod server; // binds, layers the router, starts the background tasks, stops gracefully
-pub mod telemetry; // logs, and a span for each request
+pub mod telemetry;
+pub mod webhooks; // logs, and a span for each request

@@ -34,7 +34,6 @@ use crate::config::{Accounts, Config};
 use crate::database::batch::Batch;
 use crate::database::private::PrivatePostgres;
 use crate::database::{self, Database, DatabaseError, StoreError};
-use crate::events::delivery::{self, Orders, Post};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::sandbox::accounts::open::KnownKeys;
@@ -42,6 +41,8 @@ use crate::sandbox::clock::turns::Turns;
 use crate::sandbox::exchanges::log::{LIMITS, Log};
 use crate::sandbox::faults::directory::Directory;
 use crate::sandbox::seed::beginning::{Beginning, SeedFile, ensure_default_account, list};
+use crate::webhooks;
+use crate::webhooks::{Orders, Post};
 pub use app::App;
 use app::Rooms;
 use connection::{Breaker, Connections};
@@ -159,7 +160,7 @@ impl Server {
         let (reached_sender, reached) = watch::channel(OffsetDateTime::UNIX_EPOCH);
         let post =
             Post::new(database.clone(), clock.clone(), config.delivery(), (app.metrics.clone(), app.watchers.clone()));
-        let delivery = tokio::spawn(delivery::run(post, app.deliveries.clone(), inbox, stopped.clone()));
+        let delivery = tokio::spawn(webhooks::run(post, app.deliveries.clone(), inbox, stopped.clone()));
         let sweeping = tokio::spawn(app.sweeper.clone().run(database.clone(), stopped.clone()));
         let lifecycle = Lifecycle {
             database,

@@ -6,16 +6,9 @@
 //! tried again ([`retries`]) until it is received or given up.
 
 pub mod address;
-pub mod attempt;
 pub mod cause;
-pub mod delivery;
-pub mod envelope;
-mod failure;
 pub mod receiver;
-mod resolve;
-pub mod retries;
 pub mod store;
-pub mod trust;
 
 use std::sync::Arc;
 

@@ -57,7 +57,7 @@ impl Agenda {
             outputs::store::life::NEXT_PAYMENT,
             money::NEXT_DUE,
             requests::store::life::NEXT_DUE,
-            crate::events::delivery::store::NEXT_DUE,
+            crate::webhooks::store::NEXT_DUE,
         ];
         let next = next.map(|next| format!("({next})")).join(", ");
         let which = if accounts.is_some() { "a.id = any($1)" } else { "true" };

@@ -12,10 +12,12 @@ use serde_json::{Map, Value};
 
 use super::exchanges::record::Record;
 use super::faults::directory::Known;
+use super::faults::prefer;
 use super::faults::truncated::Truncated;
-use super::faults::{Effect, Fault, On, RequestFault, When, prefer, render};
 use crate::accounts::caller::sha256;
 use crate::concierge::call::discard;
+use crate::faults::document::render;
+use crate::faults::{Effect, Fault, On, RequestFault, When};
 use crate::jsonapi::error::Errors;
 use crate::server::App;
 use crate::server::connection::Breaker;

@@ -6,9 +6,9 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use crate::events::delivery::store::oldest_pending;
 use crate::jsonapi::error::Errors;
 use crate::server::App;
+use crate::webhooks::store::oldest_pending;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 

@@ -65,7 +65,7 @@ pub const CODES: [&[Code]; 8] = [
     accounts::CODES,
     clock::CODES,
     events::CODES,
-    faults::CODES,
+    crate::faults::CODES,
     seed::CODES,
     simulations::CODES,
     snapshots::CODES,

@@ -18,13 +18,13 @@ use crate::concierge::rules::Rules;
 use crate::database::Database;
 use crate::database::batch::Batch;
 use crate::events::address::AddressRules;
-use crate::events::delivery::Orders;
 use crate::lifecycle::catch_up;
 use crate::metrics::Metrics;
 use crate::sandbox::accounts::open::KnownKeys;
 use crate::sandbox::clock::turns::Turns;
 use crate::sandbox::exchanges::log::Log;
 use crate::sandbox::faults::directory::Directory;
+use crate::webhooks::Orders;
 
 /// What every handler may use. Cheap to clone.
 #[derive(Debug, Clone)]

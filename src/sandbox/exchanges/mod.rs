@@ -18,7 +18,7 @@ use axum::http::Method;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use crate::sandbox::faults::pattern::PathPattern;
+use crate::faults::pattern::PathPattern;
 
 /// A request, and what it was answered.
 #[derive(Debug, Clone)]

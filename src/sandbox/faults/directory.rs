@@ -11,9 +11,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::store::{self, Claim, List};
-use super::{On, RequestFault};
 use crate::database::Database;
+use crate::faults::store;
+use crate::faults::store::{Claim, List};
+use crate::faults::{On, RequestFault};
 use crate::jsonapi::error::Errors;
 
 /// How long what is known of a key may be used.

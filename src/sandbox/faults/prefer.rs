@@ -3,13 +3,11 @@
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
-use super::FAULT_INJECTED;
+use crate::faults::FAULT_INJECTED;
+use crate::faults::STATUSES;
 use crate::jsonapi::error::{Code, Error, Errors, HEADER_INVALID};
 use crate::jsonapi::negotiation::split_quoted;
 use crate::telemetry::Injected;
-
-/// The statuses that can be asked for.
-pub const STATUSES: std::ops::RangeInclusive<u16> = 400..=599;
 
 /// The status that a request asks for, if it does, or why it can't have that. Of several, the first one counts; other
 /// preferences have no effect.

@@ -5,12 +5,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::Value;
 
+use super::check::mismatch;
 use super::directory::FRESH;
-use super::document::{read_list, render_list};
-use super::{Fault, store};
 use crate::accounts::caller::Access;
 use crate::concierge::call::Call;
 use crate::database::StoreError;
+use crate::faults::document::{read_list, render_list};
+use crate::faults::{Fault, store};
 use crate::jsonapi::error::Errors;
 use crate::server::App;
 
@@ -25,7 +26,7 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
 
 /// `PUT /_sandbox/faults`: these and no others, from now on and on every server.
 pub async fn replace(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
-    let read = call.no_query().and_then(|()| read_list(&call.body));
+    let read = call.no_query().and_then(|()| read_list(&call.body, mismatch));
     let (caller, faults) = call.caller(&app, Access::Write, read).await?;
     let listed = set(&app, caller.account_id, &faults).await?;
     Ok(Json(render_list(&listed.faults)))

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use concierge_sandbox::events::attempt::read_retry_after;
+use concierge_sandbox::webhooks::client::read_retry_after;
 use tokio::io::AsyncWriteExt;
 
 use super::{attempt, event, sender, unanswered};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use concierge_sandbox::config::Config;
 use concierge_sandbox::events::address::AddressRules;
-use concierge_sandbox::events::attempt::{Outcome, Request, Sender};
+use concierge_sandbox::webhooks::client::{Outcome, Request, Sender};
 use reqwest::header::{HeaderMap, HeaderValue};
 
 use crate::support::{settings, within};

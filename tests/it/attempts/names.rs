@@ -1,7 +1,7 @@
 //! Where an attempt may go: by the address in its URL, or by the addresses of the name in it.
 
 use concierge_sandbox::events::address::AddressRules;
-use concierge_sandbox::events::attempt::Outcome;
+use concierge_sandbox::webhooks::client::Outcome;
 
 use super::{attempt, event, sender, sender_where_names_are, unanswered};
 use crate::support::{Receiver, within};
@@ -75,7 +75,7 @@ async fn a_name_is_looked_up_for_every_attempt() {
     let resolver = Arc::new(Turning(AtomicBool::new(false)));
     let roots = rustls::RootCertStore::empty();
     let sender =
-        concierge_sandbox::events::attempt::Sender::with(AddressRules::default(), super::PATIENCE, resolver, roots)
+        concierge_sandbox::webhooks::client::Sender::with(AddressRules::default(), super::PATIENCE, resolver, roots)
             .unwrap();
     let event = event(format!("http://receiver.test:{}/", receiver.port));
     assert!(within(sender.attempt(&event)).await.is_received());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use concierge_sandbox::events::address::AddressRules;
-use concierge_sandbox::events::attempt::{Outcome, Sender};
+use concierge_sandbox::webhooks::client::{Outcome, Sender};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
@@ -100,7 +100,7 @@ async fn a_receiver_that_does_not_speak_tls_is_called_that() {
 
 #[tokio::test]
 async fn whom_this_machine_trusts_is_found() {
-    assert!(!concierge_sandbox::events::trust::machine_roots().is_empty());
+    assert!(!concierge_sandbox::webhooks::trust::machine_roots().is_empty());
     let plain = Receiver::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     assert!(attempt(plain.url()).await.is_received());
 }

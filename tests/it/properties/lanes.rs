@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use concierge_sandbox::events::delivery::lanes::{Key, Lanes, Limits};
+use concierge_sandbox::webhooks::concurrency::{Key, Lanes, Limits};
 use proptest::prelude::*;
 use tokio::time::Instant;
 

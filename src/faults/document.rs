@@ -8,13 +8,17 @@ use super::reading::Reading;
 use super::{Effect, Fault, Listed, MOST, On, RequestFault, WebhookEffect, WebhookFault, When};
 use crate::jsonapi::document::{MOST_FAULTS, kind};
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, DOCUMENT_INVALID, Error, Errors};
-use crate::jsonapi::json::{self, escape};
+use crate::jsonapi::json;
+use crate::jsonapi::json::escape;
 
-/// Reads a list of faults.
+/// The member by which a fault can match nothing, and why.
+pub type Mismatch = fn(&Fault) -> Option<(&'static str, String)>;
+
+/// Reads a list of faults. `mismatch` says of one which member matches nothing, and why.
 ///
 /// # Errors
 /// Every fault of the body.
-pub fn read_list(body: &[u8]) -> Result<Vec<Fault>, Errors> {
+pub fn read_list(body: &[u8], mismatch: Mismatch) -> Result<Vec<Fault>, Errors> {
     let document = json::read(body).map_err(Errors::new)?;
     let shape = |at: &str, detail: String| Errors::from(Error::new(DOCUMENT_INVALID, detail).at(at));
     let Some(members) = document.as_object() else {
@@ -39,13 +43,13 @@ pub fn read_list(body: &[u8]) -> Result<Vec<Fault>, Errors> {
         if errors.len() >= MOST_FAULTS {
             break;
         }
-        faults.extend(read_item(item, format!("/faults/{index}"), &mut errors));
+        faults.extend(read_item(item, format!("/faults/{index}"), mismatch, &mut errors));
     }
     errors.truncate(MOST_FAULTS);
     if errors.is_empty() { Ok(faults) } else { Err(Errors::new(errors)) }
 }
 
-fn read_item(item: &Value, pointer: String, errors: &mut Vec<Error>) -> Option<Fault> {
+fn read_item(item: &Value, pointer: String, mismatch: Mismatch, errors: &mut Vec<Error>) -> Option<Fault> {
     let Some(members) = item.as_object() else {
         let detail = format!("is {}; a fault is an object", kind(item));
         errors.push(Error::new(ATTRIBUTE_INVALID, detail).at(pointer));
@@ -54,7 +58,7 @@ fn read_item(item: &Value, pointer: String, errors: &mut Vec<Error>) -> Option<F
     let mut reading = Reading::new(members, pointer);
     let fault = reading.fault();
     if let Some(fault) = &fault {
-        reading.check(fault);
+        reading.mismatch(mismatch(fault));
     }
     let is_faultless = reading.errors.is_empty();
     errors.append(&mut reading.errors);

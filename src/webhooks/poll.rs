@@ -6,7 +6,8 @@ use std::time::Duration;
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
-use super::store::{self, Claim, Delivery, Ended, Outlook};
+use super::store;
+use super::store::{Claim, Delivery, Ended, Outlook};
 use crate::database::Database;
 
 /// How long a round trip may take before the connection counts as dead.

@@ -6,19 +6,16 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::STATUSES;
 use super::pattern::{EventPattern, PathPattern};
-use super::prefer::STATUSES;
 use super::{
-    Effect, FAULT_MATCHES_NOTHING, Fault, LONGEST_LATENCY, On, RequestFault, WebhookEffect, WebhookFault, When,
+    METHODS,    Effect, FAULT_MATCHES_NOTHING, Fault, LONGEST_LATENCY, On, RequestFault, WebhookEffect, WebhookFault, When,
 };
-use crate::concierge::event_types;
 use crate::jsonapi::document::{MOST_FAULTS, quote};
 use crate::jsonapi::duration;
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, Code, Error};
 use crate::jsonapi::json::escape;
 
-/// The methods that a request to the emulated API can have.
-const METHODS: [&str; 5] = ["GET", "HEAD", "POST", "PATCH", "DELETE"];
 /// The longest that an event can be held back.
 const LONGEST_DELAY: Duration = Duration::from_hours(30 * 24);
 /// The longest `Retry-After`, a day in seconds.
@@ -120,32 +117,10 @@ impl<'a> Reading<'a> {
         Some(WebhookFault { events: events?, effect: effect? })
     }
 
-    /// Checks that there is something that the fault can match.
-    pub fn check(&mut self, fault: &Fault) {
-        match &fault.on {
-            On::Requests(RequestFault { method, path, .. }) => {
-                let mut answered: Vec<&str> = Vec::new();
-                for route in path.routes() {
-                    answered.extend(route.methods);
-                    answered.extend(route.methods.contains(&"GET").then_some("HEAD"));
-                }
-                if answered.is_empty() {
-                    let detail =
-                        format!("is {:?}; no path of the API matches it, see the README's table", path.as_str());
-                    self.fault_at("path", FAULT_MATCHES_NOTHING, detail);
-                } else if let Some(method) = method.filter(|method| !answered.contains(method)) {
-                    let known: Vec<&str> = METHODS.into_iter().filter(|method| answered.contains(method)).collect();
-                    let detail = format!("is {method:?}; such a path answers {}", known.join(", "));
-                    self.fault_at("method", FAULT_MATCHES_NOTHING, detail);
-                }
-            }
-            On::Webhooks(WebhookFault { events, .. }) => {
-                if !events.matches_any() {
-                    let known = event_types::NAMES.join(", ");
-                    let detail = format!("is {:?}; no type of events matches it, they are {known}", events.as_str());
-                    self.fault_at("webhook", FAULT_MATCHES_NOTHING, detail);
-                }
-            }
+    /// Records the member by which the fault can match nothing, if there is one.
+    pub fn mismatch(&mut self, mismatch: Option<(&str, String)>) {
+        if let Some((member, detail)) = mismatch {
+            self.fault_at(member, FAULT_MATCHES_NOTHING, detail);
         }
     }
 

@@ -3,11 +3,17 @@
 //! [`run`] takes what is due, under leases that other servers respect, sends it, and writes down what came of it in
 //! the same round trips in which it takes the next. A receiver that hangs holds up only its own (see [`lanes`]).
 
-pub mod lanes;
-mod orders;
-mod sending;
+pub mod client;
+mod commands;
+pub mod concurrency;
+pub mod envelope;
+mod failure;
+mod poll;
+mod resolve;
+pub mod retries;
+mod send;
 pub mod store;
-mod trip;
+pub mod trust;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,21 +26,21 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::address::AddressRules;
-use super::attempt::Sender;
-use super::retries::Retries;
 use crate::accounts::watchers::Watchers;
 use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::database::Database;
+use crate::events::address::AddressRules;
 use crate::jsonapi::render::timestamp;
 use crate::metrics::Metrics;
-use lanes::{Lanes, Limits};
-use orders::Order;
-pub use orders::{Inbox, Orders};
-use sending::Attempt;
+use client::Sender;
+use commands::Order;
+pub use commands::{Inbox, Orders};
+use concurrency::{Lanes, Limits};
+use poll::{Trip, exchange, round_trip};
+use retries::Retries;
+use send::Attempt;
 use store::{Claim, Delivery, Ended, Outlook};
-use trip::{Trip, exchange, round_trip};
 
 /// How often to look for what other servers left behind.
 const PATROL: Duration = Duration::from_secs(1);

@@ -6,15 +6,16 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::store::{self, Delivery, Ended, Held};
+use super::client::{Outcome, Request, Sender};
+use super::envelope::headers;
+use super::retries::Retries;
+use super::store;
+use super::store::{Delivery, Ended, Held};
 use crate::accounts::caller::sha256;
 use crate::clock::Clock;
 use crate::database::Database;
-use crate::events::attempt::{Outcome, Request, Sender};
-use crate::events::envelope::headers;
-use crate::events::retries::Retries;
-use crate::sandbox::faults::WebhookEffect;
-use crate::sandbox::faults::store::claim_webhook_fault;
+use crate::faults::WebhookEffect;
+use crate::faults::store::claim_webhook_fault;
 
 /// What an attempt needs.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use std::iter::successors;
 
 use rustls::CertificateError;
 
-use super::address::Refusal;
 use super::resolve::Unresolved;
+use crate::events::address::Refusal;
 
 const CLOSED: &str = "the connection was closed before the answer";
 

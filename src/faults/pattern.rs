@@ -1,8 +1,5 @@
 //! What faults match: paths of the emulated API, and types of events.
 
-use crate::concierge::event_types;
-use crate::concierge::{ROUTES, Route};
-
 /// A set of paths: segments, of which `*` (or a name in braces, such as `{id}`) stands for any one, and a last `**` for
 /// any number of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,10 +45,9 @@ impl PathPattern {
         self.fits(path, |expected, found| expected == found)
     }
 
-    /// The routes of the emulated API that have such a path.
-    pub fn routes(&self) -> impl Iterator<Item = &'static Route> {
-        let meets = |expected: &str, found: &str| found.starts_with('{') || expected == found;
-        ROUTES.iter().filter(move |route| self.fits(route.path, meets))
+    /// Whether a path is one of these that fits a template, whose segments in braces stand for any one.
+    pub fn matches_template(&self, template: &str) -> bool {
+        self.fits(template, |expected, found| found.starts_with('{') || expected == found)
     }
 
     fn fits(&self, path: &str, is: impl Fn(&str, &str) -> bool) -> bool {
@@ -110,10 +106,5 @@ impl EventPattern {
             rest = &rest[place + part.len()..];
         }
         rest.ends_with(last)
-    }
-
-    /// Whether there is a type of event that is one of these.
-    pub fn matches_any(&self) -> bool {
-        event_types::NAMES.iter().any(|name| self.matches(name))
     }
 }

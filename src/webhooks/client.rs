@@ -14,10 +14,11 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::address::AddressRules;
 use super::resolve::{Checked, Machine};
-use super::{failure, receiver, trust};
+use super::{failure, trust};
 use crate::clock::Clock;
+use crate::events::address::AddressRules;
+use crate::events::receiver;
 
 /// The most that is read of an answer's body, in bytes; then the connection is dropped.
 pub const MOST_READ: usize = 64 * 1024;

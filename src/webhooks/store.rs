@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 pub use outcome::{Ended, hold_back, let_pass, record};
 
-use super::lanes::{Key, Room};
+use super::concurrency::{Key, Room};
+use super::envelope::Envelope;
 use crate::accounts::reserved::MASTER_USER;
 use crate::accounts::time::AccountTime;
-use crate::events::envelope::Envelope;
 
 /// How long a lease lasts, in seconds; it is renewed while the server lives.
 const LEASE: f64 = 20.0;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::net::lookup_host;
 
-use super::address::AddressRules;
+use crate::events::address::AddressRules;
 
 /// The machine's resolver.
 #[derive(Debug, Clone, Copy)]

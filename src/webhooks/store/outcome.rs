@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Delivery, Held};
-use crate::events::attempt::Outcome;
+use crate::webhooks::client::Outcome;
 
 /// What came of an attempt.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@
 
 pub mod accounts; // who calls, which ids are next, what a fresh account holds
 pub mod alarm;
+pub mod api; // the emulated API over HTTP
 pub mod clock; // the only reader of the machine's clock
 pub mod concierge; // the emulated API, one room a resource
 pub mod config; // every setting: flag, environment variable, default and help
@@ -22,4 +23,5 @@ pub mod receipts; // of finished requests: pages for people, outside of the API
 pub mod sandbox; // the control plane, /_sandbox
 pub mod server; // binds, layers the router, starts the background tasks, stops gracefully
 pub mod telemetry;
+pub mod web;
 pub mod webhooks; // logs, and a span for each request

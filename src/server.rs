@@ -1,8 +1,5 @@
 //! The application as a value: binds, starts the background tasks, stops gracefully.
 
-mod app;
-pub mod connection;
-mod rate_limit;
 mod router;
 
 use std::future::IntoFuture;
@@ -23,7 +20,6 @@ use tower_http::normalize_path::NormalizePathLayer;
 
 use crate::accounts::caller::sha256;
 use crate::accounts::ids::Ids;
-use crate::accounts::sweeper::Sweeper;
 use crate::accounts::watchers::Watchers;
 use crate::alarm::Alarm;
 use crate::clock::Clock;
@@ -36,17 +32,14 @@ use crate::database::private::PrivatePostgres;
 use crate::database::{self, Database, DatabaseError, StoreError};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
-use crate::sandbox::accounts::open::KnownKeys;
-use crate::sandbox::clock::turns::Turns;
-use crate::sandbox::exchanges::log::{LIMITS, Log};
-use crate::sandbox::faults::directory::Directory;
+use crate::sandbox::ControlPlane;
 use crate::sandbox::seed::beginning::{Beginning, SeedFile, ensure_default_account, list};
+use crate::web::app::{App, AppState};
+use crate::web::connection::{Breaker, Connections};
+use crate::web::open_accounts::OpenAccounts;
+use crate::web::rate_limit::RateLimit;
 use crate::webhooks;
 use crate::webhooks::{Orders, Post};
-pub use app::App;
-use app::Rooms;
-use connection::{Breaker, Connections};
-use rate_limit::RateLimit;
 use router::router;
 
 /// How long requests under way may take once the server is told to stop.
@@ -129,7 +122,8 @@ impl Server {
         let public_url = config.public_url.clone().unwrap_or_else(|| own_url(address));
         let rules = Rules { pace: config.pace(), prices: Arc::new(prices), public_url: public_url.into() };
         let (post, inbox) = Orders::new();
-        let app = App(Arc::new(Rooms {
+        let admin_token = config.admin_token.as_ref().map(|token| sha256(token.as_bytes()));
+        let app = App::new(AppState {
             database: database.clone(),
             ids: Ids::default(),
             clock: clock.clone(),
@@ -138,15 +132,9 @@ impl Server {
             deliveries: Alarm::default(),
             post,
             watchers: Watchers::default(),
-            walks: Turns::default(),
-            sweeper: Sweeper::default(),
-            is_open: config.accounts == Accounts::Open,
-            known_keys: KnownKeys::default(),
-            admin_token: config.admin_token.as_ref().map(|token| sha256(token.as_bytes())),
+            open_accounts: (config.accounts == Accounts::Open).then(|| OpenAccounts::new(admin_token)),
             metrics: Metrics::default(),
             rate_limit: RateLimit::new(config.rate_limit),
-            directory: Directory::new(database.clone()),
-            log: Log::new(LIMITS),
             create_outputs: Batch::new(database.clone(), |connection, credentials, calls| {
                 Box::pin(store::create(connection, credentials, calls))
             }),
@@ -155,13 +143,14 @@ impl Server {
             }),
             address_rules: config.address_rules(),
             body_timeout: config.body_timeout,
-        }));
+        });
+        let plane = ControlPlane::new(app.clone(), admin_token);
         let (stop, stopped) = watch::channel(false);
         let (reached_sender, reached) = watch::channel(OffsetDateTime::UNIX_EPOCH);
         let post =
             Post::new(database.clone(), clock.clone(), config.delivery(), (app.metrics.clone(), app.watchers.clone()));
         let delivery = tokio::spawn(webhooks::run(post, app.deliveries.clone(), inbox, stopped.clone()));
-        let sweeping = tokio::spawn(app.sweeper.clone().run(database.clone(), stopped.clone()));
+        let sweeping = tokio::spawn(plane.sweeper.clone().run(database.clone(), stopped.clone()));
         let lifecycle = Lifecycle {
             database,
             clock,
@@ -172,7 +161,7 @@ impl Server {
             reached: reached_sender,
         };
         let lifecycle = tokio::spawn(lifecycle.run(stopped.clone()));
-        let service = NormalizePathLayer::trim_trailing_slash().layer(router(app.clone()));
+        let service = NormalizePathLayer::trim_trailing_slash().layer(router(&plane));
         let service = ServiceExt::<Request>::into_make_service_with_connect_info::<Breaker>(service);
         let serving = axum::serve(Connections(listener), service).with_graceful_shutdown(told(stopped));
         let serving = tokio::spawn(serving.into_future());
@@ -221,14 +210,6 @@ impl Server {
         if let Some(private) = self.private {
             tokio::task::spawn_blocking(|| private.stop()).await.ok();
         }
-    }
-}
-
-/// Does something in a task of its own, so that it comes to its end though the client hangs up.
-pub async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    match tokio::spawn(work).await {
-        Ok(done) => done,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }
 

@@ -5,24 +5,17 @@
 
 use std::fmt::Write;
 
-use axum::http::StatusCode;
-use axum::response::Response;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::{Arguments, AssertSqlSafe, Row};
 
-use super::call::{Call, answer};
-use super::include;
 use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::database::StoreError;
 use crate::jsonapi::document::id_number;
-use crate::jsonapi::error::Errors;
-use crate::jsonapi::links::{COUNTED, Links, PageOf};
-use crate::jsonapi::query::{Query, SortKey, Start, Target, split_resource};
-use crate::jsonapi::render::{Resource, collection};
-use crate::jsonapi::schema::{Filter, Schema, Values};
+use crate::jsonapi::links::COUNTED;
+use crate::jsonapi::query::{Query, SortKey, Start, split_resource};
+use crate::jsonapi::schema::{Filter, Values};
 use crate::jsonapi::since::Since;
-use crate::server::App;
 
 /// Where a collection's resources are stored.
 #[derive(Debug)]
@@ -41,12 +34,12 @@ pub struct Table<T> {
 
 /// A page as it was read.
 #[derive(Debug)]
-struct Listing<T> {
-    caller: Caller,
-    resources: Vec<T>,
+pub struct Listing<T> {
+    pub caller: Caller,
+    pub resources: Vec<T>,
     /// Whether the collection goes on in the direction it was read.
-    more: bool,
-    total: Option<i64>,
+    pub more: bool,
+    pub total: Option<i64>,
 }
 
 /// The columns that come before the table's own.
@@ -57,7 +50,7 @@ impl<T> Table<T> {
     ///
     /// # Errors
     /// 401 for the caller; those of the database.
-    async fn page(
+    pub async fn page(
         &self,
         connection: &mut PgConnection,
         credentials: &Credentials,
@@ -203,29 +196,4 @@ fn order(sort: &[SortKey]) -> Vec<SortKey> {
     let descending = keys.last().is_some_and(|key| key.descending);
     keys.push(SortKey { name: "id", descending });
     keys
-}
-
-/// Answers a GET of a collection. `known` gives the related resources that came with a resource's row.
-///
-/// # Errors
-/// 400 for its parameters, 401 for the caller, 503 where the database is away.
-pub async fn respond<T>(
-    app: &App,
-    call: &Call,
-    schema: &'static Schema,
-    table: &Table<T>,
-    render: fn(&T) -> Resource,
-    known: fn(&T) -> Vec<Resource>,
-) -> Result<Response, Errors> {
-    let query = call.query(schema, Target::Collection);
-    let query = call.checked(app, Access::Read, query).await?;
-    let mut connection = app.database.connection().await?;
-    let page = table.page(&mut connection, call.credentials()?, &query).await;
-    let page = connection.conclude(page)?;
-    let resources: Vec<Resource> = page.resources.iter().map(render).collect();
-    let known = page.resources.iter().flat_map(known).collect();
-    let included = include::follow(app, page.caller.account_id, &resources, known, &query).await?;
-    let ends = resources.first().zip(resources.last()).map(|(first, last)| (first.id.as_str(), last.id.as_str()));
-    let links = Links::new(schema.path, &query, PageOf { ends, more: page.more, total: page.total });
-    Ok(answer(StatusCode::OK, collection(&resources, &included, &query, &links)))
 }

@@ -3,81 +3,28 @@
 //! A resource is its schema (data), its `document` (reading and rendering), its `store` (all its SQL) and its
 //! `routes` (thin handlers); where it lives through states, `state` says which, without touching anything.
 
-pub mod call;
 pub mod cash_wallets;
 pub mod changes;
 pub mod due;
 pub mod estimates;
 pub mod event_types;
 pub mod fixtures;
-pub mod include;
 pub mod listing;
 pub mod machine;
 pub mod money;
-pub mod numbered;
 pub mod outputs;
 pub mod ports;
 pub mod pricing;
 pub mod requests;
 pub mod rules;
 pub mod users;
-pub mod webhooks;
 pub mod withdrawal_instructions;
 
-use axum::Router;
-use axum::routing::{MethodFilter, MethodRouter};
 use sqlx::postgres::PgConnection;
 
 use crate::jsonapi::error::Code;
 use crate::jsonapi::render::Resource;
 use crate::jsonapi::schema::Schema;
-use crate::server::App;
-
-/// A path of the emulated API, and the methods it answers.
-#[derive(Debug, Clone, Copy)]
-pub struct Route {
-    /// As the router spells it: `{id}` stands for one segment.
-    pub path: &'static str,
-    /// Beside these, HEAD where there is GET.
-    pub methods: &'static [&'static str],
-}
-
-/// Declares routes once, for the router and for whoever asks what there is.
-macro_rules! routes {
-    ($($path:literal: $($method:ident $handler:path),+;)*) => {
-        /// Every path of the emulated API.
-        pub const ROUTES: &[Route] = &[$(Route { path: $path, methods: &[$(stringify!($method)),+] }),*];
-
-        /// Every route of the emulated API.
-        pub fn routes() -> Router<App> {
-            Router::new()$(.route($path, MethodRouter::new()$(.on(MethodFilter::$method, $handler))+))*
-        }
-    };
-}
-
-routes! {
-    "/api/users": GET users::routes::list, POST users::routes::create;
-    "/api/users/me": GET users::routes::show_me, PATCH users::routes::update_me;
-    "/api/users/{id}": GET users::routes::show, PATCH users::routes::update;
-    "/api/withdrawal_instructions":
-        GET withdrawal_instructions::routes::list, POST withdrawal_instructions::routes::create;
-    "/api/withdrawal_instructions/{id}":
-        GET withdrawal_instructions::routes::show, DELETE withdrawal_instructions::routes::delete;
-    "/api/cash_wallets": GET cash_wallets::routes::list;
-    "/api/cash_wallets/{currency}": GET cash_wallets::routes::show;
-    "/api/webhooks": GET webhooks::list, POST webhooks::create;
-    "/api/webhooks/{id}": GET webhooks::show;
-    "/api/concierge_ports": GET ports::list;
-    "/api/concierge_ports/{id}": GET ports::show;
-    "/api/concierge_estimates": POST estimates::routes::create;
-    "/api/concierge_requests": GET requests::routes::list, POST requests::routes::create;
-    "/api/concierge_requests/{id}": GET requests::routes::show, PATCH requests::routes::update;
-    "/api/concierge_requests/{id}/request_quote": POST requests::routes::request_quote;
-    "/api/concierge_requests/{id}/accept_quote": POST requests::routes::accept_quote;
-    "/api/concierge_requests/{id}/cancel": POST requests::routes::cancel;
-    "/api/concierge_request_outputs": GET outputs::routes::list, POST outputs::routes::create;
-    "/api/concierge_request_outputs/{id}": GET outputs::routes::show;
-}
 
 /// The schema of every resource that can be listed, but for webhooks: they are a view of a user, never more than one.
 pub const SCHEMAS: [&Schema; 6] = [
@@ -94,7 +41,7 @@ pub const CODES: [&[Code]; 4] = [
     outputs::document::CODES,
     requests::actions::CODES,
     users::document::CODES,
-    withdrawal_instructions::routes::CODES,
+    withdrawal_instructions::document::CODES,
 ];
 
 /// Loads resources of one type that a document links to, or an event tells of.

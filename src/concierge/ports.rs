@@ -1,17 +1,8 @@
 //! Ports: where money enters and leaves, a country and a currency. A fixed table; no key is needed to read it.
 
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
-
-use super::call::{Call, answer, not_found};
-use super::numbered::Numbered;
 use crate::jsonapi::document::Reader;
-use crate::jsonapi::error::Errors;
-use crate::jsonapi::query::Target;
-use crate::jsonapi::render::{Included, Resource, Value, document};
+use crate::jsonapi::render::{Resource, Value};
 use crate::jsonapi::schema::{Attribute, Filter, Schema, Values};
-use crate::server::App;
 
 /// What a port's document shows.
 pub static SCHEMA: Schema = Schema {
@@ -110,7 +101,8 @@ fn expected(code: &str) -> String {
     }
 }
 
-fn render(port: &Port) -> Resource {
+/// A port as a resource.
+pub fn render(port: &Port) -> Resource {
     Resource {
         schema: &SCHEMA,
         id: port.code.to_owned(),
@@ -122,25 +114,6 @@ fn render(port: &Port) -> Resource {
         ],
         relationships: Vec::new(),
     }
-}
-
-/// `GET /api/concierge_ports`
-pub async fn list(State(_): State<App>, call: Call) -> Result<Response, Errors> {
-    let page = Numbered::read(&call, &SCHEMA)?;
-    let found = PORTS.iter().filter(|port| {
-        page.filters().iter().all(|(filter, values)| {
-            let value = if filter.name == "country" { port.country } else { port.currency };
-            values.iter().any(|wanted| wanted.eq_ignore_ascii_case(value))
-        })
-    });
-    Ok(page.respond(found.map(render).collect()))
-}
-
-/// `GET /api/concierge_ports/:id`
-pub async fn show(State(_): State<App>, call: Call) -> Result<Response, Errors> {
-    let query = call.query(&SCHEMA, Target::Single)?;
-    let port = find(&call.id).ok_or_else(|| not_found(&SCHEMA, &call.id))?;
-    Ok(answer(StatusCode::OK, document(&render(port), &Included::default(), &query)))
 }
 
 /// Reads a document's required `port_code`.

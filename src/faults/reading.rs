@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::STATUSES;
 use super::pattern::{EventPattern, PathPattern};
 use super::{
-    METHODS,    Effect, FAULT_MATCHES_NOTHING, Fault, LONGEST_LATENCY, On, RequestFault, WebhookEffect, WebhookFault, When,
+    Effect, FAULT_MATCHES_NOTHING, Fault, LONGEST_LATENCY, METHODS, On, RequestFault, WebhookEffect, WebhookFault, When,
 };
 use crate::jsonapi::document::{MOST_FAULTS, quote};
 use crate::jsonapi::duration;

@@ -12,13 +12,15 @@ use axum::routing::get;
 use bigdecimal::BigDecimal;
 use time::OffsetDateTime;
 
-use crate::server::App;
+use crate::web::app::App;
+use crate::web::guard::{guarded, time_limited};
 
 /// Every route of the receipts.
-pub fn routes() -> Router<App> {
-    Router::new()
+pub fn routes(app: &App) -> Router {
+    let routes = Router::new()
         .route("/receipts/{token}", get(routes::show_receipt))
-        .route("/credit_notes/{token}", get(routes::show_credit_note))
+        .route("/credit_notes/{token}", get(routes::show_credit_note));
+    guarded(time_limited(routes, app)).with_state(app.clone())
 }
 
 /// Outputs that are listed one by one; the figures are of all.

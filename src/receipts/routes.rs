@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::{Kind, Receipt, document, page, store};
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
 use crate::jsonapi::{MEDIA_TYPE, negotiation};
-use crate::server::App;
+use crate::web::app::App;
 
 /// The token of a page's address; that it can't be read makes it one of nothing.
 type Token = Result<Path<String>, PathRejection>;

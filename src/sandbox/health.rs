@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
-use crate::server::App;
+use crate::web::app::App;
 
 /// `GET /_sandbox/health/live`: the process answers.
 pub async fn live() -> Json<Value> {

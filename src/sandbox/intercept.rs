@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
@@ -14,85 +14,68 @@ use super::exchanges::record::Record;
 use super::faults::directory::Known;
 use super::faults::prefer;
 use super::faults::truncated::Truncated;
-use crate::accounts::caller::sha256;
-use crate::concierge::call::discard;
 use crate::faults::document::render;
 use crate::faults::{Effect, Fault, On, RequestFault, When};
 use crate::jsonapi::error::Errors;
-use crate::server::App;
-use crate::server::connection::Breaker;
+use crate::sandbox::ControlPlane;
+use crate::sandbox::exchanges::record::Key;
+use crate::web::call::discard;
+use crate::web::connection::Breaker;
 
 /// Passes a request on to the emulated API, unless a fault has it otherwise.
-pub async fn intercept(State(app): State<App>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    if path != "/api" && !path.starts_with("/api/") {
-        return next.run(request).await;
-    }
+pub async fn intercept(State(plane): State<ControlPlane>, request: Request, next: Next) -> Response {
     let key = Key::read(request.headers());
     let known = match &key {
-        Some(key) => app.directory.find(&key.sha256).await,
+        Some(key) => plane.directory.find(&key.sha256).await,
         None => Ok(None),
     };
     match (known, key) {
-        (Ok(Some(known)), Some(key)) => exchange(app, known, key, request, next).await,
+        (Ok(Some(known)), Some(key)) => exchange(plane, known, key, request, next).await,
         (Err(errors), _) => errors.into_response(),
         // a stranger has no faults and no record, but a wish
         _ => match prefer::read(request.headers()) {
             None => next.run(request).await,
-            Some(wish) => Box::pin(granted(&app, wish, request.into_body())).await,
+            Some(wish) => Box::pin(granted(&plane, wish, request.into_body())).await,
         },
     }
 }
 
 /// The answer that a request asked for, or why it can't be had.
-async fn granted(app: &App, wish: Result<u16, Errors>, body: Body) -> Response {
-    discard(body, app.body_timeout).await;
+async fn granted(plane: &ControlPlane, wish: Result<u16, Errors>, body: Body) -> Response {
+    discard(body, plane.app.body_timeout).await;
     match wish {
         Ok(status) => prefer::answer(status),
         Err(errors) => errors.into_response(),
     }
 }
 
-/// The key of a request.
-#[derive(Debug, Clone, Copy)]
-pub struct Key {
-    pub sha256: [u8; 32],
-    /// Whether a scheme came before it. The API refuses that, but it can still be told whose it is.
-    pub has_scheme: bool,
-}
-
-impl Key {
-    fn read(headers: &HeaderMap) -> Option<Self> {
-        let value = headers.get(header::AUTHORIZATION)?.as_bytes();
-        let key = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        let bare = key.split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
-        let bare =
-            bare.or_else(|| key.split_at_checked(6).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"token ")));
-        let has_scheme = bare.is_some();
-        Some(Self { sha256: sha256(bare.map_or(key, |(_, bare)| bare.trim_ascii())), has_scheme })
-    }
-}
-
-async fn exchange(app: App, known: Arc<Known>, key: Key, request: Request, next: Next) -> Response {
-    let (request, record) = Record::begin(&app, known.account_id, key, request);
+async fn exchange(plane: ControlPlane, known: Arc<Known>, key: Key, request: Request, next: Next) -> Response {
+    let (request, record) = Record::begin(&plane, known.account_id, key, request);
     if request.headers().contains_key("prefer") || known.has_faults() {
         // boxed because it is large and seldom: every request would carry it along
-        return Box::pin(faulty(app, known, key, request, next, record)).await;
+        return Box::pin(faulty(plane, known, key, request, next, record)).await;
     }
     record.end(next.run(request).await).await
 }
 
 /// An exchange that something may go wrong with.
-async fn faulty(app: App, known: Arc<Known>, key: Key, request: Request, next: Next, mut record: Record) -> Response {
+async fn faulty(
+    plane: ControlPlane,
+    known: Arc<Known>,
+    key: Key,
+    request: Request,
+    next: Next,
+    mut record: Record,
+) -> Response {
     if let Some(wish) = prefer::read(request.headers()) {
         if let Ok(status) = wish {
             record.fault = Some(Map::from_iter([("prefer".to_owned(), Value::from(format!("code={status}")))]));
         }
-        let response = granted(&app, wish, request.into_body()).await;
+        let response = granted(&plane, wish, request.into_body()).await;
         return record.end(response).await;
     }
     let path = request.uri().path();
-    let fault = match app.directory.claim(&key.sha256, &known, request.method().as_str(), path).await {
+    let fault = match plane.directory.claim(&key.sha256, &known, request.method().as_str(), path).await {
         Ok(None) => return record.end(next.run(request).await).await,
         Ok(Some(fault)) => fault,
         Err(errors) => return record.end(errors.into_response()).await,
@@ -104,23 +87,23 @@ async fn faulty(app: App, known: Arc<Known>, key: Key, request: Request, next: N
     }
     match effect {
         None => record.end(next.run(request).await).await,
-        Some(effect) => act(effect, &app, request, next, record).await,
+        Some(effect) => act(effect, &plane, request, next, record).await,
     }
 }
 
 /// Has a fault act on a request.
-async fn act(effect: Effect, app: &App, request: Request, next: Next, record: Record) -> Response {
+async fn act(effect: Effect, plane: &ControlPlane, request: Request, next: Next, record: Record) -> Response {
     let breaker = request.extensions().get::<ConnectInfo<Breaker>>().map(|info| info.0.clone()).unwrap_or_default();
     let is_head = request.method() == Method::HEAD;
     match effect {
         Effect::Status { status, retry_after } => {
-            discard(request.into_body(), app.body_timeout).await;
+            discard(request.into_body(), plane.app.body_timeout).await;
             let cause = "a fault of this account answered instead (/_sandbox/faults)";
             record.end(prefer::injected(status, retry_after, cause)).await
         }
         Effect::Close(When::Before) | Effect::Reset(When::Before) => {
             // taken in, because a system that has it left over would reset what is to be closed
-            discard(request.into_body(), app.body_timeout).await;
+            discard(request.into_body(), plane.app.body_timeout).await;
             drop(record);
             broken(effect, &breaker)
         }

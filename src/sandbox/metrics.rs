@@ -7,7 +7,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use crate::jsonapi::error::Errors;
-use crate::server::App;
+use crate::web::app::App;
 use crate::webhooks::store::oldest_pending;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -13,36 +13,45 @@ pub mod seed;
 mod settings;
 pub mod simulations;
 pub mod snapshots;
+mod state;
 mod state_machines;
 mod test_values;
 pub mod timeline;
 mod wait;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 
 use crate::jsonapi::error::Code;
-use crate::server::App;
+use crate::web::guard::{guarded, time_limited};
+use crate::web::open_accounts;
+pub use state::ControlPlane;
 
-/// Every route of the control plane.
-pub fn routes() -> Router<App> {
+/// Returns every route of the control plane with its layers.
+pub fn routes(plane: &ControlPlane) -> Router {
+    let keyed =
+        |routes: Router<ControlPlane>| routes.route_layer(from_fn_with_state(plane.app.clone(), open_accounts::admit));
+    let quick = time_limited(public().merge(keyed(quick())), &plane.app);
+    guarded(quick.merge(keyed(patient())).merge(of_all_accounts())).with_state(plane.clone())
+}
+
+/// Routes that need no key.
+fn public() -> Router<ControlPlane> {
     Router::new()
         .route("/_sandbox/health/live", get(health::live))
         .route("/_sandbox/health/ready", get(health::ready))
         .route("/_sandbox/metrics", get(metrics::show))
-        .route("/_sandbox/accounts", get(accounts::routes::list).post(accounts::routes::create))
-        .route("/_sandbox/accounts/{id}", get(accounts::routes::show).delete(accounts::routes::delete))
-        .route("/_sandbox/reset", post(accounts::routes::reset))
+        .route("/_sandbox/state_machines/{name}", get(state_machines::show))
+        .route("/_sandbox/test_values", get(test_values::list))
+}
+
+/// Routes that answer soon.
+fn quick() -> Router<ControlPlane> {
+    Router::new()
         .route("/_sandbox/seed", post(seed::routes::create))
         .route("/_sandbox/settings", get(settings::show).patch(settings::update))
         .route("/_sandbox/clock", get(clock::routes::show))
-        .route("/_sandbox/clock/freeze", post(clock::routes::freeze))
-        .route("/_sandbox/clock/resume", post(clock::routes::resume))
-        .route("/_sandbox/clock/advance", post(clock::routes::advance))
-        .route("/_sandbox/clock/set", post(clock::routes::set))
-        .route("/_sandbox/simulations/{type}/{id}/{verb}", post(simulations::routes::simulate))
-        .route("/_sandbox/wait", get(wait::routes::wait))
-        .route("/_sandbox/settle", post(clock::routes::settle))
         .route("/_sandbox/events", get(events::routes::list))
         .route("/_sandbox/events/recover", post(events::routes::recover))
         .route("/_sandbox/events/trigger", post(events::routes::trigger))
@@ -52,12 +61,30 @@ pub fn routes() -> Router<App> {
         .route("/_sandbox/requests", get(exchanges::routes::list).delete(exchanges::routes::clear))
         .route("/_sandbox/requests/{id}", get(exchanges::routes::show))
         .route("/_sandbox/advice", get(advice::routes::list))
+        .route("/_sandbox/timeline/{type}/{id}", get(timeline::routes::show))
+}
+
+/// Routes without a time limit: they wait, advance a clock, or change or copy a whole account.
+fn patient() -> Router<ControlPlane> {
+    Router::new()
+        .route("/_sandbox/reset", post(accounts::routes::reset))
+        .route("/_sandbox/clock/freeze", post(clock::routes::freeze))
+        .route("/_sandbox/clock/resume", post(clock::routes::resume))
+        .route("/_sandbox/clock/advance", post(clock::routes::advance))
+        .route("/_sandbox/clock/set", post(clock::routes::set))
+        .route("/_sandbox/settle", post(clock::routes::settle))
+        .route("/_sandbox/simulations/{type}/{id}/{verb}", post(simulations::routes::simulate))
+        .route("/_sandbox/wait", get(wait::routes::wait))
         .route("/_sandbox/snapshots", get(snapshots::routes::list).post(snapshots::routes::create))
         .route("/_sandbox/snapshots/{name}", delete(snapshots::routes::delete))
         .route("/_sandbox/snapshots/{name}/restore", post(snapshots::routes::restore))
-        .route("/_sandbox/state_machines/{name}", get(state_machines::show))
-        .route("/_sandbox/test_values", get(test_values::list))
-        .route("/_sandbox/timeline/{type}/{id}", get(timeline::routes::show))
+}
+
+/// Routes that concern other accounts than the caller's: an unknown key makes no account here, unless the path says `me`.
+fn of_all_accounts() -> Router<ControlPlane> {
+    Router::new()
+        .route("/_sandbox/accounts", get(accounts::routes::list).post(accounts::routes::create))
+        .route("/_sandbox/accounts/{id}", get(accounts::routes::show).delete(accounts::routes::delete))
 }
 
 /// The error codes of the control plane, beside those of the protocol.

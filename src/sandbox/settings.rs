@@ -11,13 +11,13 @@ use crate::accounts::caller::Access;
 use crate::accounts::pace::Pace;
 use crate::accounts::settings::OwnSettings;
 use crate::accounts::store;
-use crate::concierge::call::Call;
 use crate::database::{StoreError, settle};
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::duration;
 use crate::jsonapi::error::Errors;
 use crate::lifecycle::timers;
-use crate::server::App;
+use crate::web::app::App;
+use crate::web::call::Call;
 
 const NAMES: [&str; 6] = ["progression", "approval", "check_delay", "approval_delay", "quote_delay", "step_delay"];
 

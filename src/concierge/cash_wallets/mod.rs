@@ -1,8 +1,7 @@
 //! Cash wallets: the money a user has, one wallet a currency. Requests are paid from the payer's; what happens to
 //! them is the requests' business, here they are only shown.
 
-pub mod routes;
-mod store;
+pub mod store;
 
 use bigdecimal::BigDecimal;
 
@@ -48,7 +47,7 @@ pub fn currency(name: &str) -> Option<String> {
 
 /// A wallet in each of these currencies: that among `stored`, or an empty one. A user of an exchange has one in each
 /// currency, the store keeps those that money was in.
-fn complete(currencies: Vec<String>, stored: &[CashWallet]) -> Vec<CashWallet> {
+pub fn complete(currencies: Vec<String>, stored: &[CashWallet]) -> Vec<CashWallet> {
     let wallet = |currency: String| {
         let found = stored.iter().find(|wallet| wallet.currency == currency);
         CashWallet { balance: found.map(|wallet| wallet.balance.clone()).unwrap_or_default(), currency }
@@ -57,7 +56,7 @@ fn complete(currencies: Vec<String>, stored: &[CashWallet]) -> Vec<CashWallet> {
 }
 
 /// A wallet as a resource.
-fn render(wallet: &CashWallet) -> Resource {
+pub fn render(wallet: &CashWallet) -> Resource {
     Resource {
         schema: &SCHEMA,
         id: wallet.currency.clone(),

@@ -1,7 +1,6 @@
 //! Estimates: what outputs would cost, without making any. Not stored, but for the prices that an estimate holds.
 
 pub mod document;
-pub mod routes;
 pub mod store;
 
 use std::time::Duration;
@@ -50,7 +49,7 @@ pub fn fingerprint<'a>(outputs: impl IntoIterator<Item = (&'a str, &'a Price)>) 
 
 /// What an estimate of these outputs, made at that instant, holds its prices under: 64 lower-case hex digits, the same
 /// in every account.
-fn hint_token(origin: &Port, outputs_sha256: [u8; 32], prices: &Prices, now: OffsetDateTime) -> String {
+pub fn hint_token(origin: &Port, outputs_sha256: [u8; 32], prices: &Prices, now: OffsetDateTime) -> String {
     let hash = Sha256::new()
         .chain_update(origin.code)
         .chain_update(outputs_sha256)

@@ -3,7 +3,6 @@
 pub mod checks;
 pub mod document;
 pub mod payments;
-pub mod routes;
 pub mod scenario;
 pub mod state;
 pub mod store;

@@ -7,7 +7,6 @@ pub mod fan_out;
 pub mod funding;
 pub mod life;
 pub mod quote;
-pub mod routes;
 pub mod state;
 pub mod store;
 

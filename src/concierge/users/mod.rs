@@ -2,7 +2,6 @@
 
 pub mod approvals;
 pub mod document;
-pub mod routes;
 pub mod state;
 pub mod store;
 

@@ -7,6 +7,10 @@ use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors};
 use crate::jsonapi::render::{Linkage, Resource, Value};
 use crate::jsonapi::schema::{Attribute, Filter, Relationship, Schema, Values};
 
+crate::codes! {
+    INSTRUCTION_IN_USE = 409 "withdrawal_instruction_in_use" "The instruction is in use";
+}
+
 /// What an instruction's document shows. Included in another resource's document it shows the known attributes.
 pub static SCHEMA: Schema = Schema {
     type_name: "withdrawal_instructions",

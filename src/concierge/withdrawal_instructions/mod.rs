@@ -2,7 +2,6 @@
 
 pub mod actions;
 pub mod document;
-pub mod routes;
 pub mod store;
 
 pub use document::SCHEMA;

@@ -1,7 +1,6 @@
 //! Accounts as the control plane makes, resets and deletes them.
 
 mod document;
-pub mod open;
 pub mod replace;
 pub mod routes;
 

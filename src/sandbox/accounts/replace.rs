@@ -11,8 +11,9 @@ use crate::accounts::store::{self, Account};
 use crate::concierge::fixtures::populate;
 use crate::database::{StoreError, settle};
 use crate::jsonapi::error::Errors;
+use crate::sandbox::ControlPlane;
 use crate::sandbox::snapshots;
-use crate::server::{App, to_its_end};
+use crate::web::app::to_its_end;
 
 /// What takes a world's place.
 #[derive(Debug, Clone)]
@@ -27,19 +28,19 @@ pub enum Successor {
 ///
 /// # Errors
 /// 401 for the caller; 404 where there is no such snapshot; 503 where the database is away.
-pub async fn replace(app: App, credentials: Credentials, successor: Successor) -> Result<(), Errors> {
+pub async fn replace(plane: ControlPlane, credentials: Credentials, successor: Successor) -> Result<(), Errors> {
     let replacing = async move {
         let (old, new) = loop {
-            let mut connection = app.database.connection().await?;
-            let replaced = replace_once(&mut connection, &credentials, &successor, &app).await;
+            let mut connection = plane.app.database.connection().await?;
+            let replaced = replace_once(&mut connection, &credentials, &successor, &plane).await;
             if let Some(replaced) = connection.conclude(replaced)? {
                 break replaced;
             }
         };
-        app.forget(old).await;
-        app.sweeper.wake();
+        plane.forget(old).await;
+        plane.sweeper.wake();
         // whatever was due there and then
-        app.wake(new);
+        plane.app.wake(new);
         Ok(())
     };
     to_its_end(replacing).await
@@ -50,13 +51,13 @@ async fn replace_once(
     connection: &mut PgConnection,
     credentials: &Credentials,
     successor: &Successor,
-    app: &App,
+    plane: &ControlPlane,
 ) -> Result<Option<(i64, i64)>, StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
         let caller = authenticate(&mut transaction, credentials, Access::Write).await?;
         let Some(old) = store::lock(&mut transaction, caller.account_id).await? else { return Ok(None) };
-        let now = app.clock.now();
+        let now = plane.app.clock.now();
         let new = make(&mut transaction, &old, successor, now).await?;
         store::replace(&mut transaction, &old, new, now).await?;
         Ok::<_, StoreError>(Some((old.id, new)))
@@ -78,7 +79,7 @@ async fn make(
         }
         Successor::Snapshot(name) => {
             let revived = snapshots::store::revive(transaction, &old.name, name, now).await?;
-            Ok(revived.ok_or_else(|| snapshots::routes::not_found(name))?)
+            Ok(revived.ok_or_else(|| snapshots::document::not_found(name))?)
         }
     }
 }

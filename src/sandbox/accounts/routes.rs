@@ -13,20 +13,21 @@ use super::replace::{Successor, replace};
 use super::{INVALID_ADMIN_TOKEN, KEY_TAKEN, OWN};
 use crate::accounts::caller::{Access, sha256};
 use crate::accounts::store::{self, Account};
-use crate::concierge::call::Call;
 use crate::concierge::fixtures::create_account_for;
 use crate::database::{StoreError, settle};
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
+use crate::sandbox::ControlPlane;
 use crate::sandbox::snapshots;
-use crate::server::{App, to_its_end};
+use crate::web::app::to_its_end;
+use crate::web::call::Call;
 
 /// The most accounts that a list names.
 const LISTED: i64 = 1000;
 
 /// Checks that whoever calls may do what concerns the whole server.
-fn check_admin(app: &App, call: &Call) -> Result<(), Errors> {
-    let Some(token) = &app.admin_token else { return Ok(()) };
+fn check_admin(plane: &ControlPlane, call: &Call) -> Result<(), Errors> {
+    let Some(token) = &plane.admin_token else { return Ok(()) };
     // hashes are compared, which takes the same time for every wrong one
     let is_given = call.credentials().is_ok_and(|credentials| credentials.key_sha256 == *token);
     if is_given {
@@ -37,16 +38,16 @@ fn check_admin(app: &App, call: &Call) -> Result<(), Errors> {
 }
 
 /// `POST /_sandbox/accounts`: a fresh world with its own keys.
-pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
-    check_admin(&app, &call)?;
+pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Response, Errors> {
+    check_admin(&plane, &call)?;
     call.no_query()?;
     let NewAccount { key, read_only_key, beginning } = read_new(&call.body)?;
-    let (now, name) = (app.clock.now(), Uuid::new_v4().to_string());
+    let (now, name) = (plane.app.clock.now(), Uuid::new_v4().to_string());
     let keys = [(sha256(key.as_bytes()), "write"), (sha256(read_only_key.as_bytes()), "read")];
-    if keys.iter().any(|(key, _)| app.admin_token == Some(*key)) {
+    if keys.iter().any(|(key, _)| plane.admin_token == Some(*key)) {
         return Err(key_taken());
     }
-    let mut connection = app.database.connection().await?;
+    let mut connection = plane.app.database.connection().await?;
     let made = async {
         match create_account_for(&mut connection, &name, &keys, Some(beginning.time(now)), now).await {
             Err(sqlx::Error::Database(error)) if error.constraint() == Some("api_keys_pkey") => Err(key_taken().into()),
@@ -64,39 +65,40 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
 }
 
 /// `GET /_sandbox/accounts`: the first thousand.
-pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
-    check_admin(&app, &call)?;
+pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
+    check_admin(&plane, &call)?;
     call.no_query()?;
-    let mut connection = app.database.connection().await?;
+    let mut connection = plane.app.database.connection().await?;
     let accounts = store::list(&mut connection, 0, LISTED).await;
-    let (accounts, now) = (connection.conclude(accounts)?, app.clock.now());
+    let (accounts, now) = (connection.conclude(accounts)?, plane.app.clock.now());
     let accounts: Vec<Value> = accounts.iter().map(|account| render(account, now)).collect();
     Ok(Json(json!({ "accounts": accounts })))
 }
 
 /// `GET /_sandbox/accounts/:id`; `me` is the caller's own.
-pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     call.no_query()?;
-    let account = find(&app, &call, Access::Read).await?;
-    Ok(Json(render(&account, app.clock.now())))
+    let account = find(&plane, &call, Access::Read).await?;
+    Ok(Json(render(&account, plane.app.clock.now())))
 }
 
 /// The account that the path names, if whoever calls may do that with it.
-async fn find(app: &App, call: &Call, access: Access) -> Result<Account, Errors> {
+async fn find(plane: &ControlPlane, call: &Call, access: Access) -> Result<Account, Errors> {
     if call.id == OWN {
-        return own(app, call, access).await;
+        return own(plane, call, access).await;
     }
-    check_admin(app, call)?;
-    let mut connection = app.database.connection().await?;
+    check_admin(plane, call)?;
+    let mut connection = plane.app.database.connection().await?;
     let account = store::find_named(&mut connection, &call.id).await;
     connection.conclude(account)?.ok_or_else(|| not_found(&call.id))
 }
 
 /// The caller's own account.
-async fn own(app: &App, call: &Call, access: Access) -> Result<Account, Errors> {
+async fn own(plane: &ControlPlane, call: &Call, access: Access) -> Result<Account, Errors> {
+    plane.app.admit(&call.headers).await?;
     loop {
-        let caller = call.caller(app, access, Ok(())).await?.0;
-        let mut connection = app.database.connection().await?;
+        let caller = call.caller(&plane.app, access, Ok(())).await?.0;
+        let mut connection = plane.app.database.connection().await?;
         let account = store::find(&mut connection, caller.account_id).await;
         // one that was reset meanwhile is looked up anew
         if let Some(account) = connection.conclude(account)? {
@@ -106,28 +108,30 @@ async fn own(app: &App, call: &Call, access: Access) -> Result<Account, Errors> 
 }
 
 /// `DELETE /_sandbox/accounts/:id`: it, its snapshots, and every trace of them. `me` is the caller's own.
-pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
+pub async fn delete(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
     call.no_query().and_then(|()| Reader::read_nothing(&call.body))?;
     to_its_end(async move {
         let (account, ended) = loop {
-            let account = find(&app, &call, Access::Write).await?;
+            let account = find(&plane, &call, Access::Write).await?;
             // one that was reset meanwhile is looked for again
-            if let Some(ended) = end(&app, account.id).await? {
+            if let Some(ended) = end(&plane, account.id).await? {
                 break (account, ended);
             }
         };
-        app.known_keys.clear();
-        app.forget(account.id).await;
-        let cleared = clear(&app, &ended).await;
-        app.sweeper.wake();
+        if let Some(open) = &plane.app.open_accounts {
+            open.forget_keys();
+        }
+        plane.forget(account.id).await;
+        let cleared = clear(&plane, &ended).await;
+        plane.sweeper.wake();
         cleared.map(|()| StatusCode::NO_CONTENT)
     })
     .await
 }
 
 /// Deletes everything there is of accounts that have ended.
-async fn clear(app: &App, ended: &[i64]) -> Result<(), Errors> {
-    let mut connection = app.database.connection().await?;
+async fn clear(plane: &ControlPlane, ended: &[i64]) -> Result<(), Errors> {
+    let mut connection = plane.app.database.connection().await?;
     let cleared = async {
         for id in ended {
             store::clear(&mut connection, *id).await?;
@@ -139,9 +143,9 @@ async fn clear(app: &App, ended: &[i64]) -> Result<(), Errors> {
 }
 
 /// Ends an account with its snapshots, and takes it its keys. Gives the ids of what ended; `None` where it had before.
-async fn end(app: &App, account_id: i64) -> Result<Option<Vec<i64>>, Errors> {
-    let mut connection = app.database.connection().await?;
-    let now = app.clock.now();
+async fn end(plane: &ControlPlane, account_id: i64) -> Result<Option<Vec<i64>>, Errors> {
+    let mut connection = plane.app.database.connection().await?;
+    let now = plane.app.clock.now();
     let ended = async {
         let mut transaction = connection.begin().await?;
         let outcome = async {
@@ -160,10 +164,10 @@ async fn end(app: &App, account_id: i64) -> Result<Option<Vec<i64>>, Errors> {
 }
 
 /// `POST /_sandbox/reset`: everything in the account is as when it was fresh, but for its keys.
-pub async fn reset(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
+pub async fn reset(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
     let read = call.no_query().and_then(|()| read_beginning(&call.body));
-    let (_, beginning) = call.caller(&app, Access::Write, read).await?;
-    replace(app, *call.credentials()?, Successor::Fresh(beginning)).await?;
+    let (_, beginning) = call.caller(&plane.app, Access::Write, read).await?;
+    replace(plane, *call.credentials()?, Successor::Fresh(beginning)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

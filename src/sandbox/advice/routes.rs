@@ -6,17 +6,17 @@ use serde_json::{Value, json};
 
 use super::{Kind, Tally, render, store};
 use crate::accounts::caller::Access;
-use crate::concierge::call::Call;
 use crate::jsonapi::error::Errors;
-use crate::server::App;
+use crate::sandbox::ControlPlane;
+use crate::web::call::Call;
 
 /// `GET /_sandbox/advice`
-pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
-    let (caller, ()) = call.caller(&app, Access::Read, call.no_query()).await?;
-    let mut connection = app.database.connection().await?;
+pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
+    let (caller, ()) = call.caller(&plane.app, Access::Read, call.no_query()).await?;
+    let mut connection = plane.app.database.connection().await?;
     let webhooks = store::webhooks(&mut connection, caller.account_id).await;
     let webhooks = connection.conclude(webhooks)?;
-    let observations = app.log.observations(caller.account_id);
+    let observations = plane.request_log.observations(caller.account_id);
     let mut seen: Vec<(Kind, Tally)> =
         observations.tallies().map(|(kind, tally)| (kind, tally.clone())).chain(webhooks.tallies).collect();
     if !webhooks.has_url

@@ -9,72 +9,73 @@ use super::happened;
 use super::walk::{self, Until, walk};
 use crate::accounts::caller::{Access, Caller};
 use crate::accounts::store::{self, walks};
-use crate::concierge::call::Call;
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::Errors;
 use crate::lifecycle::Agenda;
-use crate::server::{App, to_its_end};
+use crate::sandbox::ControlPlane;
+use crate::web::app::to_its_end;
+use crate::web::call::Call;
 
 /// `GET /_sandbox/clock`
-pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     loop {
-        let caller = call.caller(&app, Access::Read, call.no_query()).await?.0;
+        let caller = call.caller(&plane.app, Access::Read, call.no_query()).await?.0;
         // one that was reset meanwhile is looked up anew
-        if let Some(clock) = clock(&app, caller.account_id).await? {
+        if let Some(clock) = clock(&plane, caller.account_id).await? {
             return Ok(Json(clock));
         }
     }
 }
 
 /// `POST /_sandbox/clock/freeze`: it stands still, where it is, and what is due by then has happened.
-pub async fn freeze(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn freeze(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     loop {
         let read = call.no_query().and_then(|()| Reader::read_nothing(&call.body));
-        let caller = call.caller(&app, Access::Write, read).await?.0;
-        let _turn = app.walks.take(caller.account_id).await?;
-        let mut connection = app.database.connection().await?;
-        let frozen = walks::freeze(&mut connection, caller.account_id, app.clock.now()).await;
+        let caller = call.caller(&plane.app, Access::Write, read).await?.0;
+        let _turn = plane.clock_locks.take(caller.account_id).await?;
+        let mut connection = plane.app.database.connection().await?;
+        let frozen = walks::freeze(&mut connection, caller.account_id, plane.app.clock.now()).await;
         connection.conclude(frozen)?;
-        app.catch_up(caller.account_id).await;
-        if let Some(clock) = clock(&app, caller.account_id).await? {
+        plane.app.catch_up(caller.account_id).await;
+        if let Some(clock) = clock(&plane, caller.account_id).await? {
             return Ok(Json(clock));
         }
     }
 }
 
 /// `POST /_sandbox/clock/resume`: it runs on from where it stands.
-pub async fn resume(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn resume(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     loop {
         let read = call.no_query().and_then(|()| Reader::read_nothing(&call.body));
-        let caller = call.caller(&app, Access::Write, read).await?.0;
-        let _turn = app.walks.take(caller.account_id).await?;
-        let mut connection = app.database.connection().await?;
-        let resumed = walks::resume(&mut connection, caller.account_id, app.clock.now()).await;
+        let caller = call.caller(&plane.app, Access::Write, read).await?.0;
+        let _turn = plane.clock_locks.take(caller.account_id).await?;
+        let mut connection = plane.app.database.connection().await?;
+        let resumed = walks::resume(&mut connection, caller.account_id, plane.app.clock.now()).await;
         connection.conclude(resumed)?;
-        app.wake(caller.account_id);
-        app.watchers.notify(caller.account_id);
-        if let Some(clock) = clock(&app, caller.account_id).await? {
+        plane.app.wake(caller.account_id);
+        plane.app.watchers.notify(caller.account_id);
+        if let Some(clock) = clock(&plane, caller.account_id).await? {
             return Ok(Json(clock));
         }
     }
 }
 
 /// `POST /_sandbox/clock/advance`: goes on by a span of time, or to an instant.
-pub async fn advance(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn advance(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.no_query().and_then(|()| read_advance(&call.body));
-    let (caller, by) = call.caller(&app, Access::Write, read).await?;
-    walk_and_tell(app, caller, Until::Moved(by), None).await
+    let (caller, by) = call.caller(&plane.app, Access::Write, read).await?;
+    walk_and_tell(plane, caller, Until::Moved(by), None).await
 }
 
 /// `POST /_sandbox/clock/set`: goes on to an instant, and stands still there or runs on.
-pub async fn set(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn set(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.no_query().and_then(|()| read_set(&call.body));
-    let (caller, (to, frozen)) = call.caller(&app, Access::Write, read).await?;
-    walk_and_tell(app, caller, Until::Moved(to), frozen).await
+    let (caller, (to, frozen)) = call.caller(&plane.app, Access::Write, read).await?;
+    walk_and_tell(plane, caller, Until::Moved(to), frozen).await
 }
 
 /// `POST /_sandbox/settle`: goes on until nothing is due within a time, a minute unless it is said.
-pub async fn settle(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn settle(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     /// Longer than any step takes, and shorter than any deadline.
     const WITHIN: std::time::Duration = std::time::Duration::from_mins(1);
     let read = call.no_query().and_then(|()| {
@@ -82,19 +83,24 @@ pub async fn settle(State(app): State<App>, call: Call) -> Result<Json<Value>, E
         let within = if reader.is_null("within") { Some(WITHIN) } else { reader.span("within") };
         reader.finish(within)
     });
-    let (caller, within) = call.caller(&app, Access::Write, read).await?;
-    walk_and_tell(app, caller, Until::Quiet(within), None).await
+    let (caller, within) = call.caller(&plane.app, Access::Write, read).await?;
+    walk_and_tell(plane, caller, Until::Quiet(within), None).await
 }
 
 /// Goes through time in a task of its own: it comes to its end when its client hangs up, too.
-async fn walk_and_tell(app: App, caller: Caller, until: Until, stays: Option<bool>) -> Result<Json<Value>, Errors> {
+async fn walk_and_tell(
+    plane: ControlPlane,
+    caller: Caller,
+    until: Until,
+    stays: Option<bool>,
+) -> Result<Json<Value>, Errors> {
     let walking = async move {
         let account_id = caller.account_id;
-        let walked = walk(&app, account_id, until, stays).await?;
-        let mut connection = app.database.connection().await?;
+        let walked = walk(&plane, account_id, until, stays).await?;
+        let mut connection = plane.app.database.connection().await?;
         let listed = happened::list(&mut connection, account_id, walked).await;
         let (happened, more) = connection.conclude(listed)?;
-        let mut shown = clock(&app, account_id).await?.ok_or_else(walk::interrupted)?;
+        let mut shown = clock(&plane, account_id).await?.ok_or_else(walk::interrupted)?;
         shown["from"] = crate::jsonapi::render::timestamp(walked.from).into();
         shown["to"] = crate::jsonapi::render::timestamp(walked.to).into();
         shown["happened"] = json!(happened);
@@ -105,14 +111,14 @@ async fn walk_and_tell(app: App, caller: Caller, until: Until, stays: Option<boo
 }
 
 /// An account's clock, as it is shown; `None` where the account has ended.
-async fn clock(app: &App, account_id: i64) -> Result<Option<Value>, Errors> {
-    let mut connection = app.database.connection().await?;
+async fn clock(plane: &ControlPlane, account_id: i64) -> Result<Option<Value>, Errors> {
+    let mut connection = plane.app.database.connection().await?;
     let looked = async {
         let account = store::find(&mut connection, account_id).await?;
-        let agendas = Agenda::read(&mut connection, Some(&[account_id]), &app.rules.pace).await?;
+        let agendas = Agenda::read(&mut connection, Some(&[account_id]), &plane.app.rules.pace).await?;
         Ok::<_, sqlx::Error>(account.zip(agendas.into_iter().next()))
     }
     .await;
     let looked = connection.conclude(looked)?;
-    Ok(looked.map(|(account, agenda)| render(account.time, account.runs, &app.clock, agenda.next())))
+    Ok(looked.map(|(account, agenda)| render(account.time, account.runs, &plane.app.clock, agenda.next())))
 }

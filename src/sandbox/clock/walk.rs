@@ -16,7 +16,7 @@ use crate::database::StoreError;
 use crate::events::store::last_id;
 use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
 use crate::lifecycle::{Agenda, reach, step_exactly};
-use crate::server::App;
+use crate::sandbox::ControlPlane;
 
 /// How far to go.
 #[derive(Debug, Clone, Copy)]
@@ -46,11 +46,11 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// # Errors
 /// 422 where it leads back in time, or too far; 409 where another server moves the clock, or the account was reset; 503 where
 /// the database is away, or the server stops. Then the clock is where it came to.
-pub async fn walk(app: &App, account_id: i64, until: Until, stays: Option<bool>) -> Result<Walked, Errors> {
-    let turn = app.walks.take(account_id).await?;
-    let walk = Walk { app, account_id, token: Uuid::new_v4(), turn };
-    let now = app.clock.now();
-    let mut connection = app.database.connection().await?;
+pub async fn walk(plane: &ControlPlane, account_id: i64, until: Until, stays: Option<bool>) -> Result<Walked, Errors> {
+    let turn = plane.clock_locks.take(account_id).await?;
+    let walk = Walk { plane, account_id, token: Uuid::new_v4(), turn };
+    let now = plane.app.clock.now();
+    let mut connection = plane.app.database.connection().await?;
     let begun = async {
         let Some(account) = store::find(&mut connection, account_id).await? else { return Err(interrupted().into()) };
         // a clock that isn't moved isn't stopped either
@@ -64,16 +64,16 @@ pub async fn walk(app: &App, account_id: i64, until: Until, stays: Option<bool>)
         walked = walk.set_out(from, until) => walked,
         never = walk.keep() => match never {},
     };
-    let mut connection = app.database.connection().await?;
-    let ended = walks::end(&mut connection, account_id, walk.token, app.clock.now(), stays).await;
+    let mut connection = plane.app.database.connection().await?;
+    let ended = walks::end(&mut connection, account_id, walk.token, plane.app.clock.now(), stays).await;
     connection.conclude(ended)?;
-    app.wake(account_id);
+    plane.app.wake(account_id);
     walked
 }
 
 /// A walk under way.
 struct Walk<'a> {
-    app: &'a App,
+    plane: &'a ControlPlane,
     account_id: i64,
     token: Uuid,
     turn: Turn,
@@ -85,7 +85,7 @@ impl Walk<'_> {
         loop {
             tokio::time::sleep(walks::RENEWAL).await;
             // a database that is away is for the walk to notice
-            if let Ok(mut connection) = self.app.database.connection().await {
+            if let Ok(mut connection) = self.plane.app.database.connection().await {
                 let kept = walks::keep(&mut connection, self.account_id, self.token).await;
                 drop(connection.conclude(kept));
             }
@@ -95,7 +95,7 @@ impl Walk<'_> {
     async fn set_out(&self, from: OffsetDateTime, until: Until) -> Result<Walked, Errors> {
         // what is due where it stands happens by itself, sooner or later: it is none of the walk's
         self.go(from, Until::Moved(Move::To(from)), true).await?;
-        let mut connection = self.app.database.connection().await?;
+        let mut connection = self.plane.app.database.connection().await?;
         let look = async {
             let is_watched = store::has_receiver(&mut connection, self.account_id).await?;
             Ok::<_, sqlx::Error>((is_watched, last_id(&mut connection, self.account_id).await?))
@@ -109,12 +109,12 @@ impl Walk<'_> {
     /// Goes on from an instant. The clock stands at each at which something happens, unless nobody is told of that: then it
     /// leaps over as much as is done at once.
     async fn go(&self, from: OffsetDateTime, until: Until, is_watched: bool) -> Result<OffsetDateTime, Errors> {
-        let (app, account_id) = (self.app, self.account_id);
+        let (plane, account_id) = (self.plane, self.account_id);
         let to = last(from, until)?;
         let mut at = from;
         loop {
-            let mut connection = app.database.connection().await?;
-            let agenda = Agenda::read(&mut connection, Some(&[account_id]), &app.rules.pace).await;
+            let mut connection = plane.app.database.connection().await?;
+            let agenda = Agenda::read(&mut connection, Some(&[account_id]), &plane.app.rules.pace).await;
             let agenda = connection.conclude(agenda)?.into_iter().next().ok_or_else(interrupted)?;
             let last = if matches!(until, Until::Quiet(_)) { last(at, until)? } else { to };
             let Some(next) = agenda.next().filter(|next| *next <= last) else {
@@ -131,16 +131,16 @@ impl Walk<'_> {
                 at = next;
             }
             if agenda.earliest().is_some_and(|earliest| earliest <= at) {
-                let mut connection = app.database.connection().await?;
-                let moved = step_exactly(&mut connection, &agenda, at, &app.rules).await;
+                let mut connection = plane.app.database.connection().await?;
+                let moved = step_exactly(&mut connection, &agenda, at, &plane.app.rules).await;
                 if connection.conclude(moved)?.is_some_and(|moved| moved.rows.is_empty()) {
                     // somebody holds it locked: the background, or a call under way
                     tokio::time::sleep(PAUSE).await;
                 }
-                app.watchers.notify(account_id);
+                plane.app.watchers.notify(account_id);
             } else {
-                app.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
-                if !self.turn.tell(app.post.caught_up(Some(account_id))).await {
+                plane.app.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
+                if !self.turn.tell(plane.app.post.caught_up(Some(account_id))).await {
                     let detail = "the server is stopping; the same request can be repeated in a moment";
                     return Err(Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1));
                 }
@@ -149,7 +149,7 @@ impl Walk<'_> {
     }
 
     async fn move_to(&self, to: OffsetDateTime) -> Result<(), Errors> {
-        let mut connection = self.app.database.connection().await?;
+        let mut connection = self.plane.app.database.connection().await?;
         let moved = walks::go_on(&mut connection, self.account_id, self.token, to).await;
         if connection.conclude(moved)? { Ok(()) } else { Err(interrupted()) }
     }

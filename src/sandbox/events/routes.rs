@@ -10,14 +10,14 @@ use super::document::{SCHEMA, document, read_new, read_since, render};
 use super::store::queue::Repeated;
 use super::{Complete, WEBHOOK_URL_MISSING, repeat, store, trigger as made_up};
 use crate::accounts::caller::{Access, Caller, authenticate};
-use crate::concierge::call::{Call, answer, created, not_found};
-use crate::concierge::listing;
 use crate::database::StoreError;
 use crate::events::Cause;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::{Error, Errors};
 use crate::jsonapi::query::Target;
-use crate::server::App;
+use crate::web::app::App;
+use crate::web::call::{Call, answer, created, not_found};
+use crate::web::listing;
 
 /// `GET /_sandbox/events`
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {

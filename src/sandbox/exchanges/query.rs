@@ -7,10 +7,10 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::Exchange;
-use crate::concierge::call::Call;
 use crate::faults::pattern::PathPattern;
 use crate::jsonapi::error::{Code, Error, Errors, FILTER_UNKNOWN, PARAMETER_INVALID, PARAMETER_UNKNOWN};
 use crate::jsonapi::query::{DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE};
+use crate::web::call::Call;
 
 /// The parameter that says from where on.
 const SINCE: &str = "filter[since]";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
-use axum::http::Method;
+use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use serde_json::{Map, Value};
@@ -14,16 +14,38 @@ use tokio::time::Instant;
 
 use super::capture::{self, Captured, Kept};
 use super::{Exchange, Message, redact};
+use crate::accounts::caller::sha256;
 use crate::jsonapi::error::{Error, Errors, INTERNAL};
 use crate::sandbox::advice::observations::Observed;
-use crate::sandbox::intercept::Key;
-use crate::server::App;
+
+use crate::sandbox::ControlPlane;
 use crate::telemetry::REQUEST_ID;
+
+/// The key of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    pub sha256: [u8; 32],
+    /// Whether a scheme came before it. The API refuses that, but it can still be told whose it is.
+    pub has_scheme: bool,
+}
+
+impl Key {
+    /// Reads the key of a request, if it has one.
+    pub fn read(headers: &HeaderMap) -> Option<Self> {
+        let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+        let key = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let bare = key.split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+        let bare =
+            bare.or_else(|| key.split_at_checked(6).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"token ")));
+        let has_scheme = bare.is_some();
+        Some(Self { sha256: sha256(bare.map_or(key, |(_, bare)| bare.trim_ascii())), has_scheme })
+    }
+}
 
 /// An exchange that goes on. It is put on record when it ends, in whichever way.
 #[derive(Debug)]
 pub struct Record {
-    app: App,
+    plane: ControlPlane,
     account_id: i64,
     key: Key,
     arrival: u64,
@@ -42,17 +64,17 @@ pub struct Record {
 
 impl Record {
     /// Begins with a request, which is the same one afterwards.
-    pub fn begin(app: &App, account_id: i64, key: Key, request: Request) -> (Request, Self) {
+    pub fn begin(plane: &ControlPlane, account_id: i64, key: Key, request: Request) -> (Request, Self) {
         let (parts, body) = request.into_parts();
         let id = parts.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
         let kept = (!body.is_end_stream()).then(Kept::default);
         let record = Self {
-            app: app.clone(),
+            plane: plane.clone(),
             account_id,
             key,
-            arrival: app.log.arrive(),
+            arrival: plane.request_log.arrive(),
             begun: Instant::now(),
-            at: app.clock.now(),
+            at: plane.app.clock.now(),
             id: id.into(),
             method: parts.method.clone(),
             path: parts.uri.path().into(),
@@ -102,6 +124,6 @@ impl Drop for Record {
             fault: self.fault.take(),
         };
         let observed = Observed { key_sha256: &self.key.sha256, has_scheme: self.key.has_scheme };
-        self.app.log.record(self.account_id, self.arrival, exchange, &observed);
+        self.plane.request_log.record(self.account_id, self.arrival, exchange, &observed);
     }
 }

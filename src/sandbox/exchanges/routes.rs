@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use super::document::render;
 use super::query::Query;
 use crate::accounts::caller::Access;
-use crate::concierge::call::Call;
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
-use crate::server::App;
+use crate::sandbox::ControlPlane;
+use crate::web::call::Call;
 
 /// `GET /_sandbox/requests`: the newest first.
-pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
-    let (caller, query) = call.caller(&app, Access::Read, Query::read(&call)).await?;
-    let exchanges = app.log.exchanges(caller.account_id);
+pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
+    let (caller, query) = call.caller(&plane.app, Access::Read, Query::read(&call)).await?;
+    let exchanges = plane.request_log.exchanges(caller.account_id);
     query.check(&exchanges)?;
     let newer = exchanges.iter().take_while(|exchange| !query.is_before(exchange));
     let found: Vec<_> = newer.filter(|exchange| query.asks_for(exchange)).collect();
@@ -25,9 +25,9 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
 }
 
 /// `GET /_sandbox/requests/:id`, the id being the answer's `X-Request-Id`.
-pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
-    let (caller, ()) = call.caller(&app, Access::Read, call.no_query()).await?;
-    let exchanges = app.log.exchanges(caller.account_id);
+pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
+    let (caller, ()) = call.caller(&plane.app, Access::Read, call.no_query()).await?;
+    let exchanges = plane.request_log.exchanges(caller.account_id);
     let found = exchanges.iter().find(|exchange| *exchange.id == *call.id).ok_or_else(|| {
         let detail = format!(
             "this server keeps no request with the X-Request-Id {:?}; it keeps the last ones to /api that it answered",
@@ -39,8 +39,8 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
 }
 
 /// `DELETE /_sandbox/requests`: forgets them, and the advice that was drawn from them.
-pub async fn clear(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
-    let (caller, ()) = call.caller(&app, Access::Write, call.no_query()).await?;
-    app.log.forget(caller.account_id);
+pub async fn clear(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
+    let (caller, ()) = call.caller(&plane.app, Access::Write, call.no_query()).await?;
+    plane.request_log.forget(caller.account_id);
     Ok(StatusCode::NO_CONTENT)
 }

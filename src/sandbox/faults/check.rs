@@ -1,6 +1,7 @@
 //! Whether a fault can match anything that this server does.
 
-use crate::concierge::{ROUTES, event_types};
+use crate::api::ROUTES;
+use crate::concierge::event_types;
 use crate::faults::METHODS;
 use crate::faults::{Fault, On, RequestFault, WebhookFault};
 

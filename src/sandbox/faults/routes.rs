@@ -8,47 +8,47 @@ use serde_json::Value;
 use super::check::mismatch;
 use super::directory::FRESH;
 use crate::accounts::caller::Access;
-use crate::concierge::call::Call;
 use crate::database::StoreError;
 use crate::faults::document::{read_list, render_list};
 use crate::faults::{Fault, store};
 use crate::jsonapi::error::Errors;
-use crate::server::App;
+use crate::sandbox::ControlPlane;
+use crate::web::call::Call;
 
 /// `GET /_sandbox/faults`: each with what it did.
-pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
-    let (caller, ()) = call.caller(&app, Access::Read, call.no_query()).await?;
-    let mut connection = app.database.connection().await?;
+pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
+    let (caller, ()) = call.caller(&plane.app, Access::Read, call.no_query()).await?;
+    let mut connection = plane.app.database.connection().await?;
     let listed = store::list(&mut connection, caller.account_id).await;
     let listed = connection.conclude(listed)?;
     Ok(Json(render_list(&listed.faults)))
 }
 
 /// `PUT /_sandbox/faults`: these and no others, from now on and on every server.
-pub async fn replace(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn replace(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.no_query().and_then(|()| read_list(&call.body, mismatch));
-    let (caller, faults) = call.caller(&app, Access::Write, read).await?;
-    let listed = set(&app, caller.account_id, &faults).await?;
+    let (caller, faults) = call.caller(&plane.app, Access::Write, read).await?;
+    let listed = set(&plane, caller.account_id, &faults).await?;
     Ok(Json(render_list(&listed.faults)))
 }
 
 /// `DELETE /_sandbox/faults`: none from now on.
-pub async fn clear(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
-    let (caller, ()) = call.caller(&app, Access::Write, call.no_query()).await?;
-    set(&app, caller.account_id, &[]).await?;
+pub async fn clear(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
+    let (caller, ()) = call.caller(&plane.app, Access::Write, call.no_query()).await?;
+    set(&plane, caller.account_id, &[]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Returns once every server goes by the new list.
-async fn set(app: &App, account_id: i64, faults: &[Fault]) -> Result<store::List, Errors> {
-    let mut connection = app.database.connection().await?;
+async fn set(plane: &ControlPlane, account_id: i64, faults: &[Fault]) -> Result<store::List, Errors> {
+    let mut connection = plane.app.database.connection().await?;
     let done = async {
         store::replace(&mut connection, account_id, faults).await?;
         Ok::<_, StoreError>(store::list(&mut connection, account_id).await?)
     }
     .await;
     let listed = connection.conclude(done)?;
-    app.directory.forget(account_id);
+    plane.directory.forget(account_id);
     tokio::time::sleep(FRESH).await;
     Ok(listed)
 }

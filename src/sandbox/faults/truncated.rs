@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
-use crate::server::connection::Breaker;
+use crate::web::connection::Breaker;
 
 /// A body that ends before it is over, and its connection with it.
 #[derive(Debug)]

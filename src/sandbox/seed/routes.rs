@@ -10,10 +10,10 @@ use super::document::{read, render};
 use super::plant;
 use crate::accounts::caller::Access;
 use crate::accounts::store;
-use crate::concierge::call::Call;
 use crate::database::{StoreError, settle};
 use crate::jsonapi::error::Errors;
-use crate::server::App;
+use crate::web::app::App;
+use crate::web::call::Call;
 
 /// `POST /_sandbox/seed`: puts resources with wanted ids into the account, all of them or none.
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {

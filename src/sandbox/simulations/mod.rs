@@ -18,7 +18,7 @@ use crate::concierge::machine::{Machine, Named};
 use crate::concierge::requests::actions::ACTION_NOT_POSSIBLE;
 use crate::events::Cause;
 use crate::jsonapi::error::{Error, Errors};
-use crate::server::App;
+use crate::web::app::App;
 
 crate::codes! {
     FUNDS_MISSING = 409 "funds_missing" "The wallet does not hold that much";

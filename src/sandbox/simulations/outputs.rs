@@ -8,7 +8,6 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
 use super::{Actor, LONGEST_WAY, check_way, is_not_possible, refuse, requests};
-use crate::concierge::call::not_found;
 use crate::concierge::changes::Changes;
 use crate::concierge::machine::Named;
 use crate::concierge::outputs::SCHEMA;
@@ -21,6 +20,7 @@ use crate::concierge::requests::state::State as RequestState;
 use crate::concierge::requests::store::life::{lock_of_output, lock_one};
 use crate::database::{StoreError, settle};
 use crate::jsonapi::error::{Error, Errors};
+use crate::web::call::not_found;
 
 /// Why an output is rejected whose simulation gives no reason.
 const REJECTION: &str = "rejected by the control plane";

@@ -5,7 +5,6 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
 use super::{Actor, LONGEST_WAY, check_way, is_not_possible, outputs, refuse};
-use crate::concierge::call::not_found;
 use crate::concierge::changes::Changes;
 use crate::concierge::machine::Named;
 use crate::concierge::money::{self, Credit, Wallet};
@@ -18,6 +17,7 @@ use crate::concierge::requests::state::{MACHINE, State, Trigger};
 use crate::concierge::requests::store::life::{lock_one, sum_outputs};
 use crate::database::{StoreError, settle};
 use crate::jsonapi::error::{Error, Errors};
+use crate::web::call::not_found;
 
 /// Takes one step, and whatever outputs go along with it, all of them. `prices`: of a quote, those it is made by.
 ///

@@ -7,19 +7,20 @@ use axum::response::Response;
 use super::document::{read_money, read_prices, read_reason, read_transition};
 use super::{Actor, outputs, requests, users};
 use crate::accounts::caller::{Access, Caller};
-use crate::concierge::call::{Call, answer};
+use crate::concierge;
 use crate::concierge::machine::{Machine, Named};
 use crate::concierge::outputs::state as output_states;
 use crate::concierge::requests::state as request_states;
 use crate::concierge::users::state::ComplianceState;
-use crate::concierge::{self, include};
 use crate::database::StoreError;
 use crate::events::Cause;
 use crate::jsonapi::document::{Reader, id_number};
 use crate::jsonapi::error::{Error, Errors, ROUTE_UNKNOWN};
 use crate::jsonapi::query::Target;
 use crate::jsonapi::schema::Schema;
-use crate::server::{App, to_its_end};
+use crate::web::app::{App, to_its_end};
+use crate::web::call::{Call, answer, not_found};
+use crate::web::include;
 
 /// By which something is taken to a state, whatever lies between.
 const TRANSITION: &str = "transition";
@@ -55,7 +56,7 @@ pub async fn simulate(
     let mut connection = app.database.connection().await?;
     let found = concierge::load(&mut connection, caller.account_id, schema, &[number]).await;
     let found = connection.conclude(found.map_err(StoreError::from))?;
-    let resource = found.first().ok_or_else(|| concierge::call::not_found(schema, &id))?;
+    let resource = found.first().ok_or_else(|| not_found(schema, &id))?;
     let document = include::document(&app, caller.account_id, resource, Vec::new(), &query).await?;
     Ok(answer(StatusCode::OK, document))
 }

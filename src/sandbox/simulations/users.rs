@@ -5,7 +5,6 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
 use super::{Actor, FUNDS_MISSING};
-use crate::concierge::call::not_found;
 use crate::concierge::changes::Changes;
 use crate::concierge::money::{self, Credit, Wallet};
 use crate::concierge::outputs;
@@ -14,6 +13,7 @@ use crate::concierge::users::state::ComplianceState;
 use crate::concierge::users::{SCHEMA, store};
 use crate::database::{StoreError, settle};
 use crate::jsonapi::error::{Error, Errors};
+use crate::web::call::not_found;
 
 /// The most checks that one transaction has run again.
 const BATCH: i64 = 1000;

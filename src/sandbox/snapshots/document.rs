@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 use super::Snapshot;
 use super::store::COUNTED;
 use crate::jsonapi::document::Reader;
+use crate::jsonapi::error::Error;
 use crate::jsonapi::error::Errors;
+use crate::jsonapi::error::RESOURCE_NOT_FOUND;
 use crate::jsonapi::render::timestamp;
 
 /// The longest name, in characters.
@@ -42,4 +44,10 @@ pub fn render(snapshot: &Snapshot) -> Value {
         "frozen": !snapshot.runs,
         "counts": counts,
     })
+}
+
+/// 404 for a name that no snapshot of the account has.
+pub fn not_found(name: &str) -> Errors {
+    let detail = format!("the account has no snapshot {name:?}; GET /_sandbox/snapshots lists those it has");
+    Error::new(RESOURCE_NOT_FOUND, detail).into()
 }

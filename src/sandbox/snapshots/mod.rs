@@ -1,7 +1,7 @@
 //! Snapshots: a copy of an account's world under a name, to which it can go back, as often as it likes. One survives a reset
 //! of its account, and goes with it.
 
-mod document;
+pub mod document;
 pub mod routes;
 pub mod store;
 

@@ -13,18 +13,19 @@ use super::{MOST, Snapshot, TOO_MANY_SNAPSHOTS, store};
 use crate::accounts::caller::Access;
 use crate::accounts::store::{self as accounts, Account};
 use crate::clock::Clock;
-use crate::concierge::call::Call;
 use crate::database::{StoreError, settle};
 use crate::jsonapi::document::Reader;
-use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
+use crate::jsonapi::error::{Error, Errors};
+use crate::sandbox::ControlPlane;
 use crate::sandbox::accounts::replace::{Successor, replace};
-use crate::server::App;
+use crate::sandbox::snapshots::document::not_found;
+use crate::web::call::Call;
 
 /// `GET /_sandbox/snapshots`: all there are.
-pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     loop {
-        let caller = call.caller(&app, Access::Read, call.no_query()).await?.0;
-        let mut connection = app.database.connection().await?;
+        let caller = call.caller(&plane.app, Access::Read, call.no_query()).await?.0;
+        let mut connection = plane.app.database.connection().await?;
         let listed = async {
             let Some(account) = accounts::find(&mut connection, caller.account_id).await? else { return Ok(None) };
             store::list(&mut connection, &account.name, None).await.map(Some)
@@ -39,26 +40,26 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
 }
 
 /// `POST /_sandbox/snapshots`: the account as it is now. One of the same name goes.
-pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Response, Errors> {
     loop {
         let read = call.no_query().and_then(|()| read_name(&call.body));
-        let (caller, name) = call.caller(&app, Access::Write, read).await?;
+        let (caller, name) = call.caller(&plane.app, Access::Write, read).await?;
         // a walk through time stops the clock, and comes to where it is to end
-        let _turn = app.walks.take(caller.account_id).await?;
-        let mut connection = app.database.connection().await?;
+        let _turn = plane.clock_locks.take(caller.account_id).await?;
+        let mut connection = plane.app.database.connection().await?;
         let taken = async {
             let mut transaction = connection.begin().await?;
             let outcome = async {
                 let account = accounts::lock(&mut transaction, caller.account_id).await?;
                 let Some(account) = account else { return Ok(None) };
-                take(&mut transaction, &account, &name, &app.clock).await.map(Some)
+                take(&mut transaction, &account, &name, &plane.app.clock).await.map(Some)
             }
             .await;
             settle(transaction, outcome).await
         }
         .await;
         if let Some(taken) = connection.conclude(taken)? {
-            app.sweeper.wake();
+            plane.sweeper.wake();
             return Ok((StatusCode::CREATED, Json(taken)).into_response());
         }
     }
@@ -85,24 +86,24 @@ async fn take(
 }
 
 /// `POST /_sandbox/snapshots/:name/restore`: the account is as it was then, but for its keys and its snapshots.
-pub async fn restore(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
+pub async fn restore(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
     let read = call.no_query().and_then(|()| Reader::read_nothing(&call.body));
-    call.caller(&app, Access::Write, read).await?;
-    replace(app, *call.credentials()?, Successor::Snapshot(call.id.clone())).await?;
+    call.caller(&plane.app, Access::Write, read).await?;
+    replace(plane, *call.credentials()?, Successor::Snapshot(call.id.clone())).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// `DELETE /_sandbox/snapshots/:name`
-pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
+pub async fn delete(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
     loop {
-        let caller = call.caller(&app, Access::Write, call.no_query()).await?.0;
-        let mut connection = app.database.connection().await?;
+        let caller = call.caller(&plane.app, Access::Write, call.no_query()).await?.0;
+        let mut connection = plane.app.database.connection().await?;
         let ended = async {
             let mut transaction = connection.begin().await?;
             let outcome = async {
                 let account = accounts::lock(&mut transaction, caller.account_id).await?;
                 let Some(account) = account else { return Ok(None) };
-                let ended = store::end(&mut transaction, &account.name, Some(&call.id), app.clock.now()).await?;
+                let ended = store::end(&mut transaction, &account.name, Some(&call.id), plane.app.clock.now()).await?;
                 Ok::<_, StoreError>(Some(ended))
             }
             .await;
@@ -113,14 +114,8 @@ pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Er
             if ended.is_empty() {
                 return Err(not_found(&call.id));
             }
-            app.sweeper.wake();
+            plane.sweeper.wake();
             return Ok(StatusCode::NO_CONTENT);
         }
     }
-}
-
-/// 404 for a name that no snapshot of the account has.
-pub fn not_found(name: &str) -> Errors {
-    let detail = format!("the account has no snapshot {name:?}; GET /_sandbox/snapshots lists those it has");
-    Error::new(RESOURCE_NOT_FOUND, detail).into()
 }

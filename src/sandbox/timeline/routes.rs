@@ -8,13 +8,13 @@ use sqlx::Connection;
 
 use super::{Subject, document, read};
 use crate::accounts::caller::{Access, authenticate};
-use crate::concierge::call::{Call, not_found};
 use crate::concierge::event_types::RESOURCE_TYPES;
 use crate::database::settle;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
 use crate::jsonapi::query::Target;
-use crate::server::App;
+use crate::web::app::App;
+use crate::web::call::{Call, not_found};
 
 /// A resource's type and id; one that can't be read is nobody's.
 type Resource = Result<Path<(String, String)>, PathRejection>;

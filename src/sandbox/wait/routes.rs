@@ -13,11 +13,11 @@ use super::store::{Delivery, first_event};
 use super::verdict::{Verdict, of_event, of_state};
 use super::{WAIT_IMPOSSIBLE, WAIT_TIMEOUT};
 use crate::accounts::caller::{Access, Caller, authenticate};
-use crate::concierge::call::{Call, not_found};
 use crate::database::StoreError;
 use crate::jsonapi::error::{Error, Errors};
 use crate::sandbox::timeline::{Present, present};
-use crate::server::App;
+use crate::web::app::App;
+use crate::web::call::{Call, not_found};
 
 /// How often to look for what other servers did.
 const PATROL: Duration = Duration::from_millis(250);

@@ -1,6 +1,7 @@
 //! Which paths and types of events a pattern stands for.
 
-use concierge_sandbox::concierge::{ROUTES, event_types};
+use concierge_sandbox::api::ROUTES;
+use concierge_sandbox::concierge::event_types;
 use concierge_sandbox::faults::pattern::{EventPattern, PathPattern};
 use reqwest::Method;
 use serde_json::json;

@@ -2,9 +2,15 @@
 
 use std::num::NonZeroU32;
 
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};
 
+use super::app::App;
+use crate::accounts::caller::Credentials;
 use crate::jsonapi::error::{Error, Errors, RATE_LIMITED};
 
 /// Keys remembered before those that are idle are forgotten.
@@ -35,4 +41,15 @@ impl RateLimit {
         let detail = format!("the limit is {limit} requests a second for each key; wait, then repeat the request");
         Err(Errors::from(Error::new(RATE_LIMITED, detail)).retry_after(wait.as_secs() + 1))
     }
+}
+
+/// Layer: counts a request of a key.
+pub async fn limit(State(app): State<App>, request: Request, next: Next) -> Result<Response, Errors> {
+    if app.rate_limit.0.is_some() {
+        let header = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        if let Ok(credentials) = Credentials::read(header) {
+            app.rate_limit.check(&credentials.key_sha256)?;
+        }
+    }
+    Ok(next.run(request).await)
 }

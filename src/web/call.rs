@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRef, FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 
+use super::app::App;
 use crate::accounts::caller::{Access, Caller, Credentials, authenticate};
 use crate::jsonapi::error::{
     BODY_TIMEOUT, BODY_TOO_LARGE, DOCUMENT_INVALID, Error, Errors, HEADER_INVALID, PARAMETER_UNKNOWN,
@@ -18,14 +19,10 @@ use crate::jsonapi::error::{
 use crate::jsonapi::query::{Query, Target};
 use crate::jsonapi::schema::Schema;
 use crate::jsonapi::{MEDIA_TYPE, negotiation};
-use crate::sandbox::accounts::open;
-use crate::server::App;
 use crate::telemetry::REQUEST_ID;
 
 /// The largest body that is read.
 pub const LARGEST_BODY: usize = 1 << 20;
-/// Where the control plane is.
-const CONTROL_PLANE: &str = "/_sandbox/";
 /// How much of a body that is too large is still taken in, so that its sender gets to read the answer.
 const LARGEST_DISCARDED: usize = 16 << 20;
 
@@ -38,7 +35,8 @@ pub struct Call {
     query: Option<String>,
     /// Scheme and host under which the sender reaches this server.
     origin: String,
-    headers: HeaderMap,
+    /// As they came.
+    pub headers: HeaderMap,
     /// The `X-Request-Id`, of the sender or of ours.
     pub request_id: Arc<str>,
     /// The id in the path, empty where the path has none.
@@ -122,28 +120,22 @@ impl Call {
     }
 }
 
-impl FromRequest<App> for Call {
+impl<S: Send + Sync> FromRequest<S> for Call
+where
+    App: FromRef<S>,
+{
     type Rejection = Errors;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Errors> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Errors> {
+        let app = App::from_ref(state);
         let (mut parts, body) = request.into_parts();
         // an id that isn't UTF-8 is nobody's, like any other that isn't a number
-        let path = RawPathParams::from_request_parts(&mut parts, app).await.ok();
+        let path = RawPathParams::from_request_parts(&mut parts, state).await.ok();
         let id = path.and_then(|path| path.iter().next().map(|(_, id)| id.to_owned())).unwrap_or_default();
         let headers = &parts.headers;
         let authorization = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         let credentials = Credentials::read(authorization);
         let is_anonymous = authorization.is_none();
-        if let Ok(credentials) = &credentials {
-            // the real system knows no control plane
-            if !parts.uri.path().starts_with(CONTROL_PLANE) {
-                app.rate_limit.check(&credentials.key_sha256)?;
-            }
-            let has_account = is_usable_key(headers) && open::is_of_a_key(parts.uri.path(), &id);
-            if app.is_open && has_account {
-                open::ensure(app, credentials).await?;
-            }
-        }
         check_version(headers)?;
         negotiation::check_accept(text(headers, "Accept")?.as_deref())?;
         let body = read_body(headers, body, app.body_timeout).await?;
@@ -155,12 +147,6 @@ impl FromRequest<App> for Call {
         let query = parts.uri.query().map(str::to_owned);
         Ok(Self { credentials, is_anonymous, query, origin, headers: parts.headers, request_id, id, body })
     }
-}
-
-/// Whether the key could be one that somebody chose: one word, as keys are.
-fn is_usable_key(headers: &HeaderMap) -> bool {
-    let key = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.split(';').next());
-    key.is_some_and(|key| !key.trim().is_empty() && !key.trim().contains(' '))
 }
 
 /// A header's text; several of one name are a list.

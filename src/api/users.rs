@@ -4,16 +4,17 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::document::{SCHEMA, read_changes, read_new, render};
-use super::store::{self, Which};
 use crate::accounts::caller::Access;
-use crate::concierge::call::{Call, answer, created, not_found};
-use crate::concierge::listing;
+use crate::concierge::users::document::{SCHEMA, read_changes, read_new, render};
+use crate::concierge::users::store;
+use crate::concierge::users::store::Which;
 use crate::jsonapi::document::{Purpose, id_number};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
 use crate::jsonapi::render::{Included, document};
-use crate::server::App;
+use crate::web::app::App;
+use crate::web::call::{Call, answer, created, not_found};
+use crate::web::listing;
 
 /// `GET /api/users`: the master user and all it manages.
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
@@ -80,7 +81,7 @@ async fn update_user(
     State(app): State<App>,
     call: Call,
     which: Which,
-    changes: Result<super::Changes, Errors>,
+    changes: Result<crate::concierge::users::Changes, Errors>,
 ) -> Result<Response, Errors> {
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, changes?)));

@@ -1,5 +1,5 @@
 //! A page of a collection that is short and complete in memory. It is counted off, so its pages have numbers only; a
-//! collection that is a table has [`listing`](super::listing).
+//! collection that is a table has [`listing`](crate::concierge::listing).
 
 use axum::http::StatusCode;
 use axum::response::Response;

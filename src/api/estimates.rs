@@ -5,16 +5,17 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use time::OffsetDateTime;
 
-use super::document::{SCHEMA, read_new, render_outputs, render_sum};
-use super::store::{self, Hold};
-use super::{HOLD, NewEstimate, NewOutput, fingerprint, hint_token};
 use crate::accounts::caller::{Access, Credentials, authenticate};
-use crate::concierge::call::{Call, answer};
+use crate::concierge::estimates::document::{SCHEMA, read_new, render_outputs, render_sum};
+use crate::concierge::estimates::store;
+use crate::concierge::estimates::store::Hold;
+use crate::concierge::estimates::{HOLD, NewEstimate, NewOutput, fingerprint, hint_token};
 use crate::concierge::ports::Port;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
 use crate::jsonapi::render::{Included, Resource, document};
-use crate::server::App;
+use crate::web::app::App;
+use crate::web::call::{Call, answer};
 
 /// `POST /api/concierge_estimates`: what outputs would cost. No key is needed; one that is there is checked.
 ///

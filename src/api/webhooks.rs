@@ -5,19 +5,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::call::{Call, answer, created, not_found};
-use super::numbered::Numbered;
-use super::users::document::read_webhook_url;
-use super::users::store::{self, Which};
-use super::users::{Changes, User};
 use crate::accounts::caller::Access;
+use crate::concierge::users::document::read_webhook_url;
+use crate::concierge::users::store;
+use crate::concierge::users::store::Which;
+use crate::concierge::users::{Changes, User};
 use crate::events::address::AddressRules;
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
 use crate::jsonapi::render::{Included, Resource, Value, document};
 use crate::jsonapi::schema::{Attribute, Schema};
-use crate::server::App;
+use crate::web::app::App;
+use crate::web::call::{Call, answer, created, not_found};
+use crate::web::numbered::Numbered;
 
 /// What a webhook's document shows.
 pub static SCHEMA: Schema = Schema {

@@ -4,19 +4,22 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::document::{OUTCOME, SCHEMA, explain, read_new, read_outcome, render};
-use super::scenario::Scenario;
-use super::store::{self, Outcome};
-use super::{Complete, NewOutput, Output, state};
 use crate::accounts::caller::Access;
 use crate::accounts::ids::Taken;
-use crate::concierge::call::{Call, answer, created, not_found};
-use crate::concierge::{include, listing, users, withdrawal_instructions};
+use crate::concierge::outputs::document::{OUTCOME, SCHEMA, explain, read_new, read_outcome, render};
+use crate::concierge::outputs::scenario::Scenario;
+use crate::concierge::outputs::store;
+use crate::concierge::outputs::store::Outcome;
+use crate::concierge::outputs::{Complete, NewOutput, Output, state};
+use crate::concierge::{users, withdrawal_instructions};
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
 use crate::jsonapi::render::{Resource, included};
-use crate::server::App;
+use crate::web::app::App;
+use crate::web::call::{Call, answer, created, not_found};
+use crate::web::include;
+use crate::web::listing;
 
 /// `GET /api/concierge_request_outputs`
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {

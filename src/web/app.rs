@@ -4,12 +4,13 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::HeaderMap;
 use time::OffsetDateTime;
 
+use super::open_accounts::OpenAccounts;
 use super::rate_limit::RateLimit;
 use crate::accounts::caller::{Caller, Credentials};
 use crate::accounts::ids::Ids;
-use crate::accounts::sweeper::Sweeper;
 use crate::accounts::watchers::Watchers;
 use crate::alarm::Alarm;
 use crate::clock::Clock;
@@ -18,21 +19,18 @@ use crate::concierge::rules::Rules;
 use crate::database::Database;
 use crate::database::batch::Batch;
 use crate::events::address::AddressRules;
+use crate::jsonapi::error::Errors;
 use crate::lifecycle::catch_up;
 use crate::metrics::Metrics;
-use crate::sandbox::accounts::open::KnownKeys;
-use crate::sandbox::clock::turns::Turns;
-use crate::sandbox::exchanges::log::Log;
-use crate::sandbox::faults::directory::Directory;
 use crate::webhooks::Orders;
 
 /// What every handler may use. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct App(pub(super) Arc<Rooms>);
+pub struct App(Arc<AppState>);
 
 /// The parts of an [`App`].
 #[derive(Debug)]
-pub struct Rooms {
+pub struct AppState {
     pub database: Database,
     pub ids: Ids,
     pub clock: Clock,
@@ -44,21 +42,10 @@ pub struct Rooms {
     pub post: Orders,
     /// Who waits for something to happen.
     pub watchers: Watchers,
-    /// Whose turn it is to move a clock.
-    pub walks: Turns,
-    /// Clears what accounts leave.
-    pub sweeper: Sweeper,
-    /// Whether unknown keys are accounts of their own, and those that were found of late.
-    pub is_open: bool,
-    pub known_keys: KnownKeys,
-    /// The SHA-256 of what the whole server is administered with.
-    pub admin_token: Option<[u8; 32]>,
+    /// Makes accounts of unknown keys, if the server does that.
+    pub open_accounts: Option<OpenAccounts>,
     pub metrics: Metrics,
     pub rate_limit: RateLimit,
-    /// Whose keys are, and what is to go wrong for them.
-    pub directory: Directory,
-    /// What clients of this server did of late.
-    pub log: Log,
     /// Which addresses events may be sent to.
     pub address_rules: AddressRules,
     /// How long a body may take to arrive.
@@ -68,6 +55,11 @@ pub struct Rooms {
 }
 
 impl App {
+    /// Returns an application made of these parts.
+    pub fn new(state: AppState) -> Self {
+        Self(Arc::new(state))
+    }
+
     /// Sees to it that what is due in the caller's account at an instant of its time happens then. Where that is now and its
     /// time stands still, it happens before this returns, so that the same calls have the same answers.
     pub async fn set_off(&self, caller: &Caller, due_at: Option<OffsetDateTime>) {
@@ -96,12 +88,15 @@ impl App {
         self.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
     }
 
-    /// Forgets all that this server keeps in memory of an account that has ended. Nothing more of it is sent.
-    pub async fn forget(&self, account_id: i64) {
-        self.ids.forget(account_id);
-        self.directory.forget(account_id);
-        self.log.forget(account_id);
-        self.post.forget(account_id).await;
+    /// Makes the account of a request's key where accounts are open and the key is unknown.
+    ///
+    /// # Errors
+    /// 503 where the database is away.
+    pub async fn admit(&self, headers: &HeaderMap) -> Result<(), Errors> {
+        match &self.open_accounts {
+            Some(open) => open.ensure(&self.database, &self.clock, headers).await,
+            None => Ok(()),
+        }
     }
 
     /// Has whoever wants to know be told of what happened in the caller's account.
@@ -112,9 +107,17 @@ impl App {
 }
 
 impl Deref for App {
-    type Target = Rooms;
+    type Target = AppState;
 
-    fn deref(&self) -> &Rooms {
+    fn deref(&self) -> &AppState {
         &self.0
+    }
+}
+
+/// Does something in a task of its own, so that it comes to its end though the client hangs up.
+pub async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }

@@ -4,22 +4,22 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::actions::{self, Deletion};
-use super::document::{SCHEMA, read_new, render};
-use super::store;
 use crate::accounts::caller::Access;
-use crate::concierge::call::{Call, answer, created, not_found};
-use crate::concierge::{include, listing, users};
+use crate::concierge::users;
+use crate::concierge::withdrawal_instructions::actions;
+use crate::concierge::withdrawal_instructions::actions::Deletion;
+use crate::concierge::withdrawal_instructions::document::{SCHEMA, read_new, render};
+use crate::concierge::withdrawal_instructions::store;
 use crate::events::Cause;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::{Error, Errors};
 use crate::jsonapi::query::Target;
-use crate::server::App;
+use crate::web::app::App;
+use crate::web::call::{Call, answer, created, not_found};
+use crate::web::include;
+use crate::web::listing;
 
-crate::codes! {
-    INSTRUCTION_IN_USE = 409 "withdrawal_instruction_in_use" "The instruction is in use";
-}
-
+use crate::concierge::withdrawal_instructions::document::INSTRUCTION_IN_USE;
 /// `GET /api/withdrawal_instructions`
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     listing::respond(&app, &call, &SCHEMA, &store::TABLE, render, |_| Vec::new()).await

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
+use super::app::App;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Query;
-use crate::jsonapi::render::{self, Included, Linkage, Resource};
-use crate::server::App;
+use crate::jsonapi::render;
+use crate::jsonapi::render::{Included, Linkage, Resource};
 
 /// Follows every include path from the primary resources. What `known` holds already isn't loaded again, so that
 /// the default includes cost no statement of their own.
@@ -45,7 +46,7 @@ pub async fn follow(
                 ids.iter().filter(|id| included.get(target.type_name, id).is_none()).map(|id| id_number(id)).collect();
             if !unknown.is_empty() {
                 let mut connection = app.database.connection().await?;
-                let loaded = Box::pin(super::load(&mut connection, account_id, target, &unknown)).await;
+                let loaded = Box::pin(crate::concierge::load(&mut connection, account_id, target, &unknown)).await;
                 for resource in connection.conclude(loaded)? {
                     included.add(resource);
                 }

@@ -4,14 +4,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::{CashWallet, SCHEMA, complete, currencies, render, store};
 use crate::accounts::caller::Access;
-use crate::concierge::call::{Call, answer, not_found};
-use crate::concierge::numbered::Numbered;
+use crate::concierge::cash_wallets::{CashWallet, SCHEMA, complete, currencies, render, store};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
 use crate::jsonapi::render::{Included, document};
-use crate::server::App;
+use crate::web::app::App;
+use crate::web::call::{Call, answer, not_found};
+use crate::web::numbered::Numbered;
 
 /// `GET /api/cash_wallets`: those of the user the caller acts as, in every currency of the ports.
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {

@@ -1,0 +1,52 @@
+//! The layers that the doors share: a time limit, and answers to unknown paths, wrong methods and panics.
+
+use std::any::Any;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::Response;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::IntoResponse;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::app::App;
+use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_UNKNOWN, UNAVAILABLE};
+
+/// The time that a request may take beyond that of its body.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Gives routes the answer to a wrong method, and turns their panics into answers.
+pub fn guarded<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
+    routes.method_not_allowed_fallback(wrong_method).layer(CatchPanicLayer::custom(answer_panic))
+}
+
+/// Limits the time of requests: a connection to the database that carries nothing any more would keep one waiting.
+pub fn time_limited<S: Clone + Send + Sync + 'static>(routes: Router<S>, app: &App) -> Router<S> {
+    routes.layer(from_fn_with_state(app.clone(), limit_time))
+}
+
+async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, Errors> {
+    let limit = app.body_timeout + GRACE;
+    tokio::time::timeout(limit, next.run(request)).await.map_err(|_| {
+        let detail = format!("no answer was found within {} s; the request can be repeated", limit.as_secs());
+        Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1)
+    })
+}
+
+/// 404 for a path that is no route.
+pub async fn unknown_route(request: Request) -> Errors {
+    let detail = format!("there is nothing at {}; the API is under /api", request.uri().path());
+    Error::new(ROUTE_UNKNOWN, detail).into()
+}
+
+async fn wrong_method(request: Request) -> Errors {
+    let detail = format!("{} is not one of the methods in Allow", request.method());
+    Error::new(METHOD_NOT_ALLOWED, detail).into()
+}
+
+fn answer_panic(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
+    let detail = "the server failed; its log says why, under this answer's X-Request-Id";
+    Errors::from(Error::new(INTERNAL, detail)).into_response()
+}

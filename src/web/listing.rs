@@ -1,0 +1,40 @@
+//! The answer to a GET of a collection that is a table.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::app::App;
+use super::call::{Call, answer};
+use super::include;
+use crate::accounts::caller::Access;
+use crate::concierge::listing::Table;
+use crate::jsonapi::error::Errors;
+use crate::jsonapi::links::{Links, PageOf};
+use crate::jsonapi::query::Target;
+use crate::jsonapi::render::{Resource, collection};
+use crate::jsonapi::schema::Schema;
+
+/// Answers a GET of a collection. `known` gives the related resources that came with a resource's row.
+///
+/// # Errors
+/// 400 for its parameters, 401 for the caller, 503 where the database is away.
+pub async fn respond<T>(
+    app: &App,
+    call: &Call,
+    schema: &'static Schema,
+    table: &Table<T>,
+    render: fn(&T) -> Resource,
+    known: fn(&T) -> Vec<Resource>,
+) -> Result<Response, Errors> {
+    let query = call.query(schema, Target::Collection);
+    let query = call.checked(app, Access::Read, query).await?;
+    let mut connection = app.database.connection().await?;
+    let page = table.page(&mut connection, call.credentials()?, &query).await;
+    let page = connection.conclude(page)?;
+    let resources: Vec<Resource> = page.resources.iter().map(render).collect();
+    let known = page.resources.iter().flat_map(known).collect();
+    let included = include::follow(app, page.caller.account_id, &resources, known, &query).await?;
+    let ends = resources.first().zip(resources.last()).map(|(first, last)| (first.id.as_str(), last.id.as_str()));
+    let links = Links::new(schema.path, &query, PageOf { ends, more: page.more, total: page.total });
+    Ok(answer(StatusCode::OK, collection(&resources, &included, &query, &links)))
+}

@@ -1,0 +1,100 @@
+//! `--accounts open`: a key that nobody has is the key of an account of its own, which is made when it is first used.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::app::App;
+use crate::accounts::caller::{Credentials, hex};
+use crate::accounts::store::has_key;
+use crate::clock::Clock;
+use crate::concierge::fixtures::create_account_for;
+use crate::database::Database;
+use crate::jsonapi::error::Errors;
+
+/// How long a key that was found counts as known.
+const KNOWN: Duration = Duration::from_secs(1);
+/// The most keys that are remembered.
+const MOST: usize = 10_000;
+
+/// Makes the account of an unknown key. There is one of these where the server's accounts are open.
+#[derive(Debug)]
+pub struct OpenAccounts {
+    /// The SHA-256 of the admin token, which is no key of an account.
+    admin_token: Option<[u8; 32]>,
+    /// When each key was last found.
+    known: Mutex<HashMap<[u8; 32], Instant>>,
+}
+
+impl OpenAccounts {
+    /// Returns one to which no key is known yet.
+    pub fn new(admin_token: Option<[u8; 32]>) -> Self {
+        Self { admin_token, known: Mutex::default() }
+    }
+
+    /// Forgets the keys that are known: one may be of an account that was deleted.
+    pub fn forget_keys(&self) {
+        self.known.lock().clear();
+    }
+
+    fn knows(&self, key: &[u8; 32]) -> bool {
+        self.known.lock().get(key).is_some_and(|found| found.elapsed() < KNOWN)
+    }
+
+    fn remember(&self, key: [u8; 32]) {
+        let mut known = self.known.lock();
+        if known.len() >= MOST {
+            known.retain(|_, found| found.elapsed() < KNOWN);
+        }
+        known.insert(key, Instant::now());
+    }
+
+    /// Makes the account of a request's key, unless it is there. A header that can't be a key makes none.
+    ///
+    /// # Errors
+    /// 503 where the database is away.
+    pub async fn ensure(&self, database: &Database, clock: &Clock, headers: &HeaderMap) -> Result<(), Errors> {
+        let Some(key) = usable_key(headers) else { return Ok(()) };
+        if self.knows(&key) || self.admin_token == Some(key) {
+            return Ok(());
+        }
+        let mut connection = database.connection().await?;
+        let ensured = async {
+            if has_key(&mut connection, key).await? {
+                return Ok(());
+            }
+            let name = hex(&key[..16]);
+            match create_account_for(&mut connection, &name, &[(key, "write")], None, clock.now()).await {
+                // another request was faster
+                Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(()),
+                done => done.map(|_| ()),
+            }
+        }
+        .await;
+        connection.conclude(ensured)?;
+        self.remember(key);
+        Ok(())
+    }
+}
+
+/// The SHA-256 of a key that somebody could have chosen: one word, as keys are.
+fn usable_key(headers: &HeaderMap) -> Option<[u8; 32]> {
+    let header = headers.get(header::AUTHORIZATION)?;
+    let key = header.to_str().ok()?.split(';').next()?.trim();
+    if key.is_empty() || key.contains(' ') {
+        return None;
+    }
+    Credentials::read(Some(header.as_bytes())).ok().map(|credentials| credentials.key_sha256)
+}
+
+/// Layer: makes the account of an unknown key before the request goes on.
+pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Result<Response, Errors> {
+    app.admit(request.headers()).await?;
+    Ok(next.run(request).await)
+}

@@ -11,7 +11,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Networks never called, each with its description.
 const NEVER: [(IpNet, &str); 14] = [
-    (v4([0, 0, 0, 0], 8), "unspecified"), // RFC 1122, 3.2.1.3; this machine on Linux
+    (v4([0, 0, 0, 0], 8), "unspecified"), // RFC 1122, 3.2.1.3; Linux calls this machine
     (v4([169, 254, 0, 0], 16), "link-local"), // RFC 3927; 169.254.169.254 is the metadata of most clouds
     (v4([224, 0, 0, 0], 4), "multicast"), // RFC 5771
     (v4([255, 255, 255, 255], 32), "broadcast"), // RFC 919

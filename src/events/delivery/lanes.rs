@@ -205,7 +205,8 @@ impl<T> Lanes<T> {
                 !queue.waiting.is_empty() && running < queue.slots && load.allows(queue.health(now), running, total)
             };
             let candidates = self.by_receiver.values_mut().filter(|queue| may(queue));
-            let Some(queue) = candidates.min_by_key(|queue| (queue.running.len(), queue.last_begun)) else { return begun };
+            let next = candidates.min_by_key(|queue| (queue.running.len(), queue.last_begun));
+            let Some(queue) = next else { return begun };
             load.add(queue.health(now), queue.running.len());
             queue.running.push(now);
             self.begun += 1;

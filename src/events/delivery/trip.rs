@@ -71,8 +71,9 @@ pub async fn exchange<T>(
     work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
 ) -> Option<T> {
     let connection = database.connection().await;
-    let mut connection =
-        connection.inspect_err(|error| tracing::warn!(%error, "the database is unavailable; deliveries wait for it")).ok()?;
+    let mut connection = connection
+        .inspect_err(|error| tracing::warn!(%error, "the database is unavailable; deliveries wait for it"))
+        .ok()?;
     match tokio::time::timeout(LONGEST, work(&mut connection)).await {
         Ok(outcome) => connection.conclude(outcome).ok(),
         Err(_) => {

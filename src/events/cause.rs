@@ -39,7 +39,7 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
     pub kind: Kind,
-    /// `X-Request-Id` of a call, or the reason for the direction of a timed step.
+    /// `X-Request-Id` of a call, or the decision that chose a timed step.
     pub by: Option<Arc<str>>,
 }
 

@@ -1,7 +1,7 @@
 //! Events: an outbox of all changes and their causes ([`cause`]), and its delivery.
 //!
 //! An event is recorded in the transaction of its change. It is queued if there is a `webhook_url` for it ([`store`]).
-//! When it is due, this server claims it ([`delivery`]).
+//! A server claims it at its due time ([`delivery`]).
 //! One attempt ([`attempt`]) sends it in the known format ([`envelope`]) to an allowed URL ([`address`], [`receiver`]).
 //! Failed attempts are retried ([`retries`]) until the event is received or given up.
 

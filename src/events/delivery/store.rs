@@ -1,7 +1,7 @@
 //! All SQL of deliveries: claims, leases and results.
 //!
 //! A delivery is leased to the server that sends it. Leases use database time, the same for all servers.
-//! When a server is gone, its leases expire and other servers claim its deliveries.
+//! The leases of a stopped server expire, and other servers claim its deliveries.
 
 mod outcome;
 

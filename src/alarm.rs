@@ -1,4 +1,4 @@
-//! Wakes whoever does what is due, when that is earlier than it thought.
+//! An alarm that wakes a background task at the earliest due time, even if that moves earlier.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 
-/// When something is due in which account, in the server's time. Cheap to clone; clones are the same alarm.
+/// Due times of accounts, in server time. Cheap to clone; clones share one alarm.
 #[derive(Debug, Clone, Default)]
 pub struct Alarm(Arc<Inner>);
 
@@ -19,7 +19,7 @@ struct Inner {
     earlier: Notify,
 }
 
-/// The earliest due time known of each account.
+/// Earliest known due time of each account.
 #[derive(Debug, Default)]
 struct Plan {
     by_account: HashMap<i64, OffsetDateTime>,
@@ -33,7 +33,7 @@ impl Plan {
 }
 
 impl Alarm {
-    /// Says that something will be due in an account.
+    /// Schedules an account for `due_at`. An earlier known time stays.
     pub fn set(&self, account_id: i64, due_at: OffsetDateTime) {
         let mut plan = self.0.due.lock();
         let known = plan.by_account.get(&account_id).copied();
@@ -52,7 +52,7 @@ impl Alarm {
         }
     }
 
-    /// The accounts in which something is due, at most so many, the longest first. What is known of them is forgotten.
+    /// Removes and returns the accounts that are due, `most` at most, the earliest first.
     pub fn take(&self, now: OffsetDateTime, most: usize) -> Vec<i64> {
         let mut plan = self.0.due.lock();
         let mut taken = Vec::new();
@@ -67,7 +67,7 @@ impl Alarm {
         taken
     }
 
-    /// Forgets what is known of an account.
+    /// Removes the due time of an account.
     pub fn forget(&self, account_id: i64) {
         let mut plan = self.0.due.lock();
         if let Some(due_at) = plan.by_account.remove(&account_id) {
@@ -75,7 +75,7 @@ impl Alarm {
         }
     }
 
-    /// Waits until something is due.
+    /// Waits for the earliest due time.
     pub async fn wait(&self, clock: &Clock) {
         loop {
             let earlier = self.0.earlier.notified();

@@ -1,33 +1,33 @@
-//! How long things take in the emulated world, and whether they happen by themselves at all. Pure.
+//! Delays of timed steps, and the switch that turns timers off. Pure.
 
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
-/// How long things take.
+/// Delays of timed steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// From a new output to the end of its checks.
+    /// Time from a new output to the end of its checks.
     pub check_delay: Duration,
-    /// Whether new users are approved by time.
+    /// `true` if new users are approved after [`approval_delay`](Self::approval_delay).
     pub approves: bool,
-    /// From a new user to its approval.
+    /// Time from a new user to its approval.
     pub approval_delay: Duration,
-    /// From the request for a quote to the quote, where that doesn't come at once.
+    /// Time from the request for a quote to the quote, unless the quote comes at once.
     pub quote_delay: Duration,
-    /// Of each later step of an output.
+    /// Time of each later step of an output.
     pub step_delay: Duration,
-    /// Nothing happens by itself, deadlines included.
+    /// `true` if timers are off, deadlines included.
     pub is_manual: bool,
 }
 
 impl Pace {
-    /// When the next step of an output comes that came to its state at an instant.
+    /// Returns the time of an output's next step, one `step_delay` after `from`; `None` if timers are off.
     pub fn step(&self, from: OffsetDateTime) -> Option<OffsetDateTime> {
         self.by_itself(from + self.step_delay)
     }
 
-    /// The instant, unless nothing happens by itself.
+    /// Returns `at`; `None` if timers are off.
     pub fn by_itself(&self, at: OffsetDateTime) -> Option<OffsetDateTime> {
         (!self.is_manual).then_some(at)
     }

@@ -1,4 +1,4 @@
-//! What a step is for: accounts in which something is due, each with its time and its pace.
+//! The accounts of a step, each with its time and its pace, and the result of one kind of work.
 
 use std::collections::HashMap;
 
@@ -11,16 +11,16 @@ use crate::accounts::pace::Pace;
 use crate::accounts::store::own_settings_held;
 use std::time::Duration;
 
-/// The most outputs or users one transaction moves.
+/// Most outputs or users moved by one transaction.
 pub const BATCH: i64 = 1000;
-/// The least there is between two instants.
+/// Resolution of time: the least difference of two instants.
 pub const INSTANT: Duration = Duration::from_micros(1);
 
-/// An account in which something is due.
+/// An account with due work.
 #[derive(Debug, Clone, Copy)]
 pub struct Account {
     pub id: i64,
-    /// Up to when things happen in it.
+    /// End of the step, in account time; later work waits.
     pub until: OffsetDateTime,
     pub pace: Pace,
 }
@@ -30,7 +30,8 @@ pub struct Account {
 pub struct Due(pub Vec<Account>);
 
 impl Due {
-    /// A statement whose first parameters are the accounts' ids, up to when, the most rows of each and the most of all.
+    /// Returns a statement with its first parameters bound: account ids, ends of the step, row limit of each account,
+    /// total row limit.
     pub fn query(&self, sql: &'static str, limit: i64) -> Query<'_, Postgres, PgArguments> {
         sqlx::query(sql)
             .bind(self.0.iter().map(|account| account.id).collect::<Vec<_>>())
@@ -39,17 +40,17 @@ impl Due {
             .bind(limit)
     }
 
-    /// The part of so many rows that each account has.
+    /// Returns the row limit of each account, out of a total.
     fn share(&self, limit: i64) -> i64 {
         let accounts = i64::try_from(self.0.len()).unwrap_or(i64::MAX);
         (limit / accounts.max(1)).max(1)
     }
 
-    /// Keeps the settings of these accounts as they are until this transaction ends, and goes by them: they may have changed
-    /// since it was looked what is due. Leaves out accounts that have ended, or are being changed.
+    /// Locks the settings of these accounts until the transaction ends, and applies them.
+    /// They may have changed since the agenda was read. Leaves out accounts that have ended or are locked.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Database errors.
     pub async fn hold(&self, connection: &mut PgConnection, server: &Pace) -> Result<Self, sqlx::Error> {
         let ids: Vec<i64> = self.0.iter().map(|account| account.id).collect();
         let held = own_settings_held(connection, &ids).await?;
@@ -61,21 +62,21 @@ impl Due {
     }
 
     fn account(&self, id: i64) -> &Account {
-        // what was claimed is of one of them
+        // claimed rows always belong to one of these accounts
         self.0.iter().find(|account| account.id == id).unwrap_or(&self.0[0])
     }
 
-    /// How long things take in one of the accounts.
+    /// Returns the pace of one of the accounts.
     pub fn pace(&self, account_id: i64) -> &Pace {
         &self.account(account_id).pace
     }
 
-    /// Up to when things happen in one of them.
+    /// Returns the end of the step in one of the accounts.
     pub fn until(&self, account_id: i64) -> OffsetDateTime {
         self.account(account_id).until
     }
 
-    /// Leaves what comes behind the rest of a full batch for another time.
+    /// Ends the step of each account at its full batch, so that later work waits for the remaining rows.
     pub fn hold_back(&mut self, moved: &Moved) {
         for account in &mut self.0 {
             if let Some(full_to) = moved.full_to.get(&account.id) {
@@ -85,18 +86,19 @@ impl Due {
     }
 }
 
-/// What one kind came to.
+/// Result of one kind of work.
 #[derive(Debug, Default)]
 pub struct Moved {
-    /// How many rows were moved or deferred of each account.
+    /// Rows moved or deferred, by account.
     pub rows: HashMap<i64, usize>,
-    /// Where there may be more: up to when everything of an account was claimed.
+    /// Due time of the last claimed row, for accounts with a full batch. More rows may be due.
     full_to: HashMap<i64, OffsetDateTime>,
+    /// Due time of the first claimed row.
     first: Option<OffsetDateTime>,
 }
 
 impl Moved {
-    /// What was claimed, account by account and each in the order of time, with the limit under which it was.
+    /// Returns the result of a claim under a row limit. Rows come account by account, each in order of time.
     pub fn new(due: &Due, limit: i64, claimed: impl Iterator<Item = (i64, OffsetDateTime)>) -> Self {
         let (mut moved, mut last) = (Self::default(), HashMap::new());
         for (account_id, due_at) in claimed {
@@ -110,7 +112,7 @@ impl Moved {
         moved
     }
 
-    /// What was claimed of a kind behind which nothing waits.
+    /// Returns the result of a claim that delays no other work.
     pub fn counted(claimed: impl Iterator<Item = i64>) -> Self {
         let mut moved = Self::default();
         for account_id in claimed {
@@ -119,8 +121,9 @@ impl Moved {
         moved
     }
 
-    /// Up to when a batch of one account is to be moved where instants are kept apart: one that a full batch has only the
-    /// first of waits, unless it is all there is, so that it is cut into the same batches wherever the leap began.
+    /// Returns the end of a batch of one account that keeps instants whole.
+    /// The last instant of a full batch may be incomplete: it waits for the next batch, unless it is the only one.
+    /// So an advance of the clock gives the same batches, wherever it starts.
     pub fn whole_instants(&self) -> OffsetDateTime {
         match (self.first, self.full_to.values().next()) {
             (Some(first), Some(cut)) if first < *cut => *cut - INSTANT,
@@ -130,7 +133,7 @@ impl Moved {
     }
 }
 
-/// The last instant before one, but not before that at which it was brought about.
+/// Returns the last instant before `instant`, but at least `since`, the instant of its cause.
 pub fn before(instant: OffsetDateTime, since: OffsetDateTime) -> OffsetDateTime {
     (instant - INSTANT).max(since)
 }

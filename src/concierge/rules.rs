@@ -5,13 +5,13 @@ use std::sync::Arc;
 use crate::accounts::pace::Pace;
 use crate::concierge::pricing::Prices;
 
-/// What the lifecycle goes by.
+/// Settings of payouts.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// Of accounts that have none of their own.
+    /// Pace of accounts without their own.
     pub pace: Pace,
-    /// Of the day.
+    /// Prices of the day.
     pub prices: Arc<Prices>,
-    /// Scheme and host of the URLs that events show.
+    /// Scheme and host of URLs in events.
     pub public_url: Arc<str>,
 }

@@ -1,33 +1,34 @@
-//! Which addresses events may be sent to. Pure.
+//! Rules for the addresses of receivers. Pure.
 //!
-//! Receivers under test live on this machine or in its private network, so both may be called, and so may the rest of
-//! the world. What may never be called is what answers with secrets because it trusts the network (a cloud's metadata),
-//! and what is no single host.
+//! Receivers under test run on this machine or in its private network, so both are allowed, like the internet.
+//! Two kinds of address are always refused.
+//! A cloud's metadata service answers with secrets, because it trusts the network.
+//! Multicast, broadcast and unspecified addresses are not a single host.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// What is never called, and what it is.
+/// Networks never called, each with its description.
 const NEVER: [(IpNet, &str); 14] = [
-    (v4([0, 0, 0, 0], 8), "unspecified"), // RFC 1122, 3.2.1.3; on Linux it is this machine
-    (v4([169, 254, 0, 0], 16), "link-local"), // RFC 3927; the metadata of most clouds is at 169.254.169.254
+    (v4([0, 0, 0, 0], 8), "unspecified"), // RFC 1122, 3.2.1.3; Linux calls this machine
+    (v4([169, 254, 0, 0], 16), "link-local"), // RFC 3927; 169.254.169.254 is the metadata of most clouds
     (v4([224, 0, 0, 0], 4), "multicast"), // RFC 5771
     (v4([255, 255, 255, 255], 32), "broadcast"), // RFC 919
     (v4([100, 100, 100, 200], 32), METADATA), // Alibaba Cloud
-    (v4([168, 63, 129, 16], 32), METADATA), // Azure's agent, beside its 169.254.169.254
-    (v4([192, 0, 0, 192], 32), METADATA), // Oracle Cloud's older one
+    (v4([168, 63, 129, 16], 32), METADATA), // Azure's agent, besides its 169.254.169.254
+    (v4([192, 0, 0, 192], 32), METADATA), // Oracle Cloud, older address
     (v6([0, 0, 0, 0, 0, 0, 0, 0], 128), "unspecified"), // RFC 4291
     (v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10), "link-local"), // RFC 4291
     (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "multicast"), // RFC 4291
-    (v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0], 32), METADATA), // AWS: ::254, and its other services of the link
+    (v6([0xfd00, 0xec2, 0, 0, 0, 0, 0, 0], 32), METADATA), // AWS: ::254, and its other link services
     (v6([0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254], 128), METADATA), // Google Cloud
     (v6([0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42], 128), METADATA), // Scaleway
     (v6([0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128), METADATA), // Oracle Cloud
 ];
 const METADATA: &str = "a cloud's metadata";
 
-/// Addresses that a gateway turns into the IPv4 address in their last 32 bits (RFC 6052).
+/// IPv6 addresses for gateways to IPv4; the last 32 bits are the IPv4 address (RFC 6052).
 const TRANSLATED: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
 const fn v4(address: [u8; 4], bits: u8) -> IpNet {
@@ -38,7 +39,7 @@ const fn v6(address: [u16; 8], bits: u8) -> IpNet {
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::from_segments(address), bits))
 }
 
-/// Which addresses may be called: never the ones above, none that is denied, and where some are allowed, only those.
+/// Allowed and denied networks, besides the networks that are always refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AddressRules {
     allow: Vec<IpNet>,
@@ -46,24 +47,24 @@ pub struct AddressRules {
 }
 
 impl AddressRules {
-    /// The rules of two lists. An empty `allow` allows everything; `deny` wins.
+    /// Returns the rules of two lists. An empty `allow` allows every address; `deny` wins.
     pub fn new(allow: &[IpNet], deny: &[IpNet]) -> Self {
         let read = |networks: &[IpNet]| networks.iter().copied().map(as_ipv4).collect();
         Self { allow: read(allow), deny: read(deny) }
     }
 
-    /// Whether an address may be called. An IPv6 address that maps an IPv4 address counts as that; one that is
-    /// translated into an IPv4 address must itself be allowed, and neither of the two refused.
+    /// Checks an address. An IPv4-mapped IPv6 address counts as its IPv4 address.
+    /// An address translated by a gateway must be allowed, and neither it nor its IPv4 address may be refused.
     ///
     /// # Errors
-    /// Why it may not.
+    /// The reason of the refusal.
     pub fn check(&self, address: IpAddr) -> Result<(), Refusal> {
         let address = address.to_canonical();
         let refuse = |reason| Err(Refusal { address, reason });
         let reached = [Some(address), translated(address)];
         let lies_in = |network: &IpNet| reached.iter().flatten().any(|address| network.contains(address));
-        if let Some((_, what)) = NEVER.iter().find(|(network, _)| lies_in(network)) {
-            return refuse(Reason::Never(what));
+        if let Some((_, description)) = NEVER.iter().find(|(network, _)| lies_in(network)) {
+            return refuse(Reason::Never(description));
         }
         if self.deny.iter().any(lies_in) {
             return refuse(Reason::Denied);
@@ -75,7 +76,7 @@ impl AddressRules {
     }
 }
 
-/// That an address may not be called, in its canonical spelling.
+/// A refused address, in its canonical spelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the address {address} may not be called: {reason}")]
 pub struct Refusal {
@@ -83,10 +84,10 @@ pub struct Refusal {
     pub reason: Reason,
 }
 
-/// Why an address may not be called.
+/// Reason of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// Whatever the settings say; what it is.
+    /// Refused under any settings; holds the description of the network.
     #[error("it is {0}")]
     Never(&'static str),
     #[error("--webhook-deny lists it")]
@@ -95,17 +96,17 @@ pub enum Reason {
     NotAllowed,
 }
 
-/// Reads a network of a setting: `10.0.0.0/8`, `fd00::/8`, or a single address.
+/// Reads one network of a setting: `10.0.0.0/8`, `fd00::/8`, or a single address.
 ///
 /// # Errors
-/// What it should look like.
+/// The expected format.
 pub fn read_network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    network.map_err(|_| "a list names networks or addresses, such as 10.0.0.0/8,192.168.1.7,fd00::/8".into())
+    network.map_err(|_| "expected networks or addresses, such as 10.0.0.0/8,192.168.1.7,fd00::/8".into())
 }
 
-/// The IPv4 network that an IPv6 network maps, else the network itself.
+/// Converts an IPv4-mapped network to its IPv4 network; returns any other unchanged.
 fn as_ipv4(network: IpNet) -> IpNet {
     let bits = network.prefix_len().checked_sub(96);
     match (network.addr().to_canonical(), bits) {
@@ -116,7 +117,7 @@ fn as_ipv4(network: IpNet) -> IpNet {
     }
 }
 
-/// The IPv4 address that a gateway makes of an IPv6 address.
+/// Returns the IPv4 address into which a gateway translates an IPv6 address.
 fn translated(address: IpAddr) -> Option<IpAddr> {
     let IpAddr::V6(address) = address else { return None };
     let [.., a, b, c, d] = address.octets();

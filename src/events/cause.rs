@@ -1,15 +1,15 @@
-//! Why something happened. Pure.
+//! Causes of events. Pure.
 
 use std::sync::Arc;
 
-/// What set something off.
+/// The kind of a cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A call of the API.
     Request,
-    /// Its time had come.
+    /// A due time.
     Timer,
-    /// Money was there for it.
+    /// Available money.
     Money,
     /// A call of the control plane.
     Simulation,
@@ -19,7 +19,7 @@ pub enum Kind {
 pub const KINDS: [Kind; 4] = [Kind::Request, Kind::Timer, Kind::Money, Kind::Simulation];
 
 impl Kind {
-    /// The name the store and the control plane use.
+    /// Returns the name used by the store and the control plane.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Request => "request",
@@ -29,32 +29,32 @@ impl Kind {
         }
     }
 
-    /// The kind of that name.
+    /// Returns the kind with this name.
     pub fn named(name: &str) -> Option<Self> {
         KINDS.into_iter().find(|kind| kind.name() == name)
     }
 }
 
-/// What set something off, and by what: the `X-Request-Id` of a call, or what decided which way a timer's step went.
-/// What something takes along has its cause.
+/// The cause of an event. The events of a cascade share the cause of its first change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
     pub kind: Kind,
+    /// `X-Request-Id` of a call, or the decision that chose a timed step.
     pub by: Option<Arc<str>>,
 }
 
 impl Cause {
-    /// Its time had come, and there was one way to go.
+    /// A due time, with one possible step.
     pub const TIMER: Self = Self { kind: Kind::Timer, by: None };
-    /// Money was there for it.
+    /// Available money.
     pub const MONEY: Self = Self { kind: Kind::Money, by: None };
 
-    /// A call of the API, by its `X-Request-Id`.
+    /// Returns the cause for a call of the API with this `X-Request-Id`.
     pub fn request(id: &Arc<str>) -> Self {
         Self { kind: Kind::Request, by: Some(Arc::clone(id)) }
     }
 
-    /// A call of the control plane, by its `X-Request-Id`.
+    /// Returns the cause for a call of the control plane with this `X-Request-Id`.
     pub fn simulation(id: &Arc<str>) -> Self {
         Self { kind: Kind::Simulation, by: Some(Arc::clone(id)) }
     }

@@ -1,9 +1,9 @@
-//! Events: the outbox, which is what happened and why ([`cause`]), written in the transaction in which it happens; and
-//! sending them.
+//! Events: an outbox of all changes and their causes ([`cause`]), and its delivery.
 //!
-//! An event is queued where there is a `webhook_url` for it ([`store`]), taken when it is due ([`delivery`]), sent as
-//! receivers know it ([`envelope`]) in one attempt ([`attempt`]) to where it may be sent ([`address`], [`receiver`]), and
-//! tried again ([`retries`]) until it is received or given up.
+//! An event is recorded in the transaction of its change. It is queued if there is a `webhook_url` for it ([`store`]).
+//! A server claims it at its due time ([`delivery`]).
+//! One attempt ([`attempt`]) sends it in the known format ([`envelope`]) to an allowed URL ([`address`], [`receiver`]).
+//! Failed attempts are retried ([`retries`]) until the event is received or given up.
 
 pub mod address;
 pub mod cause;
@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::render::{self, Resource};
 
-/// Something that happened to a resource.
+/// A change of a resource.
 #[derive(Debug, Clone)]
 pub struct Event {
     pub account_id: i64,
@@ -26,25 +26,25 @@ pub struct Event {
     pub at: OffsetDateTime,
     pub resource: Snapshot,
     pub cause: Cause,
-    /// Whether it was made up on request: nothing happened.
+    /// `true` for a synthetic event, made on request without a change.
     pub is_made_up: bool,
 }
 
-/// A resource as it was when something happened to it.
+/// A resource as it was at its event.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     pub type_name: &'static str,
     pub id: i64,
-    /// As documents include it, JSON.
+    /// JSON of the resource, as in a document's `included`.
     pub json: Arc<str>,
-    /// Who made it, which decides where events of it go to; `None`: the master user.
+    /// Maker of the resource, a user; decides the receiver of its events. `None`: the master user.
     pub made_by: Option<i64>,
-    /// Of an output: how many tries to pay it had failed.
+    /// Failed payment attempts; outputs only.
     pub failures: Option<i32>,
 }
 
 impl Snapshot {
-    /// A resource as it is now. `origin` is that of the URLs in it.
+    /// Returns a snapshot of a resource. `origin` is the origin of its URLs.
     pub fn of(resource: &Resource, made_by: Option<i64>, origin: &str) -> Self {
         let json = render::included(resource, origin).into();
         Self { type_name: resource.schema.type_name, id: id_number(&resource.id), json, made_by, failures: None }

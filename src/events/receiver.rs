@@ -1,5 +1,6 @@
-//! Which URLs events may be sent to. Pure: a name is resolved when it is called, and what it resolves to is checked
-//! then, every time.
+//! Rules for the URLs of receivers. Pure: names are not resolved here.
+//!
+//! Each attempt resolves the name and checks its addresses.
 
 use axum::http::Uri;
 use url::{Host, Url};
@@ -12,13 +13,13 @@ pub const LONGEST: usize = 2048;
 /// Reads the URL of a receiver.
 ///
 /// # Errors
-/// The first of its faults.
+/// The first fault of the URL.
 pub fn read(text: &str, rules: &AddressRules) -> Result<Url, Fault> {
     let length = text.chars().count();
     if length > LONGEST {
         return Err(Fault::TooLong(length));
     }
-    // the parser would leave it out, and what is stored would not be what is called
+    // the parser would drop them, and the stored URL would differ from the called one
     if text.contains(|character: char| character.is_whitespace() || character.is_control()) {
         return Err(Fault::Spaced);
     }
@@ -39,30 +40,30 @@ pub fn read(text: &str, rules: &AddressRules) -> Result<Url, Fault> {
         Some(Host::Domain(_)) => {}
         None => return Err(Fault::Malformed(url::ParseError::EmptyHost)),
     }
-    // names such as `{`, which the parser lets through
+    // the parser accepts names such as `{`
     if Uri::try_from(url.as_str()).is_err() {
         return Err(Fault::NotForHttp);
     }
     Ok(url)
 }
 
-/// Why events can't be sent to a URL; each message says what a URL must be, and follows "must be".
+/// A fault of a URL. Each message continues the words "must be".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     #[error("an http or https URL, such as https://example.com/hook")]
     NotHttp,
-    #[error("a URL that can be read; this one has an {0}")]
+    #[error("a valid URL; this one has an {0}")]
     Malformed(url::ParseError),
-    #[error("a URL that HTTP can carry; this one has a character that doesn't belong there")]
+    #[error("a URL allowed in HTTP; this one has an invalid character")]
     NotForHttp,
-    #[error("at most {LONGEST} characters long, and has {0}")]
+    #[error("at most {LONGEST} characters long; it has {0}")]
     TooLong(usize),
-    #[error("a URL without white space and control characters; write a space as %20")]
+    #[error("a URL without white space or control characters; write a space as %20")]
     Spaced,
-    #[error("a URL without user name and password; what the receiver is to know can stand in the path or the query")]
+    #[error("a URL without user name and password; put credentials in the path or the query")]
     UserInfo,
-    #[error("a URL without a fragment, which would never be sent; leave out the # and what follows it")]
+    #[error("a URL without a fragment, because HTTP never sends it; remove the # and the text after it")]
     Fragment,
-    #[error("a URL that may be called; {0}")]
+    #[error("an allowed URL; {0}")]
     Refused(#[from] Refusal),
 }

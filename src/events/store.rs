@@ -1,4 +1,4 @@
-//! All SQL of events.
+//! All SQL of the events table.
 
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -7,8 +7,10 @@ use super::Event;
 use super::cause::{Cause, Kind};
 use crate::accounts::reserved::MASTER_USER;
 
-/// The lateral join `r` with the `id` of the user that an event `e` goes to now, if there is one: whoever made the resource,
-/// or else the master user, whose id is the parameter of that name.
+/// Lateral join `r`: the `id` of the user who would receive event `e` now, or null.
+///
+/// The receiver is the maker of the resource, or else the master user, if they have a `webhook_url`.
+/// `$master` is the parameter with the id of the master user.
 #[macro_export]
 macro_rules! event_receiver {
     ($master:literal) => {
@@ -27,27 +29,28 @@ macro_rules! event_receiver {
     };
 }
 
-/// The id of the last event of an account: what happens from now on comes after it.
+/// Returns the id of the last event of an account. Later events have greater ids.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn last_id(connection: &mut PgConnection, account_id: i64) -> Result<i64, sqlx::Error> {
     let sql = "select next_id - 1 from id_counters where account_id = $1 and type = 'events'";
     let last: Option<i64> = sqlx::query_scalar(sql).bind(account_id).fetch_optional(connection).await?;
     Ok(last.unwrap_or_default())
 }
 
-/// Writes events, in the order of their times and, where those are the same, in their own, and queues those that have
-/// somewhere to go: the `webhook_url` of whoever made the resource, or else of the master user. An event's id is the
-/// next of its account: without gaps, and ascending in the order of commits.
+/// Inserts events by time, then by position, and queues the events with a receiver.
+/// The receiver has a `webhook_url`: it is the maker of the resource, or else the master user.
+/// Ids count up for each account, without gaps, in the order of commits.
 ///
-/// An event waits where one of its resource is still to be sent. The share of what is to be sent keeps that so until
-/// this transaction ends: whoever ends it then finds the one that waits. Shares are taken resource by resource, the
-/// one that is due first. The counters are locked in one order too, so that two servers never wait for each other;
-/// nothing else may be locked after them.
+/// An event waits while an earlier event of its resource is pending.
+/// A share lock keeps pending deliveries pending until this transaction ends.
+/// So the transaction that finishes one of them later finds the waiting event.
+/// Share locks are taken resource by resource, the due delivery first.
+/// Counters are locked in one order too, so servers never deadlock. Nothing else may be locked after the counters.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<(), sqlx::Error> {
     const SQL: &str = concat!("with told as (
             select * from unnest(
@@ -91,7 +94,7 @@ pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<()
                 account_id, id, event_type, resource_type, resource_id, created_at, resource, made_by, failures,
                 is_made_up, cause, caused_by
             )
-            -- looked up here, so that what may be large isn't carried through all that comes before
+            -- looked up here, so that the steps above do not carry large resources
             select account_id, id, event_type, resource_type, resource_id, at, ($6::text[])[snapshot], made_by, failures,
                 is_made_up, cause, caused_by
             from numbered
@@ -101,7 +104,7 @@ pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<()
             case when pending = 0 and turn = 1 then 'due' else 'waiting' end,
             case when pending = 0 and turn = 1 then at end
         from numbered where receiver_id is not null");
-    // several events of one resource share what they show
+    // events of one resource share its snapshot
     let mut snapshots: Vec<&str> = Vec::with_capacity(events.len());
     let mut places = Vec::with_capacity(events.len());
     for event in events {
@@ -130,21 +133,21 @@ pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<()
         .map(|_| ())
 }
 
-/// Reads a cause, in two columns. What happened before causes were kept has none.
+/// Reads a cause from two columns. Events older than these columns have none.
 ///
 /// # Errors
-/// Where the row holds something else.
+/// Other values in these columns.
 pub fn read_cause(row: &PgRow, at: usize) -> Result<Option<Cause>, sqlx::Error> {
     let Some(kind) = row.try_get::<Option<&str>, _>(at)? else { return Ok(None) };
-    let kind = Kind::named(kind).ok_or_else(|| sqlx::Error::Decode(format!("no cause {kind:?}").into()))?;
+    let kind = Kind::named(kind).ok_or_else(|| sqlx::Error::Decode(format!("unknown cause {kind:?}").into()))?;
     let by: Option<&str> = row.try_get(at + 1)?;
     Ok(Some(Cause { kind, by: by.map(Into::into) }))
 }
 
-/// Why the last thing happened to each of these resources of one type, by account and id, in their order.
+/// Returns the cause of the last event of each resource. `resources` are account and id, all of one type.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn last_causes(
     connection: &mut PgConnection,
     type_name: &str,

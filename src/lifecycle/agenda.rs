@@ -1,4 +1,4 @@
-//! When the next of each kind is due in an account, and which of them happen first.
+//! The next due time of each kind of work in an account, and their order.
 
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
@@ -9,26 +9,26 @@ use crate::accounts::settings::OwnSettings;
 use crate::accounts::time::AccountTime;
 use crate::concierge::{money, outputs, requests, users};
 
-/// A kind of thing that happens in time.
+/// A kind of timed work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A new user is approved.
+    /// Approval of a new user.
     Approval,
-    /// An output's preliminary checks run.
+    /// Preliminary checks of an output.
     Check,
-    /// A payment goes on.
+    /// Next step of a payment.
     Payment,
-    /// Money that came in is given to the requests that wait for it.
+    /// Payment of waiting requests from a wallet with new money.
     Funding,
-    /// A request moves on by itself.
+    /// Timed transition of a request.
     Request,
 }
 
-/// The order of what happens at the same instant: payees are approved before they are checked, money comes back
-/// before it is given out, and is given out before it is too late.
+/// All kinds, in their order at the same instant.
+/// Payees are approved before checks. Refunds come before funding, and funding before deadlines.
 pub const KINDS: [Kind; 5] = [Kind::Approval, Kind::Check, Kind::Payment, Kind::Funding, Kind::Request];
 
-/// When the next of each kind is due in an account, in its time.
+/// Next due time of each kind of work in an account, in account time.
 #[derive(Debug, Clone, Copy)]
 pub struct Agenda {
     pub account_id: i64,
@@ -36,16 +36,16 @@ pub struct Agenda {
     pub pace: Pace,
     /// In the order of [`KINDS`].
     due: [Option<OffsetDateTime>; 5],
-    /// When the next event is to be sent.
+    /// Due time of the next delivery.
     pub delivery: Option<OffsetDateTime>,
 }
 
 impl Agenda {
-    /// Reads those of these accounts, or of all; of accounts that have ended and of snapshots there is none. `pace` is the
-    /// server's.
+    /// Reads the agendas of these accounts; `None`: of all accounts. Ended accounts and snapshots have none.
+    /// `pace` is the server's default.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Database errors.
     pub async fn read(
         connection: &mut PgConnection,
         accounts: Option<&[i64]>,
@@ -86,28 +86,28 @@ impl Agenda {
         })
     }
 
-    /// When the next of a kind is due.
+    /// Returns the next due time of a kind.
     pub fn of(&self, kind: Kind) -> Option<OffsetDateTime> {
         self.due[kind as usize]
     }
 
-    /// When anything is due.
+    /// Returns the earliest due time of all kinds.
     pub fn earliest(&self) -> Option<OffsetDateTime> {
         self.due.into_iter().flatten().min()
     }
 
-    /// When anything is due, or an event is to be sent.
+    /// Returns the earliest due time of all kinds and of deliveries.
     pub fn next(&self) -> Option<OffsetDateTime> {
         self.earliest().into_iter().chain(self.delivery).min()
     }
 
-    /// What happens first.
+    /// Returns the kind with the earliest due time.
     pub fn first(&self) -> Option<Kind> {
         let earliest = self.earliest()?;
         KINDS.into_iter().find(|kind| self.of(*kind) == Some(earliest))
     }
 
-    /// When something of another kind is due.
+    /// Returns the earliest due time of all other kinds.
     pub fn earliest_other(&self, kind: Kind) -> Option<OffsetDateTime> {
         KINDS.into_iter().filter(|other| *other != kind).filter_map(|other| self.of(other)).min()
     }

@@ -1,9 +1,9 @@
-//! What moves things in time. A step does one batch of what is due in some accounts, each of which has its own time;
-//! [`Lifecycle`] is the loop around it. Each kind of thing has a file.
+//! Timed work. A step runs one batch of the due work of some accounts, each in its own time.
+//! [`Lifecycle`] is the loop of steps. Each kind of work has a file.
 //!
-//! Rows are their own timers (`due_at`). A batch is claimed under locks that other servers pass over, decided in
-//! memory by the pure rules of the resources' `state`, and saved with its events in one transaction: servers share
-//! the work, and a crash neither repeats nor loses any of it.
+//! Rows are their own timers (`due_at`). A batch is claimed under locks that other servers skip.
+//! It is decided in memory by the pure rules of each resource's `state`, and saved with its events in one transaction.
+//! So servers share the work, and a crash neither repeats nor loses any.
 
 mod agenda;
 mod run;
@@ -32,14 +32,16 @@ use crate::concierge::users::approvals;
 use crate::database::end;
 use agenda::Kind;
 
-/// What is due within this counts as due together, where order isn't exact.
+/// Work due within this time after the earliest is done together, where exact order is not required.
 const MOMENT: Duration = Duration::from_millis(250);
-/// Does one batch of what is due first in an account, up to `until` of its time; `None` where nothing is. One instant comes
-/// after the other, across everything: a leap in time leaves what waiting would have left, the numbers of events
-/// included. So only one at a time does that in an account, and nothing is moved where another one is at it.
+/// Runs one batch of the earliest due work in an account, up to `until` in account time. `None`: nothing is due.
+///
+/// Instants follow each other, across all kinds of work.
+/// So advancing a clock leaves the same data as waiting, event ids included.
+/// For this, an account is locked: while another caller has the lock, the batch is empty.
 ///
 /// # Errors
-/// Those of the database; then nothing of the batch that failed happened.
+/// Database errors; the failed batch is rolled back.
 pub async fn step_exactly(
     connection: &mut PgConnection,
     agenda: &Agenda,
@@ -54,7 +56,7 @@ pub async fn step_exactly(
         if !store::try_lock(&mut transaction, agenda.account_id).await? {
             return Ok(Moved::default());
         }
-        // another one may have been at it since this was read
+        // the given agenda was read before the lock
         let agenda = Agenda::read(&mut transaction, Some(&[agenda.account_id]), &rules.pace).await?;
         match agenda.first() {
             Some(agenda) => step_first(&mut transaction, agenda, until, rules).await,
@@ -65,7 +67,7 @@ pub async fn step_exactly(
     end(transaction, outcome).await.map(Some)
 }
 
-/// Does one batch of what is due first in an account that is locked.
+/// Runs one batch of the earliest due work in a locked account.
 async fn step_first(
     connection: &mut PgConnection,
     agenda: &Agenda,
@@ -76,7 +78,7 @@ async fn step_first(
         return Ok(Moved::default());
     };
     if agenda.pace.is_manual {
-        // set by what was under way when that began
+        // set by transactions already running when `is_manual` was set
         let stopped = timers::stop(connection, agenda.account_id).await?;
         if stopped > 0 {
             return Ok(Moved::counted(std::iter::once(agenda.account_id)));
@@ -86,12 +88,14 @@ async fn step_first(
     run_kind(connection, kind, &due, rules, true).await
 }
 
-/// Does one batch of what is due in several accounts, kind after kind, where things became due within a moment of each
-/// other: much is moved at once, and whatever depends on something that comes before it still waits for that. Says how
-/// many rows were moved or deferred of each account.
+/// Runs one batch of due work in several accounts, kind after kind. Returns the rows moved or deferred, by account.
+///
+/// In each account, the batch reaches no more than 250 ms past the earliest due time.
+/// So much is moved at once, and dependent work still waits for the work before it.
+/// Accounts with `is_held_up` skip this limit.
 ///
 /// # Errors
-/// Those of the database; then nothing of the batch that failed happened.
+/// Database errors; the failed batch is rolled back.
 pub async fn step_by_kind(
     connection: &mut PgConnection,
     agendas: &[Agenda],
@@ -101,14 +105,14 @@ pub async fn step_by_kind(
 ) -> Result<HashMap<i64, usize>, sqlx::Error> {
     let until = |agenda: &Agenda| {
         let now = agenda.time.at(now);
-        // after an outage, everything is due: one moment after the other, so that nothing comes much too early
+        // after an outage everything is due; moment by moment, no work runs much too early
         let moment = agenda.earliest().filter(|_| !is_held_up(agenda.account_id)).map(|earliest| earliest + MOMENT);
         moment.map_or(now, |moment| now.min(moment))
     };
     let account = |agenda: &Agenda| Account { id: agenda.account_id, until: until(agenda), pace: agenda.pace };
     let mut accounts = Due(agendas.iter().map(account).collect());
     let mut rows: HashMap<i64, usize> = HashMap::new();
-    // checks first: one that comes before its payee's approval is to see it pending
+    // checks first: a check due before its payee's approval must see it pending
     for kind in [Kind::Check, Kind::Approval, Kind::Payment, Kind::Funding, Kind::Request] {
         let is_due = |account: &Account| {
             let agenda = agendas.iter().find(|agenda| agenda.account_id == account.id);
@@ -127,8 +131,7 @@ pub async fn step_by_kind(
     Ok(rows)
 }
 
-/// Up to when what is due first in an account may be moved at once, `until` at most, so that nothing else that is due comes
-/// between.
+/// Returns the end of one batch of the earliest work, `until` at most, that crosses no other kind of work.
 pub fn reach(agenda: &Agenda, until: OffsetDateTime) -> OffsetDateTime {
     let Some((kind, earliest)) = agenda.first().zip(agenda.earliest()) else { return until };
     let reach = match kind {
@@ -138,8 +141,7 @@ pub fn reach(agenda: &Agenda, until: OffsetDateTime) -> OffsetDateTime {
     reach.min(until)
 }
 
-/// Does one batch of a kind in accounts, by the settings they have: these don't change until it is saved. Nothing is done in
-/// those that have ended, or are being changed.
+/// Runs one batch of a kind in accounts, under locked settings. Skips accounts that have ended or are locked.
 async fn run_kind(
     connection: &mut PgConnection,
     kind: Kind,

@@ -1,4 +1,4 @@
-//! The loop that does what is due, whichever account it is of.
+//! The loop that runs due work in all accounts.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,98 +16,100 @@ use crate::clock::Clock;
 use crate::concierge::rules::Rules;
 use crate::database::{Database, is_away};
 
-/// Batches start at least this far apart unless something was moved, so that a steady stream is moved in batches too.
-const BEAT: Duration = Duration::from_millis(20);
-/// How long a step may take before the connection counts as dead; what it had begun is undone and done again.
+/// Minimum interval of batches after a turn without moves. It groups a steady stream of work into batches.
+const MIN_BATCH_INTERVAL: Duration = Duration::from_millis(20);
+/// Time limit of a step. After it, the connection counts as dead; the step is rolled back and runs again.
 const LONGEST_STEP: Duration = Duration::from_secs(5);
-/// How often to look for what other servers left behind,
-const PATROL: Duration = Duration::from_secs(1);
-/// and how much longer at least than the last look took, where there are very many accounts.
-const PATROL_SHARE: u32 = 50;
-const LONGEST_PATROL: Duration = Duration::from_secs(15);
+/// Interval of polls of all accounts, for work left by other servers.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Least interval of polls, as a multiple of the last poll's duration. It matters with very many accounts.
+const POLL_INTERVAL_FACTOR: u32 = 50;
+/// Longest interval of polls.
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(15);
 
-/// How many steps in a row may be held up, about a second's worth: beyond, an account doesn't wait any more for what it has
-/// that comes first, because somebody has held that locked for long.
-const LONG: u32 = 40;
-/// The most accounts of one step.
+/// Most steps in a row that locked rows may hold up in an account, about a second.
+/// After that, later work of the account no longer waits for its earliest.
+const MAX_HELD_UP: u32 = 40;
+/// Most accounts in one step.
 const ACCOUNTS: usize = 50;
 
-/// The background task that moves what is due.
+/// The background task that runs due work.
 #[derive(Debug)]
 pub struct Lifecycle {
     pub database: Database,
     pub clock: Clock,
     pub rules: Rules,
-    /// Says when something will be due.
+    /// Due times of this task.
     pub alarm: Alarm,
-    /// Wakes whoever tells of what happened.
+    /// Alarm of the webhook dispatcher.
     pub deliveries: Alarm,
     pub watchers: Watchers,
-    /// Up to when everything has happened, in the server's time.
+    /// Server time up to which all due work is done.
     pub reached: watch::Sender<OffsetDateTime>,
 }
 
-/// What one turn of the loop came to.
+/// Result of one turn of the loop.
 #[derive(Debug, Default)]
 struct Turn {
-    /// How many rows were moved or deferred, in accounts in which something was due.
+    /// Rows moved or deferred, by account with due work.
     rows: HashMap<i64, usize>,
-    /// How long it took to look what is due.
-    looking: Duration,
+    /// Duration of the poll.
+    polling: Duration,
 }
 
 impl Lifecycle {
-    /// Does what is due whenever something is, until told to stop.
+    /// Runs due work until `stop` is true.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut moves = self.clock.moves();
-        // how many steps in a row found something due in an account, and could move nothing
+        // steps in a row without a move, by account with due work
         let mut held_up: HashMap<i64, u32> = HashMap::new();
-        let (mut look, mut looked, mut patrol) = (true, tokio::time::Instant::now(), PATROL);
+        let (mut poll_all, mut polled, mut interval) = (true, tokio::time::Instant::now(), POLL_INTERVAL);
         loop {
             if let Some(moves) = &mut moves
                 && moves.has_changed().unwrap_or_default()
             {
                 moves.mark_unchanged();
-                look = true;
+                poll_all = true;
             }
-            look |= looked.elapsed() >= patrol;
+            poll_all |= polled.elapsed() >= interval;
             let now = self.clock.now();
             let begun = tokio::time::Instant::now();
-            let turn = self.turn(now, look, &held_up).await;
+            let turn = self.turn(now, poll_all, &held_up).await;
             let pause = match &turn {
                 Some(turn) => {
                     for (account_id, rows) in &turn.rows {
                         if *rows == 0 {
                             let times = held_up.entry(*account_id).or_default();
                             *times = times.saturating_add(1);
-                        } else if held_up.get(account_id).is_none_or(|times| *times < LONG) {
+                        } else if held_up.get(account_id).is_none_or(|times| *times < MAX_HELD_UP) {
                             held_up.remove(account_id);
                         }
                     }
-                    if look {
-                        (looked, patrol) = (begun, (turn.looking * PATROL_SHARE).clamp(PATROL, LONGEST_PATROL));
+                    if poll_all {
+                        polled = begun;
+                        interval = (turn.polling * POLL_INTERVAL_FACTOR).clamp(POLL_INTERVAL, MAX_POLL_INTERVAL);
                         held_up.retain(|account_id, _| turn.rows.contains_key(account_id));
                     }
                     let has_moved = turn.rows.values().any(|rows| *rows > 0);
-                    if turn.rows.is_empty() && look {
+                    if turn.rows.is_empty() && poll_all {
                         self.reached.send_replace(now);
-                        look = false;
+                        poll_all = false;
                     }
-                    // the alarm knows what is due, unless somebody waits to hear that nothing is left
-                    look = look && self.clock.is_moved_by_hand();
+                    // the alarm has the due times; a manual clock polls on until `reached` is set
+                    poll_all = poll_all && self.clock.is_moved_by_hand();
                     if has_moved && !*stop.borrow() {
                         continue;
                     }
-                    BEAT
+                    MIN_BATCH_INTERVAL
                 }
-                None => PATROL,
+                None => POLL_INTERVAL,
             };
             let woken = async {
                 tokio::time::sleep_until(begun + pause).await;
                 tokio::select! {
                     () = self.alarm.wait(&self.clock) => {}
-                    () = Clock::moved(&mut moves) => look = true,
-                    () = tokio::time::sleep_until(looked + patrol) => look = true,
+                    () = Clock::moved(&mut moves) => poll_all = true,
+                    () = tokio::time::sleep_until(polled + interval) => poll_all = true,
                 }
             };
             tokio::select! {
@@ -117,21 +119,21 @@ impl Lifecycle {
         }
     }
 
-    /// Looks into accounts, or all of them, and does a batch of what is due. `None` where the database is away.
-    async fn turn(&self, now: OffsetDateTime, look: bool, held_up: &HashMap<i64, u32>) -> Option<Turn> {
-        let accounts = if look { None } else { Some(self.alarm.take(now, ACCOUNTS)) };
+    /// Polls due or all accounts, and runs a batch of due work. `None`: the database is unavailable.
+    async fn turn(&self, now: OffsetDateTime, poll_all: bool, held_up: &HashMap<i64, u32>) -> Option<Turn> {
+        let accounts = if poll_all { None } else { Some(self.alarm.take(now, ACCOUNTS)) };
         if accounts.as_ref().is_some_and(Vec::is_empty) {
             return Some(Turn::default());
         }
         let connection = self.database.connection().await;
         let mut connection = connection
-            .inspect_err(|error| tracing::warn!(%error, "the database is away; what is due waits for it"))
+            .inspect_err(|error| tracing::warn!(%error, "the database is unavailable; due work waits for it"))
             .ok()?;
-        let work = self.look_and_step(&mut connection, accounts.as_deref(), now, held_up);
+        let work = self.poll_and_step(&mut connection, accounts.as_deref(), now, held_up);
         let outcome = match tokio::time::timeout(LONGEST_STEP, work).await {
             Ok(outcome) => connection.conclude(outcome).ok(),
             Err(_) => {
-                tracing::warn!("the database fell silent in the middle of a step");
+                tracing::warn!("the database did not answer a step of due work");
                 self.database.cool();
                 None
             }
@@ -142,7 +144,7 @@ impl Lifecycle {
         outcome
     }
 
-    async fn look_and_step(
+    async fn poll_and_step(
         &self,
         connection: &mut PgConnection,
         accounts: Option<&[i64]>,
@@ -155,7 +157,7 @@ impl Lifecycle {
         }
         let begun = tokio::time::Instant::now();
         let agendas = Agenda::read(connection, accounts, &self.rules.pace).await?;
-        let mut turn = Turn { looking: begun.elapsed(), ..Turn::default() };
+        let mut turn = Turn { polling: begun.elapsed(), ..Turn::default() };
         let mut due: HashMap<i64, Agenda> = HashMap::new();
         for agenda in agendas {
             if let Some(delivery) = agenda.delivery.and_then(|delivery| agenda.time.comes(delivery)) {
@@ -168,7 +170,7 @@ impl Lifecycle {
                 }
             }
         }
-        // of all that are due, those that have waited longest; each then waits behind the others again
+        // the accounts due longest; each then queues again behind all due accounts
         let taken = self.alarm.take(now, ACCOUNTS);
         let (taken, unknown): (Vec<i64>, Vec<i64>) = taken.into_iter().partition(|account| due.contains_key(account));
         for account_id in unknown {
@@ -194,7 +196,7 @@ impl Lifecycle {
         if running.is_empty() {
             return Ok(turn);
         }
-        let is_held_up = |account_id: i64| held_up.get(&account_id).is_some_and(|times| *times >= LONG);
+        let is_held_up = |account_id: i64| held_up.get(&account_id).is_some_and(|times| *times >= MAX_HELD_UP);
         match step_by_kind(connection, &running, now, &self.rules, is_held_up).await {
             Ok(rows) => {
                 for agenda in &running {
@@ -204,7 +206,7 @@ impl Lifecycle {
             }
             Err(error) if is_away(&error) => return Err(error),
             Err(error) if running.len() == 1 => self.note(&mut turn, running[0].account_id, Err(error))?,
-            // one account's fault doesn't hold up the others
+            // an error of one account must not stop the rest
             Err(_) => {
                 for agenda in &running {
                     let rows =
@@ -217,14 +219,14 @@ impl Lifecycle {
         Ok(turn)
     }
 
-    /// Notes how many rows of an account were moved, and has others told.
+    /// Notes the rows moved in an account, and wakes the dispatcher and waiting clients.
     fn note(&self, turn: &mut Turn, account_id: i64, rows: Result<usize, sqlx::Error>) -> Result<(), sqlx::Error> {
         let rows = match rows {
             Ok(rows) => rows,
             Err(error) if is_away(&error) => return Err(error),
             Err(error) => {
-                tracing::error!(account_id, %error, "what is due in an account can't be done");
-                // looked at again with the next patrol
+                tracing::error!(account_id, %error, "the due work of an account failed");
+                // tried again at the next poll of all accounts
                 self.alarm.forget(account_id);
                 turn.rows.insert(account_id, 0);
                 return Ok(());
@@ -239,11 +241,10 @@ impl Lifecycle {
     }
 }
 
-/// Does everything that is due in an account whose time stands still, before it returns. What somebody holds locked is
-/// waited for.
+/// Runs all due work in an account with a frozen clock before it returns. Waits for locked rows.
 ///
 /// # Errors
-/// Those of the database; then what wasn't done is left to the background.
+/// Database errors; the background task then does the rest.
 pub async fn catch_up(
     connection: &mut PgConnection,
     account_id: i64,
@@ -255,7 +256,7 @@ pub async fn catch_up(
         let Some(agenda) = agendas.first() else { return Ok(()) };
         match step_exactly(connection, agenda, agenda.time.at(now), rules).await? {
             None => return Ok(()),
-            Some(moved) if moved.rows.is_empty() => tokio::time::sleep(BEAT).await,
+            Some(moved) if moved.rows.is_empty() => tokio::time::sleep(MIN_BATCH_INTERVAL).await,
             Some(_) => {}
         }
     }

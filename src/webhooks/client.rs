@@ -1,4 +1,4 @@
-//! One attempt at calling a receiver. When to try again is for others to decide.
+//! One attempt at calling a receiver. [`retries`](super::retries) decides on the next one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,24 +20,24 @@ use crate::clock::Clock;
 use crate::events::address::AddressRules;
 use crate::events::receiver;
 
-/// The most that is read of an answer's body, in bytes; then the connection is dropped.
+/// Most bytes read of an answer's body; then the connection is dropped.
 pub const MOST_READ: usize = 64 * 1024;
-/// The most that is kept of it.
+/// Most bytes kept of an answer's body.
 pub const MOST_KEPT: usize = 1024;
-/// The longest that a receiver can put the next attempt off.
+/// Longest delay that a receiver can ask for before the next attempt.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(24);
 
-/// What is sent.
+/// A call to a receiver.
 #[derive(Clone)]
 pub struct Request {
-    /// Where to, as the user gave it.
+    /// URL of the receiver, as the user wrote it.
     pub url: String,
-    /// Besides those every call has (`Host`, `User-Agent`, `Accept`, `Content-Length`).
+    /// Headers besides `Host`, `User-Agent`, `Accept` and `Content-Length`, which every call has.
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-/// Without what may be a secret: path, query, headers, body.
+/// Leaves out possible secrets: path, query, headers and body.
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let origin = Url::parse(&self.url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
@@ -45,43 +45,43 @@ impl fmt::Debug for Request {
     }
 }
 
-/// What became of an attempt.
+/// The result of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// The answer's status, if there was one.
+    /// Status of the answer; `None` without an answer.
     pub status: Option<u16>,
-    /// Why the event does not count as received, for people, in words that stay the same; `None`: it was received.
+    /// Reason of the failure, readable and in stable words; `None`: the event was received.
     pub error: Option<String>,
-    /// From the beginning to the outcome.
+    /// Time from the start of the attempt to its result.
     pub duration: Duration,
-    /// How the answer's body begins: at most [`MOST_KEPT`] bytes, what is no text replaced. Never a NUL, which the
-    /// database can't keep.
+    /// Start of the answer's body, at most [`MOST_KEPT`] bytes. Invalid UTF-8 is replaced.
+    /// NUL is replaced too, because the database can't store it.
     pub body: String,
-    /// How long the receiver asks to be left alone (`Retry-After`), at most [`LONGEST_RETRY_AFTER`].
+    /// Delay requested by the receiver (`Retry-After`), at most [`LONGEST_RETRY_AFTER`].
     pub retry_after: Option<Duration>,
 }
 
 impl Outcome {
-    /// That nothing was called, and why.
+    /// Returns a failure without a call, for this reason.
     pub fn failed(error: &str) -> Self {
         let (duration, body) = (Duration::ZERO, String::new());
         Self { status: None, error: Some(error.to_owned()), duration, body, retry_after: None }
     }
 
-    /// That nothing was called, and counts as if it had been received.
+    /// Returns the result of an event dropped by a fault: there is no call, and it counts as received.
     pub fn dropped() -> Self {
         let body = "not sent: a fault dropped it".to_owned();
         Self { status: None, error: None, duration: Duration::ZERO, body, retry_after: None }
     }
 
-    /// Whether the event was received: 200, and nothing else (known).
+    /// Returns true if the event was received. Only a 200 counts (known).
     pub fn is_received(&self) -> bool {
         self.error.is_none()
     }
 }
 
-/// Calls receivers, each time over a connection of its own: what a name resolves to is looked up, and checked, for every
-/// attempt. Cheap to clone.
+/// Client of all receivers. Every attempt opens a connection, resolves the name and checks its addresses.
+/// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Sender {
     client: Client,
@@ -90,19 +90,19 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// One that resolves names, and trusts certificates, as this machine does. `timeout` is for an attempt from its
-    /// beginning to the end of the answer. Reads the machine's certificates.
+    /// Returns a sender with the resolver and the trusted certificates of this machine, read from its files.
+    /// `timeout` limits an attempt, from its start to the end of the answer.
     ///
     /// # Errors
-    /// The TLS library's.
+    /// Errors of the TLS library and of the HTTP client.
     pub fn new(rules: AddressRules, timeout: Duration) -> Result<Self, SenderError> {
         Self::with(rules, timeout, Arc::new(Machine), trust::machine_roots())
     }
 
-    /// The same with another resolver and other issuers.
+    /// Returns a sender with this resolver and these trusted issuers.
     ///
     /// # Errors
-    /// The TLS library's.
+    /// Errors of the TLS library and of the HTTP client.
     pub fn with(
         rules: AddressRules,
         timeout: Duration,
@@ -117,7 +117,7 @@ impl Sender {
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             .dns_resolver(Arc::new(Checked { resolver, rules: Arc::clone(&rules) }))
-            // a proxy would connect to addresses that nobody checked; so would a redirect
+            // a proxy or a redirect would reach unchecked addresses
             .no_proxy()
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
@@ -127,9 +127,9 @@ impl Sender {
         Ok(Self { client, rules, timeout })
     }
 
-    /// Tries once to send something. Never fails but in the outcome, and takes no longer than the time-out. Logs nothing.
+    /// Calls a receiver once, within the timeout. Reports errors in the outcome only. Logs nothing.
     ///
-    /// The status decides: a body that breaks off, or goes on for ever, after a 200 is none of our business.
+    /// The status decides: after a 200, a broken or endless body is no failure.
     pub async fn attempt(&self, request: &Request) -> Outcome {
         let started = Instant::now();
         let deadline = started + self.timeout;
@@ -141,19 +141,19 @@ impl Sender {
             Ok(Ok(response)) => {
                 let status = response.status().as_u16();
                 outcome.status = Some(status);
-                outcome.error = refuse(status);
+                outcome.error = status_error(status);
                 let retry_after = response.headers().get(header::RETRY_AFTER).map(HeaderValue::to_str);
                 if let (Some(Ok(value)), Some(_)) = (retry_after, &outcome.error) {
                     outcome.retry_after = read_retry_after(value, Clock::machine().now().into());
                 }
-                outcome.body = begin(response, deadline).await;
+                outcome.body = read_start(response, deadline).await;
             }
         }
         outcome.duration = started.elapsed();
         outcome
     }
 
-    /// The head of the answer, or why there is none.
+    /// Returns the head of the answer, or the reason for its absence.
     async fn call(&self, request: &Request) -> Result<Response, String> {
         let url = receiver::read(&request.url, &self.rules).map_err(|fault| match fault {
             receiver::Fault::Refused(refusal) => refusal.to_string(),
@@ -164,7 +164,7 @@ impl Sender {
     }
 }
 
-/// Why a [`Sender`] can't be made.
+/// Failure to create a [`Sender`].
 #[derive(Debug, thiserror::Error)]
 pub enum SenderError {
     #[error("the TLS library can't be used: {0}")]
@@ -173,18 +173,18 @@ pub enum SenderError {
     Http(#[from] reqwest::Error),
 }
 
-/// Why an answer does not mean that the event was received; `None` where it does.
-fn refuse(status: u16) -> Option<String> {
+/// Returns the failure that a status means; `None` for 200.
+fn status_error(status: u16) -> Option<String> {
     match status {
         200 => None,
         300..=399 => Some(format!("answered {status}; redirects are not followed")),
-        201..=299 => Some(format!("answered {status}; only 200 means received")),
+        201..=299 => Some(format!("answered {status}; only 200 counts as received")),
         _ => Some(format!("answered {status}")),
     }
 }
 
-/// How a body begins. Reads [`MOST_READ`] bytes at most; dropping the response ends the connection.
-async fn begin(mut response: Response, deadline: Instant) -> String {
+/// Reads the start of a body, [`MOST_READ`] bytes at most. Dropping the response closes the connection.
+async fn read_start(mut response: Response, deadline: Instant) -> String {
     let (mut kept, mut read) = (Vec::new(), 0);
     while read < MOST_READ
         && let Ok(Ok(Some(chunk))) = timeout_at(deadline, response.chunk()).await
@@ -196,7 +196,7 @@ async fn begin(mut response: Response, deadline: Instant) -> String {
     text(&kept)
 }
 
-/// Bytes as text that the database can keep, without the half of a character at the end.
+/// Converts bytes to text for the database. Cuts an incomplete character at the end.
 fn text(bytes: &[u8]) -> String {
     let whole = match std::str::from_utf8(bytes) {
         Err(error) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
@@ -205,8 +205,9 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(whole).replace('\0', "\u{fffd}")
 }
 
-/// The time that a `Retry-After` names (RFC 9110, 10.2.3): seconds, or a date, which is compared with `now`. `None` for
-/// what is neither; zero for what is past; [`LONGEST_RETRY_AFTER`] for more.
+/// Returns the delay of a `Retry-After` (RFC 9110, 10.2.3): seconds, or a date compared with `now`.
+///
+/// Returns `None` for other text, zero for a past date, and [`LONGEST_RETRY_AFTER`] for longer delays.
 pub fn read_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     let asked = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,51 +1,51 @@
-//! What others want of whoever sends events.
+//! Commands to the dispatcher of events.
 
 use tokio::sync::{mpsc, oneshot};
 
-/// What somebody wants of the sender of events.
+/// A command to the dispatcher.
 #[derive(Debug)]
 pub enum Order {
-    /// To be told when nothing is due any more, in an account or in any.
+    /// Answers when nothing is due in an account; `None`: in all accounts.
     CatchUp(Option<i64>, oneshot::Sender<()>),
-    /// That nothing of an account is sent any more: it has ended.
+    /// Stops sending for an account that has ended, then answers.
     Forget(i64, oneshot::Sender<()>),
 }
 
-/// Orders to the sender of events. Cheap to clone.
+/// Handle that sends commands to the dispatcher. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Orders(mpsc::UnboundedSender<Order>);
 
-/// Where the sender gets its orders.
+/// Receiver of the dispatcher's commands.
 #[derive(Debug)]
 pub struct Inbox(mpsc::UnboundedReceiver<Order>);
 
 impl Inbox {
-    /// The next order; `None` once there can be no more.
+    /// Returns the next command; `None` if all handles are dropped.
     pub async fn next(&mut self) -> Option<Order> {
         self.0.recv().await
     }
 }
 
 impl Orders {
-    /// Both ends.
+    /// Returns both ends of a new channel.
     pub fn new() -> (Self, Inbox) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (Self(sender), Inbox(receiver))
     }
 
-    /// Returns once a look that began after this call found nothing due in an account, or in any, and nothing of it is
-    /// under way; false where nothing more is sent, because the server stops.
+    /// Waits until nothing is due or in flight in an account; `None`: in all accounts.
+    /// Only a poll that starts after this call counts. Returns false if the server stops first.
     pub async fn caught_up(&self, account_id: Option<i64>) -> bool {
-        self.give(|done| Order::CatchUp(account_id, done)).await
+        self.send(|done| Order::CatchUp(account_id, done)).await
     }
 
-    /// Returns once nothing of an account that has ended is sent any more by this server.
+    /// Waits until this server sends nothing more for an account that has ended.
     pub async fn forget(&self, account_id: i64) {
-        self.give(|done| Order::Forget(account_id, done)).await;
+        self.send(|done| Order::Forget(account_id, done)).await;
     }
 
-    async fn give(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) -> bool {
+    async fn send(&self, command: impl FnOnce(oneshot::Sender<()>) -> Order) -> bool {
         let (done, answer) = oneshot::channel();
-        self.0.send(order(done)).is_ok() && answer.await.is_ok()
+        self.0.send(command(done)).is_ok() && answer.await.is_ok()
     }
 }

@@ -1,123 +1,126 @@
-//! Whose events are sent next, and how many at once. Pure.
+//! Limits on concurrent deliveries, in total and for each receiver. Pure.
 //!
-//! A receiver begins with one delivery at a time and earns more by taking events; one that fails is back to one. What
-//! is free goes to whoever has the least under way. So that receivers that hang leave room for the others, however many
-//! they are and however much there is for them, those that are slow get a quarter of what there is, those nothing is
-//! known of at most as much again, and what prompt ones have under way beyond their first takes half.
+//! A receiver starts with one slot, gains one per success, and drops to one on failure.
+//! A free slot goes to the receiver with the fewest deliveries in flight.
+//! Shares keep slow receivers from blocking the rest, for any number of receivers and deliveries:
+//!
+//! * slow receivers: a quarter of all slots
+//! * slow and new receivers together: half of all slots
+//! * prompt receivers, beyond the first slot of each: half of all slots
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What takes longer than this is slow.
+/// Longest prompt delivery; a longer one is slow.
 const PROMPT: Duration = Duration::from_secs(1);
-/// How many are claimed for each that may run, where answers come promptly, so that sending goes on during a round trip
-/// to the database.
+/// Deliveries claimed for each slot of a prompt receiver: enough to keep sending during a database round trip.
 const AHEAD: usize = 4;
-/// The most receivers of which nothing is held that a statement is told of: so many that are prompt, and so many that
-/// are slow.
+/// Most idle receivers passed to a claim: this many prompt ones, and this many slow ones.
 const MOST_TOLD: usize = 256;
-/// The most receivers that are remembered.
+/// Most receivers remembered; above this, idle ones are dropped.
 const MOST_KNOWN: usize = 10_000;
 
-/// A receiver: an account, and the user whose `webhook_url` it is.
+/// A receiver: the account, and the user with the `webhook_url`.
 pub type Key = (i64, i64);
 
-/// How much is sent at once.
+/// Limits on concurrent deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Deliveries at once.
+    /// Concurrent deliveries to all receivers.
     pub total: usize,
-    /// Of them, to one receiver.
+    /// Concurrent deliveries to one receiver.
     pub receiver: usize,
 }
 
-/// How much of a receiver's may be claimed.
+/// Quota of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     pub key: Key,
-    /// How much is held of it.
+    /// Deliveries held: claimed and not finished.
     pub held: usize,
-    /// How much more may be.
+    /// Deliveries that may still be claimed.
     pub more: usize,
 }
 
-/// What is held of every receiver's events.
+/// Concurrency limiter: the claimed deliveries of all receivers.
 #[derive(Debug)]
 pub struct Lanes<T> {
     limits: Limits,
-    by_receiver: BTreeMap<Key, Lane<T>>,
-    /// Counts what has begun.
+    by_receiver: BTreeMap<Key, ReceiverQueue<T>>,
+    /// Deliveries started so far.
     begun: u64,
 }
 
-/// What is known of a receiver.
+/// Health of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum Health {
+    /// No result yet.
     New,
+    /// Received within [`PROMPT`].
     Prompt,
-    /// It fails, or takes its time.
+    /// Failing, or slower than [`PROMPT`].
     Slow,
 }
 
 #[derive(Debug)]
-struct Lane<T> {
-    /// Claimed, and not begun.
+struct ReceiverQueue<T> {
+    /// Deliveries claimed and not started.
     waiting: VecDeque<T>,
-    /// When those under way began.
+    /// Start times of the deliveries in flight.
     running: Vec<Instant>,
-    /// How many may run at once.
+    /// Deliveries allowed at once.
     slots: usize,
-    /// As its last outcome was.
-    standing: Standing,
-    /// Which of all that have begun was its last.
+    /// Health after the last result.
+    health: Health,
+    /// Number of the last delivery started, among the deliveries of all receivers.
     last_begun: u64,
 }
 
-impl<T> Lane<T> {
-    fn new(standing: Standing) -> Self {
-        Self { waiting: VecDeque::new(), running: Vec::new(), slots: 1, standing, last_begun: 0 }
+impl<T> ReceiverQueue<T> {
+    fn new(health: Health) -> Self {
+        Self { waiting: VecDeque::new(), running: Vec::new(), slots: 1, health, last_begun: 0 }
     }
 
     fn held(&self) -> usize {
         self.waiting.len() + self.running.len()
     }
 
-    /// A receiver that is taking long is slow before it is known what becomes of that.
-    fn standing(&self, now: Instant) -> Standing {
+    /// Returns the health now. An overdue delivery in flight makes a receiver slow before its result.
+    fn health(&self, now: Instant) -> Health {
         let is_late = self.running.iter().any(|begun| now.duration_since(*begun) > PROMPT);
-        if is_late { Standing::Slow } else { self.standing }
+        if is_late { Health::Slow } else { self.health }
     }
 }
 
-/// What is under way.
+/// Deliveries in flight.
 #[derive(Debug, Clone, Copy, Default)]
 struct Load {
     all: usize,
     slow: usize,
     new: usize,
-    /// Of prompt ones, beyond the first of each.
+    /// Deliveries to prompt receivers, beyond the first of each.
     extra: usize,
 }
 
 impl Load {
-    fn add(&mut self, standing: Standing, others: usize) {
+    fn add(&mut self, health: Health, running: usize) {
         self.all += 1;
-        match standing {
-            Standing::Slow => self.slow += 1,
-            Standing::New => self.new += 1,
-            Standing::Prompt => self.extra += usize::from(others > 0),
+        match health {
+            Health::Slow => self.slow += 1,
+            Health::New => self.new += 1,
+            Health::Prompt => self.extra += usize::from(running > 0),
         }
     }
 
-    fn allows(&self, standing: Standing, others: usize, total: usize) -> bool {
+    fn allows(&self, health: Health, running: usize, total: usize) -> bool {
         let quarter = (total / 4).max(1);
         self.all < total
-            && match standing {
-                Standing::Slow => self.slow < quarter && self.slow + self.new < half(total),
-                Standing::New => self.slow + self.new < half(total),
-                Standing::Prompt => others == 0 || self.extra < half(total),
+            && match health {
+                Health::Slow => self.slow < quarter && self.slow + self.new < half(total),
+                Health::New => self.slow + self.new < half(total),
+                Health::Prompt => running == 0 || self.extra < half(total),
             }
     }
 }
@@ -127,124 +130,126 @@ fn half(total: usize) -> usize {
 }
 
 impl<T> Lanes<T> {
-    /// Nothing is held.
+    /// Returns a limiter without deliveries.
     pub fn new(limits: Limits) -> Self {
         Self { limits, by_receiver: BTreeMap::new(), begun: 0 }
     }
 
     fn load(&self, now: Instant) -> Load {
         let mut load = Load::default();
-        for lane in self.by_receiver.values() {
-            let standing = lane.standing(now);
-            (0..lane.running.len()).for_each(|others| load.add(standing, others));
+        for queue in self.by_receiver.values() {
+            let health = queue.health(now);
+            (0..queue.running.len()).for_each(|running| load.add(health, running));
         }
         load
     }
 
-    /// How many more deliveries may be claimed, of receivers that [`rooms`](Self::rooms) has. A first one of each may be
-    /// where there is no room, too: what is held of others doesn't keep it out.
+    /// Returns the quota of all receivers in [`rooms`](Self::rooms) together.
+    /// The first delivery of each may exceed it, so a full limiter keeps no receiver out.
     pub fn room(&self) -> usize {
         (AHEAD * self.limits.total).saturating_sub(self.held())
     }
 
-    /// How many more may be claimed of all other receivers together: what could begin of those that nothing is known of.
+    /// Returns the quota of all other receivers together: the new receivers that could start.
     pub fn room_of_others(&self, now: Instant) -> usize {
         let load = self.load(now);
         let waiting =
-            self.by_receiver.values().filter(|lane| lane.standing != Standing::Prompt && !lane.waiting.is_empty());
+            self.by_receiver.values().filter(|queue| queue.health != Health::Prompt && !queue.waiting.is_empty());
         half(self.limits.total).saturating_sub(load.slow + load.new + waiting.count())
     }
 
-    /// How much more of these receivers' may be claimed; one, of any other's. Those that answer promptly have their next
-    /// ones at hand when one is done.
+    /// Returns the quotas of known receivers. Any other receiver has a quota of one.
+    /// A prompt receiver gets more than its slots, so its next deliveries are ready.
     pub fn rooms(&self, now: Instant) -> Vec<Room> {
-        let slow_begin = self.load(now).allows(Standing::Slow, 0, self.limits.total);
+        let slow_begin = self.load(now).allows(Health::Slow, 0, self.limits.total);
         let (mut rooms, mut prompt, mut slow) = (Vec::new(), Vec::new(), 0);
-        for (key, lane) in &self.by_receiver {
-            let (held, standing) = (lane.held(), lane.standing(now));
-            let more = match standing {
-                Standing::Prompt => AHEAD * lane.slots,
-                Standing::New => 1,
-                Standing::Slow if slow_begin => lane.slots,
-                Standing::Slow => 0,
+        for (key, queue) in &self.by_receiver {
+            let (held, health) = (queue.held(), queue.health(now));
+            let more = match health {
+                Health::Prompt => AHEAD * queue.slots,
+                Health::New => 1,
+                Health::Slow if slow_begin => queue.slots,
+                Health::Slow => 0,
             };
             let room = Room { key: *key, held, more: more.saturating_sub(held) };
-            match standing {
+            match health {
                 _ if held > 0 => rooms.push(room),
-                Standing::Prompt => prompt.push((lane.last_begun, room)),
-                Standing::Slow if !slow_begin && slow < MOST_TOLD => {
+                Health::Prompt => prompt.push((queue.last_begun, room)),
+                Health::Slow if !slow_begin && slow < MOST_TOLD => {
                     slow += 1;
                     rooms.push(room);
                 }
-                Standing::Slow | Standing::New => {}
+                Health::Slow | Health::New => {}
             }
         }
-        // those that were sent something last
+        // most recently used first
         prompt.sort_unstable_by_key(|(last_begun, _)| std::cmp::Reverse(*last_begun));
         rooms.extend(prompt.into_iter().take(MOST_TOLD).map(|(_, room)| room));
         rooms
     }
 
-    /// Takes in what was claimed. `was_tried`: it was tried before, which tells of its receiver where nothing is known.
+    /// Adds a claimed delivery. `was_tried`: an earlier attempt failed, so an unknown receiver counts as slow.
     pub fn add(&mut self, key: Key, delivery: T, was_tried: bool) {
-        let standing = if was_tried { Standing::Slow } else { Standing::New };
-        self.by_receiver.entry(key).or_insert_with(|| Lane::new(standing)).waiting.push_back(delivery);
+        let health = if was_tried { Health::Slow } else { Health::New };
+        self.by_receiver.entry(key).or_insert_with(|| ReceiverQueue::new(health)).waiting.push_back(delivery);
     }
 
-    /// The deliveries that begin now.
+    /// Starts all deliveries that the limits allow, and returns them.
     pub fn begin(&mut self, now: Instant) -> Vec<T> {
         let mut load = self.load(now);
         let mut begun = Vec::new();
         loop {
             let total = self.limits.total;
-            let may = |lane: &Lane<T>| {
-                let running = lane.running.len();
-                !lane.waiting.is_empty() && running < lane.slots && load.allows(lane.standing(now), running, total)
+            let may = |queue: &ReceiverQueue<T>| {
+                let running = queue.running.len();
+                !queue.waiting.is_empty() && running < queue.slots && load.allows(queue.health(now), running, total)
             };
-            let candidates = self.by_receiver.values_mut().filter(|lane| may(lane));
-            let Some(lane) = candidates.min_by_key(|lane| (lane.running.len(), lane.last_begun)) else { return begun };
-            load.add(lane.standing(now), lane.running.len());
-            lane.running.push(now);
+            let candidates = self.by_receiver.values_mut().filter(|queue| may(queue));
+            let next = candidates.min_by_key(|queue| (queue.running.len(), queue.last_begun));
+            let Some(queue) = next else { return begun };
+            load.add(queue.health(now), queue.running.len());
+            queue.running.push(now);
             self.begun += 1;
-            lane.last_begun = self.begun;
-            begun.extend(lane.waiting.pop_front());
+            queue.last_begun = self.begun;
+            begun.extend(queue.waiting.pop_front());
         }
     }
 
-    /// What was claimed of receivers that aren't prompt and can't begin: others may take it, or we again, later.
+    /// Removes and returns the deliveries that can't start, except for prompt receivers'.
+    /// Any server may claim them later.
     pub fn give_back(&mut self, now: Instant) -> Vec<T> {
-        let others = self.by_receiver.values_mut().filter(|lane| lane.standing(now) != Standing::Prompt);
-        others.flat_map(|lane| lane.waiting.drain(..)).collect()
+        let queues = self.by_receiver.values_mut().filter(|queue| queue.health(now) != Health::Prompt);
+        queues.flat_map(|queue| queue.waiting.drain(..)).collect()
     }
 
-    /// Drops what was claimed of an account and has not begun.
+    /// Drops the deliveries of an account that have not started.
     pub fn forget(&mut self, account_id: i64) {
-        for (_, lane) in self.by_receiver.range_mut((account_id, i64::MIN)..=(account_id, i64::MAX)) {
-            lane.waiting.clear();
+        for (_, queue) in self.by_receiver.range_mut((account_id, i64::MIN)..=(account_id, i64::MAX)) {
+            queue.waiting.clear();
         }
     }
 
-    /// One of a receiver's, which had begun then, ended.
+    /// Ends the delivery to a receiver that started at `begun`.
     pub fn ended(&mut self, key: Key, begun: Instant, was_received: bool, now: Instant) {
-        let Some(lane) = self.by_receiver.get_mut(&key) else { return };
-        if let Some(place) = lane.running.iter().position(|running| *running == begun) {
-            lane.running.swap_remove(place);
+        let Some(queue) = self.by_receiver.get_mut(&key) else { return };
+        if let Some(place) = queue.running.iter().position(|running| *running == begun) {
+            queue.running.swap_remove(place);
         }
         let is_prompt = was_received && now.duration_since(begun) <= PROMPT;
-        lane.standing = if is_prompt { Standing::Prompt } else { Standing::Slow };
-        lane.slots = if was_received { (lane.slots + 1).min(self.limits.receiver) } else { 1 };
+        queue.health = if is_prompt { Health::Prompt } else { Health::Slow };
+        queue.slots = if was_received { (queue.slots + 1).min(self.limits.receiver) } else { 1 };
         if self.by_receiver.len() > MOST_KNOWN {
-            self.by_receiver.retain(|_, lane| lane.held() > 0);
+            self.by_receiver.retain(|_, queue| queue.held() > 0);
         }
     }
 
-    /// How many are held.
+    /// Returns the number of deliveries held.
     pub fn held(&self) -> usize {
-        self.by_receiver.values().map(Lane::held).sum()
+        self.by_receiver.values().map(ReceiverQueue::held).sum()
     }
 
-    /// What was claimed and not begun.
+    /// Returns the deliveries that have not started.
     pub fn waiting(&self) -> impl Iterator<Item = &T> {
-        self.by_receiver.values().flat_map(|lane| &lane.waiting)
+        self.by_receiver.values().flat_map(|queue| &queue.waiting)
     }
 }

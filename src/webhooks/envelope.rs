@@ -1,4 +1,4 @@
-//! What a receiver gets: the known envelope and headers, and beside them those of standardwebhooks.com. Pure.
+//! Body and headers of a delivery: the known format, plus the headers of standardwebhooks.com. Pure.
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -10,30 +10,30 @@ use time::OffsetDateTime;
 use crate::accounts::caller::hex;
 use crate::jsonapi::render::timestamp;
 
-/// The header by which a receiver knows whose event it is: the lower-case hex SHA-256 of the API key (known).
+/// Header that identifies the account: the lower-case hex SHA-256 of the API key (known).
 const WEBHOOK_AUTH: HeaderName = HeaderName::from_static("webhook-auth");
-/// The type that an output's failed tries have in `failures`.
+/// Resource type of an output's failed attempts in `failures`.
 pub const FAILURES: &str = "failures";
 
-/// An event as it is sent.
+/// An event in the form that receivers get.
 #[derive(Debug, Clone)]
 pub struct Envelope {
     pub event_id: i64,
     pub event_type: String,
     pub created_at: OffsetDateTime,
-    /// When it was first tried to send it.
+    /// Time of the first attempt.
     pub sent_at: OffsetDateTime,
     pub resource_type: String,
     pub resource_id: i64,
-    /// The resource as it was, JSON; `None` for events of a time when it wasn't kept.
+    /// JSON of the resource at the event; `None` for events older than this column.
     pub resource: Option<String>,
-    /// Of an output: how many tries to pay it had failed.
+    /// Failed payment attempts; outputs only.
     pub failures: Option<i32>,
     pub is_made_up: bool,
 }
 
 impl Envelope {
-    /// The body: the same bytes for the same event, whenever it is sent.
+    /// Renders the body. Every attempt of an event has the same bytes.
     pub fn body(&self) -> Bytes {
         let number = |id: i64| id.to_string();
         let failures = self.failures.map(|failures| Linkage {
@@ -54,20 +54,20 @@ impl Envelope {
             included: self.resource.clone().and_then(|json| RawValue::from_string(json).ok()).into_iter().collect(),
             meta: self.is_made_up.then_some(Meta { is_made_up: true }),
         };
-        // no key of it is anything but a string
+        // serialization can't fail: all keys are strings
         serde_json::to_vec(&document).unwrap_or_default().into()
     }
 }
 
-/// The headers of an attempt that begins at `now`, in the machine's time, because receivers compare it with theirs.
-/// Without a key, nothing proves where it comes from.
+/// Returns the headers of an attempt at `now`. It is machine time, because receivers compare it with their clock.
+/// Without a key, there are no headers of authentication.
 pub fn headers(event_id: i64, body: &[u8], key_sha256: Option<&[u8]>, now: OffsetDateTime) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let Some(key_sha256) = key_sha256 else { return headers };
     let seconds = now.unix_timestamp();
     let id = event_id.to_string();
-    // the secret is what both sides can work out: the SHA-256 of the key
+    // the secret is the SHA-256 of the key, because both sides can compute it
     let signature = Webhook::from_bytes(key_sha256.to_vec()).and_then(|webhook| webhook.sign(&id, seconds, body));
     let standard = [
         (WEBHOOK_AUTH, hex(key_sha256)),

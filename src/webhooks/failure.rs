@@ -1,4 +1,4 @@
-//! Why a call failed, in words that stay the same: they are stored, shown, and compared by tests.
+//! Descriptions of failed calls. The words are stable: they are stored, shown, and compared by tests.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -11,7 +11,7 @@ use crate::events::address::Refusal;
 
 const CLOSED: &str = "the connection was closed before the answer";
 
-/// What a failed call is called. It names no URL.
+/// Describes a failed call, without its URL.
 pub fn describe(error: &reqwest::Error) -> String {
     let words = causes(error).find_map(|cause| {
         if let Some(refusal) = cause.downcast_ref::<Refusal>() {
@@ -31,10 +31,10 @@ pub fn describe(error: &reqwest::Error) -> String {
     words.unwrap_or_else(|| if error.is_connect() { "no connection" } else { "the call failed" }.to_owned())
 }
 
-/// An error and what caused it, the deepest cause last.
+/// Returns an error and its causes, the deepest last.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     successors(Some(error), |&error| {
-        // an io::Error's source is that of what it wraps: what it wraps would be passed over
+        // `source` of an io::Error skips the wrapped error
         match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(wrapped) => Some(wrapped),
             None => error.source(),
@@ -50,7 +50,7 @@ fn describe_io(kind: ErrorKind) -> Option<&'static str> {
         | ErrorKind::BrokenPipe
         | ErrorKind::UnexpectedEof => Some(CLOSED),
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Some("the host can't be reached"),
-        ErrorKind::TimedOut => Some("no connection: nothing answers there"),
+        ErrorKind::TimedOut => Some("no connection: the host does not answer"),
         _ => None,
     }
 }
@@ -69,7 +69,7 @@ fn describe_tls(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(fault) => format!("the certificate is not valid: {}", describe_fault(fault)),
         rustls::Error::InvalidMessage(_) => "the receiver does not speak TLS".to_owned(),
-        error => format!("no secure connection: {error}"),
+        error => format!("the TLS connection failed: {error}"),
     }
 }
 
@@ -77,7 +77,7 @@ fn describe_fault(fault: &CertificateError) -> String {
     match fault {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".to_owned(),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "its time has not come".to_owned()
+            "its validity has not begun".to_owned()
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "it is for another name".to_owned()

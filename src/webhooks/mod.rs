@@ -1,7 +1,7 @@
-//! Sending what is queued: every event at least once, those of one resource one after the other.
+//! Delivery of queued events: each at least once, and the events of one resource in order.
 //!
-//! [`run`] takes what is due, under leases that other servers respect, sends it, and writes down what came of it in
-//! the same round trips in which it takes the next. A receiver that hangs holds up only its own (see [`lanes`]).
+//! [`run`] claims due deliveries under leases that other servers respect, and sends them.
+//! Each poll saves results and claims the next deliveries. A slow receiver delays only its own events (see [`lanes`]).
 
 pub mod client;
 mod commands;
@@ -42,69 +42,70 @@ use retries::Retries;
 use send::Attempt;
 use store::{Claim, Delivery, Ended, Outlook};
 
-/// How often to look for what other servers left behind.
-const PATROL: Duration = Duration::from_secs(1);
-/// The same, while somebody waits.
-const SHORT_PATROL: Duration = Duration::from_millis(50);
-/// How often leases are renewed.
+/// Interval of polls of all accounts, for deliveries left by other servers.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The same interval while a client waits for an idle dispatcher.
+const SHORT_POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Interval of lease renewals.
 const RENEWAL: Duration = Duration::from_secs(5);
-/// How long attempts under way may take once the server is told to stop.
+/// Time for attempts in flight to finish at shutdown.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// What sending goes by.
+/// Settings of delivery.
 #[derive(Debug, Clone)]
 pub struct Rules {
     pub addresses: AddressRules,
-    /// Of one attempt.
+    /// Time limit of one attempt.
     pub timeout: Duration,
     pub limits: Limits,
     pub retries: Retries,
 }
 
-/// Sends what is due, until told to stop.
+/// Sends due deliveries until `stop` is true.
 pub async fn run(mut post: Post, alarm: Alarm, mut inbox: Inbox, mut stop: watch::Receiver<bool>) {
     let clock = post.clock.clone();
     let mut moves = clock.moves();
     loop {
         let due = alarm.take(clock.now(), usize::MAX);
-        post.look |= !due.is_empty();
-        post.heard_of.extend(due);
-        post.begin().await;
-        if post.may_depart() {
+        post.wants_poll |= !due.is_empty();
+        post.newly_due.extend(due);
+        post.start_attempts().await;
+        if post.should_poll() {
             if let Some(moves) = &mut moves {
                 moves.mark_unchanged();
             }
-            post.depart(clock.now());
+            post.start_poll(clock.now());
         }
-        // whoever waits for what other servers send wants to know soon
-        let patrol = if post.questions.is_empty() { PATROL } else { SHORT_PATROL };
-        let (is_home, patrol) = (post.trip.is_empty(), post.departed + patrol);
+        // other servers do not report their deliveries, so waiters depend on polls
+        let interval = if post.waiters.is_empty() { POLL_INTERVAL } else { SHORT_POLL_INTERVAL };
+        let (is_polling, next_poll) = (!post.poll.is_empty(), post.poll_started + interval);
         tokio::select! {
-            returned = post.next() => if let Some(returned) = returned {
-                post.look_ahead(&returned, &alarm);
+            polled = post.next() => if let Some(polled) = polled {
+                post.apply_outlook(&polled, &alarm);
             },
             () = alarm.wait(&clock) => {}
-            () = Clock::moved(&mut moves) => post.look_into_all(),
-            Some(order) = inbox.next() => post.take_order(order),
-            () = tokio::time::sleep_until(patrol), if is_home => post.look_into_all(),
+            () = Clock::moved(&mut moves) => post.schedule_full_poll(),
+            Some(command) = inbox.next() => post.run_command(command),
+            () = tokio::time::sleep_until(next_poll), if !is_polling => post.schedule_full_poll(),
             _ = stop.wait_for(|stop| *stop) => break,
         }
-        post.take_leave();
+        post.answer_forgets();
     }
     drop(inbox);
     post.close().await;
 }
 
-/// Somebody waits until nothing is due.
+/// A caller waiting until nothing is due.
 #[derive(Debug)]
-struct Question {
+struct IdleWaiter {
+    /// Account to wait for; `None`: all accounts.
     account: Option<i64>,
-    /// How many round trips had begun when it was asked.
-    asked: u64,
+    /// Number of polls started before the call.
+    polls_before: u64,
     done: oneshot::Sender<()>,
 }
 
-/// What this server is sending.
+/// Dispatcher: the deliveries of this server.
 #[derive(Debug)]
 pub struct Post {
     database: Database,
@@ -112,40 +113,45 @@ pub struct Post {
     rules: Rules,
     metrics: Metrics,
     watchers: Watchers,
-    /// Made once it is needed: it reads the machine's certificates.
+    /// Created on first use, because it reads the machine's certificates.
     sender: Option<Sender>,
-    /// The name of this server in leases.
+    /// Name of this server in leases.
     server: Uuid,
+    /// Time of the last lease renewal.
     renewed: Instant,
     lanes: Lanes<Arc<Delivery>>,
-    under_way: JoinSet<Option<Ended>>,
-    /// What is under way and when it began, by its task.
+    /// Tasks of the attempts in flight.
+    in_flight: JoinSet<Option<Ended>>,
+    /// Attempts in flight, by task.
     running: HashMap<Id, Running>,
-    /// What has not been written down.
+    /// Results not saved yet.
     ended: Vec<Ended>,
-    /// How much of that the last round trip left: the database was away, or somebody held it locked. It is tried again
-    /// at the next look, or with what ends meanwhile.
+    /// Number of results that the last poll could not save: the database was unavailable, or their rows were locked.
+    /// They are saved by the next poll, or together with the next result.
     left: usize,
-    /// What others may take.
+    /// Deliveries to release for any server.
     given_back: Vec<(i64, i64)>,
-    /// The accounts in which something may be due, and those of which that was heard since the last round trip began.
+    /// Accounts that may have due deliveries.
     due: HashSet<i64>,
-    heard_of: HashSet<i64>,
-    /// Whether the next round trip is wanted now, and is to look into all accounts.
-    look: bool,
-    looks_into_all: bool,
-    questions: Vec<Question>,
-    /// The accounts that have ended while a round trip was under way, which may bring something of them,
-    ended_meanwhile: HashSet<i64>,
-    /// and those that somebody waits for nothing more to be sent of.
-    leaving: Vec<(i64, oneshot::Sender<()>)>,
-    /// The round trip to the database that is under way, if one is, when the last one began, and how many have.
-    trip: JoinSet<Returned>,
-    departed: Instant,
-    departures: u64,
+    /// Accounts reported due since the last poll started.
+    newly_due: HashSet<i64>,
+    /// `true` if the next poll is wanted now.
+    wants_poll: bool,
+    /// `true` if the next poll covers all accounts.
+    polls_all: bool,
+    waiters: Vec<IdleWaiter>,
+    /// Accounts deleted during the current poll; its results for them are dropped.
+    forgotten: HashSet<i64>,
+    /// Callers of `forget`, waiting for attempts in flight.
+    forgets: Vec<(i64, oneshot::Sender<()>)>,
+    /// The current poll, if there is one.
+    poll: JoinSet<PollResult>,
+    /// Start of the last poll.
+    poll_started: Instant,
+    polls_started: u64,
 }
 
-/// An attempt under way.
+/// An attempt in flight.
 #[derive(Debug)]
 struct Running {
     delivery: Arc<Delivery>,
@@ -153,23 +159,24 @@ struct Running {
     task: AbortHandle,
 }
 
-/// What a round trip came back with.
+/// Result of a poll.
 #[derive(Debug)]
-struct Returned {
-    /// Which it was.
+struct PollResult {
+    /// Number of the poll.
     number: u64,
-    /// The accounts it looked into; `None`: all of them.
+    /// Accounts polled; `None`: all.
     accounts: Option<Vec<i64>>,
-    /// What it was to write down and could not.
+    /// Results of attempts that could not be saved.
     left: Vec<Ended>,
+    /// `true` if the leases were renewed.
     was_renewed: bool,
     claimed: Vec<Delivery>,
-    /// When something is due; `None` where something was taken after what had ended, or the database was away.
+    /// Due times. `None` after a poll that both saved and claimed, or if the database was unavailable.
     outlook: Option<Vec<Outlook>>,
 }
 
 impl Post {
-    /// Nothing is being sent.
+    /// Returns a dispatcher without deliveries.
     pub fn new(database: Database, clock: Clock, rules: Rules, (metrics, watchers): (Metrics, Watchers)) -> Self {
         Self {
             database,
@@ -181,35 +188,35 @@ impl Post {
             renewed: Instant::now(),
             lanes: Lanes::new(rules.limits),
             rules,
-            under_way: JoinSet::new(),
+            in_flight: JoinSet::new(),
             running: HashMap::new(),
             ended: Vec::new(),
             left: 0,
             given_back: Vec::new(),
             due: HashSet::new(),
-            heard_of: HashSet::new(),
-            look: true,
-            looks_into_all: true,
-            questions: Vec::new(),
-            ended_meanwhile: HashSet::new(),
-            leaving: Vec::new(),
-            trip: JoinSet::new(),
-            departed: Instant::now(),
-            departures: 0,
+            newly_due: HashSet::new(),
+            wants_poll: true,
+            polls_all: true,
+            waiters: Vec::new(),
+            forgotten: HashSet::new(),
+            forgets: Vec::new(),
+            poll: JoinSet::new(),
+            poll_started: Instant::now(),
+            polls_started: 0,
         }
     }
 
-    fn look_into_all(&mut self) {
-        (self.look, self.looks_into_all) = (true, true);
+    fn schedule_full_poll(&mut self) {
+        (self.wants_poll, self.polls_all) = (true, true);
     }
 
-    fn take_order(&mut self, order: Order) {
-        match order {
+    fn run_command(&mut self, command: Order) {
+        match command {
             Order::CatchUp(account, done) => {
-                self.look = true;
-                self.heard_of.extend(account);
-                self.looks_into_all |= account.is_none();
-                self.questions.push(Question { account, asked: self.departures, done });
+                self.wants_poll = true;
+                self.newly_due.extend(account);
+                self.polls_all |= account.is_none();
+                self.waiters.push(IdleWaiter { account, polls_before: self.polls_started, done });
             }
             Order::Forget(account, done) => {
                 self.lanes.forget(account);
@@ -218,26 +225,26 @@ impl Post {
                 for running in self.running.values().filter(|running| running.delivery.account_id == account) {
                     running.task.abort();
                 }
-                if !self.trip.is_empty() {
-                    self.ended_meanwhile.insert(account);
+                if !self.poll.is_empty() {
+                    self.forgotten.insert(account);
                 }
-                self.leaving.push((account, done));
+                self.forgets.push((account, done));
             }
         }
     }
 
-    /// Tells whoever waits for it that nothing more is sent of an account: its attempts have ended.
-    fn take_leave(&mut self) {
+    /// Answers the callers of `forget` for accounts without attempts in flight.
+    fn answer_forgets(&mut self) {
         let running: HashSet<i64> = self.running.values().map(|running| running.delivery.account_id).collect();
-        for (_, done) in self.leaving.extract_if(.., |(account, _)| !running.contains(account)) {
-            done.send(()).unwrap_or_default(); // whoever asked may be gone
+        for (_, done) in self.forgets.extract_if(.., |(account, _)| !running.contains(account)) {
+            done.send(()).unwrap_or_default(); // the caller may be gone
         }
     }
 
-    /// Takes in when something is due, and answers whoever waited for nothing to be.
-    fn look_ahead(&mut self, returned: &Returned, alarm: &Alarm) {
-        let Some(outlook) = &returned.outlook else { return };
-        match &returned.accounts {
+    /// Applies the due times of a poll, and answers waiters with nothing left due.
+    fn apply_outlook(&mut self, polled: &PollResult, alarm: &Alarm) {
+        let Some(outlook) = &polled.outlook else { return };
+        match &polled.accounts {
             Some(accounts) => self.due.retain(|account| !accounts.contains(account)),
             None => self.due.clear(),
         }
@@ -250,49 +257,49 @@ impl Post {
             }
         }
         let held: HashSet<i64> = self.leased().into_iter().map(|(account, _)| account).collect();
-        let is_answered = |question: &mut Question| {
-            let was_looked_into = returned.number > question.asked
-                && (returned.accounts.as_ref())
-                    .is_none_or(|accounts| question.account.is_some_and(|account| accounts.contains(&account)));
-            was_looked_into
-                && match question.account {
+        let is_answered = |waiter: &mut IdleWaiter| {
+            let was_polled = polled.number > waiter.polls_before
+                && (polled.accounts.as_ref())
+                    .is_none_or(|accounts| waiter.account.is_some_and(|account| accounts.contains(&account)));
+            was_polled
+                && match waiter.account {
                     Some(account) => !held.contains(&account) && !self.due.contains(&account),
                     None => held.is_empty() && self.due.is_empty(),
                 }
         };
-        for question in self.questions.extract_if(.., is_answered) {
-            question.done.send(()).unwrap_or_default();
+        for waiter in self.waiters.extract_if(.., is_answered) {
+            waiter.done.send(()).unwrap_or_default();
         }
     }
 
-    /// Whether a round trip is to begin: somebody wants to look, or there is something to write down.
-    fn may_depart(&self) -> bool {
-        self.trip.is_empty() && (self.look || self.ended.len() > self.left)
+    /// Returns true if a poll should start: one is wanted, or there are results to save.
+    fn should_poll(&self) -> bool {
+        self.poll.is_empty() && (self.wants_poll || self.ended.len() > self.left)
     }
 
-    /// Begins to write down what has ended, and to take what is due. Sending goes on meanwhile.
-    fn depart(&mut self, now: OffsetDateTime) {
-        self.departed = Instant::now();
-        self.departures += 1;
-        let (number, all) = (self.departures, std::mem::take(&mut self.looks_into_all));
-        self.look = false;
-        self.due.extend(self.heard_of.drain());
+    /// Starts a poll: saves results and claims due deliveries. Sending continues meanwhile.
+    fn start_poll(&mut self, now: OffsetDateTime) {
+        self.poll_started = Instant::now();
+        self.polls_started += 1;
+        let (number, all) = (self.polls_started, std::mem::take(&mut self.polls_all));
+        self.wants_poll = false;
+        self.due.extend(self.newly_due.drain());
         self.due.extend(self.ended.iter().map(|ended| ended.delivery.account_id));
-        self.due.extend(self.questions.iter().filter_map(|question| question.account));
+        self.due.extend(self.waiters.iter().filter_map(|waiter| waiter.account));
         let claim = Claim {
             server: self.server,
             now,
             leaps: self.clock.is_moved_by_hand(),
             accounts: self.due.iter().copied().collect(),
-            rooms: self.lanes.rooms(self.departed),
+            rooms: self.lanes.rooms(self.poll_started),
             limit: self.lanes.room(),
             firsts: self.rules.limits.total,
-            others: self.lanes.room_of_others(self.departed),
+            others: self.lanes.room_of_others(self.poll_started),
         };
         let renewed = if self.renewed.elapsed() >= RENEWAL { self.leased() } else { Vec::new() };
         let (database, metrics, watchers) = (self.database.clone(), self.metrics.clone(), self.watchers.clone());
         let (mut left, given_back) = (std::mem::take(&mut self.ended), std::mem::take(&mut self.given_back));
-        self.trip.spawn(async move {
+        self.poll.spawn(async move {
             let trip = round_trip(&database, &claim, all, &left, &renewed, &given_back).await;
             let was_renewed = trip.is_some() && !renewed.is_empty();
             let Trip { recorded, claimed, outlook } = trip.unwrap_or_default();
@@ -305,20 +312,20 @@ impl Post {
         });
     }
 
-    /// Takes in what comes next: a round trip, which is returned, or attempts that have ended.
-    async fn next(&mut self) -> Option<Returned> {
+    /// Waits for a poll or an attempt to finish, and applies it. Returns the result of a poll.
+    async fn next(&mut self) -> Option<PollResult> {
         tokio::select! {
-            Some(returned) = self.trip.join_next() => match returned {
-                Ok(returned) => Some(self.unload(returned)),
+            Some(polled) = self.poll.join_next() => match polled {
+                Ok(polled) => Some(self.apply_poll(polled)),
                 Err(error) => {
-                    tracing::error!(%error, "a round trip of events failed");
+                    tracing::error!(%error, "a poll for due events failed");
                     None
                 }
             },
-            Some(ended) = self.under_way.join_next_with_id() => {
-                self.take(ended);
-                while let Some(ended) = self.under_way.try_join_next_with_id() {
-                    self.take(ended);
+            Some(ended) = self.in_flight.join_next_with_id() => {
+                self.finish_attempt(ended);
+                while let Some(ended) = self.in_flight.try_join_next_with_id() {
+                    self.finish_attempt(ended);
                 }
                 None
             }
@@ -326,47 +333,48 @@ impl Post {
         }
     }
 
-    fn unload(&mut self, mut returned: Returned) -> Returned {
-        let gone = std::mem::take(&mut self.ended_meanwhile);
-        returned.left.retain(|ended| !gone.contains(&ended.delivery.account_id));
-        returned.claimed.retain(|delivery| !gone.contains(&delivery.account_id));
-        self.left = returned.left.len();
-        self.ended.append(&mut returned.left);
-        if returned.was_renewed {
+    /// Keeps unsaved results and queues claimed deliveries, except for accounts deleted meanwhile.
+    fn apply_poll(&mut self, mut polled: PollResult) -> PollResult {
+        let gone = std::mem::take(&mut self.forgotten);
+        polled.left.retain(|ended| !gone.contains(&ended.delivery.account_id));
+        polled.claimed.retain(|delivery| !gone.contains(&delivery.account_id));
+        self.left = polled.left.len();
+        self.ended.append(&mut polled.left);
+        if polled.was_renewed {
             self.renewed = Instant::now();
         }
         let held: HashSet<_> =
-            if returned.claimed.is_empty() { HashSet::new() } else { self.leased().into_iter().collect() };
-        for delivery in returned.claimed.drain(..) {
-            // a lease of our own that had run out, while the database was away
+            if polled.claimed.is_empty() { HashSet::new() } else { self.leased().into_iter().collect() };
+        for delivery in polled.claimed.drain(..) {
+            // this server's own lease may have expired while the database was unavailable
             if !held.contains(&delivery.key()) {
                 let (lane, was_tried) = (delivery.lane(), delivery.tries > 0);
                 self.lanes.add(lane, Arc::new(delivery), was_tried);
             }
         }
-        returned
+        polled
     }
 
-    /// Account and event of what was claimed and has not ended.
+    /// Returns account and event of each claimed delivery without a result.
     fn unfinished(&self) -> impl Iterator<Item = (i64, i64)> {
         let running = self.running.values().map(|running| &running.delivery);
         self.lanes.waiting().chain(running).map(|delivery| delivery.key())
     }
 
-    /// Account and event of everything that is leased.
+    /// Returns account and event of each leased delivery.
     fn leased(&self) -> Vec<(i64, i64)> {
         self.unfinished().chain(self.ended.iter().map(|ended| ended.delivery.key())).collect()
     }
 
-    /// Begins what may begin.
-    async fn begin(&mut self) {
+    /// Starts the attempts that the limits allow.
+    async fn start_attempts(&mut self) {
         if self.sender.is_none() && self.lanes.held() > 0 {
             let (addresses, timeout) = (self.rules.addresses.clone(), self.rules.timeout);
             let made = tokio::task::spawn_blocking(move || Sender::new(addresses, timeout)).await;
             match made {
                 Ok(Ok(sender)) => self.sender = Some(sender),
-                Ok(Err(error)) => tracing::error!(%error, "events can't be sent"),
-                Err(error) => tracing::error!(%error, "events can't be sent"),
+                Ok(Err(error)) => tracing::error!(%error, "the HTTP client for webhooks can't be created"),
+                Err(error) => tracing::error!(%error, "the HTTP client for webhooks can't be created"),
             }
         }
         let Some(sender) = &self.sender else { return };
@@ -379,13 +387,14 @@ impl Post {
                 database: self.database.clone(),
                 server: self.server,
             };
-            let task = self.under_way.spawn(attempt.run(Arc::clone(&delivery)));
+            let task = self.in_flight.spawn(attempt.run(Arc::clone(&delivery)));
             self.running.insert(task.id(), Running { delivery, begun: now, task });
         }
         self.given_back.extend(self.lanes.give_back(now).iter().map(|delivery| delivery.key()));
     }
 
-    fn take(&mut self, ended: Result<(Id, Option<Ended>), JoinError>) {
+    /// Frees the slot of an attempt, and queues its result for saving.
+    fn finish_attempt(&mut self, ended: Result<(Id, Option<Ended>), JoinError>) {
         let task = match &ended {
             Ok((task, _)) => *task,
             Err(error) => error.id(),
@@ -397,16 +406,16 @@ impl Post {
         }
         let ended = match ended {
             Ok((_, Some(ended))) => ended,
-            // it was held back: when it is due now is to be found out
+            // postponed by a fault: a poll finds its new due time
             Ok((_, None)) => {
-                self.look = true;
+                self.wants_poll = true;
                 return;
             }
-            // its account has ended
+            // aborted, because its account has ended
             Err(error) if error.is_cancelled() => return,
-            // it panicked: what it was about is left to whoever finds its lease over
+            // panicked: any server claims the delivery again after its lease expires
             Err(error) => {
-                tracing::error!(%error, "an attempt to send an event failed");
+                tracing::error!(%error, "a delivery attempt panicked");
                 return;
             }
         };
@@ -416,23 +425,23 @@ impl Post {
             match ended.next_at {
                 Some(next) => {
                     let next = timestamp(next);
-                    tracing::info!(account, event, %error, next, "an event was not received");
+                    tracing::info!(account, event, %error, next, "an event was not received; it will be retried");
                 }
-                None => tracing::warn!(account, event, %error, "an event was not received, and is given up"),
+                None => tracing::warn!(account, event, %error, "an event was not received; it is given up"),
             }
         }
         self.ended.push(ended);
     }
 
-    /// Lets attempts under way end, for a while, and leaves the rest to other servers.
+    /// Waits up to [`GRACE`] for attempts in flight, saves the results, and releases the rest for other servers.
     async fn close(mut self) {
         let all = async {
-            while !self.under_way.is_empty() || !self.trip.is_empty() {
+            while !self.in_flight.is_empty() || !self.poll.is_empty() {
                 self.next().await;
             }
         };
         drop(tokio::time::timeout(GRACE, all).await);
-        self.under_way.abort_all();
+        self.in_flight.abort_all();
         let mut left: Vec<_> = self.unfinished().collect();
         left.append(&mut self.given_back);
         if left.is_empty() && self.ended.is_empty() {
@@ -448,7 +457,7 @@ impl Post {
             store::release(connection, server, &left).await
         });
         if written.await.is_none() {
-            tracing::warn!("what came of the last attempts could not be written down");
+            tracing::warn!("the results of the last delivery attempts could not be saved");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Round trips to the database, by which events are taken and what came of them is written down.
+//! Polls: database round trips that save results and claim due deliveries.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -10,21 +10,22 @@ use super::store;
 use super::store::{Claim, Delivery, Ended, Outlook};
 use crate::database::Database;
 
-/// How long a round trip may take before the connection counts as dead.
+/// Time limit of a poll; after it, the connection counts as dead.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// What a round trip came to.
+/// Result of a poll.
 #[derive(Debug, Default)]
 pub struct Trip {
-    /// Account and event of what was written down.
+    /// Account and event of each saved result.
     pub recorded: HashSet<(i64, i64)>,
     pub claimed: Vec<Delivery>,
-    /// When something is due in each account that was looked into; `None` where something was taken after what had ended.
+    /// Due times of the polled accounts; `None` after a poll that both saved and claimed.
     pub outlook: Option<Vec<Outlook>>,
 }
 
-/// Writes down what has ended, takes what is due and, where that is nothing, says when there will be something. `None`
-/// where the database is away. `looks_into_all`: not only the accounts of the claim.
+/// Saves results, claims due deliveries, and reads due times. After saving, due times are read if nothing was claimed.
+///
+/// Returns `None` if the database is unavailable. `looks_into_all`: due times of all accounts, not only the claim's.
 pub async fn round_trip(
     database: &Database,
     claim: &Claim,
@@ -43,7 +44,7 @@ pub async fn round_trip(
         let mut trip = Trip::default();
         let accounts = (!looks_into_all).then_some(claim.accounts.as_slice());
         if ended.is_empty() {
-            // mostly, nothing is due, which is found out faster than whose it would be
+            // usually nothing is due, and this query is faster than a claim
             let outlook = store::outlook(connection, accounts, claim.now).await?;
             let due: Vec<i64> = outlook.iter().filter(|of| of.is_due).map(|of| of.account_id).collect();
             if !due.is_empty() {
@@ -51,7 +52,7 @@ pub async fn round_trip(
             }
             trip.outlook = Some(outlook);
         } else {
-            // in one transaction, so that one commit reaches the disk for both
+            // one transaction for both, so that the disk is written once
             let mut transaction = connection.begin().await?;
             trip.recorded = store::record(&mut transaction, claim.server, ended).await?;
             trip.claimed = store::claim(&mut transaction, claim).await?;
@@ -65,18 +66,19 @@ pub async fn round_trip(
     .await
 }
 
-/// Does something with a connection; `None` where the database is away, which is logged.
+/// Runs `work` with a connection. Returns `None` and logs if the database is unavailable.
 pub async fn exchange<T>(
     database: &Database,
     work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
 ) -> Option<T> {
     let connection = database.connection().await;
-    let mut connection =
-        connection.inspect_err(|error| tracing::warn!(%error, "the database is away; events wait for it")).ok()?;
+    let mut connection = connection
+        .inspect_err(|error| tracing::warn!(%error, "the database is unavailable; deliveries wait for it"))
+        .ok()?;
     match tokio::time::timeout(LONGEST, work(&mut connection)).await {
         Ok(outcome) => connection.conclude(outcome).ok(),
         Err(_) => {
-            tracing::warn!("the database fell silent while events were taken");
+            tracing::warn!("the database did not answer a poll for due events");
             database.cool();
             None
         }

@@ -1,4 +1,4 @@
-//! Names, resolved to addresses that may be called.
+//! Resolution of names to allowed addresses.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ pub struct Machine;
 impl Resolve for Machine {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            // the caller puts the URL's port in the place of 0
+            // the caller replaces port 0 with the URL's port
             let found: Vec<_> = lookup_host((name.as_str(), 0)).await?.collect();
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
 }
 
-/// Another resolver without the addresses that may not be called: what is left is what is connected to.
+/// A resolver that removes refused addresses from the results of another. The client connects to the rest only.
 pub struct Checked {
     pub resolver: Arc<dyn Resolve>,
     pub rules: Arc<AddressRules>,
@@ -47,7 +47,7 @@ impl Resolve for Checked {
     }
 }
 
-/// That a name has no address, or none that could be found out.
+/// A name without an address, or a failed lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the name could not be resolved")]
 pub struct Unresolved;

@@ -1,4 +1,4 @@
-//! Sending an event once, and what faults make of that.
+//! One attempt at sending an event, and the effects of faults on it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,36 +17,36 @@ use crate::database::Database;
 use crate::faults::WebhookEffect;
 use crate::faults::store::claim_webhook_fault;
 
-/// What an attempt needs.
+/// Dependencies of an attempt.
 #[derive(Debug)]
 pub struct Attempt {
     pub sender: Sender,
     pub clock: Clock,
     pub retries: Retries,
     pub database: Database,
-    /// The name of this server in leases.
+    /// Name of this server in leases.
     pub server: Uuid,
 }
 
-/// How long an event is held back that is to be sent after the next one of its resource: longer than most steps take.
+/// Delay of an event that a fault puts behind the next one of its resource: longer than most steps.
 const REORDERED: Duration = Duration::from_secs(5);
 
 impl Attempt {
-    /// One attempt, and what follows from it; `None` where a fault holds the event back.
+    /// Makes one attempt and returns its result; `None`: a fault postponed the event.
     pub async fn run(self, delivery: Arc<Delivery>) -> Option<Ended> {
         let at = delivery.time.happens_at(&self.clock, delivery.due_at);
         let fault = match delivery.held_for {
             None if delivery.has_faults => self.fault(&delivery).await,
-            Some(Held::Reorder) if self.let_pass(&delivery).await => return None,
+            Some(Held::Reorder) if self.swap_with_next(&delivery).await => return None,
             None | Some(_) => None,
         };
         let outcome = match fault {
             Some(WebhookEffect::Delay(delay)) => {
-                self.hold_back(&delivery, at + delay, Held::Delay).await;
+                self.postpone(&delivery, at + delay, Held::Delay).await;
                 return None;
             }
             Some(WebhookEffect::Reorder) => {
-                self.hold_back(&delivery, at + REORDERED, Held::Reorder).await;
+                self.postpone(&delivery, at + REORDERED, Held::Reorder).await;
                 return None;
             }
             Some(WebhookEffect::Drop) => Outcome::dropped(),
@@ -68,9 +68,9 @@ impl Attempt {
         Some(Ended { delivery, outcome, at, ended_at, next_at: delay.map(|delay| ended_at + delay) })
     }
 
-    /// Sends an event once; `is_forged`: as somebody would who doesn't know the key.
+    /// Sends an event once. `is_forged`: with the authentication of a wrong key.
     async fn send(&self, delivery: &Delivery, is_forged: bool) -> Outcome {
-        let Some(url) = delivery.url.clone() else { return Outcome::failed("there is no webhook_url any more") };
+        let Some(url) = delivery.url.clone() else { return Outcome::failed("`webhook_url` is no longer set") };
         let body = delivery.envelope.body();
         let forged = delivery.key_sha256.as_deref().filter(|_| is_forged).map(sha256);
         let key = forged.as_ref().map(<[u8; 32]>::as_slice).or(delivery.key_sha256.as_deref());
@@ -78,7 +78,7 @@ impl Attempt {
         self.sender.attempt(&Request { url, headers, body }).await
     }
 
-    /// The fault that acts on this attempt, if one does. Where that can't be found out, none does.
+    /// Claims the fault for this attempt. Without an answer of the database, there is none.
     async fn fault(&self, delivery: &Delivery) -> Option<WebhookEffect> {
         let mut connection = self.database.connection().await.ok()?;
         let event_type = &delivery.envelope.event_type;
@@ -86,16 +86,16 @@ impl Attempt {
         connection.conclude(claimed).ok().flatten()
     }
 
-    /// Where this fails, the lease runs out, and the event is sent then.
-    async fn hold_back(&self, delivery: &Delivery, until: OffsetDateTime, why: Held) {
+    /// Postpones an event. If this fails, the event is sent after its lease expires.
+    async fn postpone(&self, delivery: &Delivery, until: OffsetDateTime, why: Held) {
         if let Ok(mut connection) = self.database.connection().await {
             let held = store::hold_back(&mut connection, self.server, delivery.key(), until, why).await;
             connection.conclude(held).ok();
         }
     }
 
-    /// Whether the next event of the resource is sent before this one.
-    async fn let_pass(&self, delivery: &Delivery) -> bool {
+    /// Swaps this event with the next one of its resource. Returns true if there was one.
+    async fn swap_with_next(&self, delivery: &Delivery) -> bool {
         let Ok(mut connection) = self.database.connection().await else { return false };
         let passed = store::let_pass(&mut connection, self.server, delivery.key()).await;
         connection.conclude(passed).unwrap_or_default()

@@ -1,7 +1,7 @@
-//! All SQL of sending events: taking what is due, and writing down what came of it.
+//! All SQL of deliveries: claims, leases and results.
 //!
-//! A delivery is leased to the server that sends it, in the database's time, which is the same for all of them; what
-//! the lease of a server that is gone leaves behind, another one takes.
+//! A delivery is leased to the server that sends it. Leases use database time, the same for all servers.
+//! The leases of a stopped server expire, and other servers claim its deliveries.
 
 mod outcome;
 
@@ -17,36 +17,36 @@ use super::envelope::Envelope;
 use crate::accounts::reserved::MASTER_USER;
 use crate::accounts::time::AccountTime;
 
-/// How long a lease lasts, in seconds; it is renewed while the server lives.
+/// Duration of a lease, in seconds. It is renewed while the server lives.
 const LEASE: f64 = 20.0;
 
-/// An event that this server is to send.
+/// An event claimed by this server.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     pub account_id: i64,
     pub receiver_id: i64,
     pub due_at: OffsetDateTime,
-    /// Attempts since it was queued.
+    /// Attempts since the event was queued.
     pub tries: usize,
     pub envelope: Envelope,
-    /// Where to: the `webhook_url` that who made the resource has now, or else the master user's.
+    /// Current `webhook_url` of the resource's maker, or else of the master user.
     pub url: Option<String>,
-    /// Of the account's oldest key that writes.
+    /// SHA-256 of the account's oldest key with write access, or else of its oldest key.
     pub key_sha256: Option<Vec<u8>>,
-    /// The account's, when this was taken.
+    /// Time of the account at the claim.
     pub time: AccountTime,
-    /// Whether the account has faults of webhooks, one of which may act on it.
+    /// `true` if the account has webhook faults; one may apply to this attempt.
     pub has_faults: bool,
-    /// Why one held it back already.
+    /// Reason of an earlier postponement.
     pub held_for: Option<Held>,
 }
 
-/// Why an event is held back.
+/// Effect of a fault that postpones an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Held {
-    /// To be sent later.
+    /// Sent after a delay.
     Delay,
-    /// To be sent after the next one of its resource.
+    /// Sent after the next event of its resource.
     Reorder,
 }
 
@@ -64,52 +64,50 @@ impl Held {
 }
 
 impl Delivery {
-    /// The receiver.
+    /// Returns the receiver.
     pub fn lane(&self) -> Key {
         (self.account_id, self.receiver_id)
     }
 
-    /// Account and event.
+    /// Returns account and event.
     pub fn key(&self) -> (i64, i64) {
         (self.account_id, self.envelope.event_id)
     }
 }
 
-/// What of whose is to be taken.
+/// Parameters of a claim.
 #[derive(Debug, Clone)]
 pub struct Claim {
     /// This server.
     pub server: Uuid,
-    /// The server's time.
+    /// Current server time.
     pub now: OffsetDateTime,
-    /// Whether what is due happens at its due time, and not now, in every account.
+    /// `true` if events of every account are sent at their due time, not at `now`.
     pub leaps: bool,
-    /// In which accounts something is due.
+    /// Accounts with due deliveries.
     pub accounts: Vec<i64>,
-    /// What is taken of these receivers' deliveries; of any other's, one is.
+    /// Quotas of known receivers; any other receiver has a quota of one.
     pub rooms: Vec<Room>,
-    /// The most that are taken of these receivers', but for a first one of each, of
+    /// Most deliveries from known receivers.
     pub limit: usize,
-    /// so many of them.
+    /// Most known receivers with a first delivery beyond `limit`.
     pub firsts: usize,
-    /// The most that are taken of the others'.
+    /// Most deliveries from unknown receivers.
     pub others: usize,
 }
 
-/// The most bytes of resources that one claim takes, but for the first.
+/// Most bytes of resources in one claim. The first delivery may exceed it.
 const MOST_BYTES: i64 = 16 << 20;
 
-/// Takes deliveries that are due: those of receivers of which the least is held come first, and of each receiver those
-/// that have waited longest.
+/// Claims due deliveries. Receivers with the fewest deliveries held come first, and for each receiver the oldest.
 ///
-/// Where an account's clock stands, a receiver's are taken one by one, each once the one before has been told of: so that the
-/// same calls are told of in the same order.
+/// If the clock of an account is frozen, its deliveries to a receiver are claimed one by one.
+/// Each waits for the result of the one before. So the same calls give the same order of deliveries.
 ///
-/// Receivers are found by leaps through the index, so that what there is for one of them isn't gone through to find
-/// another's.
+/// The query jumps from receiver to receiver through the index, without reading all deliveries of each.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Vec<Delivery>, sqlx::Error> {
     const SQL: &str = concat!(
         "with recursive account as (
@@ -164,7 +162,7 @@ pub async fn claim(connection: &mut PgConnection, claim: &Claim) -> Result<Vec<D
             join account a on a.id = c.account_id
             join deliveries d on d.account_id = c.account_id and d.event_id = c.event_id
             where (coalesce(c.bytes, 0) <= $9 or c.rank = 1)
-            -- what changed since it was chosen is left
+            -- skips rows changed since they were chosen
             and d.due_at <= a.now and (d.leased_until is null or d.leased_until <= clock_timestamp())
             for no key update of d skip locked
         ), claimed as (
@@ -236,23 +234,23 @@ fn read(row: &PgRow) -> Result<Delivery, sqlx::Error> {
     })
 }
 
-/// When the next delivery of account `a` is due.
+/// Subquery for the earliest due time of the deliveries of account `a`.
 pub const NEXT_DUE: &str = "select min(due_at) from deliveries where account_id = a.id and state = 'due'";
 
-/// When deliveries of an account are due.
+/// Due times of an account's deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outlook {
     pub account_id: i64,
-    /// Whether one is, whoever is sending it.
+    /// `true` if a delivery is due, even if a server is sending it.
     pub is_due: bool,
-    /// When the first comes that isn't due yet, in the server's time.
+    /// Earliest due time in the future, in server time.
     pub next: Option<OffsetDateTime>,
 }
 
-/// Looks in which of these accounts, or of all, deliveries are due, and when.
+/// Returns the due times of deliveries in these accounts; `None`: in all accounts.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn outlook(
     connection: &mut PgConnection,
     accounts: Option<&[i64]>,
@@ -280,24 +278,24 @@ pub async fn outlook(
     rows.iter().map(outlook).collect()
 }
 
-/// Keeps what this server is sending from the others for longer.
+/// Renews leases of this server.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn renew(connection: &mut PgConnection, server: Uuid, held: &[(i64, i64)]) -> Result<(), sqlx::Error> {
     lease(connection, server, held, Some(LEASE)).await
 }
 
-/// Leaves what this server was to send to whoever takes it next.
+/// Ends leases of this server, so that any server can claim the deliveries.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn release(connection: &mut PgConnection, server: Uuid, held: &[(i64, i64)]) -> Result<(), sqlx::Error> {
     lease(connection, server, held, None).await
 }
 
-/// Sets how many seconds more the leases of this server last, or ends them. What somebody holds locked just now stays as
-/// it is: it is renewed the next time, or free when its lease is over.
+/// Sets the remaining seconds of this server's leases; `None`: ends them.
+/// Skips locked rows: they are renewed the next time, or free when their lease expires.
 async fn lease(
     connection: &mut PgConnection,
     server: Uuid,
@@ -317,10 +315,10 @@ async fn lease(
     sqlx::query(sql).bind(server).bind(accounts).bind(events).bind(seconds).execute(connection).await.map(|_| ())
 }
 
-/// When the oldest event was made that is still to be sent, of accounts in the server's time.
+/// Returns the creation time of the oldest pending event, among accounts in server time.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn oldest_pending(connection: &mut PgConnection) -> Result<Option<OffsetDateTime>, sqlx::Error> {
     const SQL: &str = concat!(
         "select min(e.created_at) from accounts a

@@ -1,9 +1,9 @@
-//! Whom a secure call trusts.
+//! Trusted issuers of TLS certificates.
 
 use rustls::RootCertStore;
 
-/// The issuers this machine trusts, a developer's own among them; where it has no store, those that Mozilla trusts.
-/// Reads files.
+/// Returns the issuers trusted by this machine, including a developer's own. Reads files.
+/// Without a store on this machine, returns the issuers trusted by Mozilla.
 pub fn machine_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

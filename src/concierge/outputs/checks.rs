@@ -1,4 +1,4 @@
-//! The preliminary checks of outputs run when their time has come.
+//! Timed preliminary checks of outputs.
 
 use sqlx::postgres::PgConnection;
 
@@ -11,10 +11,10 @@ use crate::concierge::due::{BATCH, Due, Moved, before};
 use crate::concierge::requests;
 use crate::events::Cause;
 
-/// Runs the checks that are due. `one_by_one`: only those that come before whatever they make due.
+/// Runs due checks. `one_by_one`: stops before the first due time that they set.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn run(connection: &mut PgConnection, due: &Due, one_by_one: bool) -> Result<(Moved, Changes), sqlx::Error> {
     let outputs = claim_checks(connection, due, BATCH).await?;
     let moved = Moved::new(due, BATCH, outputs.iter().map(|output| (output.account_id, output.due_at)));
@@ -36,7 +36,7 @@ pub async fn run(connection: &mut PgConnection, due: &Due, one_by_one: bool) -> 
     Ok((moved, changes))
 }
 
-/// What the checks of an output come to; `None` where they wait for the payee's approval.
+/// Returns the transition after an output's checks; `None`: they wait for the payee's approval.
 fn decide(output: &DueCheck, pace: &Pace) -> Option<Move> {
     let (trigger, rejection_reason, cause) = match check(output.payee, output.decision) {
         Checked::Accepted => (Trigger::Accept, None, Cause::TIMER),
@@ -49,7 +49,7 @@ fn decide(output: &DueCheck, pace: &Pace) -> Option<Move> {
     let at = output.due_at;
     let is_working = output.request == requests::state::State::Working;
     let to = MACHINE.after(State::Accepting, trigger)?;
-    // where the request works already, the payment starts by itself, or its money comes back at once
+    // if the request is `working` already, the payment starts after a step, or the refund comes at once
     let begins = output.request_since.map_or(at, |since| since.max(at));
     let due_at = match to {
         State::Accepted if is_working => pace.step(begins),

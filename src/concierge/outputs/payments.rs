@@ -1,4 +1,4 @@
-//! Payments go on, step by step, once their request works; what ends gives back what it didn't use.
+//! Timed steps of payments of `working` requests, and refunds of payments that end.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::concierge::money::{Credit, Wallet};
 use crate::concierge::ports;
 use crate::concierge::requests::store::life::read_locked;
 
-/// What ended of a request's outputs: how many, what came back of them, and when the last one did.
+/// Outputs of one request that ended: their number, their refund, and the end of the last one.
 #[derive(Debug)]
 pub struct Closed {
     pub outputs: i64,
@@ -24,11 +24,11 @@ pub struct Closed {
     pub at: OffsetDateTime,
 }
 
-/// Does the next step of payments that are due. `one_by_one`: only those that come before whatever they make due, the money
-/// included that they give back, which a request may wait for.
+/// Runs the next step of due payments. `one_by_one`: stops before the first due time that they set.
+/// A refund counts as one, because a request may wait for the money.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn go_on(
     connection: &mut PgConnection,
     due: &Due,
@@ -52,7 +52,7 @@ pub async fn go_on(
                 changes.outputs.push(step);
                 to
             }
-            // it ended before, and comes only to give back its money
+            // it ended before; only its refund is due
             None => {
                 changes.stopped.push((output.account_id, output.id));
                 output.state
@@ -75,7 +75,7 @@ pub async fn go_on(
     Ok((moved, changes))
 }
 
-/// The next step of a payment, if there is one.
+/// Returns the next transition of a payment; `None` if there is none.
 fn step(output: &DuePayment, pace: &Pace) -> Option<Move> {
     let trigger = next(output.state, output.decision.scenario, output.attempts)?;
     let to = MACHINE.after(output.state, trigger)?;
@@ -94,7 +94,7 @@ fn step(output: &DuePayment, pace: &Pace) -> Option<Move> {
     })
 }
 
-/// What comes back of an output that was paid for and ends in a state.
+/// Returns the refund of a funded output that ends in a state.
 pub fn refund(output: &DuePayment, ended_in: State) -> BigDecimal {
     match ended_in.refund() {
         Refund::Nothing => BigDecimal::default(),
@@ -103,10 +103,10 @@ pub fn refund(output: &DuePayment, ended_in: State) -> BigDecimal {
     }
 }
 
-/// Tells locked requests which of their outputs ended, and payers what came back.
+/// Counts ended outputs in their requests, which are locked, and credits refunds to the payers.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn close(
     connection: &mut PgConnection,
     closed: &BTreeMap<(i64, i64), Closed>,
@@ -121,7 +121,7 @@ pub async fn close(
     for mut life in read_locked(connection, &requests).await? {
         let Some(ended) = closed.get(&(life.account_id, life.id)) else { continue };
         let done = life.close_outputs(ended.outputs, &ended.returned, ended.at);
-        // only outputs of working requests are on their way
+        // only outputs of `working` requests have payments
         debug_assert!(done.is_ok(), "{done:?}");
         if ended.returned > BigDecimal::default() {
             let currency = ports::currency(&life.port_code).to_owned();

@@ -1,4 +1,4 @@
-//! Requests move on by themselves: quotes come, time runs out, outputs are taken along.
+//! Timed transitions of requests: quotes, deadlines, and their cascade to outputs.
 
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
@@ -12,15 +12,15 @@ use crate::concierge::changes::Changes;
 use crate::concierge::due::{Due, Moved};
 use crate::concierge::pricing::Prices;
 
-/// The most requests one transaction moves.
+/// Most requests moved by one transaction.
 const BATCH: i64 = 100;
-/// The most drafts among them: the outputs of each are gone through, and there may be many.
+/// Most drafts among them: all outputs of each are read, and there may be many.
 const DRAFTS: usize = 10;
 
-/// Moves requests whose time has come.
+/// Moves due requests.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn move_on(
     connection: &mut PgConnection,
     due: &Due,
@@ -39,7 +39,7 @@ pub async fn move_on(
         let takes_outputs = match life.state {
             State::Draft => prune(connection, &mut life).await?,
             State::Quoted | State::QuoteAccepted => expire(&mut life),
-            // they are on their way through their outputs
+            // their cascade to outputs continues
             State::QuoteRequested | State::Working | State::Finished | State::Cancelled => true,
         };
         if takes_outputs {
@@ -52,7 +52,7 @@ pub async fn move_on(
     Ok((moved, changes))
 }
 
-/// Cancels a request whose time has run out.
+/// Cancels an expired request.
 fn expire(life: &mut Life) -> bool {
     let at = life.due_at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let done = life.expire(at);
@@ -60,7 +60,8 @@ fn expire(life: &mut Life) -> bool {
     done.is_ok()
 }
 
-/// Prunes a draft, unless an output was added to it meanwhile: that leaves the request's row alone.
+/// Prunes a draft. If an output was added meanwhile, postpones that instead.
+/// The due time is not up to date, because adding an output does not update the request's row.
 async fn prune(connection: &mut PgConnection, life: &mut Life) -> Result<bool, sqlx::Error> {
     let outputs = sum_outputs(connection, &[(life.account_id, life.id)]).await?;
     let put_off = outputs.first().and_then(|outputs| outputs.last_created_at).map(prune_at);

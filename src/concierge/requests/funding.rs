@@ -1,4 +1,4 @@
-//! Money is given to the requests that wait for it: those first that accepted first, each only whole.
+//! Funding of waiting requests, in order of acceptance, each in full or not at all.
 
 use bigdecimal::BigDecimal;
 use sqlx::postgres::PgConnection;
@@ -13,15 +13,15 @@ use crate::concierge::money::{Locked, Wallet};
 use crate::concierge::ports;
 use crate::events::Cause;
 
-/// The most wallets one transaction looks into.
+/// Most wallets read by one transaction.
 const WALLETS: i64 = 100;
-/// The most requests one transaction lets work: the outputs of each are gone through, and there may be many.
+/// Most requests funded by one transaction: all outputs of each are read, and there may be many.
 const REQUESTS: usize = 10;
 
-/// Takes what requests need out of wallets into which money came.
+/// Funds waiting requests from wallets with new money.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn give(connection: &mut PgConnection, due: &Due) -> Result<(Moved, Changes), sqlx::Error> {
     let filled = money::filled(connection, due, WALLETS).await?;
     let moved = Moved::counted(filled.iter().map(|filled| filled.wallet.account_id));
@@ -36,13 +36,13 @@ pub async fn give(connection: &mut PgConnection, due: &Due) -> Result<(Moved, Ch
     let mut funded: Vec<(Life, OffsetDateTime)> = Vec::new();
     let mut emptied = Vec::new();
     for (wallet, mut balance, due_at) in locked {
-        // another server was faster
+        // another server has handled it
         let Some(filled_at) = due_at else { continue };
-        let (ours, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|life| waits_for(life, &wallet));
-        waiting = others;
+        let (of_wallet, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|life| waits_for(life, &wallet));
+        waiting = rest;
         let mut again = late.contains(&wallet).then_some(filled_at);
-        for life in ours {
-            // who accepted after the money came gets it when it accepted
+        for life in of_wallet {
+            // a request accepted after the money came is funded when it was accepted
             let at = life.quote_accepted_at.map_or(filled_at, |accepted| accepted.max(filled_at));
             if at > due.until(life.account_id) {
                 again = again.or(Some(at));
@@ -57,7 +57,7 @@ pub async fn give(connection: &mut PgConnection, due: &Due) -> Result<(Moved, Ch
         }
         emptied.push((wallet, balance, again));
     }
-    let changes = let_work(connection, funded, &mut emptied, due).await?;
+    let changes = start_work(connection, funded, &mut emptied, due).await?;
     money::save(connection, &emptied).await?;
     Ok((moved, changes))
 }
@@ -72,14 +72,14 @@ fn waits_for(life: &Life, wallet: &Wallet) -> bool {
         && ports::currency(&life.port_code) == wallet.currency
 }
 
-/// Whether a request still had time then.
+/// Returns true if a request had not expired at `at`.
 fn is_in_time(life: &Life, at: OffsetDateTime) -> bool {
     life.due_at.is_none_or(|deadline| at <= deadline)
 }
 
-/// Lets requests work whose money was taken. What their rejected outputs would have cost goes straight back, to whoever
-/// waits for it.
-async fn let_work(
+/// Moves funded requests to `working`. The cost of their rejected outputs returns to the wallet at once.
+/// Other waiting requests can use it.
+async fn start_work(
     connection: &mut PgConnection,
     funded: Vec<(Life, OffsetDateTime)>,
     emptied: &mut [Locked],
@@ -100,7 +100,7 @@ async fn let_work(
         }
         life.cause = Cause::MONEY;
         let done = life.fund(at, due.pace(life.account_id).step_delay, outputs.open, outputs.rejected);
-        // only those that accepted wait
+        // only accepted requests wait for money
         debug_assert!(done.is_ok(), "{done:?}");
         changes.requests.push(life);
     }

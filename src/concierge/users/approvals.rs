@@ -1,4 +1,4 @@
-//! New users are approved when their time has come, and the checks that waited for them run again.
+//! Timed approval of new users. Checks that wait for an approval run again.
 
 use sqlx::postgres::PgConnection;
 
@@ -7,14 +7,14 @@ use crate::concierge::due::{BATCH, Due, Moved};
 use crate::concierge::{outputs, users};
 use crate::events::Cause;
 
-/// Approves users whose approval is due.
+/// Approves users with a due approval.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn approve(connection: &mut PgConnection, due: &Due) -> Result<(Moved, Changes), sqlx::Error> {
     let mut users = users::store::claim(connection, due, BATCH).await?;
     let claimed = Moved::new(due, BATCH, users.iter().map(|user| (user.account_id, user.due_at)));
-    // what waits for an approval happens at its instant, before the account's later approvals
+    // waiting checks run at the instant of the approval, before later approvals of the account
     let waited: Vec<_> =
         users.iter().filter(|user| user.is_waited_for).map(|user| (user.account_id, user.due_at)).collect();
     users.retain(|user| {
@@ -33,7 +33,7 @@ pub async fn approve(connection: &mut PgConnection, due: &Due) -> Result<(Moved,
     if !moves.is_empty() {
         let payees: Vec<_> = moves.iter().map(|user| (user.account_id, user.id, user.at)).collect();
         let resumed = outputs::store::life::resume(connection, &payees, BATCH).await?;
-        // where more wait than one transaction resumes, the approval comes with the last of them
+        // with more waiting checks than one batch, the approval is saved with the last batch
         if i64::try_from(resumed).is_ok_and(|resumed| resumed < BATCH) {
             changes.users = moves;
         }

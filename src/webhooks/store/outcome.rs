@@ -1,4 +1,4 @@
-//! The SQL that writes down what came of attempts, and what follows from it.
+//! SQL for the results of attempts and their consequences.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use uuid::Uuid;
 use super::{Delivery, Held};
 use crate::webhooks::client::Outcome;
 
-/// What came of an attempt.
+/// A finished attempt.
 #[derive(Debug, Clone)]
 pub struct Ended {
     pub delivery: Arc<Delivery>,
     pub outcome: Outcome,
-    /// When it began.
+    /// Start of the attempt, in account time.
     pub at: OffsetDateTime,
-    /// When it ended.
+    /// End of the attempt, in account time.
     pub ended_at: OffsetDateTime,
-    /// When it is tried again; `None`: it was received, or is given up.
+    /// Time of the next attempt; `None`: the event was received or is given up.
     pub next_at: Option<OffsetDateTime>,
 }
 
@@ -33,18 +33,18 @@ impl Ended {
     }
 }
 
-/// Writes attempts down, and lets what waited behind them follow. To be called in a transaction: what is promoted is
-/// looked for once the ones before it are locked, so that whoever queues an event meanwhile either waits for this to
-/// end, or is seen.
+/// Saves attempts, and makes the next events of their resources due. Must run in a transaction.
+/// The next event is looked up after the finished deliveries are locked.
+/// So a concurrent insert either waits for this transaction or is seen by it.
 ///
-/// A server whose lease went to another one in the meantime tells of its attempt, and of success, which is success
-/// whoever had it; when to go on is the other one's to say.
+/// A server that lost its lease still saves its attempt. Success counts without a lease.
+/// After a failure, only the server with the lease schedules the next attempt.
 ///
-/// What somebody holds locked is left for another time. Gives account and event of the rest, which includes what isn't there
-/// any more: its account was reset or deleted.
+/// Skips locked deliveries. Returns account and event of all saved ones, and of deliveries that no longer exist.
+/// A delivery disappears if its account is reset or deleted.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn record(
     connection: &mut PgConnection,
     server: Uuid,
@@ -98,7 +98,7 @@ pub async fn record(
     if done.is_empty() {
         return Ok(recorded);
     }
-    // `waiting` is spelled out, so that the row is found by its key and not among all that wait
+    // `waiting` is spelled out: the row is found by its key, without reading all waiting rows
     let follow = "with done as (
             select distinct on (account_id, resource_type, resource_id) *
             from unnest($1::bigint[], $2::text[], $3::bigint[], $4::timestamptz[])
@@ -128,7 +128,7 @@ pub async fn record(
     Ok(recorded)
 }
 
-/// Those of which nothing is there any more.
+/// Returns the deliveries that no longer exist.
 async fn gone(connection: &mut PgConnection, ended: &[Ended]) -> Result<Vec<(i64, i64)>, sqlx::Error> {
     let sql = "select e.account_id, e.event_id from unnest($1::bigint[], $2::bigint[]) as e (account_id, event_id)
         where not exists (
@@ -142,10 +142,10 @@ fn milliseconds(duration: std::time::Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
 }
 
-/// Has an event that this server was to send be sent later, in its account's time.
+/// Postpones a delivery leased to this server until a time of its account.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn hold_back(
     connection: &mut PgConnection,
     server: Uuid,
@@ -166,11 +166,10 @@ pub async fn hold_back(
         .map(|_| ())
 }
 
-/// Has the next event of its resource be sent before one that this server was to send, if that is there by now, and says
-/// whether it is.
+/// Swaps a delivery leased to this server with the next one of its resource. Returns true if there is one.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn let_pass(
     connection: &mut PgConnection,
     server: Uuid,

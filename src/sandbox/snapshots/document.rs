@@ -1,4 +1,4 @@
-//! What a snapshot is taken with, and how it is shown: plain JSON.
+//! The body that creates a snapshot, and the rendering of one: plain JSON.
 
 use serde_json::{Map, Value, json};
 
@@ -8,18 +8,18 @@ use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::render::timestamp;
 
-/// The longest name, in characters.
+/// Maximum length of a name, in characters.
 const LONGEST: usize = 100;
 
-/// Reads the name of a snapshot to be taken. It stands in paths as it is.
+/// Reads the name of a new snapshot. Names appear unescaped in paths.
 ///
 /// # Errors
 /// Every fault of the body.
 pub fn read_name(body: &[u8]) -> Result<String, Errors> {
-    const EXPECTED: &str = "of letters, digits, `-`, `_` and `.`, the first one a letter or a digit";
+    const EXPECTED: &str = "letters, digits, `-`, `_` and `.`, starting with a letter or a digit";
     let mut reader = Reader::open_plain(body, &["name"])?;
     if reader.is_null("name") {
-        reader.missing("name", format_args!("of 1 to {LONGEST} characters, {EXPECTED}"));
+        reader.missing("name", format_args!("1 to {LONGEST} characters: {EXPECTED}"));
     }
     let name = reader.text("name", LONGEST);
     let is_usable = |name: &str| {
@@ -32,7 +32,7 @@ pub fn read_name(body: &[u8]) -> Result<String, Errors> {
     reader.finish(name)
 }
 
-/// A snapshot as it is shown.
+/// Renders a snapshot.
 pub fn render(snapshot: &Snapshot) -> Value {
     let counts = COUNTED.into_iter().zip(&snapshot.counts);
     let counts: Map<String, Value> = counts.map(|(name, count)| (name.to_owned(), (*count).into())).collect();

@@ -1,5 +1,5 @@
-//! The background task of a server with default settings: how many due outputs it decides in a second, and how long
-//! after its due time a single one is seen to be decided.
+//! The background task of a server with default settings: outputs decided per second, and the delay of a single
+//! decision after its due time.
 
 use std::time::{Duration, Instant};
 
@@ -12,18 +12,18 @@ use crate::world::{Outcome, Server, World};
 
 const DATABASE: &str = "background";
 
-/// How long to wait for what must happen.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// How often to look.
-const LOOK: Duration = Duration::from_millis(1);
-/// How far apart single outputs are made: further than the task puts its batches.
-const APART: Duration = Duration::from_millis(27);
+/// Timeout for expected changes.
+const TIMEOUT: Duration = Duration::from_mins(1);
+/// Interval between polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
+/// Interval between single outputs. It is longer than the interval between the task's batches.
+const INTERVAL: Duration = Duration::from_millis(27);
 
-/// Measures, prints, and returns what went wrong.
+/// Measures, prints, and returns the faults found.
 pub async fn run(world: &World, scale: &Scale) -> Outcome<Vec<String>> {
     heading("Background: outputs decided when they are due");
     world.create(DATABASE).await?;
-    // makes the tables
+    // creates the tables
     drop(world.serve(DATABASE, &[])?);
     let mut connection = world.connect(DATABASE).await?;
     fill(&mut connection, scale.due).await?;
@@ -33,12 +33,12 @@ pub async fn run(world: &World, scale: &Scale) -> Outcome<Vec<String>> {
     let lags = decide_singly(&mut connection, &server, scale.single).await?;
     let name = |what: &str| format!("{what} of {} single outputs", lags.len());
     let target = Target::AtMost(50.0);
-    figure_with_target(&name("from due to decided, median"), median(lags.iter().copied()), "ms", target);
-    figure_with_target(&name("from due to decided, p99"), percentile(lags.iter().copied(), 0.99), "ms", target);
+    figure_with_target(&name("delay of the decision, median"), median(lags.iter().copied()), "ms", target);
+    figure_with_target(&name("delay of the decision, p99"), percentile(lags.iter().copied(), 0.99), "ms", target);
     Ok(faults)
 }
 
-/// Fills the default account with outputs that have been due for a while, a millisecond apart.
+/// Fills the default account with overdue outputs, due a millisecond apart.
 async fn fill(connection: &mut PgConnection, count: i64) -> Outcome<()> {
     let outputs = "insert into concierge_request_outputs
             (account_id, id, request_id, user_id, withdrawal_instruction_id, port_code, amount, state, created_at,
@@ -52,7 +52,7 @@ async fn fill(connection: &mut PgConnection, count: i64) -> Outcome<()> {
     Ok(())
 }
 
-/// How many events were written: the next event's number says so at once.
+/// Counts the recorded events. The id of the next event gives the number without a scan.
 async fn events(connection: &mut PgConnection) -> Outcome<i64> {
     let sql = "select next_id - 1 from id_counters where account_id = 1 and type = 'events'";
     Ok(sqlx::query_scalar(sql).fetch_one(connection).await?)
@@ -64,7 +64,7 @@ async fn decide_all(
     count: i64,
     faults: &mut Vec<String>,
 ) -> Outcome<()> {
-    // when the first were seen to be decided, and how many they were
+    // time and number of the first decisions seen
     let mut first: Option<(Instant, i64)> = None;
     let took = loop {
         let decided = events(connection).await?;
@@ -74,32 +74,33 @@ async fn decide_all(
         if decided >= count {
             break server.spawned.elapsed();
         }
-        if server.spawned.elapsed() > PATIENCE {
-            return Err(format!("{decided} of {count} outputs were decided after {} s", PATIENCE.as_secs()).into());
+        if server.spawned.elapsed() > TIMEOUT {
+            return Err(format!("{decided} of {count} outputs were decided after {} s", TIMEOUT.as_secs()).into());
         }
-        tokio::time::sleep(5 * LOOK).await;
+        tokio::time::sleep(5 * POLL_INTERVAL).await;
     };
     #[expect(clippy::cast_precision_loss, reason = "a count")]
     let rate = first.map(|(since, already)| (count - already) as f64 / since.elapsed().as_secs_f64());
-    figure_with_target("decided in a second", rate, "/s", Target::AtLeast(5000.0));
-    figure(&format!("all {count} decided after the server was started"), Some(took.as_secs_f64()), "s");
+    figure_with_target("outputs decided per second", rate, "/s", Target::AtLeast(5000.0));
+    figure(&format!("from the start of the server to {count} decisions"), Some(took.as_secs_f64()), "s");
     let sql = "select (select count(*) from concierge_request_outputs where state = 'accepted' and due_at is null),
         (select count(distinct resource_id) from events where event_type = 'concierge_request_output_accepted')";
-    let (accepted, told): (i64, i64) = sqlx::query_as(sql).fetch_one(connection).await?;
-    if accepted != count || told != count {
-        faults.push(format!("of {count} outputs that were due, {accepted} were accepted and {told} have an event"));
+    let (accepted, recorded): (i64, i64) = sqlx::query_as(sql).fetch_one(connection).await?;
+    if accepted != count || recorded != count {
+        faults.push(format!("{count} outputs were due, but {accepted} are accepted and {recorded} have an event"));
     }
     Ok(())
 }
 
-/// Makes outputs over HTTP, one by one, and watches each until it is decided. Milliseconds from the due time, which
-/// is the time of the state's change, to the look that saw it.
+/// Creates outputs over HTTP, one by one, and polls each until it is decided.
+///
+/// Returns milliseconds from the due time to the poll that saw the decision. The state change has the due time.
 async fn decide_singly(connection: &mut PgConnection, server: &Server, count: usize) -> Outcome<Vec<f64>> {
     let mut client = Client::connect(&server.address)?;
     let start = Instant::now();
     let (mut made, mut waiting, mut lags) = (0, Vec::new(), Vec::new());
     while lags.len() < count {
-        if made < count && start.elapsed() >= APART * u32::try_from(made)? {
+        if made < count && start.elapsed() >= INTERVAL * u32::try_from(made)? {
             waiting.push(client.post()?.0);
             made += 1;
         }
@@ -109,10 +110,10 @@ async fn decide_singly(connection: &mut PgConnection, server: &Server, count: us
         let decided: Vec<(i64, f64)> = sqlx::query_as(sql).bind(&waiting).fetch_all(&mut *connection).await?;
         waiting.retain(|id| decided.iter().all(|(decided, _)| decided != id));
         lags.extend(decided.into_iter().map(|(_, lag)| lag));
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > TIMEOUT {
             return Err(format!("{} single outputs were not decided", waiting.len()).into());
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     Ok(lags)
 }

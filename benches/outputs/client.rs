@@ -1,4 +1,4 @@
-//! A client that counts exactly: one request at a time on one connection, each answer read to its end.
+//! An HTTP client with exact counts: one connection, one request at a time, every answer read completely.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crate::request::{BODY, KEY, PATH};
 use crate::world::Outcome;
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of a read.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection to the server.
 pub struct Client {
@@ -19,7 +19,7 @@ pub struct Client {
 /// An answer.
 pub struct Answer {
     pub status: u16,
-    /// The id at the end of `Location`, where there is one.
+    /// The id at the end of `Location`, if there is one.
     pub id: Option<i64>,
     pub took: Duration,
 }
@@ -28,14 +28,14 @@ impl Client {
     pub fn connect(address: &str) -> Outcome<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         Ok(Self { stream: BufReader::new(stream), host: address.to_owned() })
     }
 
-    /// Makes an output and returns its id.
+    /// Creates an output. Returns its id and the time taken.
     ///
     /// # Errors
-    /// Where that is not what the server says.
+    /// Any answer without 201 and an id; I/O errors.
     pub fn post(&mut self) -> Outcome<(i64, Duration)> {
         let answer = self.send("POST", PATH, BODY)?;
         match answer {
@@ -44,10 +44,10 @@ impl Client {
         }
     }
 
-    /// Gets what is behind the path of outputs, and returns how long that took.
+    /// Gets a path below the outputs, such as `/ID` or a query. Returns the time taken.
     ///
     /// # Errors
-    /// Where the server says no.
+    /// Any status but 200; I/O errors.
     pub fn get(&mut self, rest: &str) -> Outcome<Duration> {
         let answer = self.send("GET", &format!("{PATH}{rest}"), "")?;
         match answer.status {
@@ -56,10 +56,10 @@ impl Client {
         }
     }
 
-    /// Does an action on a request.
+    /// Calls an action of a request.
     ///
     /// # Errors
-    /// Where the server says no.
+    /// Any status but 200; I/O errors.
     pub fn act(&mut self, request: i64, action: &str) -> Outcome<()> {
         match self.send("POST", &format!("/api/concierge_requests/{request}/{action}"), "")?.status {
             200 => Ok(()),

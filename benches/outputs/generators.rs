@@ -13,25 +13,25 @@ use crate::request::{KEY, PATH, Request};
 use crate::world::Outcome;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/outputs/wrk.lua");
-const WRK_MISSING: &str = "wrk is needed to load the server: `apt-get install wrk` or `brew install wrk`";
-const PGBENCH_MISSING: &str = "pgbench is needed, to know what the database alone can do: it comes with PostgreSQL's \
-     server programs (`apt-get install postgresql`, `brew install postgresql@17`), on some systems in a package \
-     named postgresql-contrib";
+const WRK_MISSING: &str = "wrk is missing; it loads the server: `apt-get install wrk` or `brew install wrk`";
+const PGBENCH_MISSING: &str = "pgbench is missing; it measures the database alone. It comes with PostgreSQL's server \
+     programs (`apt-get install postgresql`, `brew install postgresql@17`), on some systems in the package \
+     postgresql-contrib";
 
-/// What wrk saw.
+/// Figures measured by wrk.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
     pub per_second: f64,
     /// Milliseconds.
     pub p50: f64,
     pub p99: f64,
-    /// Answers that said yes.
+    /// Successful answers.
     pub acknowledged: i64,
-    /// Answers that said no, and connections that broke.
+    /// Error answers and broken connections.
     pub errors: i64,
 }
 
-/// Sends one request over and over on some connections.
+/// Repeats one request on several connections.
 pub fn wrk(address: &str, request: Request, id: i64, connections: u32, duration: Duration) -> Outcome<Load> {
     let url = match request {
         Request::Post => format!("http://{address}{PATH}"),
@@ -46,7 +46,7 @@ pub fn wrk(address: &str, request: Request, id: i64, connections: u32, duration:
     })?;
     let text = String::from_utf8_lossy(&output.stdout);
     let figures = text.lines().rev().find(|line| line.starts_with('{'));
-    let unread = || format!("wrk said nothing of use: {text}{}", String::from_utf8_lossy(&output.stderr));
+    let unread = || format!("wrk printed no figures: {text}{}", String::from_utf8_lossy(&output.stderr));
     let figures: serde_json::Value = serde_json::from_str(figures.ok_or_else(unread)?)?;
     let figure = |name: &str| figures[name].as_f64().ok_or_else(unread);
     let count = |name: &str| figures[name].as_i64().ok_or_else(unread);
@@ -59,32 +59,34 @@ pub fn wrk(address: &str, request: Request, id: i64, connections: u32, duration:
     })
 }
 
-/// The program, of the installation that also holds the server's.
+/// Returns the path of pgbench, from the installation with the server program.
 pub fn find_pgbench() -> Outcome<PathBuf> {
     let whole = |folder: &PathBuf| folder.join("postgres").is_file() && folder.join("pgbench").is_file();
     let folder = program_folders().into_iter().find(whole).ok_or(PGBENCH_MISSING)?;
     Ok(folder.join("pgbench"))
 }
 
-/// What pgbench saw.
+/// Figures measured by pgbench.
 #[derive(Debug, Clone, Copy)]
 pub struct Alone {
     pub per_second: f64,
     pub transactions: i64,
 }
 
-/// One statement over and over, prepared, with the session settings of the server's connections.
+/// Repeats one prepared statement, with the session settings of the server's connections.
 #[derive(Debug)]
 pub struct Pgbench<'a> {
     pub program: PathBuf,
     pub postgres: &'a PrivatePostgres,
     pub database: &'static str,
-    /// When its outputs are made.
+    /// Creation time of its outputs.
     pub now: String,
 }
 
 impl Pgbench<'_> {
-    /// Runs the statement of a request. `base` is the id that is shown, or the one behind which ids are free.
+    /// Runs the statement of a request.
+    ///
+    /// For GET, `base` is the id of the output shown. For POST, all ids above `base` are free.
     pub fn run(&self, request: Request, base: i64, clients: u32, duration: Duration) -> Outcome<Alone> {
         let key = sha256(KEY.as_bytes()).map(|byte| format!("{byte:02x}")).concat();
         let variables = [

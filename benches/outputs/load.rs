@@ -1,4 +1,6 @@
-//! Load over HTTP beside the same statements without the server, in turns, so that both see the machine as it is.
+//! Load over HTTP, compared with the same statements on the database alone.
+//!
+//! The two take turns, so that both run under the same conditions.
 
 use std::thread;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use crate::world::{Outcome, QUIET, Server, World};
 const DATABASE: &str = "load";
 const CONNECTIONS: [u32; 3] = [1, 16, 64];
 
-/// The least that the server may reach of what its database can do.
+/// Minimum ratio of the server's throughput to the throughput of its database alone.
 const TARGETS: [(Request, u32, Target); 3] = [
     (Request::Post, 1, Target::AtLeast(0.8)),
     (Request::Post, 16, Target::AtLeast(0.7)),
@@ -28,26 +30,26 @@ const TARGETS: [(Request, u32, Target); 3] = [
 struct Sample {
     load: Load,
     alone: Alone,
-    /// Microseconds of CPU a request.
+    /// CPU time for each request, in microseconds.
     server_cpu: Option<f64>,
     database_cpu: Option<f64>,
     alone_cpu: Option<f64>,
-    /// The share of this machine's CPU that others used meanwhile.
+    /// Share of the machine's CPU used by other processes during the run.
     others: Option<f64>,
 }
 
-/// What every run needs.
+/// Inputs of every run.
 struct Bench<'a> {
     connection: PgConnection,
     server: Server,
     pgbench: Pgbench<'a>,
-    /// The output that is shown.
+    /// Id of the output that GET requests.
     shown: i64,
 }
 
-/// Measures, prints, and returns what went wrong.
+/// Measures, prints, and returns the faults found.
 pub async fn run(world: &World, scale: &Scale) -> Outcome<Vec<String>> {
-    heading("Load: the server, and its statements without it (pgbench)");
+    heading("Load: the server, and its statements on the database alone (pgbench)");
     world.create(DATABASE).await?;
     let program = find_pgbench()?;
     let server = world.serve(DATABASE, &QUIET)?;
@@ -72,21 +74,22 @@ pub async fn run(world: &World, scale: &Scale) -> Outcome<Vec<String>> {
         }
     }
     println!(
-        "Medians of {} runs of {} s each; CPU in microseconds a request; `others`: their share of the CPU.\n",
+        "Medians of {} runs of {} s each. server, database: CPU in microseconds per request. other: CPU share of other \
+         processes.\n",
         scale.rounds,
         scale.run.as_secs()
     );
     print_table(&cases, &samples);
     println!();
     bench.count_exactly(scale.exact, &mut faults).await?;
-    figure_with_target("resident memory, idle after the start", idle, "MB", Target::AtMost(20.0));
+    figure_with_target("resident memory, idle after start-up", idle, "MB", Target::AtMost(20.0));
     let most = process::resident_at_most(bench.server.pid());
-    figure_with_target("resident memory, at most under load", most, "MB", Target::AtMost(40.0));
+    figure_with_target("resident memory, maximum under load", most, "MB", Target::AtMost(40.0));
     Ok(faults)
 }
 
 impl Bench<'_> {
-    /// One run of wrk, then one of pgbench.
+    /// Runs wrk once, then pgbench once.
     async fn sample(
         &mut self,
         request: Request,
@@ -106,14 +109,14 @@ impl Bench<'_> {
         if load.errors > 0 {
             faults.push(fault(format!("{} errors", load.errors)));
         }
-        // what is under way when wrk stops may be saved without being answered
+        // wrk stops without waiting for the last answers, so their outputs may be saved
         let grown = self.rows().await? - before;
         let (least, most) = match request {
             Request::Post => (load.acknowledged, load.acknowledged + i64::from(connections)),
             Request::Get => (0, 0),
         };
         if !(least..=most).contains(&grown) {
-            faults.push(fault(format!("{} outputs acknowledged, {grown} there", load.acknowledged)));
+            faults.push(fault(format!("{} outputs acknowledged, but {grown} saved", load.acknowledged)));
         }
         let before = self.prepare().await?;
         let base = match request {
@@ -126,14 +129,14 @@ impl Bench<'_> {
         let alone_cpu = spent(database_before, process::cpu_of_family(database), alone.transactions);
         let grown = self.rows().await? - before;
         if request == Request::Post && grown != alone.transactions {
-            faults.push(fault(format!("pgbench made {} outputs, {grown} are there", alone.transactions)));
+            faults.push(fault(format!("pgbench created {} outputs, but {grown} are saved", alone.transactions)));
         }
         let others = Shares::of_others(shares, database);
         Ok(Sample { load, alone, server_cpu, database_cpu, alone_cpu, others })
     }
 
-    /// Makes each run begin alike: statistics fresh, nothing left to write, and new ids above all others, whoever
-    /// takes them. Returns how many outputs there are.
+    /// Gives each run the same start: fresh statistics, no pending writes, new ids above all existing ones.
+    /// Returns the number of outputs.
     async fn prepare(&mut self) -> Outcome<i64> {
         for sql in [
             "vacuum (analyze) concierge_request_outputs",
@@ -151,13 +154,13 @@ impl Bench<'_> {
         Ok(sqlx::query_scalar(sql).fetch_one(&mut self.connection).await?)
     }
 
-    /// The last id that is taken or leased.
+    /// Returns the next id: all lower ones are taken or leased.
     async fn last_id(&mut self) -> Outcome<i64> {
         let sql = "select max(next_id) from id_counters where type = 'concierge_request_outputs'";
         Ok(sqlx::query_scalar(sql).fetch_one(&mut self.connection).await?)
     }
 
-    /// Returns once no statement is under way.
+    /// Waits until no statement is running.
     async fn settle(&mut self) -> Outcome<()> {
         let sql = "select count(*) from pg_stat_activity
             where backend_type = 'client backend' and state <> 'idle' and pid <> pg_backend_pid()";
@@ -167,8 +170,8 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Makes outputs on sixteen connections, each request answered before the next and none cut off, and compares
-    /// their ids with what is there.
+    /// Creates outputs on sixteen connections and compares their ids with the database.
+    /// Each client reads every answer before its next request, so no answer is lost.
     async fn count_exactly(&mut self, each: usize, faults: &mut Vec<String>) -> Outcome<()> {
         let before = self.rows().await?;
         let address = &self.server.address;
@@ -186,10 +189,10 @@ impl Bench<'_> {
         let sql = "select count(*) from concierge_request_outputs where account_id = 1 and id = any($1)";
         let found: i64 = sqlx::query_scalar(sql).bind(&ids).fetch_one(&mut self.connection).await?;
         let grown = self.rows().await? - before;
-        println!("counted exactly: {} POSTs acknowledged, {grown} outputs more, {found} under their ids", ids.len());
+        println!("exact count: {} POSTs acknowledged, {grown} outputs added, {found} found by id", ids.len());
         let acknowledged = i64::try_from(ids.len())?;
         if grown != acknowledged || found != acknowledged {
-            faults.push("acknowledged outputs and those in the database differ".into());
+            faults.push("the acknowledged outputs differ from the outputs in the database".into());
         }
         Ok(())
     }
@@ -213,7 +216,7 @@ fn print_table(cases: &[(Request, u32)], samples: &[Vec<Sample>]) {
         "database",
         "pgbench/s",
         "database",
-        "others",
+        "other",
         "ratio"
     );
     for ((request, connections), samples) in cases.iter().zip(samples) {

@@ -1,4 +1,4 @@
-//! What the figures were measured on.
+//! The machine of a measurement.
 
 use std::fs;
 use std::num::NonZero;
@@ -9,10 +9,10 @@ use sqlx::postgres::PgConnection;
 use crate::process;
 use crate::world::Outcome;
 
-/// More of its CPU than this used by others makes the figures doubtful.
+/// Maximum CPU share of other processes. A larger share makes the figures doubtful.
 const BUSY: f64 = 0.1;
 
-/// Prints the machine, the database's version and settings, and whether others use the machine too.
+/// Prints the machine, and the database's version and settings. Warns if other processes use the CPU.
 pub async fn describe(connection: &mut PgConnection) -> Outcome<()> {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let model = value("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
@@ -30,21 +30,21 @@ pub async fn describe(connection: &mut PgConnection) -> Outcome<()> {
         setting(connection, "shared_buffers").await?,
     );
     println!("server:     concierge-sandbox {}, its defaults, HTTP over loopback", env!("CARGO_PKG_VERSION"));
-    println!("generators: wrk -t1, pgbench -j 1; all of them share the cores with what they load");
+    println!("generators: wrk -t1, pgbench -j 1; they share the cores with the server and the database");
     if let Some(busy) = busy().await.filter(|busy| *busy > BUSY) {
-        println!("DOUBTFUL:   others use {:.0} % of this machine's CPU", busy * 100.0);
+        println!("DOUBTFUL:   other processes use {:.0} % of the CPU", busy * 100.0);
     }
     Ok(())
 }
 
-/// The value behind a name in a file of `name: value` lines.
+/// Returns the value of a name in a file of `name: value` lines.
 fn value(file: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(file).ok()?;
     let (_, value) = text.lines().find(|line| line.starts_with(name))?.split_once(':')?;
     Some(value.trim().to_owned())
 }
 
-/// The share of the CPU that is used during a second in which we do nothing.
+/// Returns the share of the CPU in use during a second without work of this benchmark.
 async fn busy() -> Option<f64> {
     let (busy_before, all_before) = process::cpu_of_all()?;
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -52,7 +52,7 @@ async fn busy() -> Option<f64> {
     Some((busy - busy_before) / (all - all_before).max(1.0))
 }
 
-/// What was used so far by everybody and by us; two of them tell what others used meanwhile.
+/// CPU time used so far, in total and by this benchmark. Two readings give the share of other processes.
 #[derive(Debug, Clone, Copy)]
 pub struct Shares {
     busy: f64,
@@ -61,14 +61,14 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// `database` is the main process of the database; the other programs that we start are our children.
+    /// Reads the CPU times. `database` is the database's main process; all other programs are child processes.
     pub fn now(database: u32) -> Option<Self> {
         let (busy, all) = process::cpu_of_all()?;
         let ours = process::cpu_of_family(std::process::id())? + process::cpu_of_family(database)?;
         Some(Self { busy, all, ours })
     }
 
-    /// The share of the CPU that others have used since then.
+    /// Returns the CPU share of other processes since `before`.
     pub fn of_others(before: Option<Self>, database: u32) -> Option<f64> {
         let (before, now) = (before?, Self::now(database)?);
         let others = (now.busy - before.busy) - (now.ours - before.ours);

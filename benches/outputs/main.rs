@@ -1,21 +1,21 @@
-//! The benchmark: `cargo bench` measures everything, `cargo bench -- --quick` is a short look at whether it works,
-//! and names of parts (`cargo bench -- load`) choose among them.
+//! The benchmark. `cargo bench` measures everything, `cargo bench -- --quick` is a short trial run, and
+//! `cargo bench -- load` runs the named parts only.
 //!
-//! It starts a private database and the server's release program, and ends both. Targets are printed beside the
-//! figures; the exit code tells only whether all requests were answered and all rows are there.
+//! It starts and stops a private database and the server's release program. Each figure is printed with its target.
+//! The exit code covers correctness only: all requests answered, all rows saved.
 
-mod background; // part `background`: outputs decided when they are due
-mod client; // a client that counts exactly
+mod background; // part `background`: decisions about due outputs
+mod client; // HTTP client with exact counts
 mod generators; // wrk and pgbench
-mod load; // part `load`: requests a second, beside what the database alone can do; memory
-mod machine; // what they run on
+mod load; // part `load`: requests per second, compared with the database alone; memory
+mod machine; // description of the machine
 mod mass; // part `mass`: a million outputs
-mod payout; // part `payout`: one request with very many outputs
+mod payout; // part `payout`: one request with many outputs
 mod process; // CPU and memory of processes
-mod report; // what is printed
-mod request; // what is asked
+mod report; // printing
+mod request; // the measured requests
 mod start; // part `start`: size and start-up
-mod webhooks; // part `webhooks`: events on their way
+mod webhooks; // part `webhooks`: delivery of events
 mod world; // the database and the server
 
 use std::process::ExitCode;
@@ -23,25 +23,27 @@ use std::time::Duration;
 
 use world::{Outcome, World};
 
-/// How much is measured.
+/// Size of the measurement.
 struct Scale {
-    /// Runs of each kind.
+    /// Number of runs of each kind.
     rounds: usize,
-    /// How long each takes.
+    /// Duration of each run.
     run: Duration,
-    /// Requests of each of sixteen clients that are counted exactly.
+    /// Requests of each of the sixteen clients in the exact count.
     exact: usize,
-    /// How often the server is started.
+    /// Number of server starts.
     starts: usize,
-    /// Outputs in a large collection, and requests of each kind to it.
+    /// Outputs in the large collection.
     mass: i64,
+    /// Requests of each kind to the large collection.
     sequential: usize,
-    /// Outputs that are due at once, and those that are due one by one.
+    /// Outputs that are due at once.
     due: i64,
+    /// Outputs that become due one by one.
     single: usize,
-    /// Outputs of one request.
+    /// Outputs of the large request.
     payout: i64,
-    /// Events that are queued.
+    /// Queued events.
     events: i64,
 }
 
@@ -80,17 +82,17 @@ async fn main() -> ExitCode {
     let parts: Vec<&str> =
         arguments.iter().map(String::as_str).filter(|argument| !argument.starts_with("--")).collect();
     if let Some(unknown) = parts.iter().find(|part| !PARTS.contains(part)) {
-        eprintln!("there is no part {unknown}; the parts are {}", PARTS.join(", "));
+        eprintln!("{unknown} is not a part; the parts are {}", PARTS.join(", "));
         return ExitCode::FAILURE;
     }
     match measure(&scale, &parts).await {
         Ok(faults) if faults.is_empty() => ExitCode::SUCCESS,
         Ok(faults) => {
-            eprintln!("\nwrong: {}", faults.join("\nwrong: "));
+            eprintln!("\nfault: {}", faults.join("\nfault: "));
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("the benchmark broke off: {error}");
+            eprintln!("the benchmark failed: {error}");
             ExitCode::FAILURE
         }
     }

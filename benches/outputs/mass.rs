@@ -1,5 +1,6 @@
-//! Whether a large collection is as fast as a small one: the same requests, one after the other, to a server on a
-//! fresh database and to one whose account holds a million outputs, in turns.
+//! Speed of a large collection compared with a small one.
+//!
+//! The same requests go in turns to a server on a fresh database and to a server with a million outputs.
 
 use std::time::Duration;
 
@@ -11,10 +12,10 @@ use crate::world::{Outcome, QUIET, World};
 const FRESH: &str = "fresh";
 const FULL: &str = "mass";
 
-/// The lowest id of the mass.
+/// The lowest id in the large collection.
 const FIRST: i64 = 1_000_000;
 
-/// Requests that are not measured, of each kind.
+/// Unmeasured requests of each kind before the measurement.
 const WARM_UP: usize = 20;
 
 /// A kind of request.
@@ -33,25 +34,25 @@ const KINDS: [Kind; 4] = [
         };
         side.client.get(&format!("/{id}"))
     }),
-    ("first page of a request's", |side, _| side.client.get("?filter%5Brequest_id%5D=1010")),
+    ("first page of a request", |side, _| side.client.get("?filter%5Brequest_id%5D=1010")),
     ("first page of all", |side, _| side.client.get("")),
 ];
 
 /// A server and its database.
 struct Side {
     client: Client,
-    /// What was made over HTTP.
+    /// Ids of outputs created over HTTP.
     ids: Vec<i64>,
-    /// How many there were before.
+    /// Number of outputs before the measurement.
     count: i64,
 }
 
 /// Measures and prints.
 pub async fn run(world: &World, scale: &Scale) -> Outcome<()> {
-    heading("Mass: one connection, a request at a time");
+    heading("Mass: one connection, one request at a time");
     for database in [FRESH, FULL] {
         world.create(database).await?;
-        // makes the tables
+        // creates the tables
         drop(world.serve(database, &QUIET)?);
     }
     fill(world, scale.mass).await?;
@@ -61,7 +62,7 @@ pub async fn run(world: &World, scale: &Scale) -> Outcome<()> {
         sides.push(Side { client: Client::connect(&server.address)?, ids: Vec::new(), count });
     }
     println!(
-        "{} outputs, {} of them under one request, beside a fresh database; {} requests of each kind.\n",
+        "{} outputs, {} of them under one request, compared with a fresh database; {} requests of each kind.\n",
         scale.mass,
         scale.mass / 100,
         scale.sequential
@@ -91,11 +92,10 @@ pub async fn run(world: &World, scale: &Scale) -> Outcome<()> {
     Ok(())
 }
 
-/// Fills the default account: every hundredth output under the request that the account begins with, the others
-/// under 990 more.
+/// Fills the default account. Every hundredth output belongs to the account's first request, the rest to 990 new ones.
 async fn fill(world: &World, count: i64) -> Outcome<()> {
     let mut connection = world.connect(FULL).await?;
-    // rows that refer to what is there need no checks
+    // all references are valid, so skip the checks
     sqlx::raw_sql("set session_replication_role = replica").execute(&mut connection).await?;
     let requests = "insert into concierge_requests (account_id, id, user_id, port_code, state, created_at)
         select 1, 2000 + n, 50505, 'ar_ars', 'draft', now() from generate_series(0, 989) n";

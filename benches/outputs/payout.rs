@@ -1,5 +1,6 @@
-//! A mass payout: how long a request with very many outputs takes to be quoted, to be paid and finished, and to be
-//! cancelled; whether that grows with the outputs and not faster; and the longest transaction it holds.
+//! A mass payout: the times to quote, to pay and finish, and to cancel a request with many outputs.
+//!
+//! Also checks that the times grow no faster than the number of outputs, and measures the longest transaction.
 
 use std::time::{Duration, Instant};
 
@@ -11,53 +12,53 @@ use crate::client::Client;
 use crate::report::{Target, figure_with_target, heading, number};
 use crate::world::{Outcome, World};
 
-/// How long to wait for what must happen.
-const PATIENCE: Duration = Duration::from_mins(2);
-/// How often to look.
-const LOOK: Duration = Duration::from_millis(1);
+/// Timeout for expected changes.
+const TIMEOUT: Duration = Duration::from_mins(2);
+/// Interval between polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How long each part of a life took, and the longest transaction meanwhile, in milliseconds.
-struct Life {
+/// Durations of the phases of a request, and of the longest transaction in them, in milliseconds.
+struct Durations {
     quoted: f64,
     finished: f64,
     cancelled: f64,
     longest: f64,
 }
 
-/// Measures, prints, and returns what went wrong.
+/// Measures, prints, and returns the faults found.
 pub async fn run(world: &World, scale: &Scale) -> Outcome<Vec<String>> {
     heading("Payout: one request with many outputs, from draft to finished, every delay 0");
     println!(
         "{:<12}{:>12}{:>14}{:>14}{:>24}",
         "outputs", "quoted ms", "finished ms", "cancelled ms", "longest transaction ms"
     );
-    let mut lives = Vec::new();
+    let mut measured = Vec::new();
     let mut faults = Vec::new();
     for (database, count) in [("half", scale.payout / 2), ("whole", scale.payout), ("twice", scale.payout * 2)] {
-        let life = measure(world, database, count, &mut faults).await?;
+        let durations = measure(world, database, count, &mut faults).await?;
         println!(
             "{count:<12}{:>12}{:>14}{:>14}{:>24}",
-            number(Some(life.quoted)),
-            number(Some(life.finished)),
-            number(Some(life.cancelled)),
-            number(Some(life.longest))
+            number(Some(durations.quoted)),
+            number(Some(durations.finished)),
+            number(Some(durations.cancelled)),
+            number(Some(durations.longest))
         );
-        lives.push(life);
+        measured.push(durations);
     }
-    if let [half, whole, twice] = lives.as_slice() {
+    if let [half, whole, twice] = measured.as_slice() {
         let longest = whole.longest.max(twice.longest);
         figure_with_target("longest transaction", Some(longest), "ms", Target::AtMost(250.0));
         let growth = (twice.quoted + twice.finished) / (whole.quoted + whole.finished);
-        figure_with_target("twice the outputs take", Some(growth), "x", Target::AtMost(2.3));
+        figure_with_target("time for twice the outputs", Some(growth), "x", Target::AtMost(2.3));
         let growth = (whole.quoted + whole.finished) / (half.quoted + half.finished);
-        figure_with_target("and those twice as long as half of them", Some(growth), "x", Target::AtMost(2.3));
+        figure_with_target("time for all outputs, compared with half of them", Some(growth), "x", Target::AtMost(2.3));
     }
     Ok(faults)
 }
 
-async fn measure(world: &World, database: &'static str, count: i64, faults: &mut Vec<String>) -> Outcome<Life> {
+async fn measure(world: &World, database: &'static str, count: i64, faults: &mut Vec<String>) -> Outcome<Durations> {
     world.create(database).await?;
-    // makes the tables
+    // creates the tables
     drop(world.serve(database, &[])?);
     let mut connection = world.connect(database).await?;
     fill(&mut connection, count).await?;
@@ -69,16 +70,17 @@ async fn measure(world: &World, database: &'static str, count: i64, faults: &mut
     let cancelled = act(&mut connection, &mut client, (1009, "cancel"), "cancelled", &mut longest).await?;
     let sql = "select count(*) filter (where state = 'settled'), count(*) filter (where state = 'cancelled'),
         (select count(*) from events) from concierge_request_outputs";
-    let (settled, called_off, told): (i64, i64, i64) = sqlx::query_as(sql).fetch_one(&mut connection).await?;
-    // each settled one was working and settling; beside them 6 of the one request and 1 of the other
-    if settled != count || called_off != count || told != 4 * count + 7 {
-        faults.push(format!("of {count} each, {settled} are settled and {called_off} cancelled, with {told} events"));
+    let (settled, called_off, recorded): (i64, i64, i64) = sqlx::query_as(sql).fetch_one(&mut connection).await?;
+    // each settled output has 3 events, each cancelled one has 1; the requests have 6 and 1
+    if settled != count || called_off != count || recorded != 4 * count + 7 {
+        faults
+            .push(format!("of {count} each, {settled} are settled and {called_off} cancelled, with {recorded} events"));
     }
     connection.close().await?;
-    Ok(Life { quoted, finished, cancelled, longest: milliseconds(longest) })
+    Ok(Durations { quoted, finished, cancelled, longest: milliseconds(longest) })
 }
 
-/// Two requests with that many accepted outputs each, and a payer who can pay.
+/// Creates two requests with `count` accepted outputs each, and gives the payer enough money.
 async fn fill(connection: &mut PgConnection, count: i64) -> Outcome<()> {
     let request = "insert into concierge_requests (account_id, id, user_id, port_code, state, created_at)
         values (1, 1009, 50505, 'ar_ars', 'draft', now())";
@@ -95,7 +97,9 @@ async fn fill(connection: &mut PgConnection, count: i64) -> Outcome<()> {
     Ok(())
 }
 
-/// Does an action and waits until the request and, where it is final, its outputs are in that state. Milliseconds.
+/// Calls an action and waits for the state of the request and, in a final state, of its outputs.
+///
+/// Returns milliseconds.
 async fn act(
     connection: &mut PgConnection,
     client: &mut Client,
@@ -116,10 +120,10 @@ async fn act(
         if done {
             return Ok(milliseconds(start.elapsed()));
         }
-        if start.elapsed() > PATIENCE {
-            return Err(format!("request {request} was not {state} after {} s", PATIENCE.as_secs()).into());
+        if start.elapsed() > TIMEOUT {
+            return Err(format!("request {request} was not {state} after {} s", TIMEOUT.as_secs()).into());
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

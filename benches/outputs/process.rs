@@ -1,16 +1,16 @@
-//! What processes cost, from /proc; nothing is known on systems without it.
+//! CPU time and memory of processes, read from /proc. On systems without /proc all figures are `None`.
 
 use std::fs;
 
-/// The unit of CPU times in /proc, the same on every Linux that runs this.
+/// The unit of CPU times in /proc, in microseconds. It is the same on all supported Linux systems.
 const TICK: f64 = 1e6 / 100.0;
 
-/// What a process has used, in microseconds of CPU.
+/// Returns the CPU time of a process, in microseconds.
 pub fn cpu(pid: u32) -> Option<f64> {
     Some(Usage::read(pid)?.own * TICK)
 }
 
-/// What a process and its children have used, those that have ended included, in microseconds of CPU.
+/// Returns the CPU time of a process and its children, ended ones included, in microseconds.
 pub fn cpu_of_family(pid: u32) -> Option<f64> {
     loop {
         let before = Usage::read(pid)?;
@@ -19,7 +19,7 @@ pub fn cpu_of_family(pid: u32) -> Option<f64> {
         let children = processes.filter_map(Usage::read).filter(|usage| usage.parent == pid);
         let children: f64 = children.map(|child| child.own).sum();
         let after = Usage::read(pid)?;
-        // a child that ends meanwhile would be missed, or counted twice
+        // a child that ends during the count would be missed, or counted twice
         #[expect(clippy::float_cmp, reason = "whole numbers")]
         if before.ended == after.ended {
             return Some((after.own + after.ended + children) * TICK);
@@ -27,22 +27,22 @@ pub fn cpu_of_family(pid: u32) -> Option<f64> {
     }
 }
 
-/// What everybody on this machine has used, and what they could have, in microseconds of CPU.
+/// Returns the CPU time used by all processes, and the CPU time available, in microseconds.
 pub fn cpu_of_all() -> Option<(f64, f64)> {
     let text = fs::read_to_string("/proc/stat").ok()?;
     let fields = text.lines().next()?.split_whitespace().skip(1);
     let ticks: Vec<f64> = fields.take(8).filter_map(|field| field.parse().ok()).collect();
     let all: f64 = ticks.iter().sum();
-    // idle, also while a disk is waited for
+    // idle time includes waits for a disk
     Some(((all - ticks.get(3)? - ticks.get(4)?) * TICK, all * TICK))
 }
 
-/// Resident memory at present, in millions of bytes.
+/// Returns the current resident memory, in millions of bytes.
 pub fn resident(pid: u32) -> Option<f64> {
     memory(pid, "VmRSS:")
 }
 
-/// The most resident memory that there ever was, in millions of bytes.
+/// Returns the maximum resident memory so far, in millions of bytes.
 pub fn resident_at_most(pid: u32) -> Option<f64> {
     memory(pid, "VmHWM:")
 }
@@ -53,11 +53,11 @@ fn memory(pid: u32, key: &str) -> Option<f64> {
     Some(value.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? * 1024.0 / 1e6)
 }
 
-/// Ticks of one process.
+/// CPU time of one process, in ticks.
 struct Usage {
     parent: u32,
     own: f64,
-    /// Of children that have ended.
+    /// CPU time of ended children.
     ended: f64,
 }
 

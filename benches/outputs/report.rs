@@ -1,6 +1,6 @@
-//! What is printed: headings, tables and figures beside their targets.
+//! Prints headings, and figures with their targets.
 
-/// What a figure should be.
+/// Target of a figure.
 #[derive(Debug, Clone, Copy)]
 pub enum Target {
     AtLeast(f64),
@@ -8,7 +8,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// The target, and whether a value meets it.
+    /// Describes the target, and the verdict for a value.
     pub fn judge(self, value: Option<f64>) -> String {
         let (sign, limit, met) = match self {
             Self::AtLeast(limit) => (">=", limit, value.map(|value| value >= limit)),
@@ -39,7 +39,7 @@ pub fn figure_with_target(name: &str, value: Option<f64>, unit: &str, target: Ta
     println!("{name:<58}{:>10} {unit:<4} {}", number(value), target.judge(value));
 }
 
-/// A number with as many digits as mean something.
+/// Formats a number with its significant digits.
 pub fn number(value: Option<f64>) -> String {
     match value {
         None => "n/a".to_owned(),
@@ -49,12 +49,12 @@ pub fn number(value: Option<f64>) -> String {
     }
 }
 
-/// The value in the middle; of an even number, the upper one.
+/// Returns the median. For an even count, the upper of the two middle values.
 pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     percentile(values, 0.5)
 }
 
-/// The value that this share of all lies below.
+/// Returns the value above this share of all values.
 pub fn percentile(values: impl IntoIterator<Item = f64>, share: f64) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);

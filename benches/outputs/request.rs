@@ -1,15 +1,15 @@
-//! The requests that are measured: over HTTP, and as the bare statements behind them.
+//! The measured requests, over HTTP and as bare SQL statements.
 
 use concierge_sandbox::concierge::fixtures::DEFAULT_KEYS;
 use concierge_sandbox::concierge::outputs::store::{CREATE, FIND};
 
-/// The key that every request carries.
+/// API key of every request.
 pub const KEY: &str = DEFAULT_KEYS[0].0;
 
-/// Where outputs are.
+/// Path of the outputs.
 pub const PATH: &str = "/api/concierge_request_outputs";
 
-/// The document of a new output, over what a fresh account holds.
+/// The document of a new output. It refers to the resources of a fresh account.
 pub const BODY: &str = concat!(
     r#"{"data":{"type":"concierge_request_outputs","attributes":{"port_code":"us_usd","amount":1500.25},"#,
     r#""relationships":{"request":{"data":{"type":"concierge_requests","id":"1010"}},"#,
@@ -17,12 +17,12 @@ pub const BODY: &str = concat!(
     r#""withdrawal_instruction":{"data":{"type":"withdrawal_instructions","id":"2121"}}}}}"#
 );
 
-/// What is done to outputs.
+/// A request about outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
-    /// Makes one.
+    /// Creates an output.
     Post,
-    /// Shows one, always the same.
+    /// Gets one output, always the same.
     Get,
 }
 
@@ -34,18 +34,19 @@ impl Request {
         }
     }
 
-    /// The body, where there is one.
+    /// Returns the body, if there is one.
     pub fn body(self) -> Option<&'static str> {
         (self == Self::Post).then_some(BODY)
     }
 
-    /// Its statement, called for one output, and the pgbench variables that stand for the parameters. The server's own text with two
-    /// differences that pgbench asks for, as it can't say null: `$2` names the user whom the key acts as anyway, and
-    /// nulls are in the text.
+    /// Returns the pgbench script: the server's statement for one output, with variables instead of parameters.
+    ///
+    /// The text differs in two points, because a pgbench variable can't be null.
+    /// `$2` names the key's own user, and nulls are written in the text.
     pub fn script(self) -> String {
         let (statement, setup, parameters): (_, _, &[&str]) = match self {
             Self::Post => {
-                // ascending whichever client asks, like the server's
+                // ids ascend across all clients, like the server's
                 let setup = "\\set n :n + 1\n\\set id :base + :n * :clients + :client_id\n";
                 let parameters = [
                     ":key",
@@ -59,7 +60,7 @@ impl Request {
                     "array[null]",
                     ":now::timestamptz",
                     "1000",
-                    // what the event shows; a colon before a digit would be a variable
+                    // the resource in the event; pgbench reads a colon before a digit as a variable
                     "array['{\"id\": \"32323\", \"type\": \"concierge_request_outputs\", \"attributes\": {\"amount\": \
                      1000, \"port_code\": \"cl_clp\", \"state\": \"accepting\"}, \"relationships\": {\"request\": {\"data\": {\
                      \"id\": \"1010\", \"type\": \"concierge_requests\"}}}}']",
@@ -72,7 +73,7 @@ impl Request {
             }
             Self::Get => (FIND, "", &[":key", ":actor", "array[:base]"]),
         };
-        // from the last, so that $1 is not found in $10
+        // from the last, so that $1 does not match in $10
         let numbered = parameters.iter().enumerate().rev();
         let statement = numbered.fold(statement.to_owned(), |statement, (index, variable)| {
             statement.replace(&format!("${}", index + 1), variable)

@@ -1,5 +1,6 @@
-//! Webhooks: how fast a backlog of events leaves to one receiver, and how long after it happened a single event
-//! arrives, alone and beside receivers that hang.
+//! Webhooks: the delivery rate of a backlog to one receiver, and the delay of a single event.
+//!
+//! The delay is measured with one receiver alone, and with receivers that hang beside it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,15 +15,16 @@ use crate::client::Client;
 use crate::report::{Target, figure, figure_with_target, heading, median, percentile};
 use crate::world::{Outcome, World};
 
-/// How long to wait for what must happen.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// Receivers that hang, and what is queued for each.
+/// Timeout for expected changes.
+const TIMEOUT: Duration = Duration::from_mins(1);
+/// Receivers that hang.
 const HANGING: i64 = 20;
+/// Events queued for each receiver that hangs.
 const QUEUED: i64 = 1000;
 
-/// Measures, prints, and returns what went wrong.
+/// Measures, prints, and returns the faults found.
 pub async fn run(world: &World, scale: &Scale) -> Outcome<Vec<String>> {
-    heading("Webhooks: events on their way to receivers");
+    heading("Webhooks: delivery of events");
     let mut faults = Vec::new();
     backlog(world, scale.events, &mut faults).await?;
     for (database, hanging, beside) in [("alone", 0, "alone"), ("beside", HANGING, "beside 20 receivers that hang")] {
@@ -34,10 +36,10 @@ pub async fn run(world: &World, scale: &Scale) -> Outcome<Vec<String>> {
     Ok(faults)
 }
 
-/// Sends what is queued when the server starts.
+/// Measures the delivery of events queued before the server starts.
 async fn backlog(world: &World, count: i64, faults: &mut Vec<String>) -> Outcome<()> {
     world.create("backlog").await?;
-    // makes the tables
+    // creates the tables
     drop(world.serve("backlog", &[])?);
     let mut connection = world.connect("backlog").await?;
     let (address, calls) = receive(answer)?;
@@ -46,15 +48,15 @@ async fn backlog(world: &World, count: i64, faults: &mut Vec<String>) -> Outcome
     let server = world.serve("backlog", &[])?;
     let mut first = None;
     for arrived in 0..count {
-        let at = calls.recv_timeout(PATIENCE).map_err(|_| format!("{arrived} of {count} events arrived"))?;
+        let at = calls.recv_timeout(TIMEOUT).map_err(|_| format!("{arrived} of {count} events arrived"))?;
         first = first.or(Some(at));
     }
     let took = server.spawned.elapsed().as_secs_f64();
-    let name = format!("{count} queued events have left after the server's start");
+    let name = format!("from the start of the server to {count} deliveries");
     figure_with_target(&name, Some(took), "s", Target::AtMost(10.0));
     #[expect(clippy::cast_precision_loss, reason = "a count")]
     let rate = first.map(|first| count as f64 / first.elapsed().as_secs_f64());
-    figure("events a second to one receiver", rate, "/s");
+    figure("events per second to one receiver", rate, "/s");
     let written = "select count(*) from deliveries where state = 'delivered'";
     let start = Instant::now();
     loop {
@@ -62,15 +64,17 @@ async fn backlog(world: &World, count: i64, faults: &mut Vec<String>) -> Outcome
         if delivered == count {
             return Ok(());
         }
-        if start.elapsed() > PATIENCE {
-            faults.push(format!("of {count} events that arrived, {delivered} are written down as delivered"));
+        if start.elapsed() > TIMEOUT {
+            faults.push(format!("{count} events arrived, but {delivered} are recorded as delivered"));
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// Milliseconds from the POST of outputs, one after the other, to the arrival of their first events.
+/// Creates outputs one after the other.
+///
+/// Returns milliseconds from each POST to the arrival of the first event.
 async fn singles(world: &World, database: &'static str, hanging: i64, count: usize) -> Outcome<Vec<f64>> {
     world.create(database).await?;
     drop(world.serve(database, &[])?);
@@ -91,7 +95,7 @@ async fn singles(world: &World, database: &'static str, hanging: i64, count: usi
     for _ in 0..count {
         let begun = Instant::now();
         client.post()?;
-        let arrived = calls.recv_timeout(PATIENCE).map_err(|_| "an event did not arrive")?;
+        let arrived = calls.recv_timeout(TIMEOUT).map_err(|_| "an event did not arrive")?;
         lags.push((arrived - begun).as_secs_f64() * 1000.0);
     }
     Ok(lags)
@@ -103,7 +107,7 @@ async fn listen(connection: &mut PgConnection, user: i64, address: SocketAddr) -
     Ok(())
 }
 
-/// Queues events of as many outputs that never were.
+/// Queues `count` events of made-up outputs.
 async fn fill(connection: &mut PgConnection, receiver: i64, count: i64) -> Outcome<()> {
     let sql = r#"with counter as (
             update id_counters set next_id = next_id + $2 where account_id = 1 and type = 'events'
@@ -126,22 +130,22 @@ async fn fill(connection: &mut PgConnection, receiver: i64, count: i64) -> Outco
     Ok(())
 }
 
-/// A receiver on loopback that tells when a call is there, for as long as the benchmark runs.
+/// Starts a receiver on loopback that reports the time of each call. It runs as long as the benchmark.
 fn receive(then: fn(TcpStream)) -> Outcome<(SocketAddr, Receiver<Instant>)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    let (told, calls) = channel();
+    let (reports, calls) = channel();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let told = told.clone();
-            // a few at a time: the server limits them
-            thread::spawn(move || drop(call(stream, &told, then)));
+            let reports = reports.clone();
+            // few at a time, because the server limits them
+            thread::spawn(move || drop(call(stream, &reports, then)));
         }
     });
     Ok((address, calls))
 }
 
-fn call(stream: TcpStream, told: &Sender<Instant>, then: fn(TcpStream)) -> std::io::Result<()> {
+fn call(stream: TcpStream, reports: &Sender<Instant>, then: fn(TcpStream)) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let (mut line, mut length) = (String::new(), 0);
     loop {
@@ -155,7 +159,7 @@ fn call(stream: TcpStream, told: &Sender<Instant>, then: fn(TcpStream)) -> std::
         }
     }
     reader.read_exact(&mut vec![0; length])?;
-    told.send(Instant::now()).ok();
+    reports.send(Instant::now()).ok();
     then(reader.into_inner());
     Ok(())
 }
@@ -165,6 +169,6 @@ fn answer(mut stream: TcpStream) {
 }
 
 fn hang(mut stream: TcpStream) {
-    // until the server has had enough
+    // until the server gives up
     drop(stream.read(&mut [0]));
 }

@@ -1,5 +1,5 @@
-//! What is measured: a private database server with its usual durability, and the server's release program as a child
-//! process of ours.
+//! The measured system: a private database server with its usual durability, and the server's release program as a
+//! child process.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
@@ -13,13 +13,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
-/// A value, or a sentence that says why there is none.
+/// A value, or a sentence with the reason for its absence.
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// The server's program, built like the one that is released.
+/// The server's program, built like a release.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_concierge-sandbox");
 
-/// The settings under which nothing happens in the background while requests are counted.
+/// Settings that prevent background work during the count of requests.
 pub const QUIET: [&str; 2] = ["--check-delay", "2h"];
 
 /// The database server.
@@ -27,7 +27,7 @@ pub struct World(PrivatePostgres);
 
 impl World {
     pub fn start() -> Outcome<Self> {
-        // sixteen connections of the server and up to 64 of pgbench
+        // the server uses sixteen connections, pgbench up to 64
         let settings = vec![("max_connections", "200".to_owned())];
         Ok(Self(PrivatePostgres::start(Options { data_dir: None, settings })?))
     }
@@ -36,12 +36,12 @@ impl World {
         &self.0
     }
 
-    /// A connection to one of its databases.
+    /// Connects to a database.
     pub async fn connect(&self, database: &str) -> Outcome<PgConnection> {
         Ok(connect_options(&self.0, database).connect().await?)
     }
 
-    /// Makes an empty database.
+    /// Creates an empty database.
     pub async fn create(&self, database: &'static str) -> Outcome<()> {
         let mut connection = self.connect("postgres").await?;
         sqlx::raw_sql(AssertSqlSafe(format!("create database {database}"))).execute(&mut connection).await?;
@@ -61,7 +61,7 @@ impl World {
         command.env("NO_COLOR", "1").env("DATABASE_URL", url).args(["--listen", "127.0.0.1:0"]).args(flags);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let spawned = Instant::now();
-        let mut child = command.spawn().map_err(|error| format!("the server's program can't be run: {error}"))?;
+        let mut child = command.spawn().map_err(|error| format!("the server's program cannot be run: {error}"))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let mut server = Server { child, address: String::new(), spawned, start_up: Duration::ZERO };
         if let Some(stderr) = stderr {
@@ -78,10 +78,10 @@ impl World {
     }
 }
 
-/// Shows what the server logs, without what it says when all is well.
+/// Prints the log of the server, except lines of level INFO.
 fn show_failures(lines: impl BufRead) {
     for line in lines.lines().map_while(Result::ok).filter(|line| !line.contains(" INFO ")) {
-        eprintln!("the server says: {line}");
+        eprintln!("server log: {line}");
     }
 }
 
@@ -90,9 +90,9 @@ pub struct Server {
     child: Child,
     /// Host and port.
     pub address: String,
-    /// When its process was started.
+    /// Time of the start of its process.
     pub spawned: Instant,
-    /// How long it took to be ready.
+    /// Time from the start until it was ready.
     pub start_up: Duration,
 }
 

@@ -1,5 +1,6 @@
--- One request, sent over and over; its method, key and body come behind `--`. Nothing runs for each answer, so that
--- the generator stays cheap. The figures come out as one line of JSON, the last that is printed.
+-- Repeats one request. Its method, key and body are the arguments after `--`.
+-- No code runs for each answer, so that the generator stays cheap.
+-- The last line printed has the figures, as JSON.
 
 function init(args)
     wrk.method = args[1]

@@ -1,4 +1,4 @@
-//! Receipts and credit notes as JSON, for programs. Amounts and times look as they do in the API.
+//! Receipts and credit notes as JSON, for programs. Amounts and times have the format of the API.
 
 use bigdecimal::BigDecimal;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::{Figures, Kind, Line, Receipt};
 use crate::jsonapi::decimal::number;
 use crate::jsonapi::render::timestamp;
 
-/// The figures as JSON.
+/// Renders a receipt or credit note as JSON.
 pub fn render(receipt: &Receipt, kind: Kind) -> Vec<u8> {
     let outputs: Vec<Value> = receipt.outputs.iter().map(|line| render_line(line, kind)).collect();
     json!({
@@ -40,7 +40,7 @@ fn render_figures(figures: &Figures) -> Value {
     })
 }
 
-/// An output: on a receipt what it cost, on a credit note what came back of its budget.
+/// Renders an output: its cost on a receipt, its refund on a credit note.
 fn render_line(line: &Line, kind: Kind) -> Value {
     let mut rendered = json!({
         "id": line.id.to_string(),

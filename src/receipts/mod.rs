@@ -1,6 +1,7 @@
-//! Receipts and credit notes of finished requests: what was spent, what became of each output, what came back. Public
-//! pages, outside of `/api` and without a key, because a person opens them from an e-mail; the token in their address
-//! is the secret. They are the same figures twice: a page for people, JSON for programs.
+//! Receipts and credit notes of finished requests: money spent, the outcome of each output, money returned.
+//!
+//! The pages are public, outside of `/api` and without a key, because a person opens them from an e-mail.
+//! The token in the address is the secret. Each address has two formats: HTML for people, JSON for programs.
 
 mod document;
 mod page;
@@ -15,7 +16,7 @@ use time::OffsetDateTime;
 use crate::web::app::App;
 use crate::web::guard::{guarded, time_limited};
 
-/// Every route of the receipts.
+/// Returns the routes of receipts and credit notes.
 pub fn routes(app: &App) -> Router {
     let routes = Router::new()
         .route("/receipts/{token}", get(routes::show_receipt))
@@ -23,20 +24,21 @@ pub fn routes(app: &App) -> Router {
     guarded(time_limited(routes, app)).with_state(app.clone())
 }
 
-/// Outputs that are listed one by one; the figures are of all.
+/// Maximum number of outputs listed one by one. The figures cover all outputs.
 const LISTED: i64 = 100;
 
-/// What a page is about.
+/// Kind of page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// All of a request.
+    /// Covers the whole request.
     Receipt,
-    /// What came back of its money. There is none where nothing came back.
+    /// Covers the returned money. Exists only if money was returned.
     CreditNote,
 }
 
-/// A finished request with its outputs: all of them on a receipt, those whose money came back on a credit note.
-/// Everything is in the request's currency except the amounts of outputs, which are in that of the output's port.
+/// A finished request with its outputs: all of them on a receipt, the refunded ones on a credit note.
+///
+/// Money is in the request's currency. Only the amounts of outputs are in the currency of the output's port.
 #[derive(Debug, Clone)]
 pub struct Receipt {
     pub request_id: i64,
@@ -52,24 +54,24 @@ pub struct Receipt {
     pub total_to_spend: BigDecimal,
     pub money_returned: BigDecimal,
     pub figures: Vec<Figures>,
-    /// The first of the outputs, by id.
+    /// The first outputs, by id.
     pub outputs: Vec<Line>,
 }
 
 impl Receipt {
-    /// What was paid in the end.
+    /// Returns the money paid in the end: the total minus the returned money.
     fn paid(&self) -> BigDecimal {
         &self.total_to_spend - &self.money_returned
     }
 
-    /// How many outputs there are beyond those listed.
+    /// Counts the outputs beyond the listed ones.
     fn more(&self) -> i64 {
         let all: i64 = self.figures.iter().map(|figures| figures.count).sum();
         all - i64::try_from(self.outputs.len()).unwrap_or(all)
     }
 }
 
-/// What the outputs in one state come to.
+/// Totals of the outputs in one state.
 #[derive(Debug, Clone)]
 pub struct Figures {
     pub state: String,
@@ -92,7 +94,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// What was kept of the budget of an output whose money came back.
+    /// Returns the part of a refunded output's budget that was kept.
     fn fee_kept(&self) -> Option<BigDecimal> {
         self.budget.as_ref().map(|budget| budget - &self.money_returned)
     }

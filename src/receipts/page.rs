@@ -1,4 +1,4 @@
-//! Receipts and credit notes as a page, for people. It needs nothing but itself: no scripts, no other files.
+//! Receipts and credit notes as HTML pages, for people. A page loads no scripts and no other files.
 
 use std::sync::LazyLock;
 
@@ -34,7 +34,7 @@ footer { border-top: 1px solid #8886; font-size: .875rem; margin-top: 2rem; padd
 @media print { body { max-width: none; padding: 0 } }
 ";
 
-/// What a page may do: show itself in its own style, which is known by its hash, and nothing else.
+/// Content security policy of a page. It allows only the inline style, identified by its hash.
 pub static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE));
     let policy = format!(
@@ -43,7 +43,7 @@ pub static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 });
 
-/// The page of a receipt or credit note. `token` is that of its address.
+/// Renders the page of a receipt or credit note. `token` is the token in its address.
 pub fn render(receipt: &Receipt, kind: Kind, token: &str) -> String {
     let name = match kind {
         Kind::Receipt => "Receipt",
@@ -58,18 +58,18 @@ pub fn render(receipt: &Receipt, kind: Kind, token: &str) -> String {
         h2 #outputs { "Outputs" }
         (render_outputs(receipt, kind))
         @if receipt.more() > 0 {
-            p { "… and " (receipt.more()) " more. The figures above are of all of them." }
+            p { "… and " (receipt.more()) " more. The figures above include them." }
         }
         @if kind == Kind::CreditNote {
             p { a href={ "/receipts/" (token) } { "Receipt for this request" } }
         } @else if receipt.money_returned > BigDecimal::default() {
-            p { a href={ "/credit_notes/" (token) } { "Credit note for the money that came back" } }
+            p { a href={ "/credit_notes/" (token) } { "Credit note for the returned money" } }
         }
     };
-    whole(&title, &content)
+    layout(&title, &content)
 }
 
-/// The page of an error.
+/// Renders the page of an error.
 pub fn render_errors(errors: &Errors) -> String {
     let title = errors.as_slice().first().map_or("The server failed", |error| error.code.title);
     let content = html! {
@@ -78,10 +78,10 @@ pub fn render_errors(errors: &Errors) -> String {
             p.detail { (error.detail) "." }
         }
     };
-    whole(title, &content)
+    layout(title, &content)
 }
 
-fn whole(title: &str, content: &Markup) -> String {
+fn layout(title: &str, content: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -89,12 +89,12 @@ fn whole(title: &str, content: &Markup) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (title) }
-                // a constant of ours, byte for byte what the policy has the hash of
+                // a constant; unescaped, because the policy holds the hash of these bytes
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 main { (content) }
-                footer { "Made by concierge-sandbox, where no money moves." }
+                footer { "Issued by concierge-sandbox, a test server. No real money was moved." }
             }
         }
     };
@@ -108,7 +108,7 @@ fn render_facts(receipt: &Receipt) -> Markup {
             @if let Some(external_id) = &receipt.external_id {
                 dt { "Your reference" } dd { (external_id) }
             }
-            dt { "Payer" } dd { (named(receipt.payer_name.as_deref())) }
+            dt { "Payer" } dd { (display_name(receipt.payer_name.as_deref())) }
             dt { "Port" } dd { (receipt.port_code) }
             dt { "State" } dd { (receipt.state) }
             @for (name, time) in [("Quote requested", receipt.quote_requested_at),
@@ -133,7 +133,7 @@ fn render_states(receipt: &Receipt, kind: Kind) -> Markup {
                     th scope="col" { "State" }
                     th.money scope="col" { "Outputs" }
                     th.money scope="col" { "Budgets, " (currency) }
-                    th.money scope="col" { "Came back, " (currency) }
+                    th.money scope="col" { "Returned, " (currency) }
                 } }
                 tbody { @for figures in &receipt.figures {
                     tr {
@@ -145,7 +145,7 @@ fn render_states(receipt: &Receipt, kind: Kind) -> Markup {
                 } }
                 @if kind == Kind::CreditNote {
                     tfoot { tr {
-                        th.total scope="row" colspan="3" { "Sum" }
+                        th.total scope="row" colspan="3" { "Total" }
                         td.money.total { (money(&receipt.money_returned)) }
                     } }
                 }
@@ -170,7 +170,7 @@ fn render_outputs(receipt: &Receipt, kind: Kind) -> Markup {
                         Kind::Receipt => { th.money scope="col" { "Fee and cost, " (currency) } }
                         Kind::CreditNote => {
                             th.money scope="col" { "Fee kept, " (currency) }
-                            th.money scope="col" { "Came back, " (currency) }
+                            th.money scope="col" { "Returned, " (currency) }
                         }
                     }
                 } }
@@ -181,12 +181,12 @@ fn render_outputs(receipt: &Receipt, kind: Kind) -> Markup {
 }
 
 fn render_line(line: &Line, kind: Kind) -> Markup {
-    // the second part of a port's code
+    // the second part of a port's code is its currency
     let currency = line.port_code.split('_').nth(1).unwrap_or_default().to_ascii_uppercase();
     html! {
         tr {
             th scope="row" { (line.id) }
-            td { (named(line.payee_name.as_deref())) }
+            td { (display_name(line.payee_name.as_deref())) }
             td { (line.port_code) }
             td { (line.state) }
             @if kind == Kind::Receipt {
@@ -204,17 +204,17 @@ fn render_line(line: &Line, kind: Kind) -> Markup {
     }
 }
 
-/// A name, which a user need not have.
-fn named(name: Option<&str>) -> &str {
-    name.unwrap_or("without a name")
+/// Returns the name of a user, or a placeholder: users may have no name.
+fn display_name(name: Option<&str>) -> &str {
+    name.unwrap_or("unnamed")
 }
 
-/// An amount with the digits it needs, as the API shows it.
+/// Formats an amount like the API, with as many digits as needed.
 fn money(value: &BigDecimal) -> String {
     value.normalized().to_plain_string()
 }
 
-/// An instant for people, to the second, and for programs.
+/// Renders an instant: to the second for people, exactly for programs.
 fn instant(time: OffsetDateTime) -> Markup {
     let exact = timestamp(time);
     let readable = exact.get(..19).unwrap_or(&exact).replace('T', " ");

@@ -10,10 +10,10 @@ use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
 use crate::jsonapi::{MEDIA_TYPE, negotiation};
 use crate::web::app::App;
 
-/// The token of a page's address; that it can't be read makes it one of nothing.
+/// The token in a page's address. An unreadable token counts as unknown.
 type Token = Result<Path<String>, PathRejection>;
 
-/// Longer texts are no token.
+/// Maximum length of a token, in bytes. Longer texts get 404 without a query.
 const LONGEST_TOKEN: usize = 128;
 
 /// `GET /receipts/:token`
@@ -38,7 +38,7 @@ async fn respond(app: &App, token: Token, headers: &HeaderMap, kind: Kind) -> Re
         (Err(errors), true) => {
             let content = page::render_errors(&errors);
             let explained = errors.into_response();
-            // the status and when to come back are the same in any form
+            // status and Retry-After are the same in both formats
             let retry_after = explained.headers().get(header::RETRY_AFTER).cloned();
             let mut response = html(explained.status(), content);
             if let Some(seconds) = retry_after {
@@ -48,31 +48,31 @@ async fn respond(app: &App, token: Token, headers: &HeaderMap, kind: Kind) -> Re
         }
         (Err(errors), false) => errors.into_response(),
     };
-    guarded(response)
+    with_privacy_headers(response)
 }
 
 async fn find(app: &App, token: &str, kind: Kind) -> Result<Receipt, Errors> {
-    let may_be_one = (1..=LONGEST_TOKEN).contains(&token.len())
+    let is_well_formed = (1..=LONGEST_TOKEN).contains(&token.len())
         && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     let mut receipt = None;
-    if may_be_one {
+    if is_well_formed {
         let mut connection = app.database.connection().await?;
         let found = store::find(&mut connection, token, kind).await;
         receipt = connection.conclude(found)?;
     }
     receipt.ok_or_else(|| {
         let detail = match kind {
-            Kind::Receipt => "there is no receipt at this address; each finished request has one, at its receipt_url",
+            Kind::Receipt => "this address has no receipt; each finished request has one at its receipt_url",
             Kind::CreditNote => {
-                "there is no credit note at this address; each finished request of whose money some came back has one, \
-                 at its credit_note_url"
+                "this address has no credit note; each finished request with returned money has one at its \
+                 credit_note_url"
             }
         };
         Error::new(RESOURCE_NOT_FOUND, detail).into()
     })
 }
 
-/// Whether the sender is a person's browser rather than a program.
+/// Returns true for a person's browser, false for a program.
 fn prefers_html(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
     let accepted = accepted.collect::<Vec<_>>().join(", ");
@@ -86,9 +86,9 @@ fn html(status: StatusCode, content: String) -> Response {
     response
 }
 
-/// The headers of every answer: the address is a secret and what is shown is somebody's own, so neither is to be kept
-/// or passed on by anyone in between.
-fn guarded(mut response: Response) -> Response {
+/// Adds the headers of every answer. The address is secret and the content is private.
+/// Therefore shared caches must not store them, and browsers must not send the address on.
+fn with_privacy_headers(mut response: Response) -> Response {
     const HEADERS: [(HeaderName, &str); 5] = [
         (header::CACHE_CONTROL, "private"),
         (header::VARY, "Accept"),

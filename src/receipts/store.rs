@@ -7,11 +7,11 @@ use sqlx::postgres::{PgConnection, PgRow};
 use super::{Figures, Kind, LISTED, Line, Receipt};
 use crate::concierge::outputs::state::{MACHINE, Refund};
 
-/// A request by its token, what its outputs come to in each state, and the first of them, a row each.
+/// Selects a request by its token, the totals of its outputs by state, and its first outputs, one row each.
 ///
-/// `$4` and `$5` are the states in which the whole budget came back, and the budget without its fees.
+/// `$4` are the states that refund the whole budget. `$5` are the states that refund the budget minus fees.
 ///
-/// The outputs are gone through twice rather than kept: once to add them up, once for as many as are listed.
+/// Outputs are read twice instead of being materialized: once for the totals, once for the list.
 const FIND: &str = concat!(
     "with request as (
         select r.*, u.name as payer_name
@@ -33,7 +33,7 @@ const FIND: &str = concat!(
         ) o
         where $2 or came_back > 0
     ), figures as (
-        -- backwards the final states are in a reader's order: settled, returned, rejected, cancelled
+        -- descending, the final states are in reading order: settled, returned, rejected, cancelled
         select array_agg(state order by state desc) as states, array_agg(outputs order by state desc) as counts,
             array_agg(budgets order by state desc) as budgets, array_agg(came_back order by state desc) as came_back
         from (
@@ -54,10 +54,10 @@ const FIND: &str = concat!(
     order by o.id"
 );
 
-/// The receipt or credit note with that token, if there is one.
+/// Returns the receipt or credit note with this token, if there is one.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn find(connection: &mut PgConnection, token: &str, kind: Kind) -> Result<Option<Receipt>, sqlx::Error> {
     let rows = sqlx::query(FIND)
         .bind(token)
@@ -89,12 +89,12 @@ pub async fn find(connection: &mut PgConnection, token: &str, kind: Kind) -> Res
     }))
 }
 
-/// The names of the states whose outputs give that back.
+/// Returns the names of the states with this refund.
 fn states(refund: Refund) -> Vec<&'static str> {
     MACHINE.states.iter().filter(|state| state.refund() == refund).map(|state| state.name()).collect()
 }
 
-/// Reads the figures of every state, an array a column.
+/// Reads the totals of every state. Each column is an array with one element for each state.
 fn read_figures(row: &PgRow, at: usize) -> Result<Vec<Figures>, sqlx::Error> {
     let (states, counts): (Vec<String>, Vec<i64>) = (row.try_get(at)?, row.try_get(at + 1)?);
     let (budgets, returned): (Vec<BigDecimal>, Vec<BigDecimal>) = (row.try_get(at + 2)?, row.try_get(at + 3)?);

@@ -1,4 +1,4 @@
-//! `/_sandbox/settings`: how long things take in an account, and whether they happen by themselves.
+//! `/_sandbox/settings`: an account's delays, and its choice of automatic or manual progression and approval.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::web::call::Call;
 
 const NAMES: [&str; 6] = ["progression", "approval", "check_delay", "approval_delay", "quote_delay", "step_delay"];
 
-/// What is changed: `None` leaves as it is, `Some(None)` goes back to what the server says.
+/// Changes to the settings: `None` keeps a value, `Some(None)` restores the server's default.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
 struct Change {
@@ -60,7 +60,7 @@ impl Change {
     }
 }
 
-/// Whether something is `auto`, if it is there; `null` is neither.
+/// Reads a mode if it is present: true for `auto`, false for `manual`, `Some(None)` for `null`.
 #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
 fn mode(reader: &mut Reader, name: &str) -> Option<Option<bool>> {
     if !reader.has_attribute(name) {
@@ -107,8 +107,9 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
     Ok(Json(render(&caller.own, &app.rules.pace)))
 }
 
-/// `PATCH /_sandbox/settings`: of what happens from now on. Where things begin to happen by themselves, what waited for that
-/// goes on as if it had just come to where it is.
+/// `PATCH /_sandbox/settings`: changes the settings for all transitions from now on.
+///
+/// When progression becomes `auto`, paused resources continue as if they had just reached their state.
 pub async fn update(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.no_query().and_then(|()| Change::read(&call.body));
     let (caller, change) = call.caller(&app, Access::Write, read).await?;
@@ -117,7 +118,7 @@ pub async fn update(State(app): State<App>, call: Call) -> Result<Json<Value>, E
         let mut transaction = connection.begin().await?;
         let outcome = async {
             let id = caller.account_id;
-            // one that was reset meanwhile had them until then
+            // the account was reset meanwhile; it had these settings until then
             let Some(account) = store::lock(&mut transaction, id).await? else { return Ok(change.apply(caller.own)) };
             let (own, now) = (change.apply(account.own), account.time.now(&app.clock));
             store::save_settings(&mut transaction, id, &own).await?;

@@ -1,5 +1,5 @@
-//! `GET /_sandbox/state_machines/{requests|outputs}`: the very tables that drive the resources, as JSON or as a
-//! Mermaid diagram.
+//! `GET /_sandbox/state_machines/{requests|outputs}`: the tables that drive the resources, as JSON or as a Mermaid
+//! diagram.
 
 use axum::extract::{Path, RawQuery};
 use axum::http::header;
@@ -14,14 +14,14 @@ pub async fn show(Path(name): Path<String>, RawQuery(query): RawQuery) -> Result
         "requests" => (requests::state::MACHINE.json(), requests::state::MACHINE.mermaid()),
         "outputs" => (outputs::state::MACHINE.json(), outputs::state::MACHINE.mermaid()),
         _ => {
-            let detail = format!("there is no state machine \"{name}\"; there are requests and outputs");
+            let detail = format!("\"{}\" is not a state machine; use requests or outputs", name.escape_default());
             return Err(Error::new(RESOURCE_NOT_FOUND, detail).into());
         }
     };
     let mut format = None;
     for (parameter, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         if parameter != "format" {
-            let detail = "is not known here; format is";
+            let detail = format!("`{}` is not known here; use `format`", parameter.escape_default());
             return Err(Error::new(PARAMETER_UNKNOWN, detail).parameter(parameter).into());
         }
         format = Some(value.into_owned());
@@ -30,7 +30,7 @@ pub async fn show(Path(name): Path<String>, RawQuery(query): RawQuery) -> Result
         None | Some("json") => Ok(([(header::CONTENT_TYPE, "application/json")], json.to_string()).into_response()),
         Some("mermaid") => Ok(([(header::CONTENT_TYPE, "text/vnd.mermaid; charset=utf-8")], mermaid).into_response()),
         Some(other) => {
-            let detail = format!("is \"{}\"; the formats are json and mermaid", other.escape_default());
+            let detail = format!("`format` is \"{}\"; it must be json or mermaid", other.escape_default());
             Err(Error::new(PARAMETER_INVALID, detail).parameter("format").into())
         }
     }

@@ -1,11 +1,13 @@
-//! `GET /_sandbox/test_values`: the very table by which payments go another way than the happy path.
+//! `GET /_sandbox/test_values`: the table of test values that change a payment's outcome.
 
 use axum::Json;
 use serde_json::{Value, json};
 
 use crate::concierge::outputs::scenario::{PRECEDENCE, Source, TEST_VALUES, TestValue};
 
-/// `GET /_sandbox/test_values`: `precedence`, what decides first, and `test_values`, a row for each scenario.
+/// `GET /_sandbox/test_values`: `precedence` and `test_values`.
+///
+/// `precedence` lists the sources, the strongest first. `test_values` has a row for each scenario.
 pub async fn list() -> Json<Value> {
     let row = |value: &TestValue| {
         json!({

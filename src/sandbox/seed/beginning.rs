@@ -1,4 +1,4 @@
-//! The default account, and what it is seeded with when it is made: `--seed`.
+//! The default account and its initial content (`--seed`).
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::database::{StoreError, settle};
 use crate::events::address::AddressRules;
 use crate::jsonapi::error::{Error, Errors, Source};
 
-/// What the default account is made with.
+/// Inputs for the creation of the default account.
 #[derive(Debug)]
 pub struct Beginning<'a> {
     /// The server's time.
@@ -25,7 +25,7 @@ pub struct Beginning<'a> {
     pub seed: Option<&'a SeedFile>,
 }
 
-/// A file that says what to seed.
+/// A file with a seed document.
 #[derive(Debug)]
 pub struct SeedFile {
     pub path: PathBuf,
@@ -33,19 +33,21 @@ pub struct SeedFile {
 }
 
 impl SeedFile {
-    /// Reads a file as it is. What is in it is looked at when it is needed.
+    /// Reads a file without parsing it. The content is parsed when it is needed.
     ///
     /// # Errors
-    /// Where it can't be read.
+    /// I/O errors.
     pub fn read(path: &Path) -> std::io::Result<Self> {
         Ok(Self { path: path.to_owned(), text: std::fs::read(path)? })
     }
 }
 
-/// Makes the default account with what is to be seeded, or neither, unless it is there. Several servers may do so at once.
+/// Creates the default account with its seed in one transaction, unless the account exists.
+///
+/// Several servers may do this at once.
 ///
 /// # Errors
-/// The faults of the seed; those of the database.
+/// The faults of the seed; database errors.
 pub async fn ensure_default_account(
     connection: &mut PgConnection,
     beginning: &Beginning<'_>,
@@ -65,7 +67,7 @@ pub async fn ensure_default_account(
     }
     .await;
     match settle(transaction, outcome).await {
-        // another server was faster
+        // another server created it first
         Err(StoreError::Database(sqlx::Error::Database(error)))
             if matches!(error.constraint(), Some("api_keys_pkey" | "accounts_name_idx")) =>
         {
@@ -75,10 +77,10 @@ pub async fn ensure_default_account(
     }
 }
 
-/// Faults as one sentence.
+/// Joins faults into one line, each with its pointer.
 pub fn list(faults: &Errors) -> String {
     let fault = |error: &Error| match &error.source {
-        Some(Source::Pointer(pointer)) if !pointer.is_empty() => format!("{pointer} {}", error.detail),
+        Some(Source::Pointer(pointer)) if !pointer.is_empty() => format!("{pointer}: {}", error.detail),
         _ => error.detail.clone(),
     };
     faults.as_slice().iter().map(fault).collect::<Vec<_>>().join("; ")

@@ -1,4 +1,4 @@
-//! Reading a document of what is to be seeded: each resource by the rules of its own room, and its state.
+//! Reads a seed document: each resource by the rules of its own module, and its state.
 
 use serde_json::{Value, json};
 
@@ -12,26 +12,27 @@ use crate::jsonapi::document::{Identifier, Reader};
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors};
 use crate::jsonapi::schema::{Relationship, Schema};
 
-/// A wallet as it is seeded: of a user, which the API's own documents don't name.
+/// A wallet in a seed. It names its user; the API's own documents don't.
 static WALLET: Schema = Schema {
     relationships: &[Relationship { name: "user", target: &users::SCHEMA, when_included: false }],
     ..cash_wallets::SCHEMA
 };
 
-/// The largest id, of 15 digits, so that there is no end of ids behind it and every JSON reader has its digits.
+/// The largest id: 15 digits. Enough ids remain beyond it, and every JSON reader keeps all its digits.
 const LARGEST_ID: i64 = 999_999_999_999_999;
-/// The states in which an output of a draft can be.
+/// States that an output of a draft may have.
 const OUTPUT_STATES: [State; 3] = [State::Accepting, State::Accepted, State::Rejected];
-/// Why an output was rejected, where the document doesn't say.
+/// Default `rejection_reason` of a rejected output.
 const REASON: &str = "the preliminary checks failed";
-/// The longest `rejection_reason`, in characters.
+/// Maximum length of `rejection_reason`, in characters.
 const LONGEST: usize = 255;
 
-/// Reads what a document is to seed. Whatever names no user is of `acting`. The reader has the faults that were found, and
-/// comes back for those which only the account can tell.
+/// Reads a seed document. Resources without a user belong to `acting`.
+///
+/// The returned reader holds the faults found so far. Checks against the account add theirs to it.
 ///
 /// # Errors
-/// Where there is no array of resources.
+/// A body without an array of resources.
 pub fn read(body: &[u8], acting: i64, rules: &AddressRules) -> Result<(Seed, Reader), Errors> {
     let mut reader = Reader::open_many(body)?;
     let mut seed = Seed::default();
@@ -57,7 +58,7 @@ pub fn read(body: &[u8], acting: i64, rules: &AddressRules) -> Result<(Seed, Rea
     Ok((seed, reader))
 }
 
-/// A resource that is being read.
+/// The resource being read.
 struct Item<'a> {
     reader: &'a mut Reader,
     seed: &'a mut Seed,
@@ -77,7 +78,7 @@ impl Item<'_> {
         Some(id)
     }
 
-    /// What a relationship refers to; 0, which is nobody's id, where that can't be said.
+    /// Reads the id in a relationship. Returns 0, which is no valid id, if it is unreadable.
     fn reference(&mut self, schema: &'static Schema, name: &'static str, kind: Kind) -> i64 {
         let is_acting = !self.reader.has_relationship(name) && schema.type_name != outputs::SCHEMA.type_name;
         if is_acting {
@@ -106,7 +107,7 @@ impl Item<'_> {
         let (Some(id), Some(compliance_state)) = (id, compliance_state) else { return };
         self.seed.users.push(User {
             id,
-            // as those that are made by a call
+            // as for users created through the API
             name: name.or_else(|| email.clone()),
             email,
             kyc_accepted: kyc_accepted.unwrap_or(compliance_state == ComplianceState::Enabled),
@@ -149,7 +150,7 @@ impl Item<'_> {
         let is_rejected = state == Some(State::Rejected);
         if reason.is_some() && !is_rejected {
             let pointer = self.reader.pointer("rejection_reason");
-            let detail = "is there, and the output isn't rejected; leave it out, or let `state` be \"rejected\"";
+            let detail = "`rejection_reason` requires the state \"rejected\"; set that `state` or leave the reason out";
             self.reader.fault(ATTRIBUTE_INVALID, &pointer, detail);
         }
         let rejection_reason = is_rejected.then(|| reason.unwrap_or_else(|| REASON.to_owned()));
@@ -171,7 +172,7 @@ impl Item<'_> {
         });
     }
 
-    /// Checks that something may begin in a state, if it names one.
+    /// Checks that a resource may be seeded in its state, if it names one.
     fn check_state(&mut self, state: Option<&str>, known: &[&str], seedable: &[&str]) {
         let Some(state) = state.filter(|state| !seedable.contains(state)) else { return };
         if !known.contains(&state) {
@@ -179,8 +180,8 @@ impl Item<'_> {
             return;
         }
         let detail = format!(
-            "is {state:?}; one is seeded as {}, because what leads to later states moves money and sets times: seed the \
-             request as a draft with its outputs, then POST {{\"state\":…,\"through\":true}} to \
+            "`state` is {state:?}; it must be {}, because transitions to later states move money and set times. Seed \
+             the request as a draft with its outputs, then POST {{\"state\":…,\"through\":true}} to \
              /_sandbox/simulations/concierge_requests/ID/transition",
             seedable.join(" or ")
         );
@@ -189,7 +190,7 @@ impl Item<'_> {
     }
 
     fn wallet(&mut self) {
-        const EXPECTED: &str = "a currency of the ports, such as ars";
+        const EXPECTED: &str = "the currency of a port, such as ars";
         self.reader.only_attributes_of(&WALLET);
         let id = self.reader.own_id(EXPECTED);
         let currency = id.as_ref().and_then(|Identifier { text }| cash_wallets::currency(text));
@@ -200,22 +201,22 @@ impl Item<'_> {
         if let (Some(named), Some(currency)) = (named, &currency)
             && !named.eq_ignore_ascii_case(currency)
         {
-            self.reader.invalid("currency", format_args!("{currency:?}, as the id is, or left out"));
+            self.reader.invalid("currency", format_args!("{currency:?} like the id, or left out"));
         }
         if self.reader.is_null("balance") {
-            self.reader.missing("balance", "the money in it, such as 1000");
+            self.reader.missing("balance", "an amount of money, such as 1000");
         }
         let balance = self.reader.decimal_from_zero("balance");
         let user_id = self.reference(&WALLET, "user", Kind::User);
         let (Some(currency), Some(balance)) = (currency, balance) else { return };
         if self.seed.wallets.iter().any(|other| (other.user_id, &other.currency) == (user_id, &currency)) {
-            self.reader.invalid_id("another one: the wallet of this user and currency is in the document already");
+            self.reader.invalid_id("unique for each user; the document already has this wallet of the user");
         }
         self.seed.wallets.push(SeededWallet { user_id, currency, balance });
     }
 }
 
-/// What was seeded: how many of each type.
+/// Renders the number of seeded resources of each type.
 pub fn render(seed: &Seed) -> Value {
     json!({ "seeded": {
         "users": seed.users.len(),

@@ -1,4 +1,4 @@
-//! What only the account can tell of a seed: which ids are free, and whether what is referred to is there and fits. Pure.
+//! Checks a seed against its account: ids must be free, references must exist and fit. Pure.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,26 +8,26 @@ use crate::concierge::outputs::document::{INSTRUCTION_OF_ANOTHER_USER, REQUEST_N
 use crate::concierge::requests::state::State;
 use crate::jsonapi::document::Reader;
 
-/// What the account has of what a seed names.
+/// The account's data that a seed refers to.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// The next id of each type, by its name. Servers have leased all below.
+    /// The next id of each type, by type name. Servers have leased all ids below.
     pub next_ids: HashMap<String, i64>,
-    /// Those of the wanted ids that are taken.
+    /// Requested ids that are taken.
     pub taken: HashSet<(Kind, i64)>,
     pub users: HashSet<i64>,
-    /// With their users.
+    /// Ids of instructions, each with the id of its user.
     pub instructions: HashMap<i64, i64>,
     pub requests: HashMap<i64, State>,
 }
 
-/// Adds every fault.
+/// Records every fault in the reader.
 pub fn judge(reader: &mut Reader, seed: &Seed, found: &Found) {
     let mut named: HashMap<(Kind, i64), usize> = HashMap::new();
     for (kind, id, place) in &seed.ids {
         reader.turn_to(*place);
         if let Some(first) = named.get(&(*kind, *id)) {
-            let detail = format!("is {id}, which the resource at /data/{first} has already; give each one of its own");
+            let detail = format!("`id` is {id}, also the id of the resource at /data/{first}; ids must be unique");
             reader.fault_of_id(ID_TAKEN, detail);
             continue;
         }
@@ -52,41 +52,47 @@ pub fn judge(reader: &mut Reader, seed: &Seed, found: &Found) {
         } else if let (Kind::Request, Some(state)) = (kind, found.requests.get(&number))
             && !state.takes_outputs()
         {
-            let detail = format!("the request is {}; outputs can be added only to a draft", state.name());
+            let detail =
+                format!("`request` names a request that is {}; outputs can be added only to a draft", state.name());
             reader.fault_of_linkage(REQUEST_NOT_DRAFT, name, detail);
         }
     }
     check_instructions(reader, seed, found);
 }
 
-/// Each output's instruction is to be its payee's.
+/// Checks that each output's instruction belongs to its payee.
 fn check_instructions(reader: &mut Reader, seed: &Seed, found: &Found) {
     let seeded: HashMap<i64, i64> = seed.instructions.iter().map(|(id, user_id, _)| (*id, *user_id)).collect();
     for output in &seed.outputs {
         let id = output.withdrawal_instruction_id;
         let owner = seeded.get(&id).or_else(|| found.instructions.get(&id)).copied();
         if let Some(owner) = owner.filter(|owner| output.user_id != 0 && *owner != 0 && *owner != output.user_id) {
-            let detail = format!("belongs to user {owner}, the output's user is {}", output.user_id);
+            let detail =
+                format!("`withdrawal_instruction` belongs to user {owner}; the output's user is {}", output.user_id);
             reader.turn_to(output.place);
             reader.fault_of_linkage(INSTRUCTION_OF_ANOTHER_USER, "withdrawal_instruction", detail);
         }
     }
 }
 
-/// Why an id can't be given. Those from a fresh account's next one on which were leased may be given to something new at any
-/// time, by any server; those below were never counted.
+/// Explains why an id can't be used; `None` if it can.
+///
+/// Counting starts at the next id of a fresh account. Ids below are never leased.
+/// A server may give a leased id to a new resource at any time.
 fn why_taken(kind: Kind, id: i64, found: &Found) -> Option<String> {
     let name = kind.name();
     if found.taken.contains(&(kind, id)) {
-        return Some(format!("is {id}, which one of the {name} has already; choose another, or leave it as it is"));
+        return Some(format!(
+            "`id` is {id}, which one of the {name} already has; choose another id, or leave the resource out"
+        ));
     }
     let first = FIRST_IDS.iter().find(|(counted, _)| *counted == name).map(|(_, first)| *first)?;
     let next = found.next_ids.get(name).copied()?;
     (first..next).contains(&id).then(|| {
         let last = next - 1;
         format!(
-            "is {id}; servers give {first} to {last} to new {name}, whether they are used yet or not: choose one from \
-             {next} on, or below {first}"
+            "`id` is {id}; the ids {first} to {last} are reserved for new {name}. Choose an id from {next} on, or \
+             below {first}"
         )
     })
 }

@@ -1,8 +1,7 @@
-//! Seeds: resources with wanted ids, put into an account as if they had been there before anything happened. All of a
-//! document, or nothing of it.
+//! Seeds: resources with chosen ids, inserted into an account as its initial data. A document is applied completely or
+//! not at all.
 //!
-//! They get their timers as if they had just been made, and no events: nothing is told of them until something happens to
-//! them.
+//! Seeded resources get the timers of new resources. They get no events until something changes them.
 
 pub mod beginning;
 pub mod document;
@@ -24,10 +23,10 @@ use crate::jsonapi::document::{Identifier, Reader};
 
 crate::codes! {
     ID_TAKEN = 409 "id_taken" "The id is taken";
-    STATE_NOT_SEEDABLE = 422 "state_not_seedable" "Nothing can begin in this state";
+    STATE_NOT_SEEDABLE = 422 "state_not_seedable" "Resources cannot be seeded in this state";
 }
 
-/// The types of what is counted by ids, in the order in which one refers to another.
+/// Resource types with id counters. A type refers only to types before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     User,
@@ -36,11 +35,11 @@ pub enum Kind {
     Output,
 }
 
-/// Every kind, each in its place.
+/// Every kind, in the order of its declaration.
 pub const KINDS: [Kind; 4] = [Kind::User, Kind::WithdrawalInstruction, Kind::Request, Kind::Output];
 
 impl Kind {
-    /// The type's name, which is that of its table and of its counter too.
+    /// Returns the type's name, also the name of its table and of its counter.
     pub const fn name(self) -> &'static str {
         match self {
             Self::User => "users",
@@ -51,7 +50,9 @@ impl Kind {
     }
 }
 
-/// What a document is to seed. What couldn't be read isn't there, but for its id and what it refers to.
+/// The content of a seed document.
+///
+/// Unreadable resources are left out, except for their ids and references.
 #[derive(Debug, Default)]
 pub struct Seed {
     pub users: Vec<User>,
@@ -61,26 +62,26 @@ pub struct Seed {
     pub requests: Vec<(i64, i64, NewConciergeRequest)>,
     pub outputs: Vec<SeededOutput>,
     pub wallets: Vec<SeededWallet>,
-    /// The ids that were named, each with its place in the document.
+    /// The ids in the document, each with the index of its resource.
     pub ids: Vec<(Kind, i64, usize)>,
     pub references: Vec<Reference>,
 }
 
-/// That something refers to something else.
+/// A reference from one resource to another.
 #[derive(Debug, Clone)]
 pub struct Reference {
-    /// Its place in the document.
+    /// Index of the resource in the document.
     pub place: usize,
-    /// The relationship.
+    /// Name of the relationship.
     pub name: &'static str,
     pub kind: Kind,
     pub id: Identifier,
 }
 
-/// An output to be seeded.
+/// An output to seed.
 #[derive(Debug, Clone)]
 pub struct SeededOutput {
-    /// Its place in the document.
+    /// Index of the resource in the document.
     pub place: usize,
     pub id: i64,
     pub request_id: i64,
@@ -92,7 +93,7 @@ pub struct SeededOutput {
     pub rejection_reason: Option<String>,
 }
 
-/// What a wallet is to hold.
+/// A wallet to seed.
 #[derive(Debug, Clone)]
 pub struct SeededWallet {
     pub user_id: i64,
@@ -100,10 +101,12 @@ pub struct SeededWallet {
     pub balance: BigDecimal,
 }
 
-/// Puts what was read into an account, at an instant of its time. The account is locked, or nobody else's yet.
+/// Applies a seed to an account. `now` is the account's time.
+///
+/// The account must be locked, or not yet visible to other transactions.
 ///
 /// # Errors
-/// Every fault of the document; those of the database. Then the transaction is to be rolled back.
+/// Every fault of the document; database errors. The caller must then roll back.
 pub async fn plant(
     transaction: &mut PgConnection,
     account_id: i64,

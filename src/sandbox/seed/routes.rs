@@ -15,7 +15,7 @@ use crate::jsonapi::error::Errors;
 use crate::web::app::App;
 use crate::web::call::Call;
 
-/// `POST /_sandbox/seed`: puts resources with wanted ids into the account, all of them or none.
+/// `POST /_sandbox/seed`: inserts resources with chosen ids into the account, all of them or none.
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     loop {
         let (caller, ()) = call.caller(&app, Access::Write, call.no_query()).await?;
@@ -34,7 +34,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
             settle(transaction, outcome).await
         }
         .await;
-        // one that was reset meanwhile is looked up anew
+        // the account may have been reset meanwhile: look it up again
         if connection.conclude(planted)? {
             app.set_off(&caller, Some(caller.time.now(&app.clock))).await;
             return Ok((StatusCode::CREATED, Json(render(&seed))).into_response());

@@ -12,11 +12,13 @@ use crate::concierge::requests;
 use crate::concierge::requests::quote::prune_at;
 use crate::concierge::users::state::ComplianceState;
 
-/// Looks for what the account has of what a seed names. The counters are locked first, so that nobody leases what is found to
-/// be free; requests and instructions are shared, so that the first stay drafts and the second aren't deleted.
+/// Finds the account's data that a seed refers to.
+///
+/// Locks the counters first, so that no server leases an id found to be free.
+/// Requests get a share lock so that they stay drafts, instructions so that they are not deleted.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn look(connection: &mut PgConnection, account_id: i64, seed: &Seed) -> Result<Found, sqlx::Error> {
     let counters = "select type, next_id from id_counters where account_id = $1 and type = any($2)
         order by type for no key update";
@@ -53,10 +55,12 @@ pub async fn look(connection: &mut PgConnection, account_id: i64, seed: &Seed) -
     Ok(found)
 }
 
-/// Stores what a seed has, with its timers, as if it had been made at that instant. Nobody made it, and nothing is told of it.
+/// Inserts the resources of a seed with their timers, as if created at `now`.
+///
+/// They have no creator and no events.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn insert(
     connection: &mut PgConnection,
     account_id: i64,
@@ -193,7 +197,7 @@ async fn insert_outputs(
         .map(|_| ())
 }
 
-/// Lets wallets hold so much and no more, and has the requests that wait for it looked at.
+/// Sets the balances of wallets and schedules the check of requests that wait for money.
 async fn fill_wallets(
     connection: &mut PgConnection,
     account_id: i64,
@@ -217,10 +221,10 @@ async fn fill_wallets(
         .map(|_| ())
 }
 
-/// Has the counters go on behind the highest id of a seed.
+/// Advances the counters beyond the highest ids of a seed.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn advance_counters(connection: &mut PgConnection, account_id: i64, seed: &Seed) -> Result<(), sqlx::Error> {
     let sql = "update id_counters c set next_id = greatest(c.next_id, s.next_id)
         from unnest($2::text[], $3::bigint[]) as s (type, next_id) where c.account_id = $1 and c.type = s.type";

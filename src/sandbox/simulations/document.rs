@@ -1,4 +1,4 @@
-//! The bodies of simulations: plain JSON.
+//! Bodies of simulations: plain JSON.
 
 use bigdecimal::BigDecimal;
 use serde_json::Value;
@@ -11,10 +11,10 @@ use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors};
 use crate::jsonapi::json;
 
-/// The longest reason, in characters.
+/// Maximum length of a reason, in characters.
 const LONGEST_REASON: usize = 1000;
 
-/// Reads a `reason`, where a step has one.
+/// Reads a `reason`, if the transition takes one.
 ///
 /// # Errors
 /// Every fault of the body.
@@ -24,7 +24,7 @@ pub fn read_reason(body: &[u8], has_reason: bool) -> Result<Option<String>, Erro
     reader.finish(Some(reason))
 }
 
-/// Reads the `prices` of a quote: those of some ports, the others are the day's.
+/// Reads the `prices` of a quote, merged over the prices of the day.
 ///
 /// # Errors
 /// Every fault of the body.
@@ -37,13 +37,13 @@ pub fn read_prices(body: &[u8], of_the_day: &Prices) -> Result<Option<String>, E
     match Prices::read(&prices) {
         Ok(read) => reader.finish(Some(Some(read.json().to_owned()))),
         Err(fault) => {
-            reader.fault(ATTRIBUTE_INVALID, "/prices", fault.to_string());
+            reader.fault(ATTRIBUTE_INVALID, "/prices", format!("`prices`: {fault}"));
             reader.finish(None)
         }
     }
 }
 
-/// Reads how much of which currency: `amount` and `currency`.
+/// Reads an `amount` and its `currency`.
 ///
 /// # Errors
 /// Every fault of the body.
@@ -61,20 +61,20 @@ pub fn read_money(body: &[u8]) -> Result<(String, BigDecimal), Errors> {
         }
     }
     if reader.is_null("amount") {
-        reader.missing("amount", "a number above 0");
+        reader.missing("amount", "a number greater than 0");
     }
     let amount = reader.positive_decimal("amount", AMOUNT_NOT_POSITIVE);
     reader.finish(currency.zip(amount))
 }
 
-/// Where something is to go to, and whether all the way.
+/// A target state, and permission to pass through intermediate states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition<S> {
     pub to: S,
     pub through: bool,
 }
 
-/// Reads a `state`, and whether to go `through` all that come between.
+/// Reads a target `state` and the optional flag `through`.
 ///
 /// # Errors
 /// Every fault of the body.

@@ -1,4 +1,4 @@
-//! What happens to outputs when somebody says so.
+//! Simulated transitions of outputs.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,18 +22,18 @@ use crate::database::{StoreError, settle};
 use crate::jsonapi::error::{Error, Errors};
 use crate::web::call::not_found;
 
-/// Why an output is rejected whose simulation gives no reason.
+/// Default reason of a simulated rejection.
 const REJECTION: &str = "rejected by the control plane";
 
-/// Whether a step leads to a state that has a reason.
+/// Returns true if the transition takes a reason.
 pub const fn has_reason(trigger: Trigger) -> bool {
     matches!(trigger, Trigger::Reject | Trigger::Fail | Trigger::Return)
 }
 
-/// Takes one step.
+/// Makes one transition.
 ///
 /// # Errors
-/// 404 where there is no such output; 409 where the step isn't possible; those of the database. Then nothing happened.
+/// 404 for an unknown output; 409 for an impossible transition; database errors. Then nothing is changed.
 pub async fn step(
     connection: &mut PgConnection,
     actor: &Actor<'_>,
@@ -55,16 +55,16 @@ async fn take(
 ) -> Result<State, StoreError> {
     let actor = &actor.hold(connection).await?;
     let (account_id, now) = (actor.caller.account_id, actor.now);
-    let gone = || not_found(&SCHEMA, &id.to_string());
-    let life = lock_of_output(connection, account_id, id).await?.ok_or_else(gone)?;
-    let output = lock(connection, account_id, id, now).await?.ok_or_else(gone)?;
+    let unknown = || not_found(&SCHEMA, &id.to_string());
+    let life = lock_of_output(connection, account_id, id).await?.ok_or_else(unknown)?;
+    let output = lock(connection, account_id, id, now).await?.ok_or_else(unknown)?;
     let name = format!("output {id}");
     let to =
         MACHINE.after(output.state, trigger).ok_or_else(|| refuse(&name, &MACHINE, output.state, trigger.name()))?;
     if life.state != RequestState::Working && !matches!(trigger, Trigger::Accept | Trigger::Reject) {
         let detail = format!(
-            "{name} is {}, and {} is possible once its request works; request {} is {}. Take it there with \
-             POST /_sandbox/simulations/concierge_requests/{}/transition, {{\"state\":\"working\",\"through\":true}}",
+            "{name} is {}; `{}` requires a working request, but request {} is {}. To move the request, POST \
+             {{\"state\":\"working\",\"through\":true}} to /_sandbox/simulations/concierge_requests/{}/transition",
             output.state.name(),
             trigger.name(),
             life.id,
@@ -77,7 +77,7 @@ async fn take(
     Ok(to)
 }
 
-/// A step of an output that is locked.
+/// A transition of a locked output.
 #[derive(Debug, Clone, Copy)]
 struct Step<'a> {
     output: &'a DuePayment,
@@ -86,19 +86,19 @@ struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    /// The first of the way from where it is to a state.
+    /// Returns the first transition on the path to a state.
     fn towards(output: &'a DuePayment, state: State) -> Option<Self> {
         let trigger = *MACHINE.way(output.state, state)?.first()?;
         Some(Self { output, trigger, to: MACHINE.after(output.state, trigger)? })
     }
 
-    /// How many attempts at paying it there are after the step.
+    /// Returns the number of payment attempts after the transition.
     fn attempts(&self) -> i32 {
         self.output.attempts + i32::from(self.trigger == Trigger::Issue)
     }
 }
 
-/// Saves a step of each of some outputs of a locked request, and what follows from that.
+/// Saves transitions of outputs of a locked request, with their consequences.
 async fn save(
     connection: &mut PgConnection,
     actor: &Actor<'_>,
@@ -138,13 +138,15 @@ async fn save(
     changes.save(connection, &actor.app.rules.public_url).await
 }
 
-/// The most outputs that are settled in one transaction: each goes several steps in it.
+/// Maximum number of outputs settled in one transaction. Each makes several transitions in it.
 const BATCH: i64 = 300;
 
-/// Takes every output of a request that isn't final to `settled`, as long as the request works, and says how many those were.
+/// Moves the open outputs of a working request to `settled`, and returns their number.
+///
+/// Stops early if the request leaves `working`.
 ///
 /// # Errors
-/// Those of the database. What was settled by then stays.
+/// Database errors. Outputs settled before the error stay settled.
 pub async fn settle_all(
     connection: &mut PgConnection,
     actor: &Actor<'_>,
@@ -171,23 +173,25 @@ async fn settle_some(connection: &mut PgConnection, actor: &Actor<'_>, request_i
     while !outputs.is_empty() {
         let steps: Vec<Step<'_>> = outputs.iter().filter_map(|output| Step::towards(output, State::Settled)).collect();
         save(connection, actor, &life, &steps, None).await?;
-        let gone = |step: &Step<'_>| DuePayment { state: step.to, attempts: step.attempts(), ..step.output.clone() };
-        outputs = steps.iter().filter(|step| step.to != State::Settled).map(gone).collect();
+        let moved = |step: &Step<'_>| DuePayment { state: step.to, attempts: step.attempts(), ..step.output.clone() };
+        outputs = steps.iter().filter(|step| step.to != State::Settled).map(moved).collect();
     }
     Ok(settled)
 }
 
-/// The state of an output.
+/// Returns the state of an output.
 async fn state(connection: &mut PgConnection, actor: &Actor<'_>, id: i64) -> Result<State, StoreError> {
     let output = lock(connection, actor.caller.account_id, id, actor.now).await?;
     Ok(output.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?.state)
 }
 
-/// Goes to a state; `through` all that come between, and takes its request along where that has to work for it.
+/// Moves an output to a state.
+///
+/// `through` allows intermediate states. It also moves the request to `working` if the path requires that.
 ///
 /// # Errors
-/// 404 where there is no such output; 409 where no way leads there, or a longer one and it isn't `through`; those of the
-/// database. What was gone by then stays.
+/// 404 for an unknown output; 409 if no path leads there, or a longer one without `through`; database errors.
+/// Transitions made before the error stay.
 pub async fn go(
     connection: &mut PgConnection,
     actor: &Actor<'_>,
@@ -198,12 +202,12 @@ pub async fn go(
     let from = state(connection, actor, id).await?;
     let name = format!("output {id}");
     check_way(&name, &MACHINE, (from, to), through)?;
-    // it may go on by itself meanwhile, so each step is the first of the way from where it is by then
+    // the background task may move it meanwhile, so each round computes the path again
     let mut left = LONGEST_WAY;
     loop {
         let from = state(connection, actor, id).await?;
-        let way = MACHINE.way(from, to).ok_or_else(|| refuse(&name, &MACHINE, from, to.name()))?;
-        let Some(trigger) = way.first().copied() else { return Ok(()) };
+        let path = MACHINE.way(from, to).ok_or_else(|| refuse(&name, &MACHINE, from, to.name()))?;
+        let Some(trigger) = path.first().copied() else { return Ok(()) };
         let stepped = async {
             if through && !matches!(trigger, Trigger::Accept | Trigger::Reject) {
                 let life = lock_of_output(connection, actor.caller.account_id, id).await?;

@@ -1,4 +1,4 @@
-//! What happens to requests when somebody says so.
+//! Simulated transitions of requests.
 
 use bigdecimal::BigDecimal;
 use sqlx::Acquire;
@@ -19,10 +19,10 @@ use crate::database::{StoreError, settle};
 use crate::jsonapi::error::{Error, Errors};
 use crate::web::call::not_found;
 
-/// Takes one step, and whatever outputs go along with it, all of them. `prices`: of a quote, those it is made by.
+/// Makes one transition and completes its cascade to outputs. `prices` are the prices of a quote.
 ///
 /// # Errors
-/// 404 where there is no such request; 409 where the step isn't possible; those of the database. Then nothing happened.
+/// 404 for an unknown request; 409 for an impossible transition; database errors. Then nothing is changed.
 pub async fn step(
     connection: &mut PgConnection,
     actor: &Actor<'_>,
@@ -43,9 +43,9 @@ pub async fn step(
                     begin(&mut transaction, actor, life, trigger, prices).await?;
                     Ok(true)
                 }
-                // the rest of its outputs, unless the background was faster
-                None if goes_on(&life, trigger) => {
-                    take_along(&mut transaction, actor, life).await?;
+                // the remaining outputs, unless the background task was faster
+                None if has_cascade_left(&life, trigger) => {
+                    cascade(&mut transaction, actor, life).await?;
                     Ok(true)
                 }
                 None => Ok(false),
@@ -58,8 +58,8 @@ pub async fn step(
     }
 }
 
-/// Whether outputs are still to be taken along that the step takes along at once.
-fn goes_on(life: &Life, trigger: Trigger) -> bool {
+/// Returns true while the transition has a cascade to complete.
+fn has_cascade_left(life: &Life, trigger: Trigger) -> bool {
     let is_under_way = life.outputs_done_to.is_some();
     match trigger {
         Trigger::Quote => is_under_way && life.state == State::QuoteRequested,
@@ -89,10 +89,10 @@ async fn begin(
         }
         Trigger::Cancel => return actions::carry_out(connection, life, &Action::Cancel, now, (rules, pace)).await,
         Trigger::Quote => {
-            // it comes now
+            // the quote is due now
             life.due_at = Some(now);
             if prices.is_some() {
-                // by these it is priced from its first output on, whatever was begun by others
+                // these prices apply to all outputs, so a cascade in progress restarts at the first
                 (life.held_prices, life.outputs_done_to) = (prices, life.outputs_done_to.map(|_| 0));
             }
         }
@@ -100,22 +100,22 @@ async fn begin(
         Trigger::Fund => return fund(connection, actor, life).await,
         Trigger::Finish => {
             let detail = format!(
-                "{name} works; it finishes by itself once each of its outputs is final, which {} aren't",
+                "{name} is working; it finishes automatically once all its outputs are final, but {} are still open",
                 life.outputs_open
             );
             return Err(Errors::from(Error::new(ACTION_NOT_POSSIBLE, detail)).into());
         }
     }
-    take_along(connection, actor, life).await
+    cascade(connection, actor, life).await
 }
 
-async fn take_along(connection: &mut PgConnection, actor: &Actor<'_>, life: Life) -> Result<(), StoreError> {
+async fn cascade(connection: &mut PgConnection, actor: &Actor<'_>, life: Life) -> Result<(), StoreError> {
     let (mut changes, rules) = (Changes::default(), &actor.app.rules);
     take_outputs_along(connection, vec![life], &rules.prices, &actor.due(), &mut changes).await?;
     Ok(changes.save(connection, &rules.public_url).await?)
 }
 
-/// The payer provides what is missing in its wallet, and what the request costs is taken.
+/// Credits the money missing in the payer's wallet, then debits the cost of the request.
 async fn fund(connection: &mut PgConnection, actor: &Actor<'_>, mut life: Life) -> Result<(), StoreError> {
     let (now, pace) = (actor.now, actor.pace());
     let outputs = sum_outputs(connection, &[(life.account_id, life.id)]).await?;
@@ -123,37 +123,39 @@ async fn fund(connection: &mut PgConnection, actor: &Actor<'_>, mut life: Life) 
         outputs.first().map_or_else(Default::default, |outputs| (outputs.open, outputs.rejected.clone()));
     let currency = ports::currency(&life.port_code).to_owned();
     let wallet = Wallet { account_id: life.account_id, user_id: life.user_id, currency };
-    // one that isn't there yet, is then
+    // creates the wallet if it does not exist
     let nothing = Credit { wallet: wallet.clone(), amount: BigDecimal::default(), at: None };
     money::credit(connection, &[nothing]).await?;
     let needed = life.total_to_spend.clone().unwrap_or_default();
     let locked = money::lock(connection, &[wallet]).await?;
     let filled = locked.into_iter().map(|(wallet, balance, due_at)| {
-        // what comes straight back may be waited for
+        // another request may wait for the refund of rejected outputs
         let looked_at = if rejected > BigDecimal::default() { pace.by_itself(now) } else { None };
         let left = balance.max(needed.clone()) - &needed + &rejected;
         (wallet, left, due_at.into_iter().chain(looked_at).min())
     });
     let filled: Vec<_> = filled.collect();
     let done = life.fund(now, pace.step_delay, open, rejected);
-    // whether it is possible was looked at before
+    // `begin` checked that the transition is possible
     debug_assert!(done.is_ok(), "{done:?}");
     money::save(connection, &filled).await?;
     let changes = Changes { requests: vec![life], ..Changes::default() };
     Ok(changes.save(connection, &actor.app.rules.public_url).await?)
 }
 
-/// The state of a request.
+/// Returns the state of a request.
 async fn state(connection: &mut PgConnection, actor: &Actor<'_>, id: i64) -> Result<State, StoreError> {
     let life = lock_one(connection, actor.caller.account_id, id).await?;
     Ok(life.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?.state)
 }
 
-/// Goes to a state; `through` all that come between, and takes its outputs to `settled` where they have to be final for it.
+/// Moves a request to a state.
+///
+/// `through` allows intermediate states. It also moves outputs to `settled` if the path requires them to be final.
 ///
 /// # Errors
-/// 404 where there is no such request; 409 where no way leads there, or a longer one and it isn't `through`; those of the
-/// database. What was gone by then stays.
+/// 404 for an unknown request; 409 if no path leads there, or a longer one without `through`; database errors.
+/// Transitions made before the error stay.
 pub async fn go(
     connection: &mut PgConnection,
     actor: &Actor<'_>,
@@ -164,21 +166,21 @@ pub async fn go(
     let from = state(connection, actor, id).await?;
     let name = format!("request {id}");
     check_way(&name, &MACHINE, (from, to), through)?;
-    // it may go on by itself meanwhile, so each step is the first of the way from where it is by then
+    // the background task may move it meanwhile, so each round computes the path again
     let mut left = LONGEST_WAY;
     loop {
         let from = state(connection, actor, id).await?;
-        let Some(way) = MACHINE.way(from, to) else {
-            // it went beyond by itself
+        let Some(path) = MACHINE.way(from, to) else {
+            // the background task moved it past the target
             return if MACHINE.way(to, from).is_some() {
                 Ok(())
             } else {
                 Err(refuse(&name, &MACHINE, from, to.name()).into())
             };
         };
-        let Some(trigger) = way.first().copied() else { return Ok(()) };
+        let Some(trigger) = path.first().copied() else { return Ok(()) };
         left -= 1;
-        // it finishes with the last of them
+        // the request finishes with its last output
         if trigger == Trigger::Finish && through && outputs::settle_all(connection, actor, id).await? > 0 {
             continue;
         }

@@ -22,12 +22,12 @@ use crate::web::app::{App, to_its_end};
 use crate::web::call::{Call, answer, not_found};
 use crate::web::include;
 
-/// By which something is taken to a state, whatever lies between.
+/// Verb that moves a resource to a given state.
 const TRANSITION: &str = "transition";
-/// What is done to users.
+/// Verbs for users.
 const USER_VERBS: [&str; 5] = ["enable", "disable", "reject", "credit", "debit"];
 
-/// What is to happen, read.
+/// A simulation as read from the request.
 enum Simulation {
     OutputStep(output_states::Trigger, Option<String>),
     OutputGo(output_states::State, bool),
@@ -38,7 +38,7 @@ enum Simulation {
     Debit(String, bigdecimal::BigDecimal),
 }
 
-/// `POST /_sandbox/simulations/:type/:id/:verb`: answers what the resource is then.
+/// `POST /_sandbox/simulations/:type/:id/:verb`: runs a simulation and answers with the resource.
 pub async fn simulate(
     State(app): State<App>,
     Path((type_name, id, verb)): Path<(String, String, String)>,
@@ -61,7 +61,7 @@ pub async fn simulate(
     Ok(answer(StatusCode::OK, document))
 }
 
-/// Has something happen, and what follows from it.
+/// Runs a simulation and schedules its consequences.
 async fn carry_out(app: &App, caller: Caller, cause: Cause, number: i64, simulation: Simulation) -> Result<(), Errors> {
     let actor = Actor { app, caller, now: caller.time.now(&app.clock), cause };
     let mut connection = app.database.connection().await?;
@@ -85,18 +85,19 @@ async fn carry_out(app: &App, caller: Caller, cause: Cause, number: i64, simulat
         }
     })
     .await;
-    // what was done before a refusal, on a longer way, is followed up, too
+    // on a longer path, transitions before a refusal have consequences, too
     let done = connection.conclude(done);
     actor.follow_up().await;
     done
 }
 
-/// The schema of what can be simulated.
+/// Returns the schema of a resource type that has simulations.
 fn schema(type_name: &str) -> Result<&'static Schema, Errors> {
     let known = [&concierge::outputs::SCHEMA, &concierge::requests::SCHEMA, &concierge::users::SCHEMA];
     known.into_iter().find(|schema| schema.type_name == type_name).ok_or_else(|| {
         let names = known.map(|schema| schema.type_name).join(", ");
-        Error::new(ROUTE_UNKNOWN, format!("nothing happens to {type_name:?}; things happen to {names}")).into()
+        Error::new(ROUTE_UNKNOWN, format!("{type_name:?} is not a resource type with simulations; use one of {names}"))
+            .into()
     })
 }
 
@@ -149,5 +150,9 @@ fn trigger<S: Named, T: Named>(machine: &Machine<S, T>, verb: &str) -> Result<T,
 }
 
 fn unknown(verb: &str, known: &[&str]) -> Errors {
-    Error::new(ROUTE_UNKNOWN, format!("there is no {verb:?}; there is {}", known.join(", "))).into()
+    Error::new(
+        ROUTE_UNKNOWN,
+        format!("{verb:?} is not a simulation of this resource type; use one of {}", known.join(", ")),
+    )
+    .into()
 }

@@ -1,4 +1,4 @@
-//! What happens to users, and to their money, when somebody says so.
+//! Simulated decisions about users, and credits and debits of their wallets.
 
 use bigdecimal::BigDecimal;
 use sqlx::Acquire;
@@ -15,13 +15,13 @@ use crate::database::{StoreError, settle};
 use crate::jsonapi::error::{Error, Errors};
 use crate::web::call::not_found;
 
-/// The most checks that one transaction has run again.
+/// Maximum number of checks resumed in one transaction.
 const BATCH: i64 = 1000;
 
-/// Decides about a user. The checks that waited for that run again.
+/// Sets a user's compliance state and resumes the checks that waited for it.
 ///
 /// # Errors
-/// 404 where there is no such user; 409 where it is in that state; those of the database. Then nothing happened.
+/// 404 for an unknown user; 409 if the user is already in the state; database errors. Then nothing is changed.
 pub async fn decide(
     connection: &mut PgConnection,
     actor: &Actor<'_>,
@@ -37,7 +37,9 @@ pub async fn decide(
     }
 }
 
-/// Whether it is decided: where more checks wait than one transaction resumes, that comes with the last of them.
+/// Returns true once the state is set.
+///
+/// If more checks wait than one transaction resumes, the state is set with the last of them.
 async fn decide_once(
     connection: &mut PgConnection,
     actor: &Actor<'_>,
@@ -49,9 +51,9 @@ async fn decide_once(
     let from = store::lock(connection, account_id, id).await?;
     let from = from.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?;
     if from == to {
-        let others = [ComplianceState::Enabled, ComplianceState::Disabled, ComplianceState::Rejected];
-        let others: Vec<_> = others.into_iter().filter(|other| *other != to).map(ComplianceState::verb).collect();
-        let detail = format!("user {id} is {} already; {} are possible", from.name(), others.join(" and "));
+        let possible = [ComplianceState::Enabled, ComplianceState::Disabled, ComplianceState::Rejected];
+        let possible: Vec<_> = possible.into_iter().filter(|other| *other != to).map(ComplianceState::verb).collect();
+        let detail = format!("user {id} is already {}; possible: {}", from.name(), possible.join(", "));
         return Err(Errors::from(Error::new(ACTION_NOT_POSSIBLE, detail)).into());
     }
     if !actor.pace().is_manual {
@@ -66,10 +68,10 @@ async fn decide_once(
     Ok(true)
 }
 
-/// Puts money into a wallet.
+/// Credits a wallet.
 ///
 /// # Errors
-/// 404 where there is no such user; those of the database. Then nothing happened.
+/// 404 for an unknown user; database errors. Then nothing is changed.
 pub async fn credit(
     connection: &mut PgConnection,
     actor: &Actor<'_>,
@@ -93,10 +95,10 @@ async fn find(connection: &mut PgConnection, actor: &Actor<'_>, id: i64) -> Resu
     if found.is_empty() { Err(not_found(&SCHEMA, &id.to_string()).into()) } else { Ok(()) }
 }
 
-/// Takes money out of a wallet.
+/// Debits a wallet.
 ///
 /// # Errors
-/// 404 where there is no such user; 409 where the wallet holds less; those of the database. Then nothing happened.
+/// 404 for an unknown user; 409 if the wallet holds less; database errors. Then nothing is changed.
 pub async fn debit(
     connection: &mut PgConnection,
     actor: &Actor<'_>,
@@ -116,7 +118,7 @@ pub async fn debit(
                 let balance = locked.map(|(_, balance, _)| balance).unwrap_or_default();
                 let (holds, asked) = (balance.normalized().to_plain_string(), amount.normalized().to_plain_string());
                 let detail =
-                    format!("the {} wallet of user {id} holds {holds}, which is less than {asked}", wallet.currency);
+                    format!("`amount` is {asked}; the {} wallet of user {id} holds only {holds}", wallet.currency);
                 Err(Errors::from(Error::new(FUNDS_MISSING, detail).at("/amount")).into())
             }
         }

@@ -1,4 +1,4 @@
-//! What a snapshot is taken with, and how it is shown: plain JSON.
+//! The body that creates a snapshot, and the rendering of one: plain JSON.
 
 use serde_json::{Map, Value, json};
 
@@ -10,18 +10,18 @@ use crate::jsonapi::error::Errors;
 use crate::jsonapi::error::RESOURCE_NOT_FOUND;
 use crate::jsonapi::render::timestamp;
 
-/// The longest name, in characters.
+/// Maximum length of a name, in characters.
 const LONGEST: usize = 100;
 
-/// Reads the name of a snapshot to be taken. It stands in paths as it is.
+/// Reads the name of a new snapshot. Names appear unescaped in paths.
 ///
 /// # Errors
 /// Every fault of the body.
 pub fn read_name(body: &[u8]) -> Result<String, Errors> {
-    const EXPECTED: &str = "of letters, digits, `-`, `_` and `.`, the first one a letter or a digit";
+    const EXPECTED: &str = "letters, digits, `-`, `_` and `.`, starting with a letter or a digit";
     let mut reader = Reader::open_plain(body, &["name"])?;
     if reader.is_null("name") {
-        reader.missing("name", format_args!("of 1 to {LONGEST} characters, {EXPECTED}"));
+        reader.missing("name", format_args!("1 to {LONGEST} characters: {EXPECTED}"));
     }
     let name = reader.text("name", LONGEST);
     let is_usable = |name: &str| {
@@ -34,7 +34,7 @@ pub fn read_name(body: &[u8]) -> Result<String, Errors> {
     reader.finish(name)
 }
 
-/// A snapshot as it is shown.
+/// Renders a snapshot.
 pub fn render(snapshot: &Snapshot) -> Value {
     let counts = COUNTED.into_iter().zip(&snapshot.counts);
     let counts: Map<String, Value> = counts.map(|(name, count)| (name.to_owned(), (*count).into())).collect();
@@ -46,8 +46,8 @@ pub fn render(snapshot: &Snapshot) -> Value {
     })
 }
 
-/// 404 for a name that no snapshot of the account has.
+/// Returns 404 for an unknown snapshot.
 pub fn not_found(name: &str) -> Errors {
-    let detail = format!("the account has no snapshot {name:?}; GET /_sandbox/snapshots lists those it has");
+    let detail = format!("{name:?} is not a snapshot of this account; GET /_sandbox/snapshots lists them");
     Error::new(RESOURCE_NOT_FOUND, detail).into()
 }

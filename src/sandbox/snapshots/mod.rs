@@ -1,5 +1,6 @@
-//! Snapshots: a copy of an account's world under a name, to which it can go back, as often as it likes. One survives a reset
-//! of its account, and goes with it.
+//! Snapshots: named copies of an account's data. An account can be restored to one any number of times.
+//!
+//! A snapshot survives a reset of its account. It is deleted with the account.
 
 pub mod document;
 pub mod routes;
@@ -8,20 +9,20 @@ pub mod store;
 use time::OffsetDateTime;
 
 crate::codes! {
-    TOO_MANY_SNAPSHOTS = 409 "too_many_snapshots" "The account has as many snapshots as it may have";
+    TOO_MANY_SNAPSHOTS = 409 "too_many_snapshots" "The account has the maximum number of snapshots";
 }
 
-/// The most that an account has.
+/// Maximum number of snapshots of an account.
 pub const MOST: i64 = 20;
 
-/// A snapshot as it is shown.
+/// A snapshot as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     pub name: String,
     /// In the account's time.
     pub taken_at: OffsetDateTime,
-    /// Whether that ran on.
+    /// True if the account's clock was running.
     pub runs: bool,
-    /// How many there are of each of [`COUNTED`](store::COUNTED).
+    /// Row counts of the tables in [`COUNTED`](store::COUNTED), in the same order.
     pub counts: Vec<i64>,
 }

@@ -21,7 +21,7 @@ use crate::sandbox::accounts::replace::{Successor, replace};
 use crate::sandbox::snapshots::document::not_found;
 use crate::web::call::Call;
 
-/// `GET /_sandbox/snapshots`: all there are.
+/// `GET /_sandbox/snapshots`: lists all snapshots.
 pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     loop {
         let caller = call.caller(&plane.app, Access::Read, call.no_query()).await?.0;
@@ -31,7 +31,7 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
             store::list(&mut connection, &account.name, None).await.map(Some)
         }
         .await;
-        // one that was reset meanwhile is looked up anew
+        // the account may have been reset meanwhile: look it up again
         if let Some(listed) = connection.conclude::<Option<Vec<Snapshot>>>(listed)? {
             let listed: Vec<Value> = listed.iter().map(render).collect();
             return Ok(Json(json!({ "snapshots": listed })));
@@ -39,12 +39,12 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
     }
 }
 
-/// `POST /_sandbox/snapshots`: the account as it is now. One of the same name goes.
+/// `POST /_sandbox/snapshots`: takes a snapshot. It replaces one of the same name.
 pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Response, Errors> {
     loop {
         let read = call.no_query().and_then(|()| read_name(&call.body));
         let (caller, name) = call.caller(&plane.app, Access::Write, read).await?;
-        // a walk through time stops the clock, and comes to where it is to end
+        // an advance in progress has stopped the clock: wait for its end
         let _turn = plane.clock_locks.take(caller.account_id).await?;
         let mut connection = plane.app.database.connection().await?;
         let taken = async {
@@ -65,7 +65,7 @@ pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Res
     }
 }
 
-/// Takes a snapshot of a locked account, and shows it.
+/// Takes a snapshot of a locked account and renders it.
 async fn take(
     transaction: &mut PgConnection,
     account: &Account,
@@ -74,7 +74,7 @@ async fn take(
 ) -> Result<Value, StoreError> {
     if store::count_others(transaction, &account.name, name).await? >= MOST {
         let detail = format!(
-            "the account has {MOST} snapshots, which is the most; delete one, or take this one under the name of another"
+            "the account has {MOST} snapshots, the maximum; delete one, or reuse the name of one to replace it"
         );
         return Err(Errors::from(Error::new(TOO_MANY_SNAPSHOTS, detail).at("")).into());
     }
@@ -85,7 +85,7 @@ async fn take(
     Ok(taken.first().map(render).unwrap_or_default())
 }
 
-/// `POST /_sandbox/snapshots/:name/restore`: the account is as it was then, but for its keys and its snapshots.
+/// `POST /_sandbox/snapshots/:name/restore`: restores the account, except its keys and snapshots.
 pub async fn restore(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
     let read = call.no_query().and_then(|()| Reader::read_nothing(&call.body));
     call.caller(&plane.app, Access::Write, read).await?;

@@ -1,6 +1,6 @@
-//! All SQL of snapshots, but for the copying itself, which is [`copy`]'s.
+//! All SQL of snapshots except the copying itself, which is in [`copy`].
 //!
-//! Whoever takes, restores or deletes one holds the account locked, so that nobody else does meanwhile.
+//! Callers lock the account to take, restore or delete a snapshot, so that only one of them runs at a time.
 
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
@@ -11,14 +11,16 @@ use crate::accounts::store::Account;
 use crate::accounts::store::copy::{Becomes, copy};
 use crate::accounts::time::AccountTime;
 
-/// What is counted of a snapshot.
+/// Tables counted for a snapshot.
 pub const COUNTED: [&str; 5] =
     ["users", "withdrawal_instructions", "concierge_requests", "concierge_request_outputs", "events"];
 
-/// The snapshots of an account, by the name of the account, or that of one name; the oldest first.
+/// Lists the snapshots of the account named `of`, oldest first.
+///
+/// With `name`, lists only the snapshot of this name.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(connection: &mut PgConnection, of: &str, name: Option<&str>) -> Result<Vec<Snapshot>, sqlx::Error> {
     let counts = COUNTED.map(|table| format!("(select count(*) from {table} t where t.account_id = a.id)")).join(", ");
     let sql = format!(
@@ -37,19 +39,19 @@ pub async fn list(connection: &mut PgConnection, of: &str, name: Option<&str>) -
     rows.iter().map(snapshot).collect()
 }
 
-/// How many snapshots an account has, but for that of this name.
+/// Counts the snapshots of the account named `of`, except the one named `name`.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn count_others(connection: &mut PgConnection, of: &str, name: &str) -> Result<i64, sqlx::Error> {
     let sql = "select count(*) from accounts where snapshot_of = $1 and snapshot_name <> $2";
     sqlx::query_scalar(sql).bind(of).bind(name).fetch_one(connection).await
 }
 
-/// Takes a snapshot of an account at an instant of the server's time. There must be none of that name.
+/// Takes a snapshot of an account. `now` is the server's time. The name must be unused.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn take(
     connection: &mut PgConnection,
     account: &Account,
@@ -60,11 +62,12 @@ pub async fn take(
     copy(connection, account.id, Becomes::Snapshot { of: &account.name, name, at, runs }).await.map(|_| ())
 }
 
-/// Makes an account of a snapshot, and gives its id: its time goes on from where it was, `now` being the server's. `None`
-/// where there is no snapshot of that name.
+/// Creates an account from a snapshot and returns its id; `None` for an unknown name.
+///
+/// The account's time continues from the snapshot's time. `now` is the server's time.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn revive(
     connection: &mut PgConnection,
     of: &str,
@@ -82,10 +85,12 @@ pub async fn revive(
     copy(connection, id, Becomes::Account(time)).await.map(Some)
 }
 
-/// Ends the snapshots of an account, or that of one name, and gives the ids of their accounts, which are to be cleared.
+/// Ends all snapshots of the account named `of`, or only the one named `name`.
+///
+/// Returns the ids of their accounts. The sweeper clears these.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn end(
     connection: &mut PgConnection,
     of: &str,

@@ -11,7 +11,7 @@ use crate::concierge::{requests, users};
 use crate::events::Cause;
 use crate::jsonapi::{decimal, render};
 
-/// The timeline of a resource.
+/// Renders the timeline of a resource.
 pub fn timeline(subject: Subject, id: i64, timeline: &Timeline) -> Value {
     let present = &timeline.present;
     let mut rendered = json!({
@@ -65,7 +65,7 @@ fn scenario(decision: Decision) -> Value {
     json!({ "name": decision.scenario.name(), "source": decision.source.name(), "value": decision.value() })
 }
 
-/// What comes next. Its `kind` says which members there are.
+/// Renders an outlook. Its `kind` determines the other members.
 pub fn outlook(outlook: &Outlook) -> Value {
     match outlook {
         Outlook::Due(Step { trigger, to, due_at }) => {
@@ -86,7 +86,7 @@ pub fn outlook(outlook: &Outlook) -> Value {
     }
 }
 
-/// What something waits for. `what` says which members there are.
+/// Renders the condition of a transition. The member `what` determines the other members.
 fn wait(wait: &Wait) -> Value {
     match wait {
         Wait::Approval { user_id, due_at } => {

@@ -1,4 +1,4 @@
-//! Timelines: what happened to a resource, what set it off, who was told, and what comes next. Only looks.
+//! Timelines: a resource's past transitions with their causes and deliveries, and its next transition. Read-only.
 
 pub mod document;
 pub mod outlook;
@@ -16,7 +16,7 @@ use crate::events::Cause;
 use crate::jsonapi::schema::Schema;
 use outlook::Outlook;
 
-/// What has a timeline: whatever events tell of.
+/// Resource types with a timeline: all types that have events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     Output,
@@ -25,17 +25,17 @@ pub enum Subject {
     WithdrawalInstruction,
 }
 
-/// All of them, in the order of [`RESOURCE_TYPES`].
+/// Every subject, in the order of [`RESOURCE_TYPES`].
 const SUBJECTS: [Subject; RESOURCE_TYPES.len()] =
     [Subject::Output, Subject::Request, Subject::User, Subject::WithdrawalInstruction];
 
 impl Subject {
-    /// The subject of a type of resource.
+    /// Returns the subject of a resource type.
     pub fn named(type_name: &str) -> Option<Self> {
         SUBJECTS.into_iter().find(|subject| subject.schema().type_name == type_name)
     }
 
-    /// The schema of its resources.
+    /// Returns the schema of the resource type.
     pub const fn schema(self) -> &'static Schema {
         match self {
             Self::Output => &outputs::SCHEMA,
@@ -46,25 +46,25 @@ impl Subject {
     }
 }
 
-/// What a resource is now, and what comes next.
+/// A resource's current state and its outlook.
 #[derive(Debug, Clone)]
 pub struct Present {
     pub state: &'static str,
-    /// Since when, where that is kept.
+    /// Time of entry into the state, if it is recorded.
     pub since: Option<OffsetDateTime>,
-    /// Of an output: how its payment goes.
+    /// For an output: the scenario of its payment.
     pub decision: Option<Decision>,
     pub outlook: Outlook,
-    /// The state that it was in when it came to be there.
+    /// State at the time of creation.
     began_in: &'static str,
-    /// Of a request: why it was cancelled.
+    /// For a request: the reason of its cancellation.
     cancellation_reason: Option<String>,
 }
 
-/// What a resource of an account is now, and what comes next; `None` where there is no such resource.
+/// Returns a resource's current state and its outlook; `None` for an unknown resource.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn present(
     connection: &mut PgConnection,
     account_id: i64,
@@ -79,63 +79,64 @@ pub async fn present(
     }
 }
 
-/// An event, and what became of its sending.
+/// An event and its delivery.
 #[derive(Debug, Clone)]
 pub struct Told {
     pub id: i64,
     pub event_type: String,
     pub at: OffsetDateTime,
-    /// What set it off, unless that wasn't kept yet.
+    /// Cause of the event. Old events have none recorded.
     pub cause: Option<Cause>,
-    /// Its sending, if it had somewhere to go.
+    /// `None` if the event had no receiver.
     pub delivery: Option<Delivery>,
 }
 
-/// The sending of an event.
+/// The delivery of an event.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     pub state: String,
-    /// When the next attempt is due.
+    /// Due time of the next attempt.
     pub due_at: Option<OffsetDateTime>,
-    /// The last attempts, in their order.
+    /// The last attempts, oldest first.
     pub attempts: Vec<Attempt>,
 }
 
-/// An attempt to send an event.
+/// An attempt to deliver an event.
 #[derive(Debug, Clone)]
 pub struct Attempt {
     pub at: OffsetDateTime,
-    /// Of the answer, if there was one.
+    /// HTTP status of the answer, if there was one.
     pub status: Option<i16>,
-    /// Why the event was not received; `None`: it was.
+    /// Reason of the failure; `None` after a success.
     pub error: Option<String>,
 }
 
-/// A step that something took.
+/// A past transition of a resource.
 #[derive(Debug, Clone)]
 pub struct Transition {
-    /// `None`: it came into being.
+    /// `None` for the creation of the resource.
     pub from: Option<&'static str>,
     pub to: &'static str,
-    /// What made it happen; `None` where the state stayed the same.
+    /// `None` if the state did not change.
     pub trigger: Option<&'static str>,
     pub told: Told,
 }
 
-/// The most transitions that are shown, the last ones.
+/// Maximum number of transitions in a timeline. Older ones are left out.
 const MOST: usize = 1000;
 
-/// What happened to a resource, and what comes next.
+/// A resource's past transitions and its outlook.
 #[derive(Debug, Clone)]
 pub struct Timeline {
     pub present: Present,
     pub transitions: Vec<Transition>,
-    /// Whether there are earlier transitions.
+    /// True if older transitions are left out.
     pub left_off: bool,
 }
 
-/// The timeline of a resource of an account; `None` where there is no such resource. To be called in a transaction that
-/// sees the world at one instant.
+/// Reads the timeline of a resource; `None` for an unknown resource.
+///
+/// Call it in a repeatable-read transaction, so that all parts are of one instant.
 async fn read(
     connection: &mut PgConnection,
     account_id: i64,
@@ -143,7 +144,7 @@ async fn read(
     id: i64,
 ) -> Result<Option<Timeline>, sqlx::Error> {
     let Some(mut present) = present(connection, account_id, subject, id).await? else { return Ok(None) };
-    // one more than are shown tells from where the first of them led
+    // one more event gives the state before the first transition shown
     let told = store::told(connection, account_id, subject.schema().type_name, id, MOST + 1).await?;
     let left_off = told.len() > MOST;
     let transitions = trace::trace(subject, present.began_in, told, left_off, present.cancellation_reason.as_deref());

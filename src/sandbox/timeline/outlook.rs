@@ -1,4 +1,4 @@
-//! What comes next of something by itself, or what it waits for. Decided by what is known of it and nothing else. Pure.
+//! Outlooks: a resource's next transition, or the condition it waits for. Pure: each depends only on the given facts.
 
 use bigdecimal::BigDecimal;
 use time::OffsetDateTime;
@@ -12,29 +12,29 @@ use crate::concierge::requests::quote::prune_at;
 use crate::concierge::requests::state as requests;
 use crate::concierge::users::state::ComplianceState;
 
-/// What comes next of something.
+/// The next transition of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outlook {
-    /// A step, when its time has come.
+    /// An automatic transition at a known time.
     Due(Step),
-    /// A step, once something else has happened.
+    /// A transition with a condition.
     Waiting {
-        /// The arrow that it waits to go along.
+        /// Trigger of the transition.
         trigger: &'static str,
         to: &'static str,
         waits_for: Wait,
-        /// What happens instead if it waits for too long.
+        /// The transition made instead if the condition is not met in time.
         otherwise: Option<Step>,
     },
-    /// Nothing, ever: no arrow leaves its state.
+    /// No transition: the state is final.
     Final,
-    /// Nothing: what should come next never does, because a test value wants it so.
+    /// No transition: a test value blocks the next one.
     Stuck,
-    /// Nothing, until somebody moves it.
+    /// No transition until a client triggers one.
     ByHand,
 }
 
-/// An arrow that something goes along by itself, and when.
+/// An automatic transition and its due time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
     pub trigger: &'static str,
@@ -42,22 +42,22 @@ pub struct Step {
     pub due_at: OffsetDateTime,
 }
 
-/// What something waits for.
+/// Condition of a transition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wait {
-    /// The payee's approval, which comes at that time; `None`: not by itself.
+    /// Approval of the payee, due at `due_at`; `None` if it is not automatic.
     Approval { user_id: i64, due_at: Option<OffsetDateTime> },
-    /// That its request works.
+    /// State `working` of the request.
     Request { id: i64, state: requests::State, outlook: Box<Outlook> },
     /// Money in the payer's wallet.
     Money { user_id: i64, currency: String, needed: BigDecimal, available: BigDecimal, before: Option<OffsetDateTime> },
-    /// A call of the payer's.
+    /// An API call by the payer.
     Call { action: &'static str, before: Option<OffsetDateTime> },
-    /// The rest of its outputs, of which that many are not final; the next of them moves at that time, if it is known.
+    /// A final state of the `open` outputs. The next one moves at `next_due_at`, if that is known.
     Outputs { open: i64, next_due_at: Option<OffsetDateTime> },
 }
 
-/// What is known of an output.
+/// Facts about an output.
 #[derive(Debug, Clone)]
 pub struct Output {
     pub state: outputs::State,
@@ -68,38 +68,39 @@ pub struct Output {
     pub request: Request,
 }
 
-/// What is known of a user.
+/// Facts about a user.
 #[derive(Debug, Clone, Copy)]
 pub struct User {
     pub id: i64,
     pub state: ComplianceState,
-    /// When it is approved.
+    /// Time of the approval.
     pub due_at: Option<OffsetDateTime>,
 }
 
-/// What is known of a request.
+/// Facts about a request.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub life: Life,
-    /// What the payer's wallet holds, and when it is looked into.
+    /// Balance of the payer's wallet.
     pub balance: BigDecimal,
+    /// Time of the next check of the payer's wallet.
     pub money_due_at: Option<OffsetDateTime>,
-    /// Of a draft: when the last output was added.
+    /// For a draft: time of the last addition of an output.
     pub last_output_at: Option<OffsetDateTime>,
-    /// While it works: when the next of its outputs moves.
+    /// For a working request: time of the next transition of an output.
     pub outputs_due_at: Option<OffsetDateTime>,
-    /// While it works: how many of its outputs have not been checked.
+    /// For a working request: number of unchecked outputs.
     pub outputs_accepting: i64,
 }
 
-/// The outlook of an output.
+/// Returns the outlook of an output.
 pub fn of_output(output: &Output) -> Outlook {
     if outputs::MACHINE.is_final(output.state) {
         return Outlook::Final;
     }
     let life = &output.request.life;
     if life.state == requests::State::Cancelled {
-        // its request takes it along
+        // the request's cascade cancels the output
         return due(output.state, outputs::Trigger::Cancel, life.due_at);
     }
     match (output.state, output.due_at) {
@@ -120,10 +121,10 @@ pub fn of_output(output: &Output) -> Outlook {
     }
 }
 
-/// That of one whose checks haven't run.
+/// Returns the outlook of an unchecked output.
 fn of_checks(output: &Output) -> Outlook {
     let User { id: user_id, state: payee, due_at } = output.payee;
-    // an approval that is due at the same time comes first
+    // an approval due at the same time comes first
     let is_approved_first =
         due_at.zip(output.due_at).is_some_and(|(approved_at, checked_at)| approved_at <= checked_at);
     let approved = payee.approved().unwrap_or(payee);
@@ -145,7 +146,7 @@ fn of_checks(output: &Output) -> Outlook {
     Outlook::Waiting { trigger: trigger.name(), to: to.name(), waits_for, otherwise: None }
 }
 
-/// A step of an output; one without a time is somebody else's to take.
+/// Returns an automatic transition of an output. Without a due time, a client must trigger it.
 fn due(from: outputs::State, trigger: outputs::Trigger, due_at: Option<OffsetDateTime>) -> Outlook {
     match outputs::MACHINE.after(from, trigger).zip(due_at) {
         Some((to, due_at)) => Outlook::Due(Step { trigger: trigger.name(), to: to.name(), due_at }),
@@ -153,7 +154,7 @@ fn due(from: outputs::State, trigger: outputs::Trigger, due_at: Option<OffsetDat
     }
 }
 
-/// The outlook of a request.
+/// Returns the outlook of a request.
 pub fn of_request(request: &Request) -> Outlook {
     let life = &request.life;
     let step = |trigger: requests::Trigger, due_at: Option<OffsetDateTime>| {
@@ -170,7 +171,7 @@ pub fn of_request(request: &Request) -> Outlook {
         |trigger: requests::Trigger, before| waiting(trigger, Wait::Call { action: trigger.name(), before }, before);
     match life.state {
         requests::State::Draft => {
-            // an output that is added puts it off
+            // each new output postpones the expiry
             let pruned_at = life.due_at.max(request.last_output_at.map(prune_at));
             call(requests::Trigger::RequestQuote, pruned_at)
         }
@@ -200,7 +201,7 @@ pub fn of_request(request: &Request) -> Outlook {
     }
 }
 
-/// The outlook of a user.
+/// Returns the outlook of a user.
 pub fn of_user(user: &User) -> Outlook {
     match user.state.approved().zip(user.due_at) {
         Some((to, due_at)) => Outlook::Due(Step { trigger: to.verb(), to: to.name(), due_at }),
@@ -208,7 +209,7 @@ pub fn of_user(user: &User) -> Outlook {
     }
 }
 
-/// The outlook of an instruction.
+/// Returns the outlook of a withdrawal instruction.
 pub const fn of_instruction(is_deleted: bool) -> Outlook {
     if is_deleted { Outlook::Final } else { Outlook::ByHand }
 }

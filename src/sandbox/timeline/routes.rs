@@ -16,14 +16,15 @@ use crate::jsonapi::query::Target;
 use crate::web::app::App;
 use crate::web::call::{Call, not_found};
 
-/// A resource's type and id; one that can't be read is nobody's.
+/// Type and id of a resource. Unreadable ones count as unknown.
 type Resource = Result<Path<(String, String)>, PathRejection>;
 
 /// `GET /_sandbox/timeline/:type/:id`
 pub async fn show(State(app): State<App>, resource: Resource, call: Call) -> Result<Json<Value>, Errors> {
     let (type_name, id) = resource.map(|Path(resource)| resource).unwrap_or_default();
     let known = || {
-        let detail = format!("nothing of type {type_name:?} has a timeline; {} have", RESOURCE_TYPES.join(", "));
+        let detail =
+            format!("{type_name:?} is not a resource type with timelines; use one of {}", RESOURCE_TYPES.join(", "));
         Errors::from(Error::new(RESOURCE_NOT_FOUND, detail))
     };
     let subject = Subject::named(&type_name).ok_or_else(known).and_then(|subject| {
@@ -34,7 +35,7 @@ pub async fn show(State(app): State<App>, resource: Resource, call: Call) -> Res
     let number = id_number(&id);
     let mut connection = app.database.connection().await?;
     let found = async {
-        // the state, what led to it and what comes next are those of one instant
+        // one snapshot, so that state, history and outlook agree
         let mut transaction = connection.begin_with("begin isolation level repeatable read read only").await?;
         let found = async {
             let caller = authenticate(&mut transaction, call.credentials()?, Access::Read).await?;

@@ -1,4 +1,4 @@
-//! The SQL of timelines: what is known of a resource, and what was told of it.
+//! The SQL of timelines: the facts about a resource, and its events.
 
 use std::collections::HashMap;
 
@@ -13,10 +13,10 @@ use crate::concierge::users::state::ComplianceState;
 use crate::concierge::{outputs, users};
 use crate::events::store::read_cause;
 
-/// The most attempts at one event that are shown, the last ones.
+/// Maximum number of attempts in a delivery. Older ones are left out.
 const MOST_ATTEMPTS: i64 = 20;
 
-/// What there is to know of a request `r`.
+/// Columns with the facts about a request `r`.
 macro_rules! request_columns {
     () => {
         concat!(
@@ -26,7 +26,7 @@ macro_rules! request_columns {
     };
 }
 
-/// The joins these need. Its outputs are gone through only in these states of it.
+/// Joins for these columns. Outputs are read only if the request is in one of `$states`.
 macro_rules! request_joins {
     ($states:literal) => {
         concat!(
@@ -54,10 +54,10 @@ fn read_request(row: &PgRow, at: usize) -> Result<outlook::Request, sqlx::Error>
     })
 }
 
-/// What an output is now.
+/// Returns the current state of an output.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn output(connection: &mut PgConnection, account_id: i64, id: i64) -> Result<Option<Present>, sqlx::Error> {
     const SQL: &str = concat!(
         "select o.state, o.state_since, o.due_at, o.attempts, o.outcome, w.label, w.bank_account_number, u.email,
@@ -91,10 +91,10 @@ pub async fn output(connection: &mut PgConnection, account_id: i64, id: i64) -> 
     }))
 }
 
-/// What a request is now.
+/// Returns the current state of a request.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn request(connection: &mut PgConnection, account_id: i64, id: i64) -> Result<Option<Present>, sqlx::Error> {
     const SQL: &str = concat!(
         "select ",
@@ -127,10 +127,12 @@ fn read_user(row: &PgRow, at: usize) -> Result<outlook::User, sqlx::Error> {
     })
 }
 
-/// What a user is now, and when it was made: since when it is in its state isn't kept. Fixtures were approved before.
+/// Returns the current state of a user.
+///
+/// `since` is the time of creation, because the time of the last change is not stored. Fixtures began as approved.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn user(connection: &mut PgConnection, account_id: i64, id: i64) -> Result<Option<Present>, sqlx::Error> {
     let sql = "select id, compliance_state, due_at, created_at, made_by is null
         from users where account_id = $1 and id = $2";
@@ -149,10 +151,10 @@ pub async fn user(connection: &mut PgConnection, account_id: i64, id: i64) -> Re
     }))
 }
 
-/// What an instruction is now.
+/// Returns the current state of a withdrawal instruction.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn instruction(
     connection: &mut PgConnection,
     account_id: i64,
@@ -174,10 +176,10 @@ pub async fn instruction(
     }))
 }
 
-/// The last events of a resource that something happened to, in their order, each with its sending.
+/// Returns the last `limit` events of a resource, oldest first, with their deliveries. Made-up events are left out.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn told(
     connection: &mut PgConnection,
     account_id: i64,
@@ -211,7 +213,7 @@ pub async fn told(
     rows.iter().map(told).collect()
 }
 
-/// The last attempts to send each of these events, in their order.
+/// Returns the last attempts to deliver each event, oldest first.
 async fn attempts(
     connection: &mut PgConnection,
     account_id: i64,

@@ -1,4 +1,4 @@
-//! What a resource's events tell of its way: from where each led to where, by which arrow. Pure.
+//! Derives a resource's transitions from its events. Pure.
 
 use super::{Subject, Told, Transition};
 use crate::concierge::event_types::{EventType, Tells};
@@ -8,44 +8,48 @@ use crate::concierge::users::state::ComplianceState;
 use crate::concierge::withdrawal_instructions::actions::DESTROYED;
 use crate::concierge::{outputs, requests};
 
-/// What makes something come into being, which no arrow does.
+/// Trigger of a creation. It is not part of any state machine.
 const CREATE: &str = "create";
-/// What makes an instruction go.
+/// Trigger of the deletion of a withdrawal instruction.
 const DESTROY: &str = "destroy";
-/// The states of an instruction, which is there or isn't.
+/// State of an existing withdrawal instruction.
 pub const THERE: &str = "created";
+/// State of a deleted withdrawal instruction.
 pub const GONE: &str = "destroyed";
 
-/// The way of something that began in a state, from its events, the first first. Where it was `left_off` before them, the
-/// first one only tells from where the next one led. Why a request was cancelled says which of two arrows did that.
+/// Returns the transitions of a resource from its events, oldest first. The resource began in the state `began_in`.
+///
+/// If older events are `left_off`, the first event only gives the state before the second one.
+/// The `cancellation_reason` of a request selects one of the two triggers that cancel.
 pub fn trace(
     subject: Subject,
     began_in: &'static str,
-    told: Vec<Told>,
+    events: Vec<Told>,
     left_off: bool,
     cancellation_reason: Option<&str>,
 ) -> Vec<Transition> {
     let mut reached = None;
-    let mut way = Vec::with_capacity(told.len());
-    for event in told {
+    let mut transitions = Vec::with_capacity(events.len());
+    for event in events {
         let Some(to) = EventType::named(&event.event_type).map(state_of) else { continue };
-        // what was there before anything was told of it, fixtures for one, has no event of its beginning
-        let from = reached.or_else(|| whence(subject, began_in, to));
+        // some resources, such as fixtures, have no event of their creation
+        let from = reached.or_else(|| state_before(subject, began_in, to));
         let trigger = match from {
             None => Some(CREATE),
             Some(from) if from == to => None,
-            Some(from) => arrow(subject, from, to, cancellation_reason),
+            Some(from) => find_trigger(subject, from, to, cancellation_reason),
         };
         reached = Some(to);
-        way.push(Transition { from, to, trigger, told: event });
+        transitions.push(Transition { from, to, trigger, told: event });
     }
-    way.drain(..usize::from(left_off && !way.is_empty()));
-    way
+    transitions.drain(..usize::from(left_off && !transitions.is_empty()));
+    transitions
 }
 
-/// The state from which the first event of something that begins in a state led, if it doesn't tell of that. What was seeded
-/// may have begun in another one.
-fn whence(subject: Subject, began_in: &'static str, to: &str) -> Option<&'static str> {
+/// Returns the state before the first event; `None` if that event is the creation.
+///
+/// A seeded resource may have begun in another state than `began_in`.
+fn state_before(subject: Subject, began_in: &'static str, to: &str) -> Option<&'static str> {
     match subject {
         Subject::User if to == began_in => Some(ComplianceState::New.name()),
         _ if to == began_in => None,
@@ -57,7 +61,7 @@ fn whence(subject: Subject, began_in: &'static str, to: &str) -> Option<&'static
     }
 }
 
-/// The state that an event tells of.
+/// Returns the new state in an event.
 fn state_of(event_type: &EventType) -> &'static str {
     match event_type.tells {
         Tells::Output(state) => state.name(),
@@ -68,8 +72,8 @@ fn state_of(event_type: &EventType) -> &'static str {
     }
 }
 
-/// The trigger of the arrow that leads from one state to another, if there is one.
-fn arrow(subject: Subject, from: &str, to: &str, cancellation_reason: Option<&str>) -> Option<&'static str> {
+/// Returns the trigger of the transition between two states, if there is one.
+fn find_trigger(subject: Subject, from: &str, to: &str, cancellation_reason: Option<&str>) -> Option<&'static str> {
     match subject {
         Subject::Output => between(&outputs::state::MACHINE, from, to).next().map(Named::name),
         Subject::Request => {

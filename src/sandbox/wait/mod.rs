@@ -1,4 +1,4 @@
-//! Waiting for something to happen, instead of asking again and again: `GET /_sandbox/wait`.
+//! `GET /_sandbox/wait`: blocks until a resource reaches a state or an event occurs, so that clients need not poll.
 
 mod query;
 pub mod routes;
@@ -7,6 +7,6 @@ mod verdict;
 mod words;
 
 crate::codes! {
-    WAIT_TIMEOUT = 408 "wait_timeout" "It did not happen in time";
-    WAIT_IMPOSSIBLE = 409 "wait_impossible" "It can't happen any more";
+    WAIT_TIMEOUT = 408 "wait_timeout" "The wait timed out";
+    WAIT_IMPOSSIBLE = 409 "wait_impossible" "The awaited state or event is no longer possible";
 }

@@ -1,4 +1,4 @@
-//! What is waited for, read from the query.
+//! Reads the awaited state or event from the query.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::jsonapi::error::{Error, Errors, PARAMETER_INVALID, PARAMETER_UNKNOWN}
 use crate::jsonapi::query::split_resource;
 use crate::sandbox::timeline::Subject;
 
-/// How long to wait unless it is said.
+/// Default timeout.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest that anybody can wait.
+/// Maximum timeout.
 const LONGEST: Duration = Duration::from_mins(10);
 
-/// A resource.
+/// A resource named in the query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     pub subject: Subject,
@@ -26,26 +26,26 @@ pub struct Named {
     pub id: i64,
 }
 
-/// What is waited for.
+/// An awaited state or event.
 #[derive(Debug, Clone)]
 pub enum Awaited {
-    /// That a resource is in a state.
+    /// A state of a resource.
     State { resource: Named, state: String },
-    /// That there is an event, behind one, and that it was delivered.
+    /// The first event of a type after the event `since`. With `delivered`, also its delivery.
     Event { event_type: &'static EventType, resource: Option<Named>, since: i64, delivered: bool },
 }
 
-/// What is waited for, and how long.
+/// An awaited state or event, and the timeout.
 #[derive(Debug, Clone)]
 pub struct Wait {
     pub awaited: Awaited,
     pub timeout: Duration,
 }
 
-/// Reads what to wait for.
+/// Reads the parameters of a wait.
 ///
 /// # Errors
-/// 400 for every parameter that can't be used.
+/// 400 for every unusable parameter.
 pub fn read<N: AsRef<str>, V: AsRef<str>>(parameters: impl Iterator<Item = (N, V)>) -> Result<Wait, Errors> {
     let mut faults = Vec::new();
     let mut given = Given::default();
@@ -57,7 +57,7 @@ pub fn read<N: AsRef<str>, V: AsRef<str>>(parameters: impl Iterator<Item = (N, V
     if given.event.is_none() {
         for (name, is_given) in [("delivered", given.delivered.is_some()), ("since", given.since.is_some())] {
             if is_given {
-                let detail = "says something of an event; name its type with `event`, or leave this out";
+                let detail = format!("`{name}` applies only to events; name an event type in `event`, or leave it out");
                 faults.push(Error::new(PARAMETER_INVALID, detail).parameter(name));
             }
         }
@@ -75,19 +75,21 @@ pub fn read<N: AsRef<str>, V: AsRef<str>>(parameters: impl Iterator<Item = (N, V
         (Some(event_type), None, resource) => {
             let expected = event_type.schema().type_name;
             if let Some(other) = resource.as_ref().filter(|other| other.subject.schema().type_name != expected) {
-                let detail = format!("is \"{}\"; a {} tells of {expected}", other.text, event_type.name);
+                let detail =
+                    format!("`resource` is \"{}\"; the event {} is about {expected}", other.text, event_type.name);
                 return Err(missing("resource", &detail));
             }
             let (since, delivered) = (given.since.unwrap_or_default(), given.delivered.unwrap_or_default());
             Awaited::Event { event_type, resource, since, delivered }
         }
         (None, Some(_), None) => {
-            let detail = "is missing; name what is to come to the state, such as concierge_request_outputs/32323";
+            let detail =
+                "`resource` is missing; name the resource to wait for, such as concierge_request_outputs/32323";
             return Err(missing("resource", detail));
         }
-        (Some(_), Some(_), _) => return Err(missing("event", "is there beside `state`; wait for one of the two")),
+        (Some(_), Some(_), _) => return Err(missing("event", "`event` excludes `state`; send only one of them")),
         (None, None, _) => {
-            let detail = "is missing; say which state of the resource to wait for, or which `event`";
+            let detail = "`state` is missing; name the state of the resource to wait for, or an `event`";
             return Err(missing("state", detail));
         }
     };
@@ -107,7 +109,7 @@ struct Given {
 impl Given {
     fn take(&mut self, name: &str, value: &str) -> Result<(), Error> {
         let invalid = |expected: &str| {
-            let detail = format!("is \"{}\"; it must be {expected}", value.escape_default());
+            let detail = format!("`{name}` is \"{}\"; it must be {expected}", value.escape_default());
             Error::new(PARAMETER_INVALID, detail).parameter(name)
         };
         match name {
@@ -132,11 +134,13 @@ impl Given {
             }
             "timeout" => {
                 let read = duration::read(value).filter(|timeout| *timeout <= LONGEST);
-                self.timeout =
-                    Some(read.ok_or_else(|| invalid("a span of time such as 5s or PT5S, of at most ten minutes"))?);
+                self.timeout = Some(read.ok_or_else(|| invalid("a duration such as 5s or PT5S, at most ten minutes"))?);
             }
             _ => {
-                let detail = "is not known here; resource, state, event, delivered, since and timeout are";
+                let detail = format!(
+                    "`{}` is not known here; use resource, state, event, delivered, since or timeout",
+                    name.escape_default()
+                );
                 return Err(Error::new(PARAMETER_UNKNOWN, detail).parameter(name));
             }
         }
@@ -144,7 +148,7 @@ impl Given {
     }
 }
 
-/// Checks that something can be in a state at all.
+/// Checks that resources of this type have such a state.
 fn check_state(subject: Subject, state: &str) -> Result<(), Errors> {
     const USERS: [ComplianceState; 4] =
         [ComplianceState::New, ComplianceState::Enabled, ComplianceState::Disabled, ComplianceState::Rejected];
@@ -158,7 +162,11 @@ fn check_state(subject: Subject, state: &str) -> Result<(), Errors> {
         return Ok(());
     }
     let type_name = subject.schema().type_name;
-    let known = if known.is_empty() { "they have no states".to_owned() } else { known.join(", ") };
-    let detail = format!("is \"{}\"; that of {type_name}: {known}", state.escape_default());
+    let state = state.escape_default();
+    let detail = if known.is_empty() {
+        format!("`state` is \"{state}\"; {type_name} have no states, so wait for an `event`")
+    } else {
+        format!("`state` is \"{state}\"; the states of {type_name} are {}", known.join(", "))
+    };
     Err(Error::new(PARAMETER_INVALID, detail).parameter("state").into())
 }

@@ -19,28 +19,30 @@ use crate::sandbox::timeline::{Present, present};
 use crate::web::app::App;
 use crate::web::call::{Call, not_found};
 
-/// How often to look for what other servers did.
-const PATROL: Duration = Duration::from_millis(250);
+/// Interval between polls. Changes by other servers send no notification.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What a look found.
-struct Look {
+/// Result of a poll.
+struct Poll {
     verdict: Verdict,
-    /// What it is answered with if it holds.
+    /// Body of the answer if the condition holds.
     shown: Value,
 }
 
-/// `GET /_sandbox/wait`: answers as soon as it holds, 408 where it doesn't in time, and 409 as soon as it can't any more.
+/// `GET /_sandbox/wait`: answers as soon as the condition holds.
+///
+/// Answers 408 after the timeout, and 409 as soon as the condition can no longer hold.
 pub async fn wait(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     let (caller, Wait { awaited, timeout }) = call.caller(&app, Access::Read, read(call.parameters())).await?;
     let deadline = Instant::now() + timeout;
     let mut seen = None;
     loop {
-        // before it is looked, so that nothing that happens meanwhile is missed
+        // subscribe before the poll, so that no change in between is missed
         let watched = app.watchers.watch(caller.account_id);
         let happened = watched.notified();
         let mut connection = app.database.connection().await?;
-        let looked = look(&mut connection, &call, &awaited, &mut seen).await;
-        let Look { verdict, shown } = connection.conclude(looked)?;
+        let polled = poll(&mut connection, &call, &awaited, &mut seen).await;
+        let Poll { verdict, shown } = connection.conclude(polled)?;
         let reason = match verdict {
             Verdict::Holds => return Ok(Json(shown)),
             Verdict::Never(reason) => {
@@ -50,35 +52,35 @@ pub async fn wait(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
         };
         tokio::select! {
             () = happened => {}
-            () = tokio::time::sleep(PATROL) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
             () = tokio::time::sleep_until(deadline) => {
                 let waited = humantime::format_duration(timeout);
-                let detail = format!("not within {waited}: {}", reason.detail);
+                let detail = format!("`timeout` of {waited} is over; {}", reason.detail);
                 return Err(Error::new(WAIT_TIMEOUT, detail).meta(reason.meta).into());
             }
         }
     }
 }
 
-/// `seen`: an account, and the last of its events that were looked through.
-async fn look(
+/// Checks the condition once. `seen` is an account and its last event searched so far.
+async fn poll(
     connection: &mut PgConnection,
     call: &Call,
     awaited: &Awaited,
     seen: &mut Option<(i64, i64)>,
-) -> Result<Look, StoreError> {
-    // anew each time: the account may be reset, its clock moved
+) -> Result<Poll, StoreError> {
+    // authenticates each time: the account may be reset, or its clock moved
     let caller = authenticate(connection, call.credentials()?, Access::Read).await?;
     match awaited {
         Awaited::State { resource, state } => {
             let present = find(connection, &caller, resource).await?;
             let shown = json!({ "resource": shown(resource), "state": present.state });
-            Ok(Look { verdict: of_state(resource, &present, state, caller.time), shown })
+            Ok(Poll { verdict: of_state(resource, &present, state, caller.time), shown })
         }
         Awaited::Event { event_type, resource, since, delivered } => {
             let (type_name, account_id) = (event_type.schema().type_name, caller.account_id);
             let of = (type_name, resource.as_ref().map(|resource| resource.id));
-            // first what it is, so that no event of what it came to since is missed
+            // reads the state first, so that no event of a later change is missed
             let present = match resource {
                 Some(resource) => Some(find(connection, &caller, resource).await?),
                 None => None,
@@ -94,7 +96,7 @@ async fn look(
             let event = found.map(|Delivery { event_id, state, attempts, .. }| {
                 json!({ "id": event_id.to_string(), "event_type": event_type.name, "delivery_state": state, "attempts_count": attempts })
             });
-            Ok(Look { verdict, shown: json!({ "event": event }) })
+            Ok(Poll { verdict, shown: json!({ "event": event }) })
         }
     }
 }

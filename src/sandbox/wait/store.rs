@@ -1,4 +1,4 @@
-//! The SQL that looks for events that are waited for.
+//! The SQL that finds awaited events.
 
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
@@ -6,21 +6,23 @@ use time::OffsetDateTime;
 
 use crate::events::store::last_id;
 
-/// An event, and how its sending stands.
+/// An event and the state of its delivery.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     pub event_id: i64,
     pub state: String,
     pub attempts: i32,
     pub next_attempt_at: Option<OffsetDateTime>,
-    /// Of the last attempt.
+    /// Error of the last attempt.
     pub last_error: Option<String>,
 }
 
-/// The first event of a type behind one, of a resource or of any, and the last event of all there are by now.
+/// Returns the first event of a type after the event `since`, and the id of the account's last event.
+///
+/// The event may be limited to one resource.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn first_event(
     connection: &mut PgConnection,
     account_id: i64,
@@ -28,7 +30,7 @@ pub async fn first_event(
     (resource_type, resource_id): (&str, Option<i64>),
     since: i64,
 ) -> Result<(Option<Delivery>, i64), sqlx::Error> {
-    // counted first: ids are given in the order of commits
+    // read first: event ids follow the order of commits
     let last = last_id(&mut *connection, account_id).await?;
     let sql = "select e.id, coalesce(d.state, 'no_receiver'), coalesce(d.attempts, 0), d.due_at, (
             select a.error from delivery_attempts a where a.account_id = e.account_id and a.event_id = e.id

@@ -1,4 +1,4 @@
-//! Whether what is waited for has happened, and if not, why not and whether it can. Pure.
+//! Decides if a condition holds. If not, explains the reason and decides if it still can. Pure.
 
 use serde_json::{Value, json};
 
@@ -10,27 +10,27 @@ use crate::concierge::event_types::{EventType, Tells};
 use crate::jsonapi::render::timestamp;
 use crate::sandbox::timeline::{Present, document};
 
-/// How things stand.
+/// State of a condition.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It has happened.
+    /// The condition holds.
     Holds,
-    /// Not yet, and why.
+    /// The condition does not hold yet.
     NotYet(Reason),
-    /// And it can't any more.
+    /// The condition can no longer hold.
     Never(Reason),
 }
 
-/// Why something has not happened.
+/// Reason for a condition that does not hold.
 #[derive(Debug)]
 pub struct Reason {
-    /// For people.
+    /// Text for people.
     pub detail: String,
-    /// For programs.
+    /// Data for programs.
     pub meta: Value,
 }
 
-/// Whether a resource is in a state.
+/// Checks that a resource is in a state.
 pub fn of_state(resource: &Named, present: &Present, state: &str, time: AccountTime) -> Verdict {
     if present.state == state {
         return Verdict::Holds;
@@ -39,12 +39,13 @@ pub fn of_state(resource: &Named, present: &Present, state: &str, time: AccountT
     if way(resource.subject, present.state, state).is_some() {
         return Verdict::NotYet(reason);
     }
-    let detail = format!("no way leads from there to {state}; {}", reason.detail);
+    let detail = format!("`{state}` is no longer reachable; {}", reason.detail);
     Verdict::Never(Reason { detail, ..reason })
 }
 
-/// Whether there is an event behind that of an id, and was delivered if that is asked for. `resource`: what it is to tell of,
-/// and what that is.
+/// Checks that an event occurred after the event `since`. With `delivered`, also checks its delivery.
+///
+/// `resource` is the resource of the event, with its current state.
 pub fn of_event(
     event_type: &EventType,
     since: i64,
@@ -64,11 +65,11 @@ pub fn of_event(
             Some((named, present)) => reason(named, present, state, time),
             None => Reason { detail: words::clock(time, true), meta: json!({ "clock": clock(time) }) },
         };
-        let place = if since > 0 { format!("behind event {since}") } else { "yet".to_owned() };
-        let detail = format!("there is no {} {place}; {}", event_type.name, reason.detail);
+        let place = if since > 0 { format!("after event {since}") } else { "yet".to_owned() };
+        let detail = format!("{} has not occurred {place}; {}", event_type.name, reason.detail);
         let reason = Reason { detail, ..reason };
         return match (resource, state) {
-            // it is there, and its event is older than what is waited for, or can't come
+            // no path leads to the state, so the event cannot occur any more
             (Some((named, present)), Some(state))
                 if present.state != state && way(named.subject, present.state, state).is_none() =>
             {
@@ -87,14 +88,19 @@ pub fn of_event(
         "clock": clock(time),
     });
     let tried = match &found.last_error {
-        Some(error) => format!("tried {} times, the last of which {error}", found.attempts),
-        None => "not tried yet".to_owned(),
+        Some(error) => format!("attempts: {}, last error: {error}", found.attempts),
+        None => "no attempt yet".to_owned(),
     };
     let detail = match found.state.as_str() {
-        "no_receiver" => "had nobody to go to when it happened: no webhook_url was set".to_owned(),
-        "given_up" => format!("was given up: {tried}"),
-        "waiting" => "waits for an event before it of the same resource".to_owned(),
-        _ => format!("is {}, {tried}, next at {}; {}", found.state, next.unwrap_or_default(), words::clock(time, true)),
+        "no_receiver" => "has no receiver: no webhook_url was set when it was recorded".to_owned(),
+        "given_up" => format!("was given up ({tried})"),
+        "waiting" => "waits for an earlier event of the same resource".to_owned(),
+        _ => format!(
+            "is {} ({tried}), next attempt at {}; {}",
+            found.state,
+            next.unwrap_or_default(),
+            words::clock(time, true)
+        ),
     };
     let reason = Reason { detail: format!("event {} {detail}", found.event_id), meta };
     if matches!(found.state.as_str(), "no_receiver" | "given_up") {
@@ -104,7 +110,7 @@ pub fn of_event(
     }
 }
 
-/// How things stand with a resource of which a state is waited for.
+/// Returns the reason for a resource not being in the awaited state.
 fn reason(resource: &Named, present: &Present, awaited: Option<&str>, time: AccountTime) -> Reason {
     let meta = json!({
         "state": present.state,

@@ -1,4 +1,4 @@
-//! How things stand, in words: what comes next of something, what that waits for, and what would bring it about. Pure.
+//! Explains a wait in words: the resource's next transition, its condition, and a simulation that triggers it. Pure.
 
 use super::query::Named;
 use crate::accounts::time::AccountTime;
@@ -10,7 +10,7 @@ use crate::jsonapi::render::timestamp;
 use crate::sandbox::timeline::outlook::{Outlook, Wait};
 use crate::sandbox::timeline::{Present, Subject};
 
-/// What a resource is, what comes next of it, and what leads to a state that is waited for.
+/// Describes a resource: its state, its next transition, and a simulation that leads to the awaited state.
 pub fn situation(resource: &Named, present: &Present, awaited: Option<&str>, time: AccountTime) -> String {
     let Named { text, .. } = resource;
     let (state, outlook) = (present.state, &present.outlook);
@@ -18,23 +18,23 @@ pub fn situation(resource: &Named, present: &Present, awaited: Option<&str>, tim
         Outlook::Stuck | Outlook::ByHand => awaited.and_then(|awaited| simulation(resource, state, awaited)),
         Outlook::Due(_) | Outlook::Waiting { .. } | Outlook::Final => None,
     };
-    let simulation = simulation.map(|path| format!(", but POST {path} does")).unwrap_or_default();
+    let simulation = simulation.map(|call| format!("; {call} moves it")).unwrap_or_default();
     let clock = clock(time, comes_by_time(outlook, awaited));
     format!("{text} is {state}; {}{simulation}; {clock}", next(outlook))
 }
 
-/// How an account's clock goes, and what to do with it where time is what is missing.
+/// Describes the account's clock. Suggests advancing it if time helps.
 pub fn clock(time: AccountTime, time_helps: bool) -> String {
     match time.frozen_at {
         Some(at) if time_helps => {
-            format!("the account's clock stands still at {}: advance it, or settle", timestamp(at))
+            format!("the account's clock is frozen at {}; advance it, or POST to /_sandbox/settle", timestamp(at))
         }
-        Some(at) => format!("the account's clock stands still at {}", timestamp(at)),
+        Some(at) => format!("the account's clock is frozen at {}", timestamp(at)),
         None => "the account's clock runs".to_owned(),
     }
 }
 
-/// The names of the arrows on the way from one state to another, if there is a way.
+/// Returns the triggers on the path from one state to another, if there is a path.
 pub fn way(subject: Subject, from: &str, to: &str) -> Option<Vec<&'static str>> {
     fn along<S: HasName, T: HasName>(machine: &Machine<S, T>, from: &str, to: &str) -> Option<Vec<&'static str>> {
         let way = machine.way(machine.named(from)?, machine.named(to)?)?;
@@ -43,7 +43,7 @@ pub fn way(subject: Subject, from: &str, to: &str) -> Option<Vec<&'static str>> 
     match subject {
         Subject::Output => along(&outputs::MACHINE, from, to),
         Subject::Request => along(&requests::MACHINE, from, to),
-        // people decide about people as they like; but nobody becomes new again
+        // any decision may follow any other, but no user becomes new again
         Subject::User => {
             let to = ComplianceState::named(to).filter(|to| *to != ComplianceState::New)?;
             Some(vec![to.verb()])
@@ -52,60 +52,57 @@ pub fn way(subject: Subject, from: &str, to: &str) -> Option<Vec<&'static str>> 
     }
 }
 
-/// The simulation that takes something to a state.
+/// Returns the call of the simulation that moves a resource to a state.
 fn simulation(resource: &Named, from: &str, to: &str) -> Option<String> {
     let way = way(resource.subject, from, to)?;
     let path = format!("/_sandbox/simulations/{}", resource.text);
     match (resource.subject, way.as_slice()) {
         (_, []) => None,
-        // that of a request may take outputs along
-        (Subject::Output | Subject::User, [verb]) => Some(format!("{path}/{verb}")),
-        _ => Some(format!("{path}/transition, to the state {to} and through what lies between,")),
+        // for a request, only `transition` also moves its outputs
+        (Subject::Output | Subject::User, [verb]) => Some(format!("POST {path}/{verb}")),
+        _ => Some(format!("POST {path}/transition with {{\"state\":\"{to}\",\"through\":true}}")),
     }
 }
 
-/// What comes next.
+/// Describes the next transition.
 fn next(outlook: &Outlook) -> String {
     match outlook {
         Outlook::Due(step) => format!("{} leads to {} at {}", step.trigger, step.to, timestamp(step.due_at)),
         Outlook::Waiting { trigger, to, waits_for, otherwise } => {
-            let otherwise = otherwise.map(|step| format!(", or else {} at {}", step.to, timestamp(step.due_at)));
+            let otherwise = otherwise.map(|step| format!(", or it becomes {} at {}", step.to, timestamp(step.due_at)));
             format!("{trigger} leads to {to} once {}{}", condition(waits_for), otherwise.unwrap_or_default())
         }
-        Outlook::Final => "that is final".to_owned(),
-        Outlook::Stuck => "a test value keeps it there, and time doesn't move it on".to_owned(),
-        Outlook::ByHand => "nothing moves it on by itself".to_owned(),
+        Outlook::Final => "this state is final".to_owned(),
+        Outlook::Stuck => "a test value keeps it in this state; time does not move it".to_owned(),
+        Outlook::ByHand => "it has no automatic transition".to_owned(),
     }
 }
 
-/// What has to be so before the next step.
+/// Describes the condition of the next transition.
 fn condition(wait: &Wait) -> String {
     match wait {
         Wait::Approval { user_id, due_at: Some(due_at) } => {
-            format!("user {user_id} is approved, which comes at {}", timestamp(*due_at))
+            format!("user {user_id} is approved (due at {})", timestamp(*due_at))
         }
-        Wait::Approval { user_id, due_at: None } => format!("user {user_id} is approved, which doesn't come by itself"),
+        Wait::Approval { user_id, due_at: None } => format!("user {user_id} is approved (not automatic)"),
         Wait::Request { id, state, outlook } => {
-            format!("request {id} is working; that is {}, and {}", state.name(), next(outlook))
+            format!("request {id} is working (now {}: {})", state.name(), next(outlook))
         }
         Wait::Money { user_id, currency, needed, available, .. } => {
             let (needed, available) = (needed.normalized().to_plain_string(), available.normalized().to_plain_string());
-            format!("the wallet of user {user_id} holds {needed} {currency}; it holds {available}")
+            format!("the wallet of user {user_id} holds {needed} {currency} (now {available})")
         }
         Wait::Call { action, .. } => format!("the payer calls {action}"),
         Wait::Outputs { open, next_due_at: Some(due_at) } => {
-            format!(
-                "each of its outputs is final; {open} are not, and the next of them moves at {}",
-                timestamp(*due_at)
-            )
+            format!("all its outputs are final ({open} are not; the next one moves at {})", timestamp(*due_at))
         }
         Wait::Outputs { open, next_due_at: None } => {
-            format!("each of its outputs is final; {open} are not, and none of them is due to move")
+            format!("all its outputs are final ({open} are not; none is due to move)")
         }
     }
 }
 
-/// Whether the passing of time brings what is waited for nearer.
+/// Returns true if passing time brings the awaited state nearer.
 fn comes_by_time(outlook: &Outlook, awaited: Option<&str>) -> bool {
     match outlook {
         Outlook::Due(_) => true,

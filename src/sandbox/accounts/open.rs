@@ -1,4 +1,4 @@
-//! `--accounts open`: a key that nobody has is the key of an account of its own, which is made when it is first used.
+//! `--accounts open`: the first request with an unknown key creates an account for that key.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::accounts::store::has_key;
 use crate::jsonapi::error::Errors;
 use crate::server::App;
 
-/// How long a key that was found counts as known.
+/// Time for which a found key counts as known.
 const KNOWN: Duration = Duration::from_secs(1);
-/// The most keys that are remembered.
+/// Most keys kept in memory.
 const MOST: usize = 10_000;
 
-/// The keys that were found of late.
+/// Keys found a moment ago.
 #[derive(Debug, Default)]
 pub struct KnownKeys(Mutex<HashMap<[u8; 32], Instant>>);
 
@@ -35,25 +35,25 @@ impl KnownKeys {
         known.insert(key, Instant::now());
     }
 
-    /// Forgets keys: those of an account that was deleted.
+    /// Forgets all keys, after the deletion of an account.
     pub fn clear(&self) {
         self.0.lock().clear();
     }
 }
 
-/// Where accounts are made, listed and deleted.
+/// Path that creates, lists and deletes accounts.
 const ACCOUNTS: &str = "/_sandbox/accounts";
 
-/// Whether a call is one of a key's, which has an account then: every one, but for those that concern other accounts. `id`
-/// is the one in the path.
+/// Returns whether a call needs an account for its key. Calls about other accounts need none. `id` is the id in the
+/// path.
 pub fn is_of_a_key(path: &str, id: &str) -> bool {
     !path.starts_with(ACCOUNTS) || id == OWN
 }
 
-/// Sees to it that a key has an account, unless it is what the server is administered with.
+/// Creates an account for a key without one. The admin token gets none.
 ///
 /// # Errors
-/// 503 where the database is away.
+/// 503 while the database is unavailable.
 pub async fn ensure(app: &App, credentials: &Credentials) -> Result<(), Errors> {
     let key = credentials.key_sha256;
     if app.known_keys.has(&key) || app.admin_token == Some(key) {
@@ -66,7 +66,7 @@ pub async fn ensure(app: &App, credentials: &Credentials) -> Result<(), Errors> 
         }
         let name = hex(&key[..16]);
         match create_account_for(&mut connection, &name, &[(key, "write")], None, app.clock.now()).await {
-            // another request was faster
+            // a concurrent request created it
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(()),
             done => done.map(|_| ()),
         }

@@ -21,22 +21,22 @@ use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
 use crate::sandbox::snapshots;
 use crate::server::{App, to_its_end};
 
-/// The most accounts that a list names.
+/// Most accounts in a list.
 const LISTED: i64 = 1000;
 
-/// Checks that whoever calls may do what concerns the whole server.
+/// Checks that the caller may administer the whole server.
 fn check_admin(app: &App, call: &Call) -> Result<(), Errors> {
     let Some(token) = &app.admin_token else { return Ok(()) };
-    // hashes are compared, which takes the same time for every wrong one
+    // comparing hashes leaks nothing about the token through timing
     let is_given = call.credentials().is_ok_and(|credentials| credentials.key_sha256 == *token);
     if is_given {
         return Ok(());
     }
-    let detail = "accounts are made, listed and deleted with the server's --admin-token in this header";
+    let detail = "`Authorization` must be the server's --admin-token, to create, list and delete accounts";
     Err(Error::new(INVALID_ADMIN_TOKEN, detail).header("Authorization").into())
 }
 
-/// `POST /_sandbox/accounts`: a fresh world with its own keys.
+/// `POST /_sandbox/accounts`: creates an account with fresh data and its own keys.
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     check_admin(&app, &call)?;
     call.no_query()?;
@@ -47,7 +47,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         return Err(key_taken());
     }
     let mut connection = app.database.connection().await?;
-    let made = async {
+    let created = async {
         match create_account_for(&mut connection, &name, &keys, Some(beginning.time(now)), now).await {
             Err(sqlx::Error::Database(error)) if error.constraint() == Some("api_keys_pkey") => Err(key_taken().into()),
             Err(error) => Err(StoreError::from(error)),
@@ -55,7 +55,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         }
     }
     .await;
-    let account = connection.conclude(made)?.ok_or_else(|| not_found(&name))?;
+    let account = connection.conclude(created)?.ok_or_else(|| not_found(&name))?;
     let mut shown = render(&account, now);
     shown["key"] = key.into();
     shown["read_only_key"] = read_only_key.into();
@@ -63,7 +63,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     Ok((StatusCode::CREATED, location, Json(shown)).into_response())
 }
 
-/// `GET /_sandbox/accounts`: the first thousand.
+/// `GET /_sandbox/accounts`: lists the first thousand accounts.
 pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     check_admin(&app, &call)?;
     call.no_query()?;
@@ -74,14 +74,14 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
     Ok(Json(json!({ "accounts": accounts })))
 }
 
-/// `GET /_sandbox/accounts/:id`; `me` is the caller's own.
+/// `GET /_sandbox/accounts/:id`: shows an account. `me` is the caller's own.
 pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     call.no_query()?;
     let account = find(&app, &call, Access::Read).await?;
     Ok(Json(render(&account, app.clock.now())))
 }
 
-/// The account that the path names, if whoever calls may do that with it.
+/// Finds the account in the path, if the caller has this access to it.
 async fn find(app: &App, call: &Call, access: Access) -> Result<Account, Errors> {
     if call.id == OWN {
         return own(app, call, access).await;
@@ -92,26 +92,26 @@ async fn find(app: &App, call: &Call, access: Access) -> Result<Account, Errors>
     connection.conclude(account)?.ok_or_else(|| not_found(&call.id))
 }
 
-/// The caller's own account.
+/// Finds the caller's own account.
 async fn own(app: &App, call: &Call, access: Access) -> Result<Account, Errors> {
     loop {
         let caller = call.caller(app, access, Ok(())).await?.0;
         let mut connection = app.database.connection().await?;
         let account = store::find(&mut connection, caller.account_id).await;
-        // one that was reset meanwhile is looked up anew
+        // an account reset meanwhile is looked up again
         if let Some(account) = connection.conclude(account)? {
             return Ok(account);
         }
     }
 }
 
-/// `DELETE /_sandbox/accounts/:id`: it, its snapshots, and every trace of them. `me` is the caller's own.
+/// `DELETE /_sandbox/accounts/:id`: deletes an account with its snapshots and all their data. `me` is the caller's own.
 pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
     call.no_query().and_then(|()| Reader::read_nothing(&call.body))?;
     to_its_end(async move {
         let (account, ended) = loop {
             let account = find(&app, &call, Access::Write).await?;
-            // one that was reset meanwhile is looked for again
+            // an account reset meanwhile is looked up again
             if let Some(ended) = end(&app, account.id).await? {
                 break (account, ended);
             }
@@ -125,7 +125,7 @@ pub async fn delete(State(app): State<App>, call: Call) -> Result<StatusCode, Er
     .await
 }
 
-/// Deletes everything there is of accounts that have ended.
+/// Deletes all data of ended accounts.
 async fn clear(app: &App, ended: &[i64]) -> Result<(), Errors> {
     let mut connection = app.database.connection().await?;
     let cleared = async {
@@ -138,7 +138,8 @@ async fn clear(app: &App, ended: &[i64]) -> Result<(), Errors> {
     connection.conclude(cleared)
 }
 
-/// Ends an account with its snapshots, and takes it its keys. Gives the ids of what ended; `None` where it had before.
+/// Ends an account and its snapshots, and deletes its keys. Returns the ids of the account and its snapshots, or `None`
+/// if the account had ended before.
 async fn end(app: &App, account_id: i64) -> Result<Option<Vec<i64>>, Errors> {
     let mut connection = app.database.connection().await?;
     let now = app.clock.now();
@@ -159,7 +160,7 @@ async fn end(app: &App, account_id: i64) -> Result<Option<Vec<i64>>, Errors> {
     connection.conclude(ended)
 }
 
-/// `POST /_sandbox/reset`: everything in the account is as when it was fresh, but for its keys.
+/// `POST /_sandbox/reset`: restores the account to its initial data. Its keys stay.
 pub async fn reset(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
     let read = call.no_query().and_then(|()| read_beginning(&call.body));
     let (_, beginning) = call.caller(&app, Access::Write, read).await?;
@@ -168,10 +169,10 @@ pub async fn reset(State(app): State<App>, call: Call) -> Result<StatusCode, Err
 }
 
 fn key_taken() -> Errors {
-    let detail = "one of the keys is another account's, or the server's; choose others, or leave them out";
+    let detail = "`key` or `read_only_key` is in use by another account or the server; choose another, or leave it out";
     Error::new(KEY_TAKEN, detail).at("").into()
 }
 
 fn not_found(id: &str) -> Errors {
-    Error::new(RESOURCE_NOT_FOUND, format!("there is no account {id:?}")).into()
+    Error::new(RESOURCE_NOT_FOUND, format!("account {id:?} does not exist")).into()
 }

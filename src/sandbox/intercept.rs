@@ -1,5 +1,5 @@
-//! What stands between clients and the emulated API: it makes the faults of an account act, and puts its exchanges on
-//! record. The control plane is never held up by it.
+//! The middleware before the emulated API: it applies an account's faults and records its exchanges. It passes requests
+//! to the control plane through.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::jsonapi::error::Errors;
 use crate::server::App;
 use crate::server::connection::Breaker;
 
-/// Passes a request on to the emulated API, unless a fault has it otherwise.
+/// Passes a request to the emulated API, unless a fault or a preference answers it.
 pub async fn intercept(State(app): State<App>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if path != "/api" && !path.starts_with("/api/") {
@@ -34,18 +34,18 @@ pub async fn intercept(State(app): State<App>, request: Request, next: Next) -> 
     match (known, key) {
         (Ok(Some(known)), Some(key)) => exchange(app, known, key, request, next).await,
         (Err(errors), _) => errors.into_response(),
-        // a stranger has no faults and no record, but a wish
+        // an unknown key has no faults and no log, but `Prefer` applies
         _ => match prefer::read(request.headers()) {
             None => next.run(request).await,
-            Some(wish) => Box::pin(granted(&app, wish, request.into_body())).await,
+            Some(preference) => Box::pin(preferred(&app, preference, request.into_body())).await,
         },
     }
 }
 
-/// The answer that a request asked for, or why it can't be had.
-async fn granted(app: &App, wish: Result<u16, Errors>, body: Body) -> Response {
+/// Answers a request with its preferred status, or with the error of an invalid preference.
+async fn preferred(app: &App, preference: Result<u16, Errors>, body: Body) -> Response {
     discard(body, app.body_timeout).await;
-    match wish {
+    match preference {
         Ok(status) => prefer::answer(status),
         Err(errors) => errors.into_response(),
     }
@@ -55,7 +55,7 @@ async fn granted(app: &App, wish: Result<u16, Errors>, body: Body) -> Response {
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
     pub sha256: [u8; 32],
-    /// Whether a scheme came before it. The API refuses that, but it can still be told whose it is.
+    /// True if a scheme came before the key. The API refuses that, but the key still identifies the account.
     pub has_scheme: bool,
 }
 
@@ -74,19 +74,26 @@ impl Key {
 async fn exchange(app: App, known: Arc<Known>, key: Key, request: Request, next: Next) -> Response {
     let (request, record) = Record::begin(&app, known.account_id, key, request);
     if request.headers().contains_key("prefer") || known.has_faults() {
-        // boxed because it is large and seldom: every request would carry it along
-        return Box::pin(faulty(app, known, key, request, next, record)).await;
+        // boxed because it is large and rare: every request's future would have its size
+        return Box::pin(exchange_with_faults(app, known, key, request, next, record)).await;
     }
     record.end(next.run(request).await).await
 }
 
-/// An exchange that something may go wrong with.
-async fn faulty(app: App, known: Arc<Known>, key: Key, request: Request, next: Next, mut record: Record) -> Response {
-    if let Some(wish) = prefer::read(request.headers()) {
-        if let Ok(status) = wish {
+/// Answers a request that a preference or a fault may change.
+async fn exchange_with_faults(
+    app: App,
+    known: Arc<Known>,
+    key: Key,
+    request: Request,
+    next: Next,
+    mut record: Record,
+) -> Response {
+    if let Some(preference) = prefer::read(request.headers()) {
+        if let Ok(status) = preference {
             record.fault = Some(Map::from_iter([("prefer".to_owned(), Value::from(format!("code={status}")))]));
         }
-        let response = granted(&app, wish, request.into_body()).await;
+        let response = preferred(&app, preference, request.into_body()).await;
         return record.end(response).await;
     }
     let path = request.uri().path();
@@ -102,28 +109,28 @@ async fn faulty(app: App, known: Arc<Known>, key: Key, request: Request, next: N
     }
     match effect {
         None => record.end(next.run(request).await).await,
-        Some(effect) => act(effect, &app, request, next, record).await,
+        Some(effect) => apply(effect, &app, request, next, record).await,
     }
 }
 
-/// Has a fault act on a request.
-async fn act(effect: Effect, app: &App, request: Request, next: Next, record: Record) -> Response {
+/// Applies the effect of a fault to a request.
+async fn apply(effect: Effect, app: &App, request: Request, next: Next, record: Record) -> Response {
     let breaker = request.extensions().get::<ConnectInfo<Breaker>>().map(|info| info.0.clone()).unwrap_or_default();
     let is_head = request.method() == Method::HEAD;
     match effect {
         Effect::Status { status, retry_after } => {
             discard(request.into_body(), app.body_timeout).await;
-            let cause = "a fault of this account answered instead (/_sandbox/faults)";
+            let cause = "a fault of this account answered the request (/_sandbox/faults)";
             record.end(prefer::injected(status, retry_after, cause)).await
         }
         Effect::Close(When::Before) | Effect::Reset(When::Before) => {
-            // taken in, because a system that has it left over would reset what is to be closed
+            // read to its end: with unread data, closing the connection would reset it
             discard(request.into_body(), app.body_timeout).await;
             drop(record);
             broken(effect, &breaker)
         }
         Effect::Close(When::After) | Effect::Reset(When::After) => {
-            // the client never gets to see what that answers
+            // the client never receives this answer
             next.run(request).await;
             drop(record);
             broken(effect, &breaker)
@@ -132,7 +139,7 @@ async fn act(effect: Effect, app: &App, request: Request, next: Next, record: Re
             let response = next.run(request).await;
             let length = response.size_hint().exact().unwrap_or_default();
             if is_head || length == 0 {
-                // without a body there is nothing to break off but all of it
+                // an answer without a body can only break as a whole
                 drop(record);
                 return broken(effect, &breaker);
             }
@@ -141,7 +148,7 @@ async fn act(effect: Effect, app: &App, request: Request, next: Next, record: Re
     }
 }
 
-/// Breaks the connection off. What is answered doesn't leave.
+/// Closes or resets the connection. The returned answer is never sent.
 fn broken(effect: Effect, breaker: &Breaker) -> Response {
     match effect {
         Effect::Reset(_) => breaker.reset(),
@@ -150,7 +157,7 @@ fn broken(effect: Effect, breaker: &Breaker) -> Response {
     Response::default()
 }
 
-/// The same answer, of which half the body leaves. `length` is that of the whole.
+/// Truncates an answer to half of its body. `length` is the length of the whole body.
 fn truncated(response: Response, length: u64, breaker: Breaker) -> Response {
     let (parts, body) = response.into_parts();
     Response::from_parts(parts, Body::new(Truncated::new(body, length, breaker)))

@@ -1,4 +1,4 @@
-//! The control plane, `/_sandbox`: what a test, or whoever operates the server, does to the world.
+//! The control plane over HTTP, `/_sandbox`: tests and operators inspect and change the system with it.
 
 pub mod accounts;
 pub mod advice;
@@ -24,7 +24,7 @@ use axum::routing::{delete, get, post};
 use crate::jsonapi::error::Code;
 use crate::server::App;
 
-/// Every route of the control plane.
+/// Returns the routes of the control plane.
 pub fn routes() -> Router<App> {
     Router::new()
         .route("/_sandbox/health/live", get(health::live))
@@ -60,7 +60,7 @@ pub fn routes() -> Router<App> {
         .route("/_sandbox/timeline/{type}/{id}", get(timeline::routes::show))
 }
 
-/// The error codes of the control plane, beside those of the protocol.
+/// The error codes of the control plane. The protocol has more.
 pub const CODES: [&[Code]; 8] = [
     accounts::CODES,
     clock::CODES,

@@ -14,7 +14,7 @@ use crate::database::StoreError;
 use crate::jsonapi::error::Errors;
 use crate::server::App;
 
-/// `GET /_sandbox/faults`: each with what it did.
+/// `GET /_sandbox/faults`: lists the faults with their hits.
 pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     let (caller, ()) = call.caller(&app, Access::Read, call.no_query()).await?;
     let mut connection = app.database.connection().await?;
@@ -23,7 +23,7 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
     Ok(Json(render_list(&listed.faults)))
 }
 
-/// `PUT /_sandbox/faults`: these and no others, from now on and on every server.
+/// `PUT /_sandbox/faults`: replaces the faults. All servers apply the new list before the call returns.
 pub async fn replace(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.no_query().and_then(|()| read_list(&call.body));
     let (caller, faults) = call.caller(&app, Access::Write, read).await?;
@@ -31,14 +31,14 @@ pub async fn replace(State(app): State<App>, call: Call) -> Result<Json<Value>, 
     Ok(Json(render_list(&listed.faults)))
 }
 
-/// `DELETE /_sandbox/faults`: none from now on.
+/// `DELETE /_sandbox/faults`: deletes the faults. No server applies one after the call returns.
 pub async fn clear(State(app): State<App>, call: Call) -> Result<StatusCode, Errors> {
     let (caller, ()) = call.caller(&app, Access::Write, call.no_query()).await?;
     set(&app, caller.account_id, &[]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Returns once every server goes by the new list.
+/// Replaces the faults of an account. Returns once all servers apply the new list.
 async fn set(app: &App, account_id: i64, faults: &[Fault]) -> Result<store::List, Errors> {
     let mut connection = app.database.connection().await?;
     let done = async {

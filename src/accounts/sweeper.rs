@@ -1,4 +1,4 @@
-//! The background task that clears away what accounts leave that were reset or deleted.
+//! The background task that deletes the data of reset and deleted accounts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use tokio::sync::{Notify, watch};
 use super::store;
 use crate::database::Database;
 
-/// How often to look for what other servers left.
-const PATROL: Duration = Duration::from_mins(1);
-/// How long after its end an account is cleared: what was under way then finds what it needs, and has ended by then.
+/// Time between polls for accounts that other servers ended.
+const POLL_INTERVAL: Duration = Duration::from_mins(1);
+/// Time between an account's end and the deletion of its data. Requests in flight still find their data and complete.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Wakes the sweeper. Cheap to clone.
@@ -18,12 +18,12 @@ const GRACE: Duration = Duration::from_secs(2);
 pub struct Sweeper(Arc<Notify>);
 
 impl Sweeper {
-    /// Says that an account has ended.
+    /// Wakes the sweeper after the end of an account.
     pub fn wake(&self) {
         self.0.notify_one();
     }
 
-    /// Clears accounts that have ended, until told to stop.
+    /// Clears ended accounts until `stop` is set.
     pub async fn run(self, database: Database, mut stop: watch::Receiver<bool>) {
         let sweeping = async {
             loop {
@@ -31,13 +31,13 @@ impl Sweeper {
                 if ended.is_empty() {
                     tokio::select! {
                         () = self.0.notified() => {}
-                        () = tokio::time::sleep(PATROL) => {}
+                        () = tokio::time::sleep(POLL_INTERVAL) => {}
                     }
                     continue;
                 }
                 tokio::time::sleep(GRACE).await;
                 for account_id in ended {
-                    // one that couldn't be cleared is there the next time
+                    // the next poll finds an account that could not be cleared
                     clear(&database, account_id).await;
                 }
             }
@@ -49,7 +49,7 @@ impl Sweeper {
     }
 }
 
-/// The accounts that have ended; `None` where the database is away.
+/// Returns the ended accounts, or `None` while the database is unavailable.
 async fn ended(database: &Database) -> Option<Vec<i64>> {
     let mut connection = database.connection().await.ok()?;
     let ended = store::ended(&mut connection).await;

@@ -1,4 +1,4 @@
-//! Reading and showing lists of faults, which are plain JSON.
+//! Reads and renders lists of faults, in plain JSON.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub type Mismatch = fn(&Fault) -> Option<(&'static str, String)>;
 /// Reads a list of faults. `mismatch` says of one which member matches nothing, and why.
 ///
 /// # Errors
-/// Every fault of the body.
+/// All errors of the body.
 pub fn read_list(body: &[u8], mismatch: Mismatch) -> Result<Vec<Fault>, Errors> {
     let document = json::read(body).map_err(Errors::new)?;
     let shape = |at: &str, detail: String| Errors::from(Error::new(DOCUMENT_INVALID, detail).at(at));
@@ -26,16 +26,19 @@ pub fn read_list(body: &[u8], mismatch: Mismatch) -> Result<Vec<Fault>, Errors> 
     };
     let list = match members.get("faults") {
         Some(Value::Array(list)) => list,
-        Some(other) => return Err(shape("/faults", format!("is {}; it must be an array of faults", kind(other)))),
-        None => return Err(shape("", "the member `faults` is missing; it must be an array of faults".into())),
+        Some(other) => {
+            let detail = format!("`faults` is {}; it must be an array of faults", kind(other));
+            return Err(shape("/faults", detail));
+        }
+        None => return Err(shape("", "`faults` is missing; it must be an array of faults".into())),
     };
     let mut errors = Vec::new();
     for other in members.keys().filter(|name| *name != "faults").take(MOST_FAULTS) {
-        let detail = "is not known here; the body has one member, `faults`";
+        let detail = format!("`{other}` is not a known member; the body has one member, `faults`");
         errors.push(Error::new(ATTRIBUTE_INVALID, detail).at(format!("/{}", escape(other))));
     }
     if list.len() > MOST {
-        let detail = format!("has {} faults; an account can have {MOST} at once", list.len());
+        let detail = format!("`faults` has {} items; it must have at most {MOST}", list.len());
         errors.push(Error::new(ATTRIBUTE_INVALID, detail).at("/faults"));
     }
     let mut faults = Vec::new();
@@ -43,15 +46,16 @@ pub fn read_list(body: &[u8], mismatch: Mismatch) -> Result<Vec<Fault>, Errors> 
         if errors.len() >= MOST_FAULTS {
             break;
         }
-        faults.extend(read_item(item, format!("/faults/{index}"), mismatch, &mut errors));
+        faults.extend(read_item(item, index, mismatch, &mut errors));
     }
     errors.truncate(MOST_FAULTS);
     if errors.is_empty() { Ok(faults) } else { Err(Errors::new(errors)) }
 }
 
-fn read_item(item: &Value, pointer: String, mismatch: Mismatch, errors: &mut Vec<Error>) -> Option<Fault> {
+fn read_item(item: &Value, index: usize, mismatch: Mismatch, errors: &mut Vec<Error>) -> Option<Fault> {
+    let pointer = format!("/faults/{index}");
     let Some(members) = item.as_object() else {
-        let detail = format!("is {}; a fault is an object", kind(item));
+        let detail = format!("`faults[{index}]` is {}; it must be an object", kind(item));
         errors.push(Error::new(ATTRIBUTE_INVALID, detail).at(pointer));
         return None;
     };
@@ -65,14 +69,14 @@ fn read_item(item: &Value, pointer: String, mismatch: Mismatch, errors: &mut Vec
     fault.filter(|_| is_faultless)
 }
 
-/// Reads a fault that was stored; `None` where it is of a kind that this server doesn't know.
+/// Reads a stored fault. Returns `None` for a kind of fault unknown to this server.
 pub fn read_stored(text: &str) -> Option<Fault> {
     let document: Value = serde_json::from_str(text).ok()?;
     let mut reading = Reading::new(document.as_object()?, String::new());
     reading.fault().filter(|_| reading.errors.is_empty())
 }
 
-/// A fault as it is stored, and shown but for what it did.
+/// Renders a fault without `hits` and `remaining`. Stored faults have this form.
 pub fn render(fault: &Fault) -> Map<String, Value> {
     let mut members = Map::new();
     let mut add = |name: &str, value: Value| {
@@ -122,7 +126,7 @@ pub fn render(fault: &Fault) -> Map<String, Value> {
     members
 }
 
-/// A list of faults with what they did. `remaining` is null where a fault acts without end.
+/// Renders a list of faults with their hits. `remaining` is null for a fault without limit.
 pub fn render_list(faults: &[Listed]) -> Value {
     let shown = faults.iter().map(|listed| {
         let mut members = render(&listed.fault);

@@ -13,100 +13,100 @@ use std::time::Duration;
 use pattern::{EventPattern, PathPattern};
 
 crate::codes! {
-    FAULT_MATCHES_NOTHING = 422 "fault_matches_nothing" "The fault can match nothing";
-    FAULT_INJECTED = 503 "fault_injected" "The sandbox was told to fail";
+    FAULT_MATCHES_NOTHING = 422 "fault_matches_nothing" "The fault can never match";
+    FAULT_INJECTED = 503 "fault_injected" "The sandbox injected this failure";
 }
 
-/// The methods that a request to the emulated API can have.
+/// The methods of the emulated API.
 pub const METHODS: [&str; 5] = ["GET", "HEAD", "POST", "PATCH", "DELETE"];
 /// The statuses that a fault can answer with.
 pub const STATUSES: std::ops::RangeInclusive<u16> = 400..=599;
-/// The most faults an account may have at once.
+/// Most faults of an account.
 pub const MOST: usize = 100;
-/// How long an answer can be held back.
+/// Longest delay of an answer.
 pub const LONGEST_LATENCY: Duration = Duration::from_mins(1);
 
-/// Something that is to go wrong.
+/// A failure to inject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     pub on: On,
-    /// How often; `None`: without end.
+    /// Number of times the fault applies. `None`: without limit.
     pub times: Option<i64>,
-    /// How many that it matches it lets pass before.
+    /// Number of matches that pass before the fault applies.
     pub after: i64,
 }
 
-/// What a fault acts on, and what it does.
+/// The target and the effect of a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum On {
     Requests(RequestFault),
     Webhooks(WebhookFault),
 }
 
-/// What goes wrong with requests. It holds them back, has an effect, or both.
+/// A fault of requests: a latency, an effect, or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestFault {
-    /// `None`: any.
+    /// `None`: any method.
     pub method: Option<&'static str>,
     pub path: PathPattern,
-    /// How long the request waits before anything else happens.
+    /// Time that the request waits before anything else happens.
     pub latency: Option<Duration>,
     pub effect: Option<Effect>,
 }
 
-/// What happens to a request.
+/// Effect of a fault on a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It is answered with an error and has no effect.
+    /// The request is answered with an error and not carried out.
     Status { status: u16, retry_after: Option<u64> },
     /// The connection is closed without an answer.
     Close(When),
     /// The connection is reset without an answer.
     Reset(When),
-    /// It is carried out, and the answer breaks off in the middle of its body.
+    /// The request is carried out, and the connection breaks in the middle of the answer's body.
     Truncate,
 }
 
-/// When a connection ends: before the request has an effect, or after.
+/// Time at which a connection ends: before the request is carried out, or after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     Before,
     After,
 }
 
-/// What goes wrong with the sending of events.
+/// A fault of webhooks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookFault {
     pub events: EventPattern,
     pub effect: WebhookEffect,
 }
 
-/// What happens to an event that is sent.
+/// Effect of a fault on the delivery of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebhookEffect {
-    /// It is sent twice.
+    /// The event is sent twice.
     Duplicate,
-    /// It is sent after the next one.
+    /// The event is sent after the next one.
     Reorder,
-    /// It is sent that much later.
+    /// The event is sent later by this time.
     Delay(Duration),
-    /// It isn't sent, as if it had been received.
+    /// The event is not sent, but counts as delivered.
     Drop,
-    /// It is sent with authentication that isn't ours.
+    /// The event is sent with wrong authentication.
     BadAuth,
 }
 
-/// A fault of a list, and how often it acted.
+/// A fault in a list, with its hits.
 #[derive(Debug, Clone)]
 pub struct Listed {
-    /// Place in the list, from 1.
+    /// Position in the list, from 1.
     pub id: i32,
     pub fault: Fault,
     pub hits: i64,
 }
 
 impl Listed {
-    /// Whether it acts no more.
+    /// Returns whether the fault has no hits remaining.
     pub fn is_used_up(&self) -> bool {
         self.fault.times.is_some_and(|times| self.hits >= times)
     }

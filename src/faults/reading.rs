@@ -1,4 +1,4 @@
-//! Reading one fault: what is wrong with a member is recorded instead of ending the reading.
+//! Reads one fault. An invalid member is recorded as an error, and the reading goes on.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -16,36 +16,36 @@ use crate::jsonapi::duration;
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, Code, Error};
 use crate::jsonapi::json::escape;
 
-/// The longest that an event can be held back.
+/// Longest delay of an event.
 const LONGEST_DELAY: Duration = Duration::from_hours(30 * 24);
-/// The longest `Retry-After`, a day in seconds.
+/// Longest `Retry-After`, in seconds: a day.
 const LONGEST_RETRY_AFTER: i64 = 86_400;
-/// How often a fault can act, or let pass.
+/// Most times that a fault can apply, or let a match pass.
 const MOST_TIMES: i64 = 1_000_000_000;
 
-/// What a fault does to requests, of which it can do one.
+/// Effects on requests. A fault can have one.
 const EFFECTS: [&str; 4] = ["status", "close", "truncate", "reset"];
-/// What a fault does to events, of which it must do one.
+/// Effects on webhooks. A fault must have one.
 const WEBHOOK_EFFECTS: [&str; 5] = ["duplicate", "reorder", "delay", "drop", "bad_auth"];
-/// The members that faults of either kind may have. The last two are shown, and have no effect when they are sent.
+/// Members of both kinds of faults. The last two are part of answers, and are ignored in requests.
 const SHARED: [&str; 4] = ["times", "after", "hits", "remaining"];
 
-/// A fault being read. Its members are looked up by name, and `null` counts as absent, as everywhere.
+/// A fault being read. Members are looked up by name. `null` counts as absent, as everywhere.
 #[derive(Debug)]
 pub struct Reading<'a> {
     members: &'a Map<String, Value>,
     pointer: String,
-    /// What was wrong so far.
+    /// Errors found so far.
     pub errors: Vec<Error>,
 }
 
 impl<'a> Reading<'a> {
-    /// Begins to read the fault that `pointer` points at.
+    /// Starts to read the fault at `pointer`.
     pub fn new(members: &'a Map<String, Value>, pointer: String) -> Self {
         Self { members, pointer, errors: Vec::new() }
     }
 
-    /// The fault, as far as it can be read.
+    /// Reads the fault, and records its errors. It may return a fault despite errors.
     pub fn fault(&mut self) -> Option<Fault> {
         let times = self.whole("times", 1..=MOST_TIMES);
         let after = self.whole("after", 0..=MOST_TIMES).unwrap_or_default();
@@ -58,19 +58,17 @@ impl<'a> Reading<'a> {
         self.only(&["method", "path", "latency", "retry_after"], &EFFECTS, "a fault of requests");
         let path = self.text("path", PathPattern::EXPECTED, PathPattern::read);
         if !self.has("path") {
-            let detail = "the member `path` is missing; it must be a path under /api such as /api/users, or /api/** for \
-                          all (a fault of webhooks has `webhook` instead)";
+            let detail = "`path` is missing; it must be a path under /api such as /api/users, or /api/** for all paths \
+                          (a fault of webhooks has `webhook` instead)";
             self.missing(detail);
         }
-        let known = format!("one of {}, or left out for any", METHODS.join(", "));
+        let known = format!("one of {}, or absent for any method", METHODS.join(", "));
         let method = self.text("method", known, |text| METHODS.into_iter().find(|method| *method == text));
         let latency = self.duration("latency", LONGEST_LATENCY);
         let effect = self.effect();
         if !self.has("latency") && !EFFECTS.iter().any(|name| self.has(name)) {
-            self.missing(format!(
-                "there is no effect; it must have latency, or one of {}, or both",
-                EFFECTS.join(", ")
-            ));
+            let detail = "the fault has no effect; it must have `latency`, one effect, or both; the effects are";
+            self.missing(format!("{detail} {}", EFFECTS.join(", ")));
         }
         Some(RequestFault { method, path: path?, latency, effect })
     }
@@ -79,12 +77,13 @@ impl<'a> Reading<'a> {
         let status = self.whole("status", i64::from(*STATUSES.start())..=i64::from(*STATUSES.end()));
         let retry_after = self.whole("retry_after", 0..=LONGEST_RETRY_AFTER);
         if self.has("retry_after") && !self.has("status") {
-            self.fault_at("retry_after", ATTRIBUTE_INVALID, "is of no use without `status`, whose answer it goes with");
+            let detail = "`retry_after` has no effect without `status`; add `status`, or leave it out";
+            self.fault_at("retry_after", ATTRIBUTE_INVALID, detail);
         }
         let close = self.when("close");
         let reset = self.when("reset");
         let truncates = self.flag("truncate");
-        self.one_of(&EFFECTS, "beside it there may be latency");
+        self.one_of(&EFFECTS, "with or without `latency`");
         let status = status.and_then(|status| u16::try_from(status).ok());
         let retry_after = retry_after.and_then(|seconds| u64::try_from(seconds).ok());
         status
@@ -110,14 +109,14 @@ impl<'a> Reading<'a> {
                 effect = Some(known);
             }
         }
-        self.one_of(&WEBHOOK_EFFECTS, "it does one thing");
+        self.one_of(&WEBHOOK_EFFECTS, "and only one");
         if !WEBHOOK_EFFECTS.iter().any(|name| self.has(name)) {
-            self.missing(format!("there is no effect; it must have one of {}", WEBHOOK_EFFECTS.join(", ")));
+            self.missing(format!("the fault has no effect; it must have one of {}", WEBHOOK_EFFECTS.join(", ")));
         }
         Some(WebhookFault { events: events?, effect: effect? })
     }
 
-    /// Records the member by which the fault can match nothing, if there is one.
+    /// Records a fault that can never match.
     pub fn mismatch(&mut self, mismatch: Option<(&str, String)>) {
         if let Some((member, detail)) = mismatch {
             self.fault_at(member, FAULT_MATCHES_NOTHING, detail);
@@ -141,28 +140,29 @@ impl<'a> Reading<'a> {
         self.errors.push(Error::new(ATTRIBUTE_MISSING, detail).at(self.pointer.clone()));
     }
 
-    /// Records that a member can't be used: what it is, and what would be right.
+    /// Records an invalid member, with its value and the expected one.
     fn invalid(&mut self, name: &str, expected: impl Display) {
         let found = self.get(name).map_or("null".to_owned(), quote);
-        self.fault_at(name, ATTRIBUTE_INVALID, format!("is {found}; {name} must be {expected}"));
+        self.fault_at(name, ATTRIBUTE_INVALID, format!("`{name}` is {found}; it must be {expected}"));
     }
 
-    /// Records members that a fault of this kind can't have.
-    fn only(&mut self, own: &[&str], effects: &[&str], what: &str) {
+    /// Records unknown members of this kind of fault.
+    fn only(&mut self, own: &[&str], effects: &[&str], kind: &str) {
         let known: Vec<&str> = own.iter().chain(effects).chain(&SHARED).copied().collect();
-        let others = self.members.keys().filter(|name| !known.contains(&name.as_str()) && self.has(name));
-        for other in others.take(MOST_FAULTS).cloned().collect::<Vec<_>>() {
-            let detail = format!("is not known here; {what} has {}", known.join(", "));
-            self.fault_at(&other, ATTRIBUTE_INVALID, detail);
+        let unknown = self.members.keys().filter(|name| !known.contains(&name.as_str()) && self.has(name));
+        for name in unknown.take(MOST_FAULTS).cloned().collect::<Vec<_>>() {
+            let detail = format!("`{name}` is not a known member; {kind} has {}", known.join(", "));
+            self.fault_at(&name, ATTRIBUTE_INVALID, detail);
         }
     }
 
-    /// Records each effect but the first.
+    /// Records an error for each effect after the first.
     fn one_of(&mut self, effects: &[&str], rule: &str) {
         let named: Vec<&str> = effects.iter().filter(|name| self.has(name)).copied().collect();
         let Some((first, others)) = named.split_first() else { return };
         for other in others {
-            let detail = format!("can't be combined with `{first}`; a fault has one of {}, {rule}", effects.join(", "));
+            let effects = effects.join(", ");
+            let detail = format!("`{other}` can't be combined with `{first}`; a fault has one of {effects}, {rule}");
             self.fault_at(other, ATTRIBUTE_INVALID, detail);
         }
     }
@@ -200,7 +200,7 @@ impl<'a> Reading<'a> {
             Value::String(text) if text == "before" => Some(When::Before),
             Value::String(text) if text == "after" => Some(When::After),
             _ => {
-                self.invalid(name, "\"before\" or \"after\" the request has its effect, or true for the former");
+                self.invalid(name, "\"before\" or \"after\" (the request is carried out), or true for \"before\"");
                 None
             }
         }
@@ -211,7 +211,7 @@ impl<'a> Reading<'a> {
             None => false,
             Some(Value::Bool(true)) => true,
             Some(_) => {
-                self.invalid(name, "true, or left out");
+                self.invalid(name, "true, or absent");
                 false
             }
         }

@@ -9,25 +9,25 @@ use super::{Fault, Listed, On, WebhookEffect};
 use crate::accounts::store::lock;
 use crate::database::{StoreError, settle};
 
-/// An account's faults, as of one moment.
+/// An account's faults, read in one statement.
 #[derive(Debug, Clone, Default)]
 pub struct List {
-    /// Which list it is; none: there are no faults.
+    /// Id of the list. `None`: the account has no faults.
     pub id: Option<Uuid>,
-    /// The first first.
+    /// The faults, in order.
     pub faults: Vec<Listed>,
 }
 
-/// Replaces an account's list of faults; an empty one ends them.
+/// Replaces an account's list of faults. An empty list deletes the faults.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn replace(connection: &mut PgConnection, account_id: i64, faults: &[Fault]) -> Result<(), StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
-        // two at once would give their faults the same places
+        // without the lock, two concurrent calls would insert the same positions
         if lock(&mut transaction, account_id).await?.is_none() {
-            // in one that has ended, nothing goes wrong any more
+            // an ended account has no faults
             return Ok(());
         }
         sqlx::query("delete from faults where account_id = $1").bind(account_id).execute(&mut *transaction).await?;
@@ -51,20 +51,20 @@ pub async fn replace(connection: &mut PgConnection, account_id: i64, faults: &[F
     settle(transaction, outcome).await
 }
 
-/// An account's faults.
+/// Lists an account's faults.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn list(connection: &mut PgConnection, account_id: i64) -> Result<List, sqlx::Error> {
     let sql = "select list, id, hits, fault from faults where account_id = $1 order by id";
     let rows = sqlx::query(sql).bind(account_id).fetch_all(connection).await?;
     read_rows(&rows, 0)
 }
 
-/// The account of a key and its faults; `None` where the key is nobody's.
+/// Finds the account of a key and its faults of requests. Returns `None` for an unknown key.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn find(connection: &mut PgConnection, key_sha256: &[u8; 32]) -> Result<Option<(i64, List)>, sqlx::Error> {
     let sql = "select k.account_id, f.list, f.id, f.hits, f.fault
         from api_keys k left join faults f on f.account_id = k.account_id and not f.is_of_webhooks
@@ -81,7 +81,7 @@ fn read_rows(rows: &[PgRow], at: usize) -> Result<List, sqlx::Error> {
     let mut list = List::default();
     for row in rows {
         list.id = Some(row.try_get(at)?);
-        // one that a newer server stored may be of no kind known here: it doesn't act here
+        // a newer server may have stored a kind unknown here; this server does not apply it
         if let Some(fault) = read_stored(row.try_get(at + 3)?) {
             list.faults.push(Listed { id: row.try_get(at + 1)?, hits: row.try_get(at + 2)?, fault });
         }
@@ -89,29 +89,29 @@ fn read_rows(rows: &[PgRow], at: usize) -> Result<List, sqlx::Error> {
     Ok(list)
 }
 
-/// What became of a claim.
+/// Result of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
-    /// The fault with this id acts.
+    /// The fault with this id applies.
     Acts(i32),
-    /// Those that are left let it pass.
+    /// The remaining faults let the match pass.
     Passes,
-    /// Nothing is left of them: they are used up, or the list was replaced.
+    /// No fault remains: all are used up, or the list was replaced.
     Gone,
 }
 
-/// Counts something that these faults match: goes through them in order, counting each that lets it pass, up to one
-/// that acts.
+/// Counts one match of these faults. Goes through them in order, and counts a pass for each fault before the one that
+/// applies.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn claim(
     connection: &mut PgConnection,
     account_id: i64,
     list: Uuid,
     ids: &[i32],
 ) -> Result<Claim, sqlx::Error> {
-    // locked first and in order, so that of several at once each sees what those before it have counted
+    // locked first and in order, so concurrent claims see each other's counts
     let sql = "with matching as (
             select id, passed < lets_pass as passes from faults
             where account_id = $1 and list = $2 and id = any($3) and (times is null or hits < times)
@@ -134,13 +134,13 @@ pub async fn claim(
     })
 }
 
-/// How often a claim is made anew where the list was replaced meanwhile.
+/// Most attempts at a claim, if the list is replaced meanwhile.
 pub const CLAIMS: usize = 3;
 
-/// Finds the first fault that acts on the sending of an event of that type now, and counts that it did.
+/// Finds the first fault that applies to the delivery of an event of that type, and counts the hit.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn claim_webhook_fault(
     connection: &mut PgConnection,
     account_id: i64,

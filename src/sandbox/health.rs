@@ -1,4 +1,4 @@
-//! Whether the server lives, and whether it can do its work.
+//! Health checks: liveness and readiness.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
 use crate::web::app::App;
 
-/// `GET /_sandbox/health/live`: the process answers.
+/// `GET /_sandbox/health/live`: 200 while the process answers.
 pub async fn live() -> Json<Value> {
     Json(json!({ "status": "live" }))
 }
 
-/// `GET /_sandbox/health/ready`: the database answers too, else 503.
+/// `GET /_sandbox/health/ready`: 200 while the database answers too, else 503.
 pub async fn ready(State(app): State<App>) -> Result<Json<Value>, Errors> {
     if app.database.is_ready().await {
         return Ok(Json(json!({ "status": "ready" })));
     }
-    Err(Errors::from(Error::new(UNAVAILABLE, "the database is away")).retry_after(1))
+    Err(Errors::from(Error::new(UNAVAILABLE, "the database is unavailable")).retry_after(1))
 }

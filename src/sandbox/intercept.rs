@@ -1,5 +1,5 @@
-//! What stands between clients and the emulated API: it makes the faults of an account act, and puts its exchanges on
-//! record. The control plane is never held up by it.
+//! The middleware before the emulated API: it applies an account's faults and records its exchanges. It passes requests
+//! to the control plane through.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::sandbox::exchanges::record::Key;
 use crate::web::call::discard;
 use crate::web::connection::Breaker;
 
-/// Passes a request on to the emulated API, unless a fault has it otherwise.
+/// Passes a request to the emulated API, unless a fault or a preference answers it.
 pub async fn intercept(State(plane): State<ControlPlane>, request: Request, next: Next) -> Response {
     let key = Key::read(request.headers());
     let known = match &key {
@@ -32,18 +32,18 @@ pub async fn intercept(State(plane): State<ControlPlane>, request: Request, next
     match (known, key) {
         (Ok(Some(known)), Some(key)) => exchange(plane, known, key, request, next).await,
         (Err(errors), _) => errors.into_response(),
-        // a stranger has no faults and no record, but a wish
+        // an unknown key has no faults and no log, but `Prefer` applies
         _ => match prefer::read(request.headers()) {
             None => next.run(request).await,
-            Some(wish) => Box::pin(granted(&plane, wish, request.into_body())).await,
+            Some(preference) => Box::pin(preferred(&plane, preference, request.into_body())).await,
         },
     }
 }
 
-/// The answer that a request asked for, or why it can't be had.
-async fn granted(plane: &ControlPlane, wish: Result<u16, Errors>, body: Body) -> Response {
+/// Answers a request with its preferred status, or with the error of an invalid preference.
+async fn preferred(plane: &ControlPlane, preference: Result<u16, Errors>, body: Body) -> Response {
     discard(body, plane.app.body_timeout).await;
-    match wish {
+    match preference {
         Ok(status) => prefer::answer(status),
         Err(errors) => errors.into_response(),
     }
@@ -52,14 +52,14 @@ async fn granted(plane: &ControlPlane, wish: Result<u16, Errors>, body: Body) ->
 async fn exchange(plane: ControlPlane, known: Arc<Known>, key: Key, request: Request, next: Next) -> Response {
     let (request, record) = Record::begin(&plane, known.account_id, key, request);
     if request.headers().contains_key("prefer") || known.has_faults() {
-        // boxed because it is large and seldom: every request would carry it along
-        return Box::pin(faulty(plane, known, key, request, next, record)).await;
+        // boxed because it is large and rare: every request's future would have its size
+        return Box::pin(exchange_with_faults(plane, known, key, request, next, record)).await;
     }
     record.end(next.run(request).await).await
 }
 
-/// An exchange that something may go wrong with.
-async fn faulty(
+/// Answers a request that a preference or a fault may change.
+async fn exchange_with_faults(
     plane: ControlPlane,
     known: Arc<Known>,
     key: Key,
@@ -67,11 +67,11 @@ async fn faulty(
     next: Next,
     mut record: Record,
 ) -> Response {
-    if let Some(wish) = prefer::read(request.headers()) {
-        if let Ok(status) = wish {
+    if let Some(preference) = prefer::read(request.headers()) {
+        if let Ok(status) = preference {
             record.fault = Some(Map::from_iter([("prefer".to_owned(), Value::from(format!("code={status}")))]));
         }
-        let response = granted(&plane, wish, request.into_body()).await;
+        let response = preferred(&plane, preference, request.into_body()).await;
         return record.end(response).await;
     }
     let path = request.uri().path();
@@ -87,28 +87,28 @@ async fn faulty(
     }
     match effect {
         None => record.end(next.run(request).await).await,
-        Some(effect) => act(effect, &plane, request, next, record).await,
+        Some(effect) => apply(effect, &plane, request, next, record).await,
     }
 }
 
-/// Has a fault act on a request.
-async fn act(effect: Effect, plane: &ControlPlane, request: Request, next: Next, record: Record) -> Response {
+/// Applies the effect of a fault to a request.
+async fn apply(effect: Effect, plane: &ControlPlane, request: Request, next: Next, record: Record) -> Response {
     let breaker = request.extensions().get::<ConnectInfo<Breaker>>().map(|info| info.0.clone()).unwrap_or_default();
     let is_head = request.method() == Method::HEAD;
     match effect {
         Effect::Status { status, retry_after } => {
             discard(request.into_body(), plane.app.body_timeout).await;
-            let cause = "a fault of this account answered instead (/_sandbox/faults)";
+            let cause = "a fault of this account answered the request (/_sandbox/faults)";
             record.end(prefer::injected(status, retry_after, cause)).await
         }
         Effect::Close(When::Before) | Effect::Reset(When::Before) => {
-            // taken in, because a system that has it left over would reset what is to be closed
+            // read to its end: with unread data, closing the connection would reset it
             discard(request.into_body(), plane.app.body_timeout).await;
             drop(record);
             broken(effect, &breaker)
         }
         Effect::Close(When::After) | Effect::Reset(When::After) => {
-            // the client never gets to see what that answers
+            // the client never receives this answer
             next.run(request).await;
             drop(record);
             broken(effect, &breaker)
@@ -117,7 +117,7 @@ async fn act(effect: Effect, plane: &ControlPlane, request: Request, next: Next,
             let response = next.run(request).await;
             let length = response.size_hint().exact().unwrap_or_default();
             if is_head || length == 0 {
-                // without a body there is nothing to break off but all of it
+                // an answer without a body can only break as a whole
                 drop(record);
                 return broken(effect, &breaker);
             }
@@ -126,7 +126,7 @@ async fn act(effect: Effect, plane: &ControlPlane, request: Request, next: Next,
     }
 }
 
-/// Breaks the connection off. What is answered doesn't leave.
+/// Closes or resets the connection. The returned answer is never sent.
 fn broken(effect: Effect, breaker: &Breaker) -> Response {
     match effect {
         Effect::Reset(_) => breaker.reset(),
@@ -135,7 +135,7 @@ fn broken(effect: Effect, breaker: &Breaker) -> Response {
     Response::default()
 }
 
-/// The same answer, of which half the body leaves. `length` is that of the whole.
+/// Truncates an answer to half of its body. `length` is the length of the whole body.
 fn truncated(response: Response, length: u64, breaker: Breaker) -> Response {
     let (parts, body) = response.into_parts();
     Response::from_parts(parts, Body::new(Truncated::new(body, length, breaker)))

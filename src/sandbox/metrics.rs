@@ -1,4 +1,4 @@
-//! `GET /_sandbox/metrics`, for Prometheus and the like.
+//! `GET /_sandbox/metrics`, in OpenMetrics format for Prometheus and similar systems.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The control plane, `/_sandbox`: what a test, or whoever operates the server, does to the world.
+//! The control plane over HTTP, `/_sandbox`: tests and operators inspect and change the system with it.
 
 pub mod accounts;
 pub mod advice;
@@ -87,7 +87,7 @@ fn of_all_accounts() -> Router<ControlPlane> {
         .route("/_sandbox/accounts/{id}", get(accounts::routes::show).delete(accounts::routes::delete))
 }
 
-/// The error codes of the control plane, beside those of the protocol.
+/// The error codes of the control plane. The protocol has more.
 pub const CODES: [&[Code]; 8] = [
     accounts::CODES,
     clock::CODES,

@@ -1,4 +1,4 @@
-//! `--accounts open`: a key that nobody has is the key of an account of its own, which is made when it is first used.
+//! `--accounts open`: the first request with an unknown key creates an account for that key.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,9 +18,9 @@ use crate::concierge::fixtures::create_account_for;
 use crate::database::Database;
 use crate::jsonapi::error::Errors;
 
-/// How long a key that was found counts as known.
+/// Time for which a found key counts as known.
 const KNOWN: Duration = Duration::from_secs(1);
-/// The most keys that are remembered.
+/// Most keys kept in memory.
 const MOST: usize = 10_000;
 
 /// Makes the account of an unknown key. There is one of these where the server's accounts are open.
@@ -71,7 +71,7 @@ impl OpenAccounts {
             }
             let name = hex(&key[..16]);
             match create_account_for(&mut connection, &name, &[(key, "write")], None, clock.now()).await {
-                // another request was faster
+                // a concurrent request created it
                 Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(()),
                 done => done.map(|_| ()),
             }

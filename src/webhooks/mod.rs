@@ -308,7 +308,7 @@ impl Post {
                 watchers.notify(ended.delivery.account_id);
             }
             let accounts = (!all).then_some(claim.accounts);
-            Returned { number, accounts, left, was_renewed, claimed, outlook }
+            PollResult { number, accounts, left, was_renewed, claimed, outlook }
         });
     }
 

@@ -1,4 +1,4 @@
-//! What an account is made with, and how it is shown: plain JSON.
+//! The bodies that create and reset accounts, and the rendering of an account. All are plain JSON.
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -10,17 +10,17 @@ use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors};
 use crate::jsonapi::render::timestamp;
 
-/// The longest key, in characters.
+/// Longest key, in characters.
 const LONGEST_KEY: usize = 200;
 
-/// What a fresh account begins with.
+/// Initial state of a fresh account.
 #[derive(Debug, Clone)]
 pub struct Beginning {
-    /// `None`: the server's time, running.
+    /// `None`: a running clock with the server's time.
     pub clock: Option<Start>,
 }
 
-/// A clock to begin with.
+/// Initial clock of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start {
     now: OffsetDateTime,
@@ -28,7 +28,7 @@ pub struct Start {
 }
 
 impl Beginning {
-    /// The time of the account, where the server's is `now`.
+    /// Returns the account's time; the server's time is `now`.
     pub fn time(&self, now: OffsetDateTime) -> AccountTime {
         match self.clock {
             None => AccountTime::default(),
@@ -38,7 +38,7 @@ impl Beginning {
     }
 }
 
-/// An account to be made.
+/// An account to create.
 #[derive(Debug, Clone)]
 pub struct NewAccount {
     pub key: String,
@@ -46,10 +46,10 @@ pub struct NewAccount {
     pub beginning: Beginning,
 }
 
-/// Reads what account to make. Keys that aren't named are made up.
+/// Reads the account to create. Generates missing keys.
 ///
 /// # Errors
-/// Every fault of the body.
+/// All faults of the body.
 pub fn read_new(body: &[u8]) -> Result<NewAccount, Errors> {
     let mut reader = Reader::open_plain(body, &["key", "read_only_key", "clock"])?;
     let key = read_key(&mut reader, "key");
@@ -57,22 +57,22 @@ pub fn read_new(body: &[u8]) -> Result<NewAccount, Errors> {
     if let (Some(key), Some(read_only)) = (&key, &read_only_key)
         && key == read_only
     {
-        reader.fault(ATTRIBUTE_INVALID, "/read_only_key", "is the other key; the two must differ");
+        reader.fault(ATTRIBUTE_INVALID, "/read_only_key", "`read_only_key` equals `key`; the two must differ");
     }
     let clock = read_clock(&mut reader);
-    let made_up = || Uuid::new_v4().simple().to_string();
+    let generate = || Uuid::new_v4().simple().to_string();
     let new = NewAccount {
-        key: key.unwrap_or_else(made_up),
-        read_only_key: read_only_key.unwrap_or_else(made_up),
+        key: key.unwrap_or_else(generate),
+        read_only_key: read_only_key.unwrap_or_else(generate),
         beginning: Beginning { clock },
     };
     reader.finish(Some(new))
 }
 
-/// Reads how to begin anew.
+/// Reads the initial state of an account to reset.
 ///
 /// # Errors
-/// Every fault of the body.
+/// All faults of the body.
 pub fn read_beginning(body: &[u8]) -> Result<Beginning, Errors> {
     let mut reader = Reader::open_plain(body, &["clock"])?;
     let clock = read_clock(&mut reader);
@@ -83,12 +83,12 @@ fn read_key(reader: &mut Reader, name: &str) -> Option<String> {
     let key = reader.text(name, LONGEST_KEY)?;
     let is_usable = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';');
     if !is_usable {
-        reader.invalid(name, "of printable ASCII characters without spaces and semicolons, at least one");
+        reader.invalid(name, "one or more printable ASCII characters, without spaces and semicolons");
     }
     is_usable.then_some(key)
 }
 
-/// Reads `clock`: its `now`, and whether it is `frozen`, which it is unless that is false.
+/// Reads `clock` with its `now` and `frozen`. `frozen` defaults to true.
 fn read_clock(reader: &mut Reader) -> Option<Start> {
     let start = reader.inside("clock", &["now", "frozen"], |reader| {
         if reader.is_null("now") {
@@ -97,14 +97,14 @@ fn read_clock(reader: &mut Reader) -> Option<Start> {
         let (now, frozen) = (reader.time("now"), reader.boolean("frozen").unwrap_or(true));
         let is_in_calendar = now.is_none_or(|now| (1900..9000).contains(&now.year()));
         if !is_in_calendar {
-            reader.invalid("now", "an instant of the years 1900 to 8999");
+            reader.invalid("now", "an instant in the years 1900 to 8999");
         }
         now.map(|now| Start { now, frozen })
     });
     start.flatten()
 }
 
-/// An account as it is shown.
+/// Renders an account.
 pub fn render(account: &Account, now: OffsetDateTime) -> Value {
     json!({
         "id": account.name,

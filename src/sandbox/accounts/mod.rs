@@ -1,13 +1,13 @@
-//! Accounts as the control plane makes, resets and deletes them.
+//! Creates, lists, resets and deletes accounts over HTTP. Their SQL is in [`crate::accounts`].
 
 mod document;
 pub mod replace;
 pub mod routes;
 
-/// What the path calls the caller's own account.
+/// Id of the caller's own account in a path.
 const OWN: &str = "me";
 
 crate::codes! {
-    KEY_TAKEN = 409 "key_taken" "The key is another account's";
+    KEY_TAKEN = 409 "key_taken" "The key belongs to another account";
     INVALID_ADMIN_TOKEN = 401 "invalid_admin_token" "Invalid admin token";
 }

@@ -1,5 +1,6 @@
-//! Another world in the place of an account's: it takes the account's name and keys, and the old one ends. Whatever is under
-//! way in that can't be seen in the new one, and nothing more of it is told.
+//! Replaces the data of an account. A new account takes the name and keys of the old one, and the old one ends.
+//!
+//! Work in progress in the old account does not show in the new one. Its pending events are not delivered.
 
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
@@ -15,19 +16,18 @@ use crate::sandbox::ControlPlane;
 use crate::sandbox::snapshots;
 use crate::web::app::to_its_end;
 
-/// What takes a world's place.
+/// The replacement of an account's data.
 #[derive(Debug, Clone)]
 pub enum Successor {
     Fresh(Beginning),
-    /// A copy of the account's snapshot of that name.
+    /// A copy of the account's snapshot with this name.
     Snapshot(String),
 }
 
-/// Puts another world in the place of the caller's, in a task of its own: what follows from it follows though the client
-/// hangs up.
+/// Replaces the data of the caller's account. It runs in a separate task, so it completes even if the client hangs up.
 ///
 /// # Errors
-/// 401 for the caller; 404 where there is no such snapshot; 503 where the database is away.
+/// 401 unless the caller is authorized; 404 for an unknown snapshot; 503 while the database is unavailable.
 pub async fn replace(plane: ControlPlane, credentials: Credentials, successor: Successor) -> Result<(), Errors> {
     let replacing = async move {
         let (old, new) = loop {
@@ -39,14 +39,14 @@ pub async fn replace(plane: ControlPlane, credentials: Credentials, successor: S
         };
         plane.forget(old).await;
         plane.sweeper.wake();
-        // whatever was due there and then
+        // a restored account may have work due now
         plane.app.wake(new);
         Ok(())
     };
     to_its_end(replacing).await
 }
 
-/// Gives the ids of both worlds. `None`: of two calls at once, this one finds that the other one took its account.
+/// Returns the ids of the old and the new account. Returns `None` if a concurrent call replaced the account first.
 async fn replace_once(
     connection: &mut PgConnection,
     credentials: &Credentials,

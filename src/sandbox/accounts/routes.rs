@@ -22,22 +22,22 @@ use crate::sandbox::snapshots;
 use crate::web::app::to_its_end;
 use crate::web::call::Call;
 
-/// The most accounts that a list names.
+/// Most accounts in a list.
 const LISTED: i64 = 1000;
 
-/// Checks that whoever calls may do what concerns the whole server.
+/// Checks that the caller may administer the whole server.
 fn check_admin(plane: &ControlPlane, call: &Call) -> Result<(), Errors> {
     let Some(token) = &plane.admin_token else { return Ok(()) };
-    // hashes are compared, which takes the same time for every wrong one
+    // comparing hashes leaks nothing about the token through timing
     let is_given = call.credentials().is_ok_and(|credentials| credentials.key_sha256 == *token);
     if is_given {
         return Ok(());
     }
-    let detail = "accounts are made, listed and deleted with the server's --admin-token in this header";
+    let detail = "`Authorization` must be the server's --admin-token, to create, list and delete accounts";
     Err(Error::new(INVALID_ADMIN_TOKEN, detail).header("Authorization").into())
 }
 
-/// `POST /_sandbox/accounts`: a fresh world with its own keys.
+/// `POST /_sandbox/accounts`: creates an account with fresh data and its own keys.
 pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Response, Errors> {
     check_admin(&plane, &call)?;
     call.no_query()?;
@@ -48,7 +48,7 @@ pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Res
         return Err(key_taken());
     }
     let mut connection = plane.app.database.connection().await?;
-    let made = async {
+    let created = async {
         match create_account_for(&mut connection, &name, &keys, Some(beginning.time(now)), now).await {
             Err(sqlx::Error::Database(error)) if error.constraint() == Some("api_keys_pkey") => Err(key_taken().into()),
             Err(error) => Err(StoreError::from(error)),
@@ -56,7 +56,7 @@ pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Res
         }
     }
     .await;
-    let account = connection.conclude(made)?.ok_or_else(|| not_found(&name))?;
+    let account = connection.conclude(created)?.ok_or_else(|| not_found(&name))?;
     let mut shown = render(&account, now);
     shown["key"] = key.into();
     shown["read_only_key"] = read_only_key.into();
@@ -64,7 +64,7 @@ pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Res
     Ok((StatusCode::CREATED, location, Json(shown)).into_response())
 }
 
-/// `GET /_sandbox/accounts`: the first thousand.
+/// `GET /_sandbox/accounts`: lists the first thousand accounts.
 pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     check_admin(&plane, &call)?;
     call.no_query()?;
@@ -75,14 +75,14 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
     Ok(Json(json!({ "accounts": accounts })))
 }
 
-/// `GET /_sandbox/accounts/:id`; `me` is the caller's own.
+/// `GET /_sandbox/accounts/:id`: shows an account. `me` is the caller's own.
 pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     call.no_query()?;
     let account = find(&plane, &call, Access::Read).await?;
     Ok(Json(render(&account, plane.app.clock.now())))
 }
 
-/// The account that the path names, if whoever calls may do that with it.
+/// Finds the account in the path, if the caller has this access to it.
 async fn find(plane: &ControlPlane, call: &Call, access: Access) -> Result<Account, Errors> {
     if call.id == OWN {
         return own(plane, call, access).await;
@@ -93,27 +93,27 @@ async fn find(plane: &ControlPlane, call: &Call, access: Access) -> Result<Accou
     connection.conclude(account)?.ok_or_else(|| not_found(&call.id))
 }
 
-/// The caller's own account.
+/// Finds the caller's own account.
 async fn own(plane: &ControlPlane, call: &Call, access: Access) -> Result<Account, Errors> {
     plane.app.admit(&call.headers).await?;
     loop {
         let caller = call.caller(&plane.app, access, Ok(())).await?.0;
         let mut connection = plane.app.database.connection().await?;
         let account = store::find(&mut connection, caller.account_id).await;
-        // one that was reset meanwhile is looked up anew
+        // an account reset meanwhile is looked up again
         if let Some(account) = connection.conclude(account)? {
             return Ok(account);
         }
     }
 }
 
-/// `DELETE /_sandbox/accounts/:id`: it, its snapshots, and every trace of them. `me` is the caller's own.
+/// `DELETE /_sandbox/accounts/:id`: deletes an account with its snapshots and all their data. `me` is the caller's own.
 pub async fn delete(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
     call.no_query().and_then(|()| Reader::read_nothing(&call.body))?;
     to_its_end(async move {
         let (account, ended) = loop {
             let account = find(&plane, &call, Access::Write).await?;
-            // one that was reset meanwhile is looked for again
+            // an account reset meanwhile is looked up again
             if let Some(ended) = end(&plane, account.id).await? {
                 break (account, ended);
             }
@@ -129,7 +129,7 @@ pub async fn delete(State(plane): State<ControlPlane>, call: Call) -> Result<Sta
     .await
 }
 
-/// Deletes everything there is of accounts that have ended.
+/// Deletes all data of ended accounts.
 async fn clear(plane: &ControlPlane, ended: &[i64]) -> Result<(), Errors> {
     let mut connection = plane.app.database.connection().await?;
     let cleared = async {
@@ -142,7 +142,8 @@ async fn clear(plane: &ControlPlane, ended: &[i64]) -> Result<(), Errors> {
     connection.conclude(cleared)
 }
 
-/// Ends an account with its snapshots, and takes it its keys. Gives the ids of what ended; `None` where it had before.
+/// Ends an account and its snapshots, and deletes its keys. Returns the ids of the account and its snapshots, or `None`
+/// if the account had ended before.
 async fn end(plane: &ControlPlane, account_id: i64) -> Result<Option<Vec<i64>>, Errors> {
     let mut connection = plane.app.database.connection().await?;
     let now = plane.app.clock.now();
@@ -163,7 +164,7 @@ async fn end(plane: &ControlPlane, account_id: i64) -> Result<Option<Vec<i64>>, 
     connection.conclude(ended)
 }
 
-/// `POST /_sandbox/reset`: everything in the account is as when it was fresh, but for its keys.
+/// `POST /_sandbox/reset`: restores the account to its initial data. Its keys stay.
 pub async fn reset(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
     let read = call.no_query().and_then(|()| read_beginning(&call.body));
     let (_, beginning) = call.caller(&plane.app, Access::Write, read).await?;
@@ -172,10 +173,10 @@ pub async fn reset(State(plane): State<ControlPlane>, call: Call) -> Result<Stat
 }
 
 fn key_taken() -> Errors {
-    let detail = "one of the keys is another account's, or the server's; choose others, or leave them out";
+    let detail = "`key` or `read_only_key` is in use by another account or the server; choose another, or leave it out";
     Error::new(KEY_TAKEN, detail).at("").into()
 }
 
 fn not_found(id: &str) -> Errors {
-    Error::new(RESOURCE_NOT_FOUND, format!("there is no account {id:?}")).into()
+    Error::new(RESOURCE_NOT_FOUND, format!("account {id:?} does not exist")).into()
 }

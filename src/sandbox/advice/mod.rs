@@ -1,7 +1,7 @@
-//! Advice: where an account's client strays from the documented contract, as far as it was seen to.
+//! Advice: contract violations seen in an account's requests and webhook answers.
 //!
-//! What is seen of requests is counted as they are answered, in the memory of each server ([`observations`]); what is
-//! seen of webhooks, their attempts tell.
+//! Each server counts violations of requests in memory, as it answers them ([`observations`]). Violations of webhooks
+//! are read from the recorded delivery attempts.
 
 pub mod observations;
 pub mod routes;
@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 
 use crate::jsonapi::render::timestamp;
 
-/// A way to stray from the contract.
+/// A kind of contract violation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     AuthorizationScheme,
@@ -28,7 +28,7 @@ pub enum Kind {
     WebhookSlow,
 }
 
-/// How often something was seen, and when.
+/// Number and times of one kind of violation.
 #[derive(Debug, Clone)]
 pub struct Tally {
     pub count: u64,
@@ -37,7 +37,7 @@ pub struct Tally {
     pub example: Example,
 }
 
-/// Where it was seen last.
+/// The last request or event with a violation.
 #[derive(Debug, Clone)]
 pub enum Example {
     Request(Arc<str>),
@@ -45,7 +45,7 @@ pub enum Example {
 }
 
 impl Kind {
-    /// Every way, in the order in which they are shown.
+    /// All kinds, in the order of the list.
     pub const ALL: [Self; 9] = [
         Self::AuthorizationScheme,
         Self::ContentTypeMissing,
@@ -58,7 +58,7 @@ impl Kind {
         Self::WebhookSlow,
     ];
 
-    /// Stable name, for programs.
+    /// Returns the stable name, for programs.
     pub const fn code(self) -> &'static str {
         match self {
             Self::AuthorizationScheme => "authorization_scheme",
@@ -73,63 +73,63 @@ impl Kind {
         }
     }
 
-    /// The same for every occurrence, for people.
+    /// Returns the title, for people. It is the same for every occurrence.
     pub const fn title(self) -> &'static str {
         match self {
             Self::AuthorizationScheme => "The API key is sent with a scheme",
             Self::ContentTypeMissing => "A body is sent without Content-Type",
-            Self::ContentTypeUnsupported => "A Content-Type is sent that is not supported",
+            Self::ContentTypeUnsupported => "An unsupported Content-Type is sent",
             Self::RateExceeded => "More than 5 requests are sent in a second",
-            Self::RetryAfterIgnored => "Requests go on after a 429, before Retry-After is over",
-            Self::Polling => "Something is asked for again and again that webhooks would tell",
-            Self::WebhookUrlMissing => "No webhook_url is set, and something is polled",
+            Self::RetryAfterIgnored => "A request is sent before the Retry-After of a 429 is over",
+            Self::Polling => "A resource is polled although webhooks report its changes",
+            Self::WebhookUrlMissing => "A resource is polled and no webhook_url is set",
             Self::WebhookAnswerNot200 => "A webhook is answered with a success or redirect other than 200",
-            Self::WebhookSlow => "A webhook takes more than 5 s to be answered",
+            Self::WebhookSlow => "A webhook is answered after more than 5 s",
         }
     }
 
-    /// What was seen, and what the contract says.
+    /// Describes the violation and the contract.
     const fn contract(self) -> &'static str {
         match self {
             Self::AuthorizationScheme => {
-                "a scheme such as Bearer before the key, which is answered 401. The key stands in Authorization bare, or as \
-                 KEY; user=ID"
+                "a scheme such as Bearer before the key; the answer is 401. Send Authorization with the bare key, or \
+                 with KEY; user=ID"
             }
             Self::ContentTypeMissing => {
-                "a body without a Content-Type, which is answered 415. Send application/vnd.api+json or application/json"
+                "a body without a Content-Type; the answer is 415. Send application/vnd.api+json or application/json"
             }
             Self::ContentTypeUnsupported => {
-                "a Content-Type that is answered 415. Send application/vnd.api+json, which takes no parameter but profile, \
-                 or application/json"
+                "an unsupported Content-Type; the answer is 415. Send application/vnd.api+json, with no parameter but \
+                 profile, or application/json"
             }
             Self::RateExceeded => {
-                "a request less than a second after the fifth one before it with the same key. The real system takes 5 a \
-                 second and answers 429 to others, as --rate-limit 5 does here"
+                "a sixth request within a second with the same key. The real system accepts 5 a second and answers 429 \
+                 to the rest, as --rate-limit 5 does here"
             }
             Self::RetryAfterIgnored => {
-                "a request with a key that was answered 429, sooner than its Retry-After said. Wait as many seconds"
+                "a request with a key before the Retry-After of its last 429 was over. Wait for that many seconds"
             }
             Self::Polling => {
-                "the same GET more than 10 times within a minute. Every change is told by a webhook: act on that, and ask \
-                 once where one seems to be missing"
+                "the same GET more than 10 times within a minute. Every change is sent to your webhook: act on it, and \
+                 send one GET if a webhook seems to be missing"
             }
             Self::WebhookUrlMissing => {
-                "polling, as `polling` counts it, while no user has a webhook_url. PATCH /api/users/me to set one, and be \
-                 told of every change"
+                "polling, as `polling` counts it, while no user has a webhook_url. PATCH /api/users/me to set one and \
+                 receive every change"
             }
             Self::WebhookAnswerNot200 => {
-                "an answer such as 201, 204 or a redirect, which does not count as received: the event is sent again, for \
+                "an answer such as 201, 204 or a redirect. Only 200 counts as delivered: the event is sent again, for \
                  days. Answer 200"
             }
             Self::WebhookSlow => {
-                "an attempt to send an event that took longer than 5 s; one that takes longer than 15 s has failed. Answer \
-                 200 first, and do the work afterwards"
+                "a delivery attempt longer than 5 s. An attempt fails after 15 s. Answer 200 first, and do the work \
+                 afterwards"
             }
         }
     }
 }
 
-/// Advice. An example is the id of a request or of an event; the other one is null.
+/// Renders one item of advice. The example is either a request id or an event id; the other member is null.
 pub fn render(kind: Kind, tally: &Tally) -> Value {
     let times = if tally.count == 1 { "once".to_owned() } else { format!("{} times", tally.count) };
     let (request_id, event_id) = match &tally.example {

@@ -1,4 +1,4 @@
-//! What is observed of an account's requests: a few counters, and as little memory of what came before as they need.
+//! Counts contract violations in an account's requests. Keeps only as much of earlier requests as the counters need.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,25 +10,26 @@ use super::{Example, Kind, Tally};
 use crate::concierge::event_types::RESOURCE_TYPES;
 use crate::sandbox::exchanges::Exchange;
 
-/// The requests that the real system takes from a key within [`SECOND`].
+/// Requests allowed for each key within [`SECOND`], as in the real system.
 const RATE: usize = 5;
 const SECOND: Duration = Duration::SECOND;
-/// How often the same thing can be asked for within [`WINDOW`] before it counts as polling.
+/// Identical GETs allowed within [`WINDOW`]; more count as polling.
 const POLLS: u32 = 10;
 const WINDOW: Duration = Duration::MINUTE;
-/// The keys, and the things asked for, that are remembered of an account.
+/// Most keys remembered for each account.
 const KEYS: usize = 16;
+/// Most request targets remembered for each account.
 const TARGETS: usize = 64;
 
-/// What is observed of a request beside the exchange itself.
+/// Facts about a request that its exchange does not hold.
 #[derive(Debug, Clone, Copy)]
 pub struct Observed<'a> {
     pub key_sha256: &'a [u8; 32],
-    /// Whether a scheme came before the key.
+    /// True if a scheme came before the key.
     pub has_scheme: bool,
 }
 
-/// What was observed of an account.
+/// Violations of one account, and the state to detect more.
 #[derive(Debug, Clone, Default)]
 pub struct Observations {
     tallies: BTreeMap<Kind, Tally>,
@@ -40,29 +41,29 @@ pub struct Observations {
 #[derive(Debug, Clone)]
 struct Key {
     sha256: [u8; 32],
-    /// In the order of time, at most [`RATE`].
+    /// In order of time, at most [`RATE`].
     latest: Vec<OffsetDateTime>,
-    /// From which arrival on, and until when, it was told to wait.
+    /// Wait after a 429: the number of the first arrival it applies to, and its end.
     waits: Option<(u64, OffsetDateTime)>,
 }
 
-/// Something asked for.
+/// A polled target.
 #[derive(Debug, Clone)]
 struct Target {
-    /// Of path and query.
+    /// Hash of path and query.
     hash: u64,
     since: OffsetDateTime,
     count: u32,
 }
 
 impl Observations {
-    /// What was seen, and how often.
+    /// Returns the violations with their counts.
     pub fn tallies(&self) -> impl Iterator<Item = (Kind, &Tally)> {
         self.tallies.iter().map(|(kind, tally)| (*kind, tally))
     }
 
-    /// Observes an exchange. `arrival` is the number of its arrival, and `answered` that of the next one when it was
-    /// answered.
+    /// Counts the violations of an exchange. `arrival` is the number of its arrival. `answered` is the number of the
+    /// next arrival at the time of the answer.
     pub fn observe(&mut self, observed: &Observed<'_>, exchange: &Exchange, arrival: u64, answered: u64) {
         if observed.has_scheme {
             self.count(Kind::AuthorizationScheme, exchange);
@@ -80,7 +81,7 @@ impl Observations {
         if key.latest.len() > RATE {
             key.latest.remove(0);
         }
-        // what was under way when it was told to wait is no fault of the client's
+        // requests in flight at the time of the 429 are no fault of the client
         let is_hasty = key.waits.is_some_and(|(from, until)| arrival >= from && exchange.at < until);
         if status == Some(429)
             && let Some((_, response)) = &exchange.response
@@ -122,7 +123,7 @@ impl Observations {
         &mut self.keys[place]
     }
 
-    /// Whether the same was asked for too often, of a resource whose changes are told.
+    /// Returns whether the same GET came too often, for a type of resource with webhooks.
     fn polls(&mut self, exchange: &Exchange) -> bool {
         if !exchange.path.split('/').nth(2).is_some_and(|type_name| RESOURCE_TYPES.contains(&type_name)) {
             return false;

@@ -1,27 +1,27 @@
-//! The SQL of advice: what the attempts at sending an account's events tell of its receivers.
+//! The SQL of advice: violations by an account's webhook receivers, read from the delivery attempts.
 
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::{Example, Kind, Tally};
 
-/// How many of an account's attempts are looked at, the latest first.
+/// Most attempts read for each account, the latest first.
 const ATTEMPTS: i64 = 10_000;
-/// The milliseconds beyond which a receiver is slow.
+/// Milliseconds after which an answer counts as slow.
 const SLOW: i32 = 5000;
 
-/// What is known of an account's webhooks.
+/// Violations by an account's webhook receivers.
 #[derive(Debug)]
 pub struct Webhooks {
     pub tallies: Vec<(Kind, Tally)>,
-    /// Whether a user has a `webhook_url`.
+    /// True if any user has a `webhook_url`.
     pub has_url: bool,
 }
 
-/// Looks at how an account's events were received.
+/// Counts the violations by the webhook receivers of an account.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn webhooks(connection: &mut PgConnection, account_id: i64) -> Result<Webhooks, sqlx::Error> {
     let sql = "with latest as (
             select event_id, at, coalesce(status between 201 and 399, false) as is_other, duration > $3 as is_slow

@@ -1,4 +1,4 @@
-//! The bodies by which a clock is moved, and how a clock is shown: plain JSON.
+//! The bodies that move a clock, and the rendering of a clock. All are plain JSON.
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -11,27 +11,27 @@ use crate::jsonapi::duration::LONGEST_SPAN;
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, Errors};
 use crate::jsonapi::render::timestamp;
 
-/// How far to move a clock.
+/// A distance or a target for a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Move {
     By(std::time::Duration),
     To(OffsetDateTime),
 }
 
-/// Reads how far to advance: `by`, a span of time, or `to`, an instant.
+/// Reads the distance to advance: `by`, a span of time, or `to`, an instant.
 ///
 /// # Errors
-/// Every fault of the body.
+/// All faults of the body.
 pub fn read_advance(body: &[u8]) -> Result<Move, Errors> {
     const CHOICE: &str = "give `by` (a span of time) or `to` (an instant)";
     let mut reader = Reader::open_plain(body, &["by", "to"])?;
     match (reader.is_null("by"), reader.is_null("to")) {
         (true, true) => {
-            reader.fault(ATTRIBUTE_MISSING, "", format!("neither is there; {CHOICE}"));
+            reader.fault(ATTRIBUTE_MISSING, "", format!("`by` and `to` are missing; {CHOICE}"));
             reader.finish(None)
         }
         (false, false) => {
-            reader.fault(ATTRIBUTE_INVALID, "/to", format!("is there beside `by`; {CHOICE}, not both"));
+            reader.fault(ATTRIBUTE_INVALID, "/to", format!("`to` can't be combined with `by`; {CHOICE}, not both"));
             reader.finish(None)
         }
         (false, true) => {
@@ -45,10 +45,10 @@ pub fn read_advance(body: &[u8]) -> Result<Move, Errors> {
     }
 }
 
-/// Reads where to set a clock: `to`, and whether it then stands still: `frozen`.
+/// Reads the body that sets a clock: `to`, the instant, and `frozen`, true to freeze the clock there.
 ///
 /// # Errors
-/// Every fault of the body.
+/// All faults of the body.
 pub fn read_set(body: &[u8]) -> Result<(Move, Option<bool>), Errors> {
     let mut reader = Reader::open_plain(body, &["to", "frozen"])?;
     let frozen = reader.boolean("frozen");
@@ -59,14 +59,15 @@ pub fn read_set(body: &[u8]) -> Result<(Move, Option<bool>), Errors> {
     reader.finish(to)
 }
 
-/// Where a move leads from an instant.
+/// Returns the target of a move that starts at `from`.
 ///
 /// # Errors
-/// 422 where that is back in time, or further than ten years.
+/// 422 if the target is in the past, or more than ten years away.
 pub fn target(from: OffsetDateTime, by: Move) -> Result<OffsetDateTime, Errors> {
     let refuse = |code, detail: String| {
-        let pointer = if matches!(by, Move::By(_)) { "/by" } else { "/to" };
-        Err(crate::jsonapi::error::Error::new(code, detail).at(pointer).into())
+        let name = if matches!(by, Move::By(_)) { "by" } else { "to" };
+        let detail = format!("`{name}` {detail}");
+        Err(crate::jsonapi::error::Error::new(code, detail).at(format!("/{name}")).into())
     };
     let to = match by {
         Move::By(span) => from.checked_add(time::Duration::try_from(span).unwrap_or(time::Duration::MAX)),
@@ -74,23 +75,24 @@ pub fn target(from: OffsetDateTime, by: Move) -> Result<OffsetDateTime, Errors> 
     };
     match to {
         Some(to) if to < from => {
-            refuse(CLOCK_BACKWARDS, format!("it is {} already; a clock only goes forward", timestamp(from)))
+            let from = timestamp(from);
+            refuse(CLOCK_BACKWARDS, format!("is in the past; the clock is at {from} and only goes forward"))
         }
         Some(to) if to == from || (to - from <= LONGEST_SPAN && to.year() < 9000) => Ok(to),
         _ => {
             let from = timestamp(from);
-            refuse(ATTRIBUTE_INVALID, format!("leads too far; it is {from}, from where ten years at once are the most"))
+            refuse(ATTRIBUTE_INVALID, format!("leads too far; the clock is at {from} and moves ten years at most"))
         }
     }
 }
 
-/// A clock as it is shown; `runs`: though it may stand for as long as it is walked.
+/// Renders a clock. `runs` is true for a running clock, even while an advance holds it still.
 pub fn render(time: AccountTime, runs: bool, clock: &Clock, next: Option<OffsetDateTime>) -> Value {
     let now = time.now(clock);
     json!({
         "now": timestamp(now),
         "frozen": !runs,
-        // of one that stands still, that is another one each time
+        // for a frozen clock the value would differ at each call
         "ahead_seconds": runs.then(|| (now - clock.now()).as_seconds_f64()),
         "next_due_at": next.map(timestamp),
     })

@@ -1,4 +1,4 @@
-//! What happened in a walk through time: events, and attempts at telling of them.
+//! Lists the events and delivery attempts of an advance of the clock.
 
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -8,13 +8,14 @@ use time::OffsetDateTime;
 use super::walk::Walked;
 use crate::jsonapi::render::timestamp;
 
-/// The most that is listed.
+/// Most entries in the list.
 const LISTED: i64 = 1000;
 
-/// What happened in a walk, in the order of time, at most so much, and whether there is more.
+/// Lists the events and delivery attempts of an advance in order of time, [`LISTED`] at most. The flag is true if there
+/// are more.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn list(
     connection: &mut PgConnection,
     account_id: i64,

@@ -1,5 +1,5 @@
-//! An account's clock: it stands still, runs on, and is moved on, and whatever is due on the way happens, at its own due
-//! time and before the call returns.
+//! An account's clock over HTTP: freeze, resume, advance and set. Work due before the new time runs before the call
+//! returns, each at its own due time.
 
 mod document;
 mod happened;
@@ -9,5 +9,5 @@ pub mod walk;
 
 crate::codes! {
     CLOCK_BACKWARDS = 422 "clock_backwards" "A clock can't be set back";
-    CLOCK_MOVED = 409 "clock_moved" "Somebody else moved the clock meanwhile";
+    CLOCK_MOVED = 409 "clock_moved" "Another request moved the clock";
 }

@@ -1,4 +1,4 @@
-//! `/_sandbox/clock`
+//! `/_sandbox/clock` and `/_sandbox/settle`
 
 use axum::Json;
 use axum::extract::State;
@@ -20,14 +20,14 @@ use crate::web::call::Call;
 pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     loop {
         let caller = call.caller(&plane.app, Access::Read, call.no_query()).await?.0;
-        // one that was reset meanwhile is looked up anew
+        // an account reset meanwhile is looked up again
         if let Some(clock) = clock(&plane, caller.account_id).await? {
             return Ok(Json(clock));
         }
     }
 }
 
-/// `POST /_sandbox/clock/freeze`: it stands still, where it is, and what is due by then has happened.
+/// `POST /_sandbox/clock/freeze`: freezes the clock at its current time. Runs all work due by then.
 pub async fn freeze(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     loop {
         let read = call.no_query().and_then(|()| Reader::read_nothing(&call.body));
@@ -43,7 +43,7 @@ pub async fn freeze(State(plane): State<ControlPlane>, call: Call) -> Result<Jso
     }
 }
 
-/// `POST /_sandbox/clock/resume`: it runs on from where it stands.
+/// `POST /_sandbox/clock/resume`: lets the clock run from its current time.
 pub async fn resume(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     loop {
         let read = call.no_query().and_then(|()| Reader::read_nothing(&call.body));
@@ -60,23 +60,23 @@ pub async fn resume(State(plane): State<ControlPlane>, call: Call) -> Result<Jso
     }
 }
 
-/// `POST /_sandbox/clock/advance`: goes on by a span of time, or to an instant.
+/// `POST /_sandbox/clock/advance`: advances the clock by a span of time, or to an instant.
 pub async fn advance(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.no_query().and_then(|()| read_advance(&call.body));
     let (caller, by) = call.caller(&plane.app, Access::Write, read).await?;
-    walk_and_tell(plane, caller, Until::Moved(by), None).await
+    advance_and_list(plane, caller, Until::Moved(by), None).await
 }
 
-/// `POST /_sandbox/clock/set`: goes on to an instant, and stands still there or runs on.
+/// `POST /_sandbox/clock/set`: advances the clock to an instant, and freezes it there or lets it run.
 pub async fn set(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.no_query().and_then(|()| read_set(&call.body));
     let (caller, (to, frozen)) = call.caller(&plane.app, Access::Write, read).await?;
-    walk_and_tell(plane, caller, Until::Moved(to), frozen).await
+    advance_and_list(plane, caller, Until::Moved(to), frozen).await
 }
 
-/// `POST /_sandbox/settle`: goes on until nothing is due within a time, a minute unless it is said.
+/// `POST /_sandbox/settle`: advances the clock until nothing is due within a time, a minute by default.
 pub async fn settle(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
-    /// Longer than any step takes, and shorter than any deadline.
+    /// Longer than any step, and shorter than any deadline.
     const WITHIN: std::time::Duration = std::time::Duration::from_mins(1);
     let read = call.no_query().and_then(|()| {
         let mut reader = Reader::open_plain(&call.body, &["within"])?;
@@ -84,19 +84,19 @@ pub async fn settle(State(plane): State<ControlPlane>, call: Call) -> Result<Jso
         reader.finish(within)
     });
     let (caller, within) = call.caller(&plane.app, Access::Write, read).await?;
-    walk_and_tell(plane, caller, Until::Quiet(within), None).await
+    advance_and_list(plane, caller, Until::Quiet(within), None).await
 }
 
-/// Goes through time in a task of its own: it comes to its end when its client hangs up, too.
-async fn walk_and_tell(
+/// Advances the clock in a separate task, so it completes even if the client hangs up.
+async fn advance_and_list(
     plane: ControlPlane,
     caller: Caller,
     until: Until,
-    stays: Option<bool>,
+    freeze: Option<bool>,
 ) -> Result<Json<Value>, Errors> {
-    let walking = async move {
+    let advancing = async move {
         let account_id = caller.account_id;
-        let walked = walk(&plane, account_id, until, stays).await?;
+        let walked = walk(&plane, account_id, until, freeze).await?;
         let mut connection = plane.app.database.connection().await?;
         let listed = happened::list(&mut connection, account_id, walked).await;
         let (happened, more) = connection.conclude(listed)?;
@@ -107,18 +107,18 @@ async fn walk_and_tell(
         shown["more_happened"] = json!(more);
         Ok(Json(shown))
     };
-    to_its_end(walking).await
+    to_its_end(advancing).await
 }
 
-/// An account's clock, as it is shown; `None` where the account has ended.
+/// Renders an account's clock, or returns `None` if the account has ended.
 async fn clock(plane: &ControlPlane, account_id: i64) -> Result<Option<Value>, Errors> {
     let mut connection = plane.app.database.connection().await?;
-    let looked = async {
+    let found = async {
         let account = store::find(&mut connection, account_id).await?;
         let agendas = Agenda::read(&mut connection, Some(&[account_id]), &plane.app.rules.pace).await?;
         Ok::<_, sqlx::Error>(account.zip(agendas.into_iter().next()))
     }
     .await;
-    let looked = connection.conclude(looked)?;
-    Ok(looked.map(|(account, agenda)| render(account.time, account.runs, &plane.app.clock, agenda.next())))
+    let found = connection.conclude(found)?;
+    Ok(found.map(|(account, agenda)| render(account.time, account.runs, &plane.app.clock, agenda.next())))
 }

@@ -1,4 +1,4 @@
-//! Whose turn it is to move an account's clock, of the requests that this server answers.
+//! Locks on the clocks of accounts. Of the requests to this server, one at a time moves the clock of an account.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,22 +11,23 @@ use super::CLOCK_MOVED;
 use crate::accounts::shared::Shared;
 use crate::jsonapi::error::{Error, Errors};
 
-/// How long whoever is told of an event may take to answer while others wait for their turn: it may be who waits.
+/// Time that a receiver may take to answer an event while requests wait for the lock. One of these requests may be the
+/// receiver's own.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The turns of all accounts.
+/// The clock locks of all accounts.
 #[derive(Debug, Default)]
 pub struct Turns(Shared<Queue>);
 
-/// Those of an account.
+/// The clock lock of one account.
 #[derive(Debug, Default)]
 struct Queue {
     first: Arc<Mutex<()>>,
-    /// Since when whoever's turn it is waits for an answer to an event.
-    telling_since: parking_lot::Mutex<Option<Instant>>,
+    /// Time since which the holder waits for the answer to an event.
+    delivering_since: parking_lot::Mutex<Option<Instant>>,
 }
 
-/// Somebody's turn, until it is dropped.
+/// A held clock lock. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct Turn {
     queue: Arc<Queue>,
@@ -34,23 +35,23 @@ pub struct Turn {
 }
 
 impl Turns {
-    /// Waits for the turn to move an account's clock.
+    /// Locks an account's clock.
     ///
     /// # Errors
-    /// 409 where whoever's turn it is waits long for a handler's answer: the handler may be who asks for the turn, and would
+    /// 409 if the holder has waited long for a handler's answer. That handler may have sent this request, and would
     /// wait for itself.
     pub async fn take(&self, account_id: i64) -> Result<Turn, Errors> {
         let queue = self.0.of(account_id);
         let mut first = pin!(Arc::clone(&queue.first).lock_owned());
         loop {
             if let Ok(first) = tokio::time::timeout(PATIENCE, &mut first).await {
-                // of one that was cut short
-                *queue.telling_since.lock() = None;
+                // a cancelled delivery left it set
+                *queue.delivering_since.lock() = None;
                 return Ok(Turn { queue, _first: first });
             }
-            if queue.telling_since.lock().is_some_and(|since| since.elapsed() >= PATIENCE) {
-                let detail = "another request is moving the clock of this account, and waits for the answer to an event \
-                    that it sent; a handler can move the clock once it has answered";
+            if queue.delivering_since.lock().is_some_and(|since| since.elapsed() >= PATIENCE) {
+                let detail = "another request is moving the clock of this account and waits for a webhook's answer; a \
+                    webhook handler must answer before it moves the clock";
                 return Err(Error::new(CLOCK_MOVED, detail).into());
             }
         }
@@ -58,11 +59,11 @@ impl Turns {
 }
 
 impl Turn {
-    /// Waits for what depends on the answers to events.
-    pub async fn tell<T>(&self, told: impl Future<Output = T>) -> T {
-        *self.queue.telling_since.lock() = Some(Instant::now());
-        let told = told.await;
-        *self.queue.telling_since.lock() = None;
-        told
+    /// Awaits the delivery of events, and marks the lock as waiting for their receivers.
+    pub async fn tell<T>(&self, delivery: impl Future<Output = T>) -> T {
+        *self.queue.delivering_since.lock() = Some(Instant::now());
+        let delivered = delivery.await;
+        *self.queue.delivering_since.lock() = None;
+        delivered
     }
 }

@@ -1,6 +1,6 @@
-//! Going through time, from one instant at which something is due to the next. At each of them the clock stands until
-//! everything has happened that is due, attempts at telling of it included, so that two days that are skipped leave what
-//! two days that were waited leave.
+//! Advances a clock from one due instant to the next. At each it runs everything due, delivery attempts included.
+//!
+//! Skipping two days therefore leaves the same data as waiting two days.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -18,73 +18,74 @@ use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
 use crate::lifecycle::{Agenda, reach, step_exactly};
 use crate::sandbox::ControlPlane;
 
-/// How far to go.
+/// The end of an advance.
 #[derive(Debug, Clone, Copy)]
 pub enum Until {
-    /// By a span of time, or to an instant.
+    /// After a span of time, or at an instant.
     Moved(Move),
-    /// Where nothing is due within that time.
+    /// At the first instant with nothing due within this time.
     Quiet(Duration),
 }
 
-/// Where a walk came from and to, in the account's time.
+/// Start and end of an advance, in the account's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Walked {
     pub from: OffsetDateTime,
     pub to: OffsetDateTime,
-    /// The last event before it.
+    /// Id of the last event before the advance.
     pub last_event: i64,
 }
 
-/// How long to wait for what somebody else does before looking again.
+/// Time between polls for rows locked elsewhere.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Walks an account through its time. Its clock then stands where it came to, or runs on from there, as it did before,
-/// unless `stays` says otherwise; it runs on, too, where this server is gone before the end. Walks of one account wait for each
-/// other.
+/// Advances the clock of an account.
+///
+/// Afterwards a frozen clock stays frozen and a running clock runs on, unless `freeze` is given. A running clock also
+/// runs on if this server dies on the way. Advances of one account wait for each other.
 ///
 /// # Errors
-/// 422 where it leads back in time, or too far; 409 where another server moves the clock, or the account was reset; 503 where
-/// the database is away, or the server stops. Then the clock is where it came to.
-pub async fn walk(plane: &ControlPlane, account_id: i64, until: Until, stays: Option<bool>) -> Result<Walked, Errors> {
+/// 422 if the target is in the past or too far away. 409 if another server moves the clock or the account was reset.
+/// 503 while the database is unavailable or the server stops. After an error the clock is at the instant it reached.
+pub async fn walk(plane: &ControlPlane, account_id: i64, until: Until, freeze: Option<bool>) -> Result<Walked, Errors> {
     let turn = plane.clock_locks.take(account_id).await?;
-    let walk = Walk { plane, account_id, token: Uuid::new_v4(), turn };
+    let advance = Advance { plane, account_id, token: Uuid::new_v4(), turn };
     let now = plane.app.clock.now();
     let mut connection = plane.app.database.connection().await?;
     let begun = async {
         let Some(account) = store::find(&mut connection, account_id).await? else { return Err(interrupted().into()) };
-        // a clock that isn't moved isn't stopped either
+        // checked first: a refused advance must not stop the clock
         last(account.time.at(now), until)?;
-        let from = walks::begin(&mut connection, account_id, walk.token, now).await?;
+        let from = walks::begin(&mut connection, account_id, advance.token, now).await?;
         from.ok_or_else(|| StoreError::from(interrupted()))
     }
     .await;
     let from = connection.conclude(begun)?;
     let walked = tokio::select! {
-        walked = walk.set_out(from, until) => walked,
-        never = walk.keep() => match never {},
+        walked = advance.start(from, until) => walked,
+        never = advance.renew_lease() => match never {},
     };
     let mut connection = plane.app.database.connection().await?;
-    let ended = walks::end(&mut connection, account_id, walk.token, plane.app.clock.now(), stays).await;
+    let ended = walks::end(&mut connection, account_id, advance.token, plane.app.clock.now(), freeze).await;
     connection.conclude(ended)?;
     plane.app.wake(account_id);
     walked
 }
 
-/// A walk under way.
-struct Walk<'a> {
+/// An advance in progress.
+struct Advance<'a> {
     plane: &'a ControlPlane,
     account_id: i64,
     token: Uuid,
     turn: Turn,
 }
 
-impl Walk<'_> {
-    /// Says again and again that the walk goes on, for the others to know that this server lives.
-    async fn keep(&self) -> Infallible {
+impl Advance<'_> {
+    /// Renews the lease of the advance without end. Another server lets the clock run if the lease expires.
+    async fn renew_lease(&self) -> Infallible {
         loop {
             tokio::time::sleep(walks::RENEWAL).await;
-            // a database that is away is for the walk to notice
+            // the advance reports an unavailable database
             if let Ok(mut connection) = self.plane.app.database.connection().await {
                 let kept = walks::keep(&mut connection, self.account_id, self.token).await;
                 drop(connection.conclude(kept));
@@ -92,23 +93,23 @@ impl Walk<'_> {
         }
     }
 
-    async fn set_out(&self, from: OffsetDateTime, until: Until) -> Result<Walked, Errors> {
-        // what is due where it stands happens by itself, sooner or later: it is none of the walk's
-        self.go(from, Until::Moved(Move::To(from)), true).await?;
+    async fn start(&self, from: OffsetDateTime, until: Until) -> Result<Walked, Errors> {
+        // work due before the start would have run anyway: it is not part of the advance
+        self.run(from, Until::Moved(Move::To(from)), true).await?;
         let mut connection = self.plane.app.database.connection().await?;
         let look = async {
-            let is_watched = store::has_receiver(&mut connection, self.account_id).await?;
-            Ok::<_, sqlx::Error>((is_watched, last_id(&mut connection, self.account_id).await?))
+            let has_receiver = store::has_receiver(&mut connection, self.account_id).await?;
+            Ok::<_, sqlx::Error>((has_receiver, last_id(&mut connection, self.account_id).await?))
         }
         .await;
-        let (is_watched, last_event) = connection.conclude(look)?;
-        let to = self.go(from, until, is_watched).await?;
+        let (has_receiver, last_event) = connection.conclude(look)?;
+        let to = self.run(from, until, has_receiver).await?;
         Ok(Walked { from, to, last_event })
     }
 
-    /// Goes on from an instant. The clock stands at each at which something happens, unless nobody is told of that: then it
-    /// leaps over as much as is done at once.
-    async fn go(&self, from: OffsetDateTime, until: Until, is_watched: bool) -> Result<OffsetDateTime, Errors> {
+    /// Advances from an instant and returns the instant reached. The clock stops at each instant with work due.
+    /// Without a receiver of events it skips ahead as far as one batch reaches.
+    async fn run(&self, from: OffsetDateTime, until: Until, has_receiver: bool) -> Result<OffsetDateTime, Errors> {
         let (plane, account_id) = (self.plane, self.account_id);
         let to = last(from, until)?;
         let mut at = from;
@@ -125,7 +126,7 @@ impl Walk<'_> {
                 return Ok(at);
             };
             if next > at {
-                let leaps = !is_watched && agenda.delivery.is_none() && matches!(until, Until::Moved(_));
+                let leaps = !has_receiver && agenda.delivery.is_none() && matches!(until, Until::Moved(_));
                 let next = if leaps { reach(&agenda, last).truncate_to_millisecond().max(next) } else { next };
                 self.move_to(next).await?;
                 at = next;
@@ -134,14 +135,14 @@ impl Walk<'_> {
                 let mut connection = plane.app.database.connection().await?;
                 let moved = step_exactly(&mut connection, &agenda, at, &plane.app.rules).await;
                 if connection.conclude(moved)?.is_some_and(|moved| moved.rows.is_empty()) {
-                    // somebody holds it locked: the background, or a call under way
+                    // the background or a request in flight holds the row lock
                     tokio::time::sleep(PAUSE).await;
                 }
                 plane.app.watchers.notify(account_id);
             } else {
                 plane.app.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
                 if !self.turn.tell(plane.app.post.caught_up(Some(account_id))).await {
-                    let detail = "the server is stopping; the same request can be repeated in a moment";
+                    let detail = "the server is stopping; repeat the request in a moment";
                     return Err(Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1));
                 }
             }
@@ -155,17 +156,17 @@ impl Walk<'_> {
     }
 }
 
-/// The last instant at which something happens that is due.
+/// Returns the last instant of an advance that is now at `at`.
 fn last(at: OffsetDateTime, until: Until) -> Result<OffsetDateTime, Errors> {
     match until {
         Until::Moved(by) => target(at, by),
-        // a clock is never moved out of the calendar
+        // the clock never leaves the calendar
         Until::Quiet(within) => Ok(target(at, Move::By(within)).unwrap_or(at)),
     }
 }
 
-/// 409: somebody else was at it.
+/// Returns the 409 for a clock that another request moved.
 pub fn interrupted() -> Errors {
-    let detail = "another request moved the clock of this account, or reset it, while this one did; ask again";
+    let detail = "another request moved the clock of this account or reset the account meanwhile; repeat the request";
     Error::new(CLOCK_MOVED, detail).into()
 }

@@ -1,4 +1,4 @@
-//! An event's schema and rendering, and the bodies of what is done to events, which are plain JSON.
+//! The schema and rendering of events, and the bodies that trigger and recover events. The bodies are plain JSON.
 
 use serde_json::Value as Json;
 
@@ -15,7 +15,7 @@ use crate::jsonapi::render::{self, Included, Linkage, Resource, Value};
 use crate::jsonapi::schema::{Attribute, Filter, Reference, Schema, Values};
 use crate::jsonapi::since::Since;
 
-/// What an event's document shows. Only that of a single one has its `attempts`.
+/// Schema of an event. Only the document of a single event has `attempts`.
 pub static SCHEMA: Schema = Schema {
     type_name: "events",
     path: "/_sandbox/events",
@@ -33,8 +33,8 @@ pub static SCHEMA: Schema = Schema {
     ],
     relationships: &[],
     references: &[
-        Reference { name: "resource", instead: "GET /_sandbox/events/ID includes it by itself, as it was then" },
-        Reference { name: "failures", instead: "there is one for each try to pay the output that failed before" },
+        Reference { name: "resource", instead: "GET /_sandbox/events/ID includes it, in its state at the event" },
+        Reference { name: "failures", instead: "there is one for each payment attempt of the output that had failed" },
     ],
     default_include: &[],
     sort: &[],
@@ -47,7 +47,7 @@ pub static SCHEMA: Schema = Schema {
     ],
 };
 
-/// An event as a resource.
+/// Renders an event as a resource.
 pub fn render(record: &Record) -> Resource {
     let time = |time: Option<time::OffsetDateTime>| time.map_or(Value::Null, Value::Time);
     let resource = Linkage::Reference { type_name: record.resource_type.clone(), id: record.resource_id.to_string() };
@@ -74,7 +74,8 @@ pub fn render(record: &Record) -> Resource {
     }
 }
 
-/// The document of one event: its attempts too, and what it tells of, as it was then. `include=` leaves the latter out.
+/// Renders the document of one event, with its delivery attempts and its resource in the state at the event. `include=`
+/// omits the resource.
 pub fn document(event: &Complete, mut query: Query) -> Vec<u8> {
     let mut resource = render(&event.record);
     resource.attributes.push(("attempts", Value::Objects(event.attempts.iter().map(render_attempt).collect())));
@@ -98,18 +99,18 @@ fn render_attempt(attempt: &Attempt) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// An event to be made up.
+/// A synthetic event to create.
 #[derive(Debug)]
 pub struct NewEvent {
     pub event_type: &'static EventType,
-    /// What it tells of; a sample where nothing is named.
+    /// The resource of the event. `None`: a sample.
     pub resource: Option<Identifier>,
 }
 
-/// Reads what event to make up: `event_type`, and `resource` with its `type` and `id`.
+/// Reads a synthetic event: `event_type`, and `resource` with its `type` and `id`.
 ///
 /// # Errors
-/// Every fault of the body.
+/// All faults of the body.
 pub fn read_new(body: &[u8]) -> Result<NewEvent, Errors> {
     let document = read_object(body)?;
     let mut faults = Vec::new();
@@ -127,41 +128,41 @@ pub fn read_new(body: &[u8]) -> Result<NewEvent, Errors> {
 fn read_event_type(document: &Json) -> Result<&'static EventType, Error> {
     let known = || event_types::NAMES.join(", ");
     let Some(found) = member(document, "event_type") else {
-        let detail = format!("the member `event_type` is missing; it must be one of {}", known());
+        let detail = format!("`event_type` is missing; it must be one of {}", known());
         return Err(Error::new(ATTRIBUTE_MISSING, detail).at(""));
     };
     found.as_str().and_then(EventType::named).ok_or_else(|| {
-        let detail = format!("is {}; event_type must be one of {}", quote(found), known());
+        let detail = format!("`event_type` is {}; it must be one of {}", quote(found), known());
         Error::new(ATTRIBUTE_INVALID, detail).at("/event_type")
     })
 }
 
-/// Reads what an event is to tell of: something of the type that such events tell of.
+/// Reads the resource of an event. Its type must be the type of resource of such events.
 fn read_resource(
     resource: &Json,
     event_type: Option<&'static EventType>,
     faults: &mut Vec<Error>,
 ) -> Option<Identifier> {
     if !resource.is_object() {
-        let detail = format!("is {}; resource must be an object with `type` and `id`", quote(resource));
+        let detail = format!("`resource` is {}; it must be an object with `type` and `id`", quote(resource));
         faults.push(Error::new(ATTRIBUTE_INVALID, detail).at("/resource"));
         return None;
     }
     let expected = event_type.map_or_else(|| RESOURCE_TYPES.join(" or "), |known| known.schema().type_name.to_owned());
     let missing = |name: &str| {
-        let detail = format!("the member `{name}` is missing; it must be that of one of the {expected}");
+        let detail = format!("`resource.{name}` is missing; it must be the {name} of one of the {expected}");
         Error::new(ATTRIBUTE_MISSING, detail).at("/resource")
     };
     match member(resource, "type") {
         None => faults.push(missing("type")),
         Some(Json::String(found)) => {
             if let Some(event_type) = event_type.filter(|known| known.schema().type_name != found) {
-                let detail = format!("is {:?}; a {} tells of {expected}", found, event_type.name);
+                let detail = format!("`resource.type` is {found:?}; it must be {expected} for a {}", event_type.name);
                 faults.push(Error::new(RELATIONSHIP_TYPE_MISMATCH, detail).at("/resource/type"));
             }
         }
         Some(found) => {
-            let detail = format!("is {}; it must be the string {expected}", quote(found));
+            let detail = format!("`resource.type` is {}; it must be the string {expected}", quote(found));
             faults.push(Error::new(ATTRIBUTE_INVALID, detail).at("/resource/type"));
         }
     }
@@ -169,7 +170,7 @@ fn read_resource(
         Some(Json::String(text)) => return Some(Identifier { text: text.clone() }),
         Some(Json::Number(number)) => return Some(Identifier { text: number.to_string() }),
         Some(found) => {
-            let detail = format!("is {}; an id is a string of decimal digits", quote(found));
+            let detail = format!("`resource.id` is {}; it must be a string of decimal digits", quote(found));
             faults.push(Error::new(ATTRIBUTE_INVALID, detail).at("/resource/id"));
         }
         None => faults.push(missing("id")),
@@ -177,7 +178,7 @@ fn read_resource(
     None
 }
 
-/// Reads since when events are to be recovered: `since`, an event's id or a time. No body asks for all of them.
+/// Reads the start of the events to recover: `since`, an event's id or a time. Without a body all are recovered.
 ///
 /// # Errors
 /// The fault of the body.
@@ -193,7 +194,7 @@ pub fn read_since(body: &[u8]) -> Result<Option<Since>, Errors> {
         _ => None,
     };
     let fault = || {
-        let detail = format!("is {}; since must be {}", quote(found), Since::EXPECTED);
+        let detail = format!("`since` is {}; it must be {}", quote(found), Since::EXPECTED);
         Error::new(ATTRIBUTE_INVALID, detail).at("/since")
     };
     Ok(Some(since.ok_or_else(fault)?))
@@ -208,7 +209,7 @@ fn read_object(body: &[u8]) -> Result<Json, Errors> {
     Err(Error::new(DOCUMENT_INVALID, detail).at("").into())
 }
 
-/// A member of an object; `null` counts as absent, as everywhere.
+/// Returns a member of an object. `null` counts as absent, as everywhere.
 fn member<'a>(object: &'a Json, name: &str) -> Option<&'a Json> {
     object.get(name).filter(|value| !value.is_null())
 }

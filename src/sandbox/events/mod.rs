@@ -1,5 +1,6 @@
-//! Events as the control plane shows them, repeats them and makes them up. That they are written is the business of
-//! whatever causes them, that they are sent is [`events`](crate::events)'.
+//! Events over HTTP: list, redeliver, recover and trigger.
+//!
+//! Recording an event is left to its cause, and delivery to [`events`](crate::events).
 
 mod document;
 mod repeat;
@@ -12,63 +13,64 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 crate::codes! {
-    WEBHOOK_URL_MISSING = 409 "webhook_url_missing" "There is nowhere to send the event to";
+    WEBHOOK_URL_MISSING = 409 "webhook_url_missing" "No webhook_url is set to send the event to";
 }
 
-/// An event, and what became of its sending.
+/// An event and the state of its delivery.
 #[derive(Debug, Clone)]
 pub struct Record {
     pub id: i64,
     pub event_type: String,
-    /// What it tells of.
+    /// Type of its resource.
     pub resource_type: String,
     pub resource_id: i64,
     pub created_at: OffsetDateTime,
-    /// Of an output: how many tries to pay it had failed.
+    /// Failed payment attempts at the event, if the resource is an output.
     pub failures: Option<i32>,
-    /// Whether it was made up on request.
+    /// True for a synthetic event.
     pub is_made_up: bool,
     /// One of [`STATES`].
     pub delivery_state: String,
-    /// When it was first tried.
+    /// Time of the first delivery attempt.
     pub sent_at: Option<OffsetDateTime>,
-    /// When it was received or given up.
+    /// Time at which it was delivered or given up.
     pub ended_at: Option<OffsetDateTime>,
-    /// When the next attempt is due.
+    /// Due time of the next attempt.
     pub due_at: Option<OffsetDateTime>,
-    /// How often it was tried.
+    /// Number of delivery attempts.
     pub attempts: i32,
 }
 
-/// An event with all there is to know of it.
+/// An event with its delivery attempts and its resource.
 #[derive(Debug, Clone)]
 pub struct Complete {
     pub record: Record,
-    /// Every attempt to send it, the first first.
+    /// All delivery attempts, the first one first.
     pub attempts: Vec<Attempt>,
-    /// What it tells of, as it was then. Events of a time when that wasn't kept have none.
+    /// The resource in its state at the event. `None` for old events, recorded before this was kept.
     pub resource: Option<Box<RawValue>>,
 }
 
-/// An attempt to send an event.
+/// A delivery attempt.
 #[derive(Debug, Clone)]
 pub struct Attempt {
-    /// From 1.
+    /// Counts from 1.
     pub number: i32,
     pub at: OffsetDateTime,
-    /// Of the answer, if there was one.
+    /// Status of the answer, if there was one.
     pub status: Option<i16>,
-    /// Why the event was not received; `None`: it was.
+    /// Reason of the failure. `None`: delivered.
     pub error: Option<String>,
     /// In milliseconds.
     pub duration: i32,
-    /// How the answer's body begins.
+    /// Beginning of the answer's body.
     pub response: String,
-    /// When the next attempt was due after it.
+    /// Due time of the next attempt after this one.
     pub next_at: Option<OffsetDateTime>,
 }
 
-/// What the sending of an event can be in: it has no receiver, waits until those before it of the same resource are
-/// sent, is due, or is over, one way or the other.
+/// States of a delivery.
+///
+/// A `waiting` event waits for the earlier events of its resource. `delivered` and `given_up` are final.
 pub const STATES: [&str; 5] = ["no_receiver", "waiting", "due", "delivered", "given_up"];
 const DELIVERED: &str = STATES[3];

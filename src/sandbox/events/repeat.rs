@@ -1,4 +1,4 @@
-//! Sending events once more: one, or all that weren't received.
+//! Redelivers one event, or recovers all undelivered events.
 
 use std::collections::HashSet;
 
@@ -12,14 +12,14 @@ use crate::accounts::store::lock;
 use crate::database::{StoreError, settle};
 use crate::jsonapi::since::Since;
 
-/// The most events one transaction queues.
+/// Most events queued in one transaction.
 const BATCH: i64 = 1000;
 
-/// Has an event be sent now, whatever became of it; `None` where it waits until those before it are sent. It goes to
-/// whoever has a `webhook_url` now.
+/// Schedules an event for delivery now, in any state. Returns `None` if it waits for earlier events of its resource.
+/// The receiver is chosen anew, from the current `webhook_url`s.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn redeliver(
     connection: &mut PgConnection,
     account_id: i64,
@@ -33,7 +33,7 @@ pub async fn redeliver(
     queue_one(connection, account_id, record.id, (&record.resource_type, record.resource_id), true, now).await
 }
 
-/// Queues an event unless it is queued, once what it tells of isn't being moved.
+/// Queues an event unless it is queued. Waits for transitions of its resource in progress.
 async fn queue_one(
     connection: &mut PgConnection,
     account_id: i64,
@@ -44,7 +44,7 @@ async fn queue_one(
 ) -> Result<Option<Repeated>, StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
-        // nobody is told of what an account that has ended had
+        // events of an ended account are not delivered
         if lock(&mut transaction, account_id).await?.is_none() {
             return Ok(None);
         }
@@ -56,12 +56,12 @@ async fn queue_one(
     settle(transaction, outcome).await
 }
 
-/// What became of all that weren't received.
+/// Result of a recovery.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Recovered {
-    /// How many are sent again, or earlier.
+    /// Events queued again, or made due earlier.
     pub count: u64,
-    /// How many could not be, because nobody has a `webhook_url`.
+    /// Events not queued for lack of a `webhook_url`.
     pub without_receiver: u64,
 }
 
@@ -77,11 +77,11 @@ impl Recovered {
     }
 }
 
-/// Has every event be sent now that wasn't received, in batches: those that were given up, had no receiver, or are due
-/// later. Each batch stays, whatever becomes of the next.
+/// Schedules all undelivered events for delivery now: given up, without a receiver, or due later. It works in batches
+/// and commits each one, so a later failure does not undo it.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn recover(
     connection: &mut PgConnection,
     account_id: i64,
@@ -92,7 +92,7 @@ pub async fn recover(
     let mut left = Vec::new();
     let mut behind = 0;
     loop {
-        // looked for outside of the transaction: many that were received may have to be passed over
+        // outside of the transaction: the search may have to skip many delivered events
         let found = queue::unreceived(connection, account_id, behind, since, now, BATCH).await?;
         let Some(last) = found.last() else { break };
         behind = last.id;
@@ -107,15 +107,15 @@ pub async fn recover(
             left.extend(ended.into_iter().filter(|event| !free.contains(&event.id)));
         }
     }
-    // what was being moved is waited for, one at a time
+    // resources locked by a transition are awaited one at a time
     for Unreceived { id, resource_type, resource_id, .. } in left {
         recovered.add(queue_one(connection, account_id, id, (&resource_type, resource_id), false, now).await?);
     }
     Ok(recovered)
 }
 
-/// Queues events in one transaction, but for those of what is being moved. Says what became of them, and the ids of all
-/// but those.
+/// Queues events in one transaction, but skips events of resources in transition. Returns the results, and the ids of
+/// the events not skipped.
 async fn queue_free(
     connection: &mut PgConnection,
     account_id: i64,

@@ -24,7 +24,7 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors
     listing::respond(&app, &call, &SCHEMA, &store::TABLE, render, |_| Vec::new()).await
 }
 
-/// `GET /_sandbox/events/:id`: with its attempts, and what it tells of.
+/// `GET /_sandbox/events/:id`: shows an event with its delivery attempts and its resource.
 pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
     let query = call.checked(&app, Access::Read, query).await?;
@@ -33,7 +33,7 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
     Ok(answer(StatusCode::OK, document(&event, query)))
 }
 
-/// `POST /_sandbox/events/:id/redeliver`: sends it once more, the very same bytes.
+/// `POST /_sandbox/events/:id/redeliver`: sends the same bytes of an event again.
 pub async fn redeliver(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
     let query = call.checked(&app, Access::Write, query).await?;
@@ -50,12 +50,12 @@ pub async fn redeliver(State(app): State<App>, call: Call) -> Result<Response, E
         .await;
         let (caller, repeated) = connection.conclude(done)?;
         if repeated == Some(Repeated::NoReceiver) {
-            return Err(nowhere());
+            return Err(no_receiver());
         }
-        // as it is before it is sent, whoever is faster
+        // read before the dispatcher wakes, so the answer shows the event before its delivery
         let found = find(&app, &call, id).await;
         app.tell(&caller);
-        // that of an account that was reset meanwhile is looked for anew
+        // after a reset meanwhile, the event is looked up again in the new account
         if let (then, Some(event)) = found?
             && then.account_id == caller.account_id
         {
@@ -64,7 +64,7 @@ pub async fn redeliver(State(app): State<App>, call: Call) -> Result<Response, E
     }
 }
 
-/// `POST /_sandbox/events/recover`: sends once more what wasn't received.
+/// `POST /_sandbox/events/recover`: sends all undelivered events again.
 pub async fn recover(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.query(&SCHEMA, Target::Nothing).and_then(|_| read_since(&call.body));
     let since = call.checked(&app, Access::Write, read).await?;
@@ -72,19 +72,19 @@ pub async fn recover(State(app): State<App>, call: Call) -> Result<Json<Value>, 
     let done = async {
         let caller = authenticate(&mut connection, call.credentials()?, Access::Write).await?;
         let recovered = repeat::recover(&mut connection, caller.account_id, since, caller.time.now(&app.clock)).await;
-        // what was queued before a failure is sent all the same
+        // batches committed before a failure are delivered all the same
         app.tell(&caller);
         recovered
     }
     .await;
     let recovered = connection.conclude(done)?;
     if recovered.count == 0 && recovered.without_receiver > 0 {
-        return Err(nowhere());
+        return Err(no_receiver());
     }
     Ok(Json(json!({ "recovered": recovered.count })))
 }
 
-/// `POST /_sandbox/events/trigger`: makes an event up.
+/// `POST /_sandbox/events/trigger`: creates a synthetic event.
 pub async fn trigger(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
     let (query, new) = call.checked(&app, Access::Write, read).await?;
@@ -93,7 +93,7 @@ pub async fn trigger(State(app): State<App>, call: Call) -> Result<Response, Err
         let mut connection = app.database.connection().await?;
         let (origin, cause) = (&app.rules.public_url, Cause::simulation(&call.request_id));
         let written = made_up::trigger(&mut connection, call.credentials()?, &new, now, origin, cause).await;
-        // in an account that was reset meanwhile it is made up anew
+        // after a reset meanwhile, the event is created again in the new account
         if let Some((caller, event)) = connection.conclude(written)? {
             app.tell(&caller);
             return Ok(created(&SCHEMA, &event.record.id.to_string(), document(&event, query)));
@@ -107,8 +107,8 @@ async fn find(app: &App, call: &Call, id: i64) -> Result<(Caller, Option<Complet
     connection.conclude(found)
 }
 
-/// 409 for want of a receiver.
-fn nowhere() -> Errors {
-    let detail = "neither who made the resource nor the master user has a webhook_url; PATCH /api/users/me to set one";
+/// Returns the 409 for an event without a receiver.
+fn no_receiver() -> Errors {
+    let detail = "`webhook_url` is null for the resource's creator and the master user; PATCH /api/users/me to set it";
     Error::new(WEBHOOK_URL_MISSING, detail).into()
 }

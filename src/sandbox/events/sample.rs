@@ -1,4 +1,4 @@
-//! Resources for events that are made up of nothing: those of the documented exchange, in the state an event tells of.
+//! Sample resources for synthetic events: the resources of the documented exchange, in the state of the event.
 
 use std::time::Duration;
 
@@ -18,18 +18,19 @@ use crate::concierge::{outputs, requests, users, withdrawal_instructions};
 use crate::events::Cause;
 use crate::jsonapi::render::Resource;
 
-/// The documented ids, but for the output's: a fresh account has none, and the first one that is made is told of in a
-/// queue of its own. This one no account will ever have.
+/// Id of the sample output. No account ever has it: events of a real output must not share a queue with the sample.
 const OUTPUT: i64 = FIRST_OUTPUT - 1;
+/// Documented id.
 const REQUEST: i64 = 1010;
+/// Documented id.
 const INSTRUCTION: i64 = 2121;
-/// The unguessable part of the address of its receipt, which isn't there.
+/// Token in the address of the request's receipt. There is no such receipt.
 const RECEIPT: &str = "5ada3b1e5ada3b1e5ada3b1e5ada3b1e5ada3b1e5ada3b1e5ada3b1e5ada3b1e";
-/// What the documented output costs, in hundred-millionths of an ars.
+/// Budget of the documented output, in hundred-millionths of an ars.
 const BUDGET: i64 = 8_173_547_373;
 const DECIMALS: i64 = 8;
 
-/// The resource that such an event tells of at that instant, and of an output how many tries to pay it had failed.
+/// Returns a sample resource for an event at that instant. For an output, also returns its failed payment attempts.
 pub fn sample(event_type: &EventType, at: OffsetDateTime) -> (Resource, Option<i32>) {
     match event_type.tells {
         Tells::Output(state) => {
@@ -80,7 +81,7 @@ fn output(state: OutputState) -> outputs::Output {
     }
 }
 
-/// A request with that one output.
+/// Returns a request with the one sample output.
 fn request(state: RequestState, has_credit_note: bool, at: OffsetDateTime) -> requests::ConciergeRequest {
     let (is_priced, is_accepted, output) = match state {
         RequestState::Draft | RequestState::QuoteRequested => (false, false, OutputState::Accepted),

@@ -1,4 +1,4 @@
-//! The SQL that shows events. [`queue`] is what repeats them.
+//! The SQL that lists and shows events. The SQL that queues them again is in [`queue`].
 
 pub mod queue;
 
@@ -12,7 +12,7 @@ use crate::concierge::listing::Table;
 use crate::concierge::outputs::store::read_state;
 use crate::database::StoreError;
 
-/// Events with their sending. A planner that needs nothing of the latter doesn't look it up.
+/// Events with their deliveries. The planner drops the join if a query uses no column of a delivery.
 macro_rules! records {
     () => {
         "(
@@ -25,7 +25,7 @@ macro_rules! records {
     };
 }
 
-/// The columns [`read`] reads.
+/// The columns that [`read`] reads.
 macro_rules! record_columns {
     () => {
         "t.id, t.event_type, t.resource_type, t.resource_id, t.created_at, t.failures, t.is_made_up, t.delivery_state,
@@ -33,7 +33,7 @@ macro_rules! record_columns {
     };
 }
 
-/// How many columns that is.
+/// Number of these columns.
 const COLUMNS: usize = 12;
 
 /// The collection.
@@ -56,10 +56,11 @@ fn read(row: &PgRow, at: usize) -> Result<Record, sqlx::Error> {
     })
 }
 
-/// An event of the caller's account, with its attempts, a row each. The first row has the resource, which may be large.
+/// Finds an event of the caller's account with its delivery attempts, one in each row. Only the first row has the
+/// resource, as it may be large.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 unless the caller is authorized; errors of the database.
 pub async fn find(
     connection: &mut PgConnection,
     credentials: &Credentials,
@@ -112,10 +113,10 @@ fn read_attempt(row: &PgRow, at: usize) -> Result<Option<Attempt>, sqlx::Error> 
     }))
 }
 
-/// How many tries to pay an output have failed.
+/// Counts the failed payment attempts of an output.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn failures(connection: &mut PgConnection, account_id: i64, id: i64) -> Result<i32, sqlx::Error> {
     let sql = "select state, attempts from concierge_request_outputs where account_id = $1 and id = $2";
     let row = sqlx::query(sql).bind(account_id).bind(id).fetch_one(connection).await?;

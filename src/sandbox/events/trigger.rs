@@ -1,4 +1,4 @@
-//! Making an event up: nothing happened, but its receiver is told.
+//! Creates synthetic events. The receiver gets the event, but no resource changes.
 
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
@@ -14,12 +14,15 @@ use crate::events::{self, Cause, Event, Snapshot};
 use crate::jsonapi::document::Identifier;
 use crate::jsonapi::error::{Error, Errors, RELATED_RESOURCE_NOT_FOUND};
 
-/// Writes a made-up event, of what it names as that is now, or of a sample, and queues it like any other of the
-/// resource. It is the caller's: it goes to the caller's `webhook_url`, or else to the master user's. Gives it as it is
-/// before it is sent; `None` where the account was reset meanwhile. `now` is the server's.
+/// Records a synthetic event and queues it like any event of its resource.
+///
+/// The resource is the named one in its current state, or a sample. The caller counts as the creator: the event goes
+/// to the caller's `webhook_url`, or else to the master user's. `now` is the server's time.
+///
+/// Returns the event before its delivery, or `None` if the account was reset meanwhile.
 ///
 /// # Errors
-/// 401 for the caller; 404 where what it names isn't there; those of the database.
+/// 401 unless the caller is authorized; 404 for an unknown resource; errors of the database.
 pub async fn trigger(
     connection: &mut PgConnection,
     credentials: &Credentials,
@@ -47,7 +50,7 @@ pub async fn trigger(
         let event_type = new.event_type.name;
         let event = Event { account_id, event_type, at: now, resource, cause, is_made_up: true };
         events::store::write(&mut transaction, &[event]).await?;
-        // this transaction holds the counter, so there is none later
+        // this transaction locks the counter of ids, so no later event exists
         let id = events::store::last_id(&mut transaction, account_id).await?;
         let (_, event) = store::find(&mut transaction, credentials, Access::Write, id).await?;
         Ok(event.map(|event| (caller, event)))
@@ -56,7 +59,7 @@ pub async fn trigger(
     settle(transaction, outcome).await
 }
 
-/// A resource as it is now. It is held, so that it stays so until its event is written.
+/// Takes a snapshot of a resource. Locks the resource, so it stays the same until its event is recorded.
 async fn snapshot(
     connection: &mut PgConnection,
     account_id: i64,
@@ -69,7 +72,7 @@ async fn snapshot(
     store::queue::hold(connection, account_id, schema.type_name, id.number()).await?;
     let found = concierge::load(connection, account_id, schema, &[id.number()]).await?;
     let Some(resource) = found.first() else {
-        let detail = format!("none of the {} has the id {:?}", schema.type_name, id.text);
+        let detail = format!("`resource.id` is {:?}; none of the {} has this id", id.text, schema.type_name);
         return Err(Errors::from(Error::new(RELATED_RESOURCE_NOT_FOUND, detail).at("/resource/id")).into());
     };
     let failures = match new.event_type.tells {

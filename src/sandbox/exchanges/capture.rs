@@ -1,4 +1,4 @@
-//! Keeping the beginning of a body while it passes by.
+//! Captures the beginning of a body as it streams.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use parking_lot::Mutex;
 
 use super::{Message, redact};
 
-/// How much of a body is kept.
+/// Bytes kept of each body.
 pub const LONGEST: usize = 16 << 10;
 
-/// What is kept of a body, so far. Clones are of the same body.
+/// The bytes kept so far of a body. Clones share the same body.
 #[derive(Debug, Clone, Default)]
 pub struct Kept(Arc<Mutex<Beginning>>);
 
 #[derive(Debug, Default)]
 struct Beginning {
     bytes: Vec<u8>,
-    /// Of all that passed by.
+    /// Size of the body so far, in bytes.
     size: usize,
 }
 
 impl Kept {
-    /// What is kept, together with the headers. A body that comes later is not.
+    /// Takes the kept bytes into a message with these headers. Bytes that arrive later are lost.
     pub fn message(&self, headers: Box<str>) -> Message {
         let Beginning { bytes, size } = std::mem::take(&mut *self.0.lock());
         let is_cut = size > bytes.len();
@@ -36,19 +36,19 @@ impl Kept {
         let mut beginning = self.0.lock();
         beginning.size += data.len();
         let room = LONGEST - beginning.bytes.len();
-        // copied: a part of the buffer that it was read into would keep all of that
+        // copied, because a slice would keep the whole read buffer alive
         beginning.bytes.extend_from_slice(&data[..data.len().min(room)]);
     }
 }
 
-/// What is kept of a body that is there already.
+/// Builds a message from a complete body.
 pub fn message(headers: Box<str>, body: &[u8]) -> Message {
     let beginning = &body[..body.len().min(LONGEST)];
     let is_cut = beginning.len() < body.len();
     Message { headers, body: redact::body(beginning.to_vec()), body_size: body.len(), is_cut }
 }
 
-/// A body of which the beginning is kept.
+/// A body with its beginning captured.
 #[derive(Debug)]
 pub struct Captured {
     body: Body,
@@ -56,7 +56,7 @@ pub struct Captured {
 }
 
 impl Captured {
-    /// The same body, whose beginning goes to `kept` as it is read.
+    /// Wraps a body. Its beginning goes to `kept` as it is read.
     pub fn new(body: Body, kept: Kept) -> Self {
         Self { body, kept }
     }

@@ -1,11 +1,11 @@
-//! Showing exchanges, as plain JSON.
+//! Renders exchanges as plain JSON.
 
 use serde_json::{Map, Value, json};
 
 use super::{Exchange, Message};
 use crate::jsonapi::render::timestamp;
 
-/// An exchange. Where there was no answer, `status` and `response` are null.
+/// Renders an exchange. `status` and `response` are null if there was no answer.
 pub fn render(exchange: &Exchange) -> Value {
     let response = exchange.response.as_ref();
     json!({
@@ -26,7 +26,7 @@ fn render_message(message: &Message) -> Value {
     let mut headers: Map<String, Value> = Map::new();
     for (name, value) in message.headers.lines().filter_map(|line| line.split_once(": ")) {
         match headers.get_mut(name) {
-            // several of one name are a list
+            // repeated headers are joined into one list
             Some(Value::String(list)) => list.extend([", ", value]),
             _ => drop(headers.insert(name.to_owned(), value.into())),
         }
@@ -39,7 +39,7 @@ fn render_message(message: &Message) -> Value {
     })
 }
 
-/// A body as text. A character that was cut in two is left out.
+/// Decodes a body as text. Omits a last character that the cut split.
 fn text(body: &[u8], is_cut: bool) -> String {
     let whole = match std::str::from_utf8(body) {
         Err(error) if is_cut && error.error_len().is_none() => &body[..error.valid_up_to()],

@@ -1,5 +1,6 @@
-//! The exchanges that are kept, and what was observed of each account: in bounds, whatever is sent. Of too many
-//! exchanges the oldest go, and of too many accounts the one that was idle for longest.
+//! The log of exchanges and of observations for each account, within fixed limits.
+//!
+//! At the limits it drops the oldest exchanges, and the account that was idle longest.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,21 +11,21 @@ use parking_lot::Mutex;
 use super::Exchange;
 use crate::sandbox::advice::observations::{Observations, Observed};
 
-/// How much is kept.
+/// Limits of the log.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Exchanges of one account.
+    /// Most exchanges of one account.
     pub exchanges: usize,
-    /// Bytes, about, of the exchanges of all accounts.
+    /// Most bytes of the exchanges of all accounts, approximately.
     pub bytes: usize,
-    /// Accounts.
+    /// Most accounts.
     pub accounts: usize,
 }
 
-/// What a server keeps.
+/// Limits of a server.
 pub const LIMITS: Limits = Limits { exchanges: 1000, bytes: 64 << 20, accounts: 10_000 };
 
-/// The exchanges of every account.
+/// The log of all accounts.
 #[derive(Debug)]
 pub struct Log {
     limits: Limits,
@@ -35,37 +36,37 @@ pub struct Log {
 #[derive(Debug, Default)]
 struct Kept {
     accounts: HashMap<i64, Account>,
-    /// The account of each exchange, in the order of arrival.
+    /// The account of each exchange, in order of arrival.
     order: BTreeMap<u64, i64>,
     bytes: usize,
 }
 
 #[derive(Debug, Default)]
 struct Account {
-    /// In the order of arrival.
+    /// In order of arrival.
     exchanges: BTreeMap<u64, Arc<Exchange>>,
     observations: Observations,
-    /// Its latest arrival.
+    /// Number of its latest arrival.
     latest: u64,
 }
 
 impl Log {
-    /// An empty log.
+    /// Creates an empty log.
     pub fn new(limits: Limits) -> Self {
         Self { limits, arrivals: AtomicU64::default(), kept: Mutex::default() }
     }
 
-    /// Numbers a request that arrives: a later one has a higher number.
+    /// Returns the number of an arriving request. Later requests have higher numbers.
     pub fn arrive(&self) -> u64 {
         self.arrivals.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Puts an exchange of an account on record, under the number of its arrival.
+    /// Records an exchange of an account under the number of its arrival.
     pub fn record(&self, account_id: i64, arrival: u64, exchange: Exchange, observed: &Observed<'_>) {
         let exchange = Arc::new(exchange);
         let answered = self.arrivals.load(Ordering::Relaxed);
-        // what goes is let go of after the others may go on
-        let gone: (Vec<_>, Option<Account>);
+        // freed after the lock is released
+        let dropped: (Vec<_>, Option<Account>);
         {
             let mut kept = self.kept.lock();
             let idle =
@@ -88,38 +89,39 @@ impl Log {
                 let Some(exchange) = kept.pop_oldest() else { break };
                 oldest.push(exchange);
             }
-            gone = (oldest, idle);
+            dropped = (oldest, idle);
         }
-        drop(gone);
+        drop(dropped);
     }
 
-    /// The exchanges of an account, the newest first.
+    /// Returns the exchanges of an account, the newest first.
     pub fn exchanges(&self, account_id: i64) -> Vec<Arc<Exchange>> {
         let kept = self.kept.lock();
         let account = kept.accounts.get(&account_id);
         account.map(|account| account.exchanges.values().rev().cloned().collect()).unwrap_or_default()
     }
 
-    /// What was observed of an account.
+    /// Returns the observations of an account.
     pub fn observations(&self, account_id: i64) -> Observations {
         let kept = self.kept.lock();
         kept.accounts.get(&account_id).map(|account| account.observations.clone()).unwrap_or_default()
     }
 
-    /// Forgets an account's exchanges, and what was observed of it.
+    /// Deletes an account's exchanges and observations.
     pub fn forget(&self, account_id: i64) {
-        let gone = self.kept.lock().remove(account_id);
-        drop(gone);
+        // freed after the lock is released
+        let dropped = self.kept.lock().remove(account_id);
+        drop(dropped);
     }
 
-    /// About how many bytes the exchanges take.
+    /// Returns the approximate size of all exchanges, in bytes.
     pub fn bytes(&self) -> usize {
         self.kept.lock().bytes
     }
 }
 
 impl Kept {
-    /// Lets the account go that was idle for longest, where there are as many as may be.
+    /// Removes the account that was idle longest, if there are `most` accounts.
     fn make_room(&mut self, most: usize) -> Option<Account> {
         if self.accounts.len() < most {
             return None;

@@ -1,7 +1,7 @@
-//! The exchanges of an account's client with the emulated API: a request, and what it was answered.
+//! Exchanges of an account's client with the emulated API: each a request and its answer.
 //!
-//! They are kept in the memory of the server that answered, the last ones of each account, and in bounds whatever is
-//! sent: see [`log`]. Each is put on record by [`intercept`](super::intercept).
+//! The answering server keeps the last ones of each account in memory, within the limits of [`log`].
+//! [`intercept`](super::intercept) records them.
 
 pub mod capture;
 mod document;
@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 
 use crate::faults::pattern::PathPattern;
 
-/// A request, and what it was answered.
+/// A request and its answer.
 #[derive(Debug, Clone)]
 pub struct Exchange {
     /// The `X-Request-Id` of the answer.
@@ -30,38 +30,39 @@ pub struct Exchange {
     pub path: Box<str>,
     pub query: Option<Box<str>>,
     pub request: Message,
-    /// `None`: the client went away before there was an answer, or was to get none.
+    /// `None`: the client hung up before the answer, or a fault suppressed the answer.
     pub response: Option<(u16, Message)>,
     pub duration: Duration,
-    /// What the sandbox was told to do to it.
+    /// The fault or preference applied to the request.
     pub fault: Option<Map<String, Value>>,
 }
 
-/// One side of an exchange, as far as it is kept.
+/// The kept part of one side of an exchange.
 #[derive(Debug, Clone, Default)]
 pub struct Message {
-    /// A line each, name and value with `: ` between them. What is secret isn't among them.
+    /// One line each, name and value separated by `: `. Secrets are redacted.
     pub headers: Box<str>,
     /// The beginning of the body, without passwords.
     pub body: Box<[u8]>,
-    /// How long the body was.
+    /// Size of the whole body, in bytes.
     pub body_size: usize,
-    /// Whether the body was longer than what is kept of it.
+    /// True if the body was longer than its kept part.
     pub is_cut: bool,
 }
 
 impl Message {
-    /// The value of a header, by its name in lower case.
+    /// Returns the value of a header. `name` is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 }
 
 impl Exchange {
-    /// About how many bytes of memory it takes.
+    /// Returns its approximate size in memory, in bytes.
     pub fn weight(&self) -> usize {
-        /// Of a fault, whose pattern is no longer than that; and of the places where the exchange is listed.
+        /// Size of a fault. The limit on its pattern bounds it.
         const FAULT: usize = 2 * PathPattern::LONGEST;
+        /// Size of the entries in the log's maps.
         const LISTING: usize = 200;
         let message = |message: &Message| message.headers.len() + message.body.len();
         let fault = self.fault.as_ref().map_or(0, |_| FAULT);

@@ -1,4 +1,4 @@
-//! Which exchanges are asked for.
+//! The query parameters that filter exchanges.
 
 use std::sync::Arc;
 
@@ -12,35 +12,35 @@ use crate::jsonapi::error::{Code, Error, Errors, FILTER_UNKNOWN, PARAMETER_INVAL
 use crate::jsonapi::query::{DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE};
 use crate::web::call::Call;
 
-/// The parameter that says from where on.
+/// The parameter for the start of the list.
 const SINCE: &str = "filter[since]";
 
-/// What the exchanges that are asked for have in common.
+/// A filter on exchanges.
 #[derive(Debug)]
 pub struct Query {
     methods: Vec<String>,
     path: Option<PathPattern>,
     statuses: Vec<Status>,
     since: Option<Since>,
-    /// How many are shown.
+    /// Most exchanges shown.
     pub size: usize,
 }
 
-/// The status of an answer.
+/// A filter on the status of an answer.
 #[derive(Debug, Clone, Copy)]
 enum Status {
     Is(u16),
-    /// One with this first digit.
+    /// A status with this first digit.
     Class(u16),
-    /// There was no answer.
+    /// No answer.
     None,
 }
 
 #[derive(Debug)]
 enum Since {
-    /// At this time or later.
+    /// Exchanges at this time or later.
     Time(OffsetDateTime),
-    /// After the exchange with this id.
+    /// Exchanges after the one with this id.
     Exchange(String),
 }
 
@@ -48,14 +48,15 @@ impl Query {
     /// Reads the query parameters.
     ///
     /// # Errors
-    /// 400 for each that is unknown or can't be used.
+    /// 400 for each unknown parameter and each invalid value.
     pub fn read(call: &Call) -> Result<Self, Errors> {
         let size = DEFAULT_PAGE_SIZE as usize;
         let mut query = Self { methods: Vec::new(), path: None, statuses: Vec::new(), since: None, size };
         let (mut seen, mut faults) = (Vec::new(), Vec::new());
         for (name, value) in call.parameters() {
             let read = if seen.contains(&name) {
-                Err((PARAMETER_INVALID, "is there more than once; send it once, its values with commas".to_owned()))
+                let detail = format!("`{name}` is repeated; send it once, with its values separated by commas");
+                Err((PARAMETER_INVALID, detail))
             } else {
                 query.read_one(&name, &value)
             };
@@ -68,15 +69,16 @@ impl Query {
     }
 
     fn read_one(&mut self, name: &str, value: &str) -> Result<(), (Code, String)> {
-        let invalid =
-            |expected: &str| (PARAMETER_INVALID, format!("can't be \"{}\"; it is {expected}", value.escape_default()));
+        let invalid = |expected: &str| {
+            (PARAMETER_INVALID, format!("`{name}` is \"{}\"; it must be {expected}", value.escape_default()))
+        };
         match name {
             "filter[method]" => {
                 let is_method =
                     |method: &str| !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
                 self.methods = value.split(',').map(str::to_owned).collect();
                 let known = self.methods.iter().all(|method| is_method(method));
-                known.then_some(()).ok_or_else(|| invalid("one or several methods such as GET,POST"))
+                known.then_some(()).ok_or_else(|| invalid("one or several methods, such as GET,POST"))
             }
             "filter[path]" => {
                 self.path = PathPattern::read(value);
@@ -84,12 +86,12 @@ impl Query {
             }
             "filter[status]" => {
                 let read: Option<Vec<Status>> = value.split(',').map(Status::read).collect();
-                let expected = "one or several of a status such as 503, a class such as 5xx, and none, for no answer";
+                let expected = "one or several of: a status such as 503, a class such as 5xx, or none for no answer";
                 self.statuses = read.ok_or_else(|| invalid(expected))?;
                 Ok(())
             }
             SINCE => {
-                let expected = "the id of a request, or a time as RFC 3339 spells it, such as 2019-11-25T12:53:02.741Z";
+                let expected = "the id of a request, or a time in RFC 3339 format such as 2019-11-25T12:53:02.741Z";
                 self.since = Some(Since::read(value).ok_or_else(|| invalid(expected))?);
                 Ok(())
             }
@@ -101,34 +103,38 @@ impl Query {
                 Ok(())
             }
             _ if name.starts_with("filter[") => {
-                Err((FILTER_UNKNOWN, "is not a filter here; the filters are method, path, status, since".into()))
+                let detail = format!("`{name}` is not a known filter; the filters are method, path, status and since");
+                Err((FILTER_UNKNOWN, detail))
             }
-            _ => Err((PARAMETER_UNKNOWN, "is not known here; filter[KEY] and page[size] are".into())),
+            _ => {
+                let detail = format!("`{name}` is not a known parameter; known are filter[KEY] and page[size]");
+                Err((PARAMETER_UNKNOWN, detail))
+            }
         }
     }
 
-    /// Checks that there is the exchange after which those asked for begin.
+    /// Checks that the exchange in `filter[since]` exists.
     ///
     /// # Errors
-    /// 400 where it isn't, or isn't any more.
+    /// 400 if it does not exist, or no longer.
     pub fn check(&self, exchanges: &[Arc<Exchange>]) -> Result<(), Errors> {
         let Some(Since::Exchange(id)) = &self.since else { return Ok(()) };
         if exchanges.iter().any(|exchange| *exchange.id == **id) {
             return Ok(());
         }
         let detail = format!(
-            "names the request {id}, which this server does not have in its log, or no longer; it is the id of one that \
-             it has, or a time as RFC 3339 spells it"
+            "`{SINCE}` is the request {id}, but it is not, or no longer, in this server's log; it must be the id of a \
+             request in the log, or a time in RFC 3339 format"
         );
         Err(Error::new(PARAMETER_INVALID, detail).parameter(SINCE).into())
     }
 
-    /// Whether an exchange is as old as the one after which those asked for begin.
+    /// Returns whether an exchange is the one in `filter[since]`.
     pub fn is_before(&self, exchange: &Exchange) -> bool {
         matches!(&self.since, Some(Since::Exchange(id)) if **id == *exchange.id)
     }
 
-    /// Whether an exchange is asked for.
+    /// Returns whether an exchange matches the filters.
     pub fn asks_for(&self, exchange: &Exchange) -> bool {
         let status = exchange.response.as_ref().map(|(status, _)| *status);
         let has_status = |wanted: &Status| match wanted {

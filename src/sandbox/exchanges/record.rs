@@ -1,4 +1,4 @@
-//! Putting an exchange on record while it goes on.
+//! Records an exchange while it is in progress.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::telemetry::REQUEST_ID;
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
     pub sha256: [u8; 32],
-    /// Whether a scheme came before it. The API refuses that, but it can still be told whose it is.
+    /// True if a scheme came before the key. The API refuses that, but the key still identifies the account.
     pub has_scheme: bool,
 }
 
@@ -42,7 +42,7 @@ impl Key {
     }
 }
 
-/// An exchange that goes on. It is put on record when it ends, in whichever way.
+/// An exchange in progress. Dropping it records the exchange, with or without an answer.
 #[derive(Debug)]
 pub struct Record {
     plane: ControlPlane,
@@ -57,13 +57,13 @@ pub struct Record {
     query: Option<Box<str>>,
     headers: Box<str>,
     body: Option<Kept>,
-    /// What the sandbox was told to do to it.
+    /// The fault or preference applied to the request.
     pub fault: Option<Map<String, Value>>,
     response: Option<(u16, Message)>,
 }
 
 impl Record {
-    /// Begins with a request, which is the same one afterwards.
+    /// Starts the record of a request. Returns the request with its body captured.
     pub fn begin(plane: &ControlPlane, account_id: i64, key: Key, request: Request) -> (Request, Self) {
         let (parts, body) = request.into_parts();
         let id = parts.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
@@ -91,12 +91,12 @@ impl Record {
         (Request::from_parts(parts, body), record)
     }
 
-    /// Puts the exchange on record with its answer, before the client has it.
+    /// Records the exchange with its answer, before the client receives the answer.
     pub async fn end(mut self, response: Response) -> Response {
         let (parts, body) = response.into_parts();
-        // every body of the emulated API is there as a whole
+        // every body of the emulated API is complete in memory
         let Ok(body) = body.collect().await else {
-            let detail = "the server failed; its log says why, under this answer's X-Request-Id";
+            let detail = "the server failed; see the server log for this X-Request-Id";
             return Errors::from(Error::new(INTERNAL, detail)).into_response();
         };
         let body = body.to_bytes();

@@ -1,4 +1,4 @@
-//! What is secret, taken out of what is kept: keys in headers, passwords in queries and bodies.
+//! Redacts secrets in recorded exchanges: keys in headers, passwords in queries and bodies.
 
 use std::borrow::Cow;
 
@@ -7,16 +7,16 @@ use memchr::{memchr_iter, memchr2_iter};
 
 use crate::telemetry::REQUEST_ID;
 
-/// What stands in the place of a secret.
+/// Text in the place of a secret.
 pub const REDACTED: &str = "[redacted]";
-/// The member, or the parameter, whose value is one.
+/// Name of the member or parameter with a secret value.
 const PASSWORD: &str = "password";
 
-/// The headers, a line each.
+/// Formats the headers, one in each line, with [`REDACTED`] for secrets.
 pub fn headers(headers: &HeaderMap) -> Box<str> {
     let length = headers.iter().map(|(name, value)| name.as_str().len() + ": \n".len() + value.len()).sum();
     let mut lines = String::with_capacity(length);
-    // the request's id is the exchange's, and seldom the client's own
+    // the exchange shows the request's id already, and clients seldom send one
     for (name, value) in headers.iter().filter(|(name, _)| **name != REQUEST_ID) {
         let value = String::from_utf8_lossy(value.as_bytes());
         let shown = if *name == header::AUTHORIZATION {
@@ -35,7 +35,7 @@ fn is_secret(name: &HeaderName) -> bool {
     *name == header::COOKIE || *name == header::PROXY_AUTHORIZATION || name.as_str() == "one-time-password"
 }
 
-/// Of `KEY; user=ID`, whom it acts as.
+/// Redacts the key in `KEY; user=ID` and keeps the user.
 fn authorization(value: &str) -> Cow<'static, str> {
     let acting_as = value.split_once(';').map(|(_, parameter)| parameter.trim());
     match acting_as.filter(|parameter| parameter.starts_with("user=")) {
@@ -44,7 +44,7 @@ fn authorization(value: &str) -> Cow<'static, str> {
     }
 }
 
-/// A query, with [`REDACTED`] for each password.
+/// Returns a query with [`REDACTED`] for each password.
 pub fn query(query: &str) -> Box<str> {
     let shown = |parameter| match str::split_once(parameter, '=') {
         Some((name, _)) if names_password(name) => format!("{name}={REDACTED}").into(),
@@ -53,13 +53,13 @@ pub fn query(query: &str) -> Box<str> {
     query.split('&').map(shown).collect::<Vec<_>>().join("&").into_boxed_str()
 }
 
-/// Whether a parameter's name, as it was sent, says so: as a whole, or in brackets.
+/// Returns whether an encoded parameter's name is that of a password, as a whole or within brackets.
 fn names_password(name: &str) -> bool {
     form_urlencoded::parse(name.as_bytes())
         .any(|(name, _)| name.split(['[', ']']).any(|part| part.eq_ignore_ascii_case(PASSWORD)))
 }
 
-/// A body, which may be cut off anywhere, with [`REDACTED`] for each password.
+/// Returns a body with [`REDACTED`] for each password. The body may be cut anywhere.
 pub fn body(body: Vec<u8>) -> Box<[u8]> {
     if !may_name_password(&body) {
         return body.into();
@@ -89,9 +89,9 @@ pub fn body(body: Vec<u8>) -> Box<[u8]> {
     kept.into()
 }
 
-/// Whether it is worth looking closer: the name stands there, or a character that is escaped by its number.
+/// Returns false if the body can't name a password: it contains neither the name nor a `\u` escape.
 fn may_name_password(body: &[u8]) -> bool {
-    // its rarest letter is looked for, which is faster than to look at each
+    // a search for its rarest letter is faster than a comparison at each byte
     const RAREST: usize = 4;
     let is_name = |place: usize| {
         let begin = place.checked_sub(RAREST);
@@ -102,15 +102,15 @@ fn may_name_password(body: &[u8]) -> bool {
         || memchr_iter(b'\\', body).any(|place| body.get(place + 1) == Some(&b'u'))
 }
 
-/// Whether a string of JSON says so.
+/// Returns whether a JSON string is the name of a password.
 fn is_password(string: &[u8]) -> bool {
-    /// With each character escaped.
+    /// Length with each character escaped.
     const LONGEST: usize = 6 * PASSWORD.len() + 2;
     let read = (string.len() <= LONGEST).then(|| serde_json::from_slice::<String>(string).ok()).flatten();
     read.is_some_and(|name| name.eq_ignore_ascii_case(PASSWORD))
 }
 
-/// Where a string that begins at `at` is over.
+/// Returns the end of the string that begins at `at`.
 fn string_end(body: &[u8], at: usize) -> usize {
     let mut place = at + 1;
     while let Some(byte) = body.get(place) {
@@ -127,7 +127,7 @@ fn blanks_end(body: &[u8], at: usize) -> usize {
     body[at..].iter().position(|byte| !byte.is_ascii_whitespace()).map_or(body.len(), |blanks| at + blanks)
 }
 
-/// Where a value that begins at `at` is over.
+/// Returns the end of the value that begins at `at`.
 fn value_end(body: &[u8], at: usize) -> usize {
     let (mut place, mut depth) = (at, 0);
     while let Some(byte) = body.get(place) {

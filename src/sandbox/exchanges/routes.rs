@@ -12,7 +12,7 @@ use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
 use crate::sandbox::ControlPlane;
 use crate::web::call::Call;
 
-/// `GET /_sandbox/requests`: the newest first.
+/// `GET /_sandbox/requests`: lists exchanges, the newest first.
 pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     let (caller, query) = call.caller(&plane.app, Access::Read, Query::read(&call)).await?;
     let exchanges = plane.request_log.exchanges(caller.account_id);
@@ -24,13 +24,13 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
     Ok(Json(json!({ "requests": shown, "meta": meta })))
 }
 
-/// `GET /_sandbox/requests/:id`, the id being the answer's `X-Request-Id`.
+/// `GET /_sandbox/requests/:id`: shows an exchange. Its id is the answer's `X-Request-Id`.
 pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     let (caller, ()) = call.caller(&plane.app, Access::Read, call.no_query()).await?;
     let exchanges = plane.request_log.exchanges(caller.account_id);
     let found = exchanges.iter().find(|exchange| *exchange.id == *call.id).ok_or_else(|| {
         let detail = format!(
-            "this server keeps no request with the X-Request-Id {:?}; it keeps the last ones to /api that it answered",
+            "request {:?} is not in this server's log; the log has the last requests to /api that this server answered",
             call.id
         );
         Error::new(RESOURCE_NOT_FOUND, detail)
@@ -38,7 +38,7 @@ pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
     Ok(Json(render(found)))
 }
 
-/// `DELETE /_sandbox/requests`: forgets them, and the advice that was drawn from them.
+/// `DELETE /_sandbox/requests`: deletes the exchanges, and the advice drawn from them.
 pub async fn clear(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
     let (caller, ()) = call.caller(&plane.app, Access::Write, call.no_query()).await?;
     plane.request_log.forget(caller.account_id);

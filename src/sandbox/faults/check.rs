@@ -1,11 +1,11 @@
-//! Whether a fault can match anything that this server does.
+//! Checks that a fault can match a route or an event type.
 
 use crate::api::ROUTES;
 use crate::concierge::event_types;
 use crate::faults::METHODS;
 use crate::faults::{Fault, On, RequestFault, WebhookFault};
 
-/// The member by which a fault matches nothing, and why; `None` where there is something that it can match.
+/// Returns the member that makes a fault match nothing, and the detail of the error. `None`: the fault can match.
 pub fn mismatch(fault: &Fault) -> Option<(&'static str, String)> {
     match &fault.on {
         On::Requests(RequestFault { method, path, .. }) => {
@@ -15,19 +15,19 @@ pub fn mismatch(fault: &Fault) -> Option<(&'static str, String)> {
                 answered.extend(route.methods.contains(&"GET").then_some("HEAD"));
             }
             if answered.is_empty() {
-                let detail = format!("is {:?}; no path of the API matches it, see the README's table", path.as_str());
+                let detail = format!("`path` is {:?}; it must match a documented path of the API", path.as_str());
                 return Some(("path", detail));
             }
             method.filter(|method| !answered.contains(method)).map(|method| {
                 let known: Vec<&str> = METHODS.into_iter().filter(|method| answered.contains(method)).collect();
-                ("method", format!("is {method:?}; such a path answers {}", known.join(", ")))
+                ("method", format!("`method` is {method:?}; it must be one of this path's: {}", known.join(", ")))
             })
         }
         On::Webhooks(WebhookFault { events, .. }) => {
             let matches_any = event_types::NAMES.iter().any(|name| events.matches(name));
             (!matches_any).then(|| {
                 let known = event_types::NAMES.join(", ");
-                ("webhook", format!("is {:?}; no type of events matches it, they are {known}", events.as_str()))
+                ("webhook", format!("`webhook` is {:?}; it must match one of {known}", events.as_str()))
             })
         }
     }

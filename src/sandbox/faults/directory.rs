@@ -1,8 +1,8 @@
-//! Whose a key is, and what faults its account has: asked of the database, and remembered for [`FRESH`], so that an
-//! account without faults hardly pays for having none.
+//! A cache of the account and the faults of each key. An entry is used for [`FRESH`], so requests of an account without
+//! faults pay almost nothing.
 //!
-//! A change of an account's faults is seen by every server once that time has passed, which is what whoever makes it
-//! waits for. Under load nobody waits for the database: what is a while old is asked for anew beside the requests.
+//! Every server sees a change of faults after that time, so a request that changes faults waits for it. Under load no
+//! request waits for the database: a stale entry is refreshed in the background.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,92 +17,92 @@ use crate::faults::store::{Claim, List};
 use crate::faults::{On, RequestFault};
 use crate::jsonapi::error::Errors;
 
-/// How long what is known of a key may be used.
+/// Time for which an entry may be used.
 pub const FRESH: Duration = Duration::from_millis(50);
-/// How old it is when it is asked for anew.
+/// Age at which an entry is refreshed in the background.
 const STALE: Duration = Duration::from_millis(35);
-/// Keys remembered before those that are no longer fresh are forgotten.
+/// Entries kept before expired entries are dropped.
 const REMEMBERED: usize = 10_000;
-/// How long the database may take: a connection that carries nothing any more would hold up the account's requests.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Limit on a statement. A dead connection would otherwise hold up the account's requests.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is known of keys. Cheap to clone; clones are the same directory.
+/// The cache. Cheap to clone; clones share the entries.
 #[derive(Debug, Clone)]
 pub struct Directory {
     database: Database,
     entries: Arc<Mutex<HashMap<[u8; 32], Arc<Entry>>>>,
 }
 
-/// The account of a key, as of a moment ago.
+/// The account of a key, as recently read.
 #[derive(Debug)]
 pub struct Known {
     pub account_id: i64,
-    /// Its faults of requests.
+    /// Faults of its requests.
     list: List,
 }
 
 #[derive(Debug, Default)]
 struct Entry {
-    /// What is known, and since when at least it is so.
+    /// The account, with the instant before it was read.
     known: Mutex<Option<(Instant, Arc<Known>)>>,
-    /// Held while the database is asked.
-    asking: Arc<tokio::sync::Mutex<()>>,
+    /// Locked during a read from the database.
+    reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Entry {
-    /// What is known, and how old that is.
+    /// Returns the account and its age.
     fn known(&self) -> Option<(Duration, Arc<Known>)> {
         self.known.lock().as_ref().map(|(since, known)| (since.elapsed(), Arc::clone(known)))
     }
 
-    /// The same, unless it is too old to be used.
+    /// Returns the account and its age, unless it has expired.
     fn fresh(&self) -> Option<(Duration, Arc<Known>)> {
         self.known().filter(|(age, _)| *age < FRESH)
     }
 }
 
 impl Directory {
-    /// A directory that knows nothing yet.
+    /// Creates an empty directory.
     pub fn new(database: Database) -> Self {
         Self { database, entries: Arc::default() }
     }
 
-    /// The account of a key; `None` where it is nobody's.
+    /// Finds the account of a key. Returns `None` for an unknown key.
     ///
     /// # Errors
-    /// 503 where the database is away.
+    /// 503 while the database is unavailable.
     pub async fn find(&self, key_sha256: &[u8; 32]) -> Result<Option<Arc<Known>>, Errors> {
         let entry = self.entry(key_sha256);
         let Some((age, known)) = entry.fresh() else {
-            // boxed because it is large and seldom: every request would carry it along
-            return Box::pin(self.find_anew(key_sha256, &entry)).await;
+            // boxed because it is large and rare: every request's future would have its size
+            return Box::pin(self.find_expired(key_sha256, &entry)).await;
         };
         if age >= STALE
-            && let Ok(turn) = Arc::clone(&entry.asking).try_lock_owned()
+            && let Ok(lock) = Arc::clone(&entry.reading).try_lock_owned()
         {
             let (directory, key_sha256) = (self.clone(), *key_sha256);
             tokio::spawn(async move {
-                // where this fails, the next request finds out
-                directory.ask(&key_sha256, &entry).await.ok();
-                drop(turn);
+                // after a failure the entry expires, and the next request reports the error
+                directory.read(&key_sha256, &entry).await.ok();
+                drop(lock);
             });
         }
         Ok(Some(known))
     }
 
-    async fn find_anew(&self, key_sha256: &[u8; 32], entry: &Entry) -> Result<Option<Arc<Known>>, Errors> {
-        let _turn = self.database.unless_away(entry.asking.lock()).await?;
-        // asked meanwhile by whoever came before
+    async fn find_expired(&self, key_sha256: &[u8; 32], entry: &Entry) -> Result<Option<Arc<Known>>, Errors> {
+        let _lock = self.database.unless_away(entry.reading.lock()).await?;
+        // a concurrent request read it meanwhile
         if let Some((_, known)) = entry.fresh() {
             return Ok(Some(known));
         }
-        self.ask(key_sha256, entry).await
+        self.read(key_sha256, entry).await
     }
 
-    /// Finds the fault that acts on a request of a key now, if any does, and counts that it did.
+    /// Finds the fault that applies to a request of a key, if any, and counts the hit.
     ///
     /// # Errors
-    /// 503 where the database is away.
+    /// 503 while the database is unavailable.
     pub async fn claim(
         &self,
         key_sha256: &[u8; 32],
@@ -116,7 +116,7 @@ impl Directory {
             let Some(list) = known.list.id.filter(|_| !matching.is_empty()) else { return Ok(None) };
             let ids: Vec<i32> = matching.iter().map(|(id, _)| *id).collect();
             let mut connection = self.database.connection().await?;
-            let claim = patiently(store::claim(&mut connection, known.account_id, list, &ids)).await;
+            let claim = with_timeout(store::claim(&mut connection, known.account_id, list, &ids)).await;
             match connection.conclude(claim)? {
                 Claim::Acts(id) => {
                     return Ok(matching.into_iter().find(|(known, _)| *known == id).map(|(_, fault)| fault.clone()));
@@ -124,18 +124,18 @@ impl Directory {
                 Claim::Passes => return Ok(None),
                 Claim::Gone => {
                     let entry = self.entry(key_sha256);
-                    let Some(anew) = self.ask(key_sha256, &entry).await? else { return Ok(None) };
-                    known = anew;
+                    let Some(reread) = self.read(key_sha256, &entry).await? else { return Ok(None) };
+                    known = reread;
                 }
             }
         }
         Ok(None)
     }
 
-    /// Forgets what is known of an account, so that this server sees at once that it has changed. The others do when
-    /// [`FRESH`] has passed.
+    /// Drops the entries of a changed account, so this server sees the change at once. Other servers see it after
+    /// [`FRESH`].
     pub fn forget(&self, account_id: i64) {
-        // what is just being asked goes to an entry that nobody finds any more
+        // a read in progress then fills an entry outside of the map
         self.entries.lock().retain(|_, entry| entry.known().is_none_or(|(_, known)| known.account_id != account_id));
     }
 
@@ -146,7 +146,7 @@ impl Directory {
         }
         if entries.len() >= REMEMBERED {
             entries.retain(|_, entry| entry.fresh().is_some());
-            // so many in so short a time are no test's
+            // no test uses so many keys in so short a time
             if entries.len() >= REMEMBERED {
                 entries.clear();
             }
@@ -154,14 +154,14 @@ impl Directory {
         Arc::clone(entries.entry(*key_sha256).or_default())
     }
 
-    async fn ask(&self, key_sha256: &[u8; 32], entry: &Entry) -> Result<Option<Arc<Known>>, Errors> {
+    async fn read(&self, key_sha256: &[u8; 32], entry: &Entry) -> Result<Option<Arc<Known>>, Errors> {
         let mut connection = self.database.connection().await?;
         let since = Instant::now();
-        let found = patiently(store::find(&mut connection, key_sha256)).await;
+        let found = with_timeout(store::find(&mut connection, key_sha256)).await;
         let known = connection.conclude(found)?.map(|(account_id, list)| Arc::new(Known { account_id, list }));
         entry.known.lock().clone_from(&known.as_ref().map(|known| (since, Arc::clone(known))));
         if known.is_none() {
-            // it may be somebody's the next time
+            // the key may belong to an account the next time
             self.entries.lock().remove(key_sha256);
         }
         Ok(known)
@@ -169,12 +169,12 @@ impl Directory {
 }
 
 impl Known {
-    /// Whether there are faults that a request may have to be held against.
+    /// Returns whether the account has faults of requests.
     pub fn has_faults(&self) -> bool {
         !self.list.faults.is_empty()
     }
 
-    /// The faults that match a request and aren't used up, each with its id.
+    /// Returns the faults that match a request and have hits remaining, each with its id.
     fn matching(&self, method: &str, path: &str) -> impl Iterator<Item = (i32, &RequestFault)> {
         self.list.faults.iter().filter(|listed| !listed.is_used_up()).filter_map(move |listed| match &listed.fault.on {
             On::Requests(fault) => {
@@ -186,6 +186,6 @@ impl Known {
     }
 }
 
-async fn patiently<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    tokio::time::timeout(PATIENCE, statement).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+async fn with_timeout<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(STATEMENT_TIMEOUT, statement).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }

@@ -1,5 +1,10 @@
-//! Faults of requests: their routes, what a server keeps in memory of them ([`directory`]), and how they act (with
-//! [`intercept`](super::intercept)).
+//! Faults: failures injected into an account's requests and webhooks, to test its client.
+//!
+//! An account's faults are a list in the database. Hits are counted there, so several servers share one count.
+//!
+//! * The [`directory`] caches the list in memory.
+//! * [`intercept`](super::intercept) applies faults of requests.
+//! * The dispatcher of webhooks applies faults of webhooks, through [`store::claim_webhook_fault`].
 
 mod check;
 pub mod directory;

@@ -15,7 +15,7 @@ use crate::jsonapi::error::Errors;
 use crate::sandbox::ControlPlane;
 use crate::web::call::Call;
 
-/// `GET /_sandbox/faults`: each with what it did.
+/// `GET /_sandbox/faults`: lists the faults with their hits.
 pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     let (caller, ()) = call.caller(&plane.app, Access::Read, call.no_query()).await?;
     let mut connection = plane.app.database.connection().await?;
@@ -24,7 +24,7 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
     Ok(Json(render_list(&listed.faults)))
 }
 
-/// `PUT /_sandbox/faults`: these and no others, from now on and on every server.
+/// `PUT /_sandbox/faults`: replaces the faults. All servers apply the new list before the call returns.
 pub async fn replace(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.no_query().and_then(|()| read_list(&call.body, mismatch));
     let (caller, faults) = call.caller(&plane.app, Access::Write, read).await?;
@@ -32,14 +32,14 @@ pub async fn replace(State(plane): State<ControlPlane>, call: Call) -> Result<Js
     Ok(Json(render_list(&listed.faults)))
 }
 
-/// `DELETE /_sandbox/faults`: none from now on.
+/// `DELETE /_sandbox/faults`: deletes the faults. No server applies one after the call returns.
 pub async fn clear(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
     let (caller, ()) = call.caller(&plane.app, Access::Write, call.no_query()).await?;
     set(&plane, caller.account_id, &[]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Returns once every server goes by the new list.
+/// Replaces the faults of an account. Returns once all servers apply the new list.
 async fn set(plane: &ControlPlane, account_id: i64, faults: &[Fault]) -> Result<store::List, Errors> {
     let mut connection = plane.app.database.connection().await?;
     let done = async {

@@ -1,4 +1,4 @@
-//! Answers that break off in the middle.
+//! Answers that break in the middle of their body.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,18 +8,18 @@ use hyper::body::{Frame, SizeHint};
 
 use crate::web::connection::Breaker;
 
-/// A body that ends before it is over, and its connection with it.
+/// A body that breaks in the middle and ends its connection.
 #[derive(Debug)]
 pub struct Truncated {
     body: Body,
-    /// How much of it may still leave.
+    /// Bytes still to send.
     left: u64,
     length: u64,
     breaker: Breaker,
 }
 
 impl Truncated {
-    /// Half of a body of that length.
+    /// Truncates a body of that length to its half.
     pub fn new(body: Body, length: u64, breaker: Breaker) -> Self {
         Self { body, left: length / 2, length, breaker }
     }
@@ -34,7 +34,7 @@ impl HttpBody for Truncated {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         if self.left == 0 {
-            // once all of this has left, the connection goes
+            // the connection ends once these bytes are sent
             self.breaker.end();
             return Poll::Pending;
         }

@@ -1,9 +1,11 @@
-//! The SQL that repeats events.
+//! The SQL that queues events again.
 //!
-//! Of one resource one event is due, and the others wait behind it. Whoever queues one finds out whether others are still
-//! to be sent, and two who find none at the same time would queue two as due. What moves a resource holds its row until
-//! its event is queued; so whoever queues without moving anything holds that row too, and before it the account's
-//! ([`lock`](crate::accounts::store::lock)), which keeps its likes apart where an event tells of a resource that isn't there.
+//! Each resource has one due event; its later events wait. A transaction that queues an event checks for pending
+//! events of the resource. Two concurrent transactions could both find none and queue two events as due. A transition
+//! therefore locks the resource's row until its event is queued.
+//!
+//! Code that queues an event without a transition locks that row too. Before it, it locks the account's row
+//! ([`lock`](crate::accounts::store::lock)). The account's lock also covers events of resources that do not exist.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -15,21 +17,21 @@ use crate::accounts::reserved::MASTER_USER;
 use crate::concierge::event_types::RESOURCE_TYPES;
 use crate::jsonapi::since::Since;
 
-/// An event that wasn't received.
+/// An undelivered event.
 #[derive(Debug, Clone)]
 pub struct Unreceived {
     pub id: i64,
     pub resource_type: String,
     pub resource_id: i64,
-    /// Whether it is to be sent, later.
+    /// True if its delivery is due later.
     pub is_due: bool,
 }
 
-/// Events behind one, the first first, that nothing will be sent of before `now` has passed: those without a receiver,
-/// given up, or due later, but for those that are just being sent.
+/// Lists undelivered events after the id `behind`, in order of id: without a receiver, given up, or due after `now`.
+/// Skips events with an attempt in progress.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn unreceived(
     connection: &mut PgConnection,
     account_id: i64,
@@ -61,22 +63,23 @@ pub async fn unreceived(
     query.fetch_all(connection).await?.iter().map(unreceived).collect()
 }
 
-/// What became of an event that was to be repeated.
+/// Result of queueing an event again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeated {
-    /// It is queued, or due earlier than it was.
+    /// Queued, or due earlier than before.
     Queued,
-    /// It is just being sent.
+    /// A delivery attempt is in progress.
     BeingSent,
-    /// Nobody has a `webhook_url`.
+    /// No `webhook_url` is set.
     NoReceiver,
 }
 
-/// Has those of these events that are due be tried now, and from the first step of the ladder. Says what became of those.
-/// They are locked resource by resource, as whoever ends them does.
+/// Schedules the due ones of these events for an attempt now, and restarts their retry schedule.
+///
+/// Returns one result for each due event. Locks in order of resource, like the code that ends deliveries.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn bring_forward(
     connection: &mut PgConnection,
     account_id: i64,
@@ -110,21 +113,21 @@ pub async fn bring_forward(
     query.fetch_all(connection).await?.iter().map(repeated).collect()
 }
 
-/// Keeps a resource from being moved until this transaction ends, if it is there.
+/// Locks a resource against transitions until this transaction ends, if the resource exists.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn hold(connection: &mut PgConnection, account_id: i64, type_name: &str, id: i64) -> Result<(), sqlx::Error> {
     let Some(table) = table(type_name) else { return Ok(()) };
     let sql = format!("select from {table} where account_id = $1 and id = $2 for share");
     sqlx::query(AssertSqlSafe(sql)).bind(account_id).bind(id).execute(connection).await.map(|_| ())
 }
 
-/// The same for what these events tell of, as far as it isn't being moved: whoever holds one and waits for another could
-/// be waited for. Gives the events of what is held, or isn't there.
+/// Locks the resources of these events, but skips resources in transition: waiting with locks held could deadlock.
+/// Returns the ids of the events with a locked resource or a resource that does not exist.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn hold_free(
     connection: &mut PgConnection,
     account_id: i64,
@@ -151,19 +154,19 @@ pub async fn hold_free(
     Ok(free)
 }
 
-/// The table of a type of resource, which has its name.
+/// Returns the table of a type of resource. Both have the same name.
 fn table(type_name: &str) -> Option<&'static str> {
     RESOURCE_TYPES.into_iter().find(|known| *known == type_name)
 }
 
-/// Queues those of these events that aren't queued: that were given up, never had a receiver, or, where they are to be sent
-/// `again`, were received. Says what became of those. What they tell of is held, if it is there.
+/// Queues events that are not queued: given up, without a receiver, or, with `again`, delivered. Returns one result for
+/// each of these. The caller has locked their resources, if they exist.
 ///
-/// As where events are written, a share of what is to be sent of each resource keeps that so until this transaction
-/// ends; they are taken resource by resource, the one that is due first.
+/// As in recording events, it takes share locks on the pending deliveries of each resource. They stay pending until
+/// this transaction ends. It locks in order of resource, the due delivery first.
 ///
 /// # Errors
-/// Those of the database.
+/// Errors of the database.
 pub async fn queue(
     connection: &mut PgConnection,
     account_id: i64,

@@ -1,7 +1,11 @@
-//! The emulated API, one room a resource, and the table of all its routes.
+//! The emulated API: one module for each resource, and the table of all routes.
 //!
-//! A resource is its schema (data), its `document` (reading and rendering), its `store` (all its SQL) and its
-//! `routes` (thin handlers); where it lives through states, `state` says which, without touching anything.
+//! A resource consists of:
+//! * a schema (data),
+//! * `document`: reading and rendering,
+//! * `store`: all its SQL,
+//! * `routes`: thin handlers,
+//! * `state`, if it has states: the states and transitions, pure.
 
 pub mod call;
 pub mod cash_wallets;
@@ -30,22 +34,22 @@ use crate::jsonapi::render::Resource;
 use crate::jsonapi::schema::Schema;
 use crate::server::App;
 
-/// A path of the emulated API, and the methods it answers.
+/// A path of the emulated API with its methods.
 #[derive(Debug, Clone, Copy)]
 pub struct Route {
-    /// As the router spells it: `{id}` stands for one segment.
+    /// Path in the router's syntax; `{id}` stands for one segment.
     pub path: &'static str,
-    /// Beside these, HEAD where there is GET.
+    /// Methods of the path; GET implies HEAD.
     pub methods: &'static [&'static str],
 }
 
-/// Declares routes once, for the router and for whoever asks what there is.
+/// Declares all routes once: for the router and as a list.
 macro_rules! routes {
     ($($path:literal: $($method:ident $handler:path),+;)*) => {
-        /// Every path of the emulated API.
+        /// All paths of the emulated API.
         pub const ROUTES: &[Route] = &[$(Route { path: $path, methods: &[$(stringify!($method)),+] }),*];
 
-        /// Every route of the emulated API.
+        /// Returns the router of the emulated API.
         pub fn routes() -> Router<App> {
             Router::new()$(.route($path, MethodRouter::new()$(.on(MethodFilter::$method, $handler))+))*
         }
@@ -76,7 +80,8 @@ routes! {
     "/api/concierge_request_outputs/{id}": GET outputs::routes::show;
 }
 
-/// The schema of every resource that can be listed, but for webhooks: they are a view of a user, never more than one.
+/// Schemas of all resources with a collection.
+/// Webhooks are left out: they are a view of a user, never more than one.
 pub const SCHEMAS: [&Schema; 6] = [
     &users::SCHEMA,
     &withdrawal_instructions::SCHEMA,
@@ -86,7 +91,7 @@ pub const SCHEMAS: [&Schema; 6] = [
     &outputs::SCHEMA,
 ];
 
-/// The error codes of the resources, beside those of the protocol.
+/// Error codes of the resources, in addition to the protocol's.
 pub const CODES: [&[Code]; 4] = [
     outputs::document::CODES,
     requests::actions::CODES,
@@ -94,10 +99,10 @@ pub const CODES: [&[Code]; 4] = [
     withdrawal_instructions::routes::CODES,
 ];
 
-/// Loads resources of one type that a document links to, or an event tells of.
+/// Loads resources of one type, for included resources and events.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn load(
     connection: &mut PgConnection,
     account_id: i64,

@@ -1,4 +1,4 @@
-//! An instruction's schema, reading and rendering.
+//! Schema, reading and rendering of instructions.
 
 use super::{NewWithdrawalInstruction, WithdrawalInstruction};
 use crate::concierge::users;
@@ -7,7 +7,8 @@ use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors};
 use crate::jsonapi::render::{Linkage, Resource, Value};
 use crate::jsonapi::schema::{Attribute, Filter, Relationship, Schema, Values};
 
-/// What an instruction's document shows. Included in another resource's document it shows the known attributes.
+/// Schema of instructions.
+/// As an included resource, an instruction shows the known attributes only.
 pub static SCHEMA: Schema = Schema {
     type_name: "withdrawal_instructions",
     path: "/api/withdrawal_instructions",
@@ -24,9 +25,9 @@ pub static SCHEMA: Schema = Schema {
     filters: &[Filter::new("user_id", Values::Ids)],
 };
 
-/// The one schema a body is known to follow.
+/// The only known schema of a body.
 const BITEX: &str = "bitex";
-/// What `body.payment_method` may be.
+/// Values of `body.payment_method`.
 const PAYMENT_METHODS: [&str; 3] = ["domestic_bank", "international_bank", "third_party"];
 const LONGEST: usize = 255;
 
@@ -44,7 +45,8 @@ pub fn read_new(body: &[u8]) -> Result<(NewWithdrawalInstruction, Reader), Error
     }
 }
 
-/// Reads a new instruction's attributes. Whose it is, is for whoever reads them to find out.
+/// Reads the attributes of a new instruction.
+/// The caller sets its user.
 pub fn read(reader: &mut Reader) -> Option<NewWithdrawalInstruction> {
     let label = reader.text("label", LONGEST);
     let schema = reader.text("schema", LONGEST);
@@ -58,9 +60,9 @@ pub fn read(reader: &mut Reader) -> Option<NewWithdrawalInstruction> {
 }
 
 fn read_body(reader: &mut Reader) -> Option<String> {
-    const EXPECTED: &str = "an object that says where the money goes";
+    const EXPECTED: &str = "an object with the destination of the money";
     let Some(body) = reader.object("body") else {
-        // an object of the wrong kind has been complained about
+        // a body of another type is a recorded fault already
         if reader.is_null("body") {
             reader.missing("body", EXPECTED);
         }
@@ -71,14 +73,14 @@ fn read_body(reader: &mut Reader) -> Option<String> {
     if let Some(method) = method
         && !method.as_str().is_some_and(|method| PAYMENT_METHODS.contains(&method))
     {
-        let detail = format!("is {method}; a payment_method is one of {}", PAYMENT_METHODS.join(", "));
+        let detail = format!("`payment_method` is {method}; it must be one of {}", PAYMENT_METHODS.join(", "));
         reader.fault(ATTRIBUTE_INVALID, &format!("{}/payment_method", reader.pointer("body")), detail);
         return None;
     }
     Some(text)
 }
 
-/// An instruction as a resource.
+/// Renders an instruction as a resource.
 pub fn render(instruction: &WithdrawalInstruction) -> Resource {
     Resource {
         schema: &SCHEMA,

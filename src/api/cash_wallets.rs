@@ -13,7 +13,7 @@ use crate::web::app::App;
 use crate::web::call::{Call, answer, not_found};
 use crate::web::numbered::Numbered;
 
-/// `GET /api/cash_wallets`: those of the user the caller acts as, in every currency of the ports.
+/// `GET /api/cash_wallets`: the acting user's wallets, one for each currency of the ports.
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let page = Numbered::read(&call, &SCHEMA);
     let page = call.checked(&app, Access::Read, page).await?;
@@ -21,7 +21,7 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors
     Ok(page.respond(wallets.iter().map(render).collect()))
 }
 
-/// `GET /api/cash_wallets/:currency`: the currency in any case.
+/// `GET /api/cash_wallets/:currency`: ignores the case of the currency.
 pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| {
         let currency = call.id.to_ascii_lowercase();

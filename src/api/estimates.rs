@@ -17,10 +17,11 @@ use crate::jsonapi::render::{Included, Resource, document};
 use crate::web::app::App;
 use crate::web::call::{Call, answer};
 
-/// `POST /api/concierge_estimates`: what outputs would cost. No key is needed; one that is there is checked.
+/// `POST /api/concierge_estimates`: prices outputs.
+/// The key is optional, but checked if present.
 ///
-/// 201, which clients expect of a POST that answers a resource, without a `Location`: nothing was made that could be
-/// got from somewhere.
+/// The answer is 201, because clients expect it of a POST with a resource in the answer.
+/// It has no `Location`: the estimate cannot be read again.
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let credentials = call.credentials_if_any()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
@@ -39,14 +40,14 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let estimate = match new {
         NewEstimate::Outputs { origin, outputs } => estimate_outputs(&app, credentials, origin, &outputs, now).await?,
         NewEstimate::Sum { from, to, amount } => {
-            // it holds no price
+            // the older form holds no prices
             render_sum(from, to, amount.clone(), app.rules.prices.taken(from, to, &amount), now)
         }
     };
     Ok(answer(StatusCode::CREATED, document(&estimate, &Included::default(), &query)))
 }
 
-/// Prices outputs, and holds the prices for whoever has the token.
+/// Prices outputs and holds the prices under a token.
 async fn estimate_outputs(
     app: &App,
     credentials: Option<&Credentials>,

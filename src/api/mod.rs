@@ -19,19 +19,19 @@ use crate::web::app::App;
 use crate::web::guard::{guarded, time_limited, unknown_route};
 use crate::web::{open_accounts, rate_limit};
 
-/// A path of the emulated API, and the methods it answers.
+/// A path of the emulated API with its methods.
 #[derive(Debug, Clone, Copy)]
 pub struct Route {
-    /// As the router spells it: `{id}` stands for one segment.
+    /// Path in the router's syntax; `{id}` stands for one segment.
     pub path: &'static str,
-    /// Beside these, HEAD where there is GET.
+    /// Methods of the path; GET implies HEAD.
     pub methods: &'static [&'static str],
 }
 
-/// Declares routes once, for the router and for whoever asks what there is.
+/// Declares all routes once: for the router and as a list.
 macro_rules! routes {
     ($($path:literal: $($method:ident $handler:path),+;)*) => {
-        /// Every path of the emulated API.
+        /// All paths of the emulated API.
         pub const ROUTES: &[Route] = &[$(Route { path: $path, methods: &[$(stringify!($method)),+] }),*];
 
         fn table() -> Router<App> {

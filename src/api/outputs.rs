@@ -27,7 +27,7 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors
     listing::respond(&app, &call, &SCHEMA, &store::TABLE, render, related).await
 }
 
-/// `POST /api/concierge_request_outputs`: an accepting output, whose checks run in the background.
+/// `POST /api/concierge_request_outputs`: creates an accepting output; its checks run in the background.
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| {
@@ -62,7 +62,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     Ok(created(&SCHEMA, &resource.id, document))
 }
 
-/// What the statement needs to make an output.
+/// Collects the parameters of the statement.
 fn creation(
     app: &App,
     taken: &Taken,
@@ -86,7 +86,7 @@ fn creation(
     }
 }
 
-/// The output that is made.
+/// Builds the new output.
 fn accepting(id: i64, new: &NewOutput) -> Output {
     let (amount, budget) = new.price.clone().amount_and_budget();
     Output {
@@ -103,7 +103,7 @@ fn accepting(id: i64, new: &NewOutput) -> Output {
     }
 }
 
-/// What came with an output's row.
+/// Renders the related resources in an output's row.
 fn related(complete: &Complete) -> Vec<Resource> {
     let instruction = withdrawal_instructions::document::render(&complete.withdrawal_instruction);
     vec![users::document::render(&complete.user), instruction]

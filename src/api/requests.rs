@@ -24,7 +24,7 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors
     listing::respond(&app, &call, &SCHEMA, &store::TABLE, render, |_| Vec::new()).await
 }
 
-/// `POST /api/concierge_requests`: a draft.
+/// `POST /api/concierge_requests`: creates a draft.
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
@@ -95,7 +95,7 @@ pub async fn cancel(State(app): State<App>, call: Call) -> Result<Response, Erro
     act(&app, &call, Ok(Action::Cancel)).await
 }
 
-/// Does an action and answers the request's document.
+/// Runs an action and answers the request's document.
 async fn act(app: &App, call: &Call, action: Result<Action, Errors>) -> Result<Response, Errors> {
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, action?)));
@@ -117,7 +117,7 @@ async fn act(app: &App, call: &Call, action: Result<Action, Errors>) -> Result<R
     respond(app, call, found, &query).await
 }
 
-/// The document of a request that was asked for.
+/// Answers the document of a request, or 404.
 async fn respond(app: &App, call: &Call, found: store::Found, query: &Query) -> Result<Response, Errors> {
     let (caller, request) = found;
     let request = render(&request.ok_or_else(|| not_found(&SCHEMA, &call.id))?);

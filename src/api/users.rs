@@ -16,12 +16,12 @@ use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
 use crate::web::listing;
 
-/// `GET /api/users`: the master user and all it manages.
+/// `GET /api/users`: the master user and its managed users.
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     listing::respond(&app, &call, &SCHEMA, &store::TABLE, render, |_| Vec::new()).await
 }
 
-/// `POST /api/users`: a new user, to be approved.
+/// `POST /api/users`: creates a user and schedules its approval.
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
@@ -44,7 +44,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     }
 }
 
-/// `GET /api/users/me`: the user the caller acts as.
+/// `GET /api/users/me`: the acting user.
 pub async fn show_me(app: State<App>, call: Call) -> Result<Response, Errors> {
     show_user(app, call, Which::Caller).await
 }
@@ -64,7 +64,7 @@ async fn show_user(State(app): State<App>, call: Call, which: Which) -> Result<R
     Ok(answer(StatusCode::OK, document(&render(&user), &Included::default(), &query)))
 }
 
-/// `PATCH /api/users/me`: an id in the document has no effect.
+/// `PATCH /api/users/me`: ignores an id in the document.
 pub async fn update_me(app: State<App>, call: Call) -> Result<Response, Errors> {
     let changes = read_changes(&call.body, Purpose::UpdateByRole, &app.address_rules);
     update_user(app, call, Which::Caller, changes).await

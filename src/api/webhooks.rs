@@ -1,5 +1,6 @@
-//! Webhooks, the older way to see and set where events are sent: the `webhook_url` of the user the caller acts as,
-//! as a resource of its own whose id is the user's (known: type and attribute).
+//! Webhooks, the older API for the receiver of events.
+//!
+//! A webhook is a view of the acting user's `webhook_url`; its id is the user's (known: type and attribute).
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -20,7 +21,7 @@ use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
 use crate::web::numbered::Numbered;
 
-/// What a webhook's document shows.
+/// Schema of webhooks.
 pub static SCHEMA: Schema = Schema {
     type_name: "webhooks",
     path: "/api/webhooks",
@@ -32,20 +33,20 @@ pub static SCHEMA: Schema = Schema {
     filters: &[],
 };
 
-/// Reads the document of a webhook: its URL, which `rules` must let be called.
+/// Reads the URL in the document of a webhook; `rules` must allow it.
 ///
 /// # Errors
 /// Every fault of the document.
 fn read_url(body: &[u8], rules: &AddressRules) -> Result<String, Errors> {
     let mut reader = Reader::open(body, &SCHEMA, Purpose::Create)?;
     if reader.is_null("url") {
-        reader.missing("url", "the URL that events are to be sent to");
+        reader.missing("url", "the URL to send events to");
     }
     let url = read_webhook_url(&mut reader, "url", rules);
     reader.finish(url)
 }
 
-/// A user's webhook as a resource, if it has one.
+/// Renders a user's webhook, if the user has one.
 fn render(user: &User) -> Option<Resource> {
     user.webhook_url.as_ref().map(|url| Resource {
         schema: &SCHEMA,
@@ -55,7 +56,7 @@ fn render(user: &User) -> Option<Resource> {
     })
 }
 
-/// `GET /api/webhooks`: the one there is, or none.
+/// `GET /api/webhooks`: one webhook or none.
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let page = Numbered::read(&call, &SCHEMA);
     let page = call.checked(&app, Access::Read, page).await?;
@@ -71,7 +72,7 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
     Ok(answer(StatusCode::OK, document(&webhook, &Included::default(), &query)))
 }
 
-/// `POST /api/webhooks`: sets the URL, whether there was one or not.
+/// `POST /api/webhooks`: sets the URL, or replaces it.
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let read =
         call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_url(&call.body, &app.address_rules)?)));
@@ -84,7 +85,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     Ok(created(&SCHEMA, &webhook.id, document(&webhook, &Included::default(), &query)))
 }
 
-/// The webhook of the user the caller acts as.
+/// Loads the webhook of the acting user.
 async fn find(app: &App, call: &Call) -> Result<Option<Resource>, Errors> {
     let mut connection = app.database.connection().await?;
     let user = store::find(&mut connection, call.credentials()?, Which::Caller).await;

@@ -70,7 +70,7 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
     Ok(answer(StatusCode::OK, include::document(&app, caller.account_id, &instruction, Vec::new(), &query).await?))
 }
 
-/// `DELETE /api/withdrawal_instructions/:id`: refused while an output that is not final uses it.
+/// `DELETE /api/withdrawal_instructions/:id`: refused while an output in a non-final state uses it.
 pub async fn delete(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Nothing);
     call.checked(&app, Access::Write, query).await?;
@@ -86,7 +86,7 @@ pub async fn delete(State(app): State<App>, call: Call) -> Result<Response, Erro
         }
         (_, Deletion::NotFound) => Err(not_found(&SCHEMA, &call.id)),
         (_, Deletion::InUse(output)) => {
-            let detail = format!("output {output} uses it and is not final; delete the instruction after that");
+            let detail = format!("instruction {id} is used by output {output}; delete it after that output is final");
             Err(Error::new(INSTRUCTION_IN_USE, detail).into())
         }
     }

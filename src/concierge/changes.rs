@@ -1,5 +1,6 @@
-//! What one transaction changes. Everything that moves, moves through here, so that no state changes without the
-//! event that tells of it.
+//! The changes of one transaction.
+//!
+//! Every transition is saved here, so that no state changes without its event.
 
 use std::collections::HashMap;
 
@@ -11,27 +12,29 @@ use super::{outputs, requests, users};
 use crate::events::{self, Cause, Event, Snapshot};
 use crate::jsonapi::render::Resource;
 
-/// Changes of rows that are locked already.
+/// Changes to locked rows.
 #[derive(Debug, Default)]
 pub struct Changes {
     pub users: Vec<users::store::Move>,
     pub outputs: Vec<outputs::store::life::Move>,
-    /// Outputs that were looked at and stay as they are until something else happens, by account and id.
+    /// Outputs without a next step until something else happens, by account and id.
+    /// Their timers are removed.
     pub stopped: Vec<(i64, i64)>,
     pub requests: Vec<Life>,
-    /// Money that comes into wallets, at most one credit each.
+    /// Credits to wallets, at most one for each wallet.
     pub credits: Vec<Credit>,
 }
 
-/// Resources as they were saved, by account, type and id.
+/// Saved resources by account, type and id.
 type Snapshots = HashMap<(i64, &'static str, i64), Snapshot>;
 
 impl Changes {
-    /// Saves everything, and tells of it. Money comes first and events last, which is the order in which whoever
-    /// saves changes locks what others lock too. `origin` is that of the URLs that events show.
+    /// Saves all changes and records their events.
+    /// Money comes first and events last: all transactions lock shared rows in this order.
+    /// `origin` is the start of the URLs in events.
     ///
     /// # Errors
-    /// Those of the database; then the transaction is to be rolled back.
+    /// Database errors; the caller must roll the transaction back.
     pub async fn save(self, connection: &mut PgConnection, origin: &str) -> Result<(), sqlx::Error> {
         if !self.credits.is_empty() {
             money::credit(connection, &self.credits).await?;
@@ -56,9 +59,9 @@ impl Changes {
         }
         if !self.requests.is_empty() {
             requests::store::life::save(connection, &self.requests).await?;
-            let told = self.requests.iter().filter(|life| !life.told.is_empty());
-            let told: Vec<(i64, i64)> = told.map(|life| (life.account_id, life.id)).collect();
-            for request in requests::store::load_all(connection, &told).await? {
+            let with_events = self.requests.iter().filter(|life| !life.told.is_empty());
+            let with_events: Vec<(i64, i64)> = with_events.map(|life| (life.account_id, life.id)).collect();
+            for request in requests::store::load_all(connection, &with_events).await? {
                 keep(request.life.account_id, request.made_by, &requests::document::render(&request));
             }
         }
@@ -69,11 +72,11 @@ impl Changes {
         Ok(())
     }
 
-    /// What there is to tell: at the same time, of users before the outputs that waited for them, of a request's
-    /// start before its outputs', and of its end after theirs.
+    /// Returns the events, in this order for one instant:
+    /// users before the outputs that waited for them, a request's start before its outputs, its end after them.
     fn events(&self, snapshots: &Snapshots) -> Vec<Event> {
         let event = |(account_id, type_name, id), event_type, at, failures, cause: &Cause| {
-            // a row that is gone has nothing to tell
+            // a deleted row has no event
             let resource = snapshots.get(&(account_id, type_name, id))?.clone();
             let resource = Snapshot { failures, ..resource };
             Some(Event { account_id, event_type, at, resource, cause: cause.clone(), is_made_up: false })
@@ -92,8 +95,8 @@ impl Changes {
                 self.requests.iter().filter(move |life| (life.state == requests::state::State::Finished) == ended);
             lives.flat_map(move |life| {
                 let request = (life.account_id, requests::SCHEMA.type_name, life.id);
-                let told = life.told.iter();
-                told.filter_map(move |told| event(request, told.event_type, told.at, None, &told.cause))
+                let pending = life.told.iter();
+                pending.filter_map(move |pending| event(request, pending.event_type, pending.at, None, &pending.cause))
             })
         };
         users.chain(requests(false)).chain(outputs).chain(requests(true)).collect()

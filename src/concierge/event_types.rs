@@ -1,5 +1,6 @@
-//! Every type of event there is, with what it tells of its resource: made of the tables of states, so that a new state
-//! has its event type by itself.
+//! All event types and the resource state of each.
+//!
+//! They are derived from the tables of states, so a new state gets its event type automatically.
 
 use super::outputs::state::State as OutputState;
 use super::requests::state::{CREDIT_NOTE_CREATED, RECEIPT_CREATED, State as RequestState};
@@ -16,7 +17,7 @@ pub struct EventType {
     pub tells: Tells,
 }
 
-/// What an event tells of its resource: the state it is in then, where it has states.
+/// Resource of an event, with its state at the event if it has states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tells {
     Output(OutputState),
@@ -26,12 +27,12 @@ pub enum Tells {
 }
 
 impl EventType {
-    /// The event type of that name.
+    /// Returns the event type with this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         EVENT_TYPES.iter().find(|event_type| event_type.name == name)
     }
 
-    /// The schema of the resources that such an event tells of.
+    /// Returns the schema of the event's resource.
     pub const fn schema(&self) -> &'static Schema {
         match self.tells {
             Tells::Output(_) => &outputs::SCHEMA,
@@ -42,7 +43,7 @@ impl EventType {
     }
 }
 
-/// The types of resources that events tell of.
+/// Types of the resources with events.
 pub const RESOURCE_TYPES: [&str; 4] = [
     outputs::SCHEMA.type_name,
     requests::SCHEMA.type_name,
@@ -52,10 +53,10 @@ pub const RESOURCE_TYPES: [&str; 4] = [
 
 const OUTPUTS: usize = outputs::state::MACHINE.states.len();
 const REQUESTS: usize = requests::state::MACHINE.states.len();
-/// The states of a user that are told of: it is `new` before anything happens to it.
+/// Users' states with an event; a user starts as `new`, without one.
 const USERS: [ComplianceState; 3] = [ComplianceState::Enabled, ComplianceState::Disabled, ComplianceState::Rejected];
-/// Those that don't tell of an arrival in a state.
-const OTHERS: [EventType; 5] = [
+/// Event types without a state change.
+const WITHOUT_TRANSITION: [EventType; 5] = [
     EventType { name: RECEIPT_CREATED, tells: Tells::Request(RequestState::Finished) },
     EventType { name: CREDIT_NOTE_CREATED, tells: Tells::Request(RequestState::Finished) },
     EventType { name: CREATED, tells: Tells::WithdrawalInstruction },
@@ -63,9 +64,9 @@ const OTHERS: [EventType; 5] = [
     EventType { name: DESTROYED, tells: Tells::WithdrawalInstruction },
 ];
 
-/// Every type of event: those of outputs, of requests and of users in the order of their lives, then the others.
-pub static EVENT_TYPES: [EventType; OUTPUTS + REQUESTS + USERS.len() + OTHERS.len()] = {
-    let mut all = [OTHERS[0]; OUTPUTS + REQUESTS + USERS.len() + OTHERS.len()];
+/// All event types: outputs, requests and users in the order of their states, then types without a state change.
+pub static EVENT_TYPES: [EventType; OUTPUTS + REQUESTS + USERS.len() + WITHOUT_TRANSITION.len()] = {
+    let mut all = [WITHOUT_TRANSITION[0]; OUTPUTS + REQUESTS + USERS.len() + WITHOUT_TRANSITION.len()];
     let mut place = 0;
     while place < all.len() {
         all[place] = if place < OUTPUTS {
@@ -78,14 +79,14 @@ pub static EVENT_TYPES: [EventType; OUTPUTS + REQUESTS + USERS.len() + OTHERS.le
             let state = USERS[place - OUTPUTS - REQUESTS];
             EventType { name: state.event_type(), tells: Tells::User(state) }
         } else {
-            OTHERS[place - OUTPUTS - REQUESTS - USERS.len()]
+            WITHOUT_TRANSITION[place - OUTPUTS - REQUESTS - USERS.len()]
         };
         place += 1;
     }
     all
 };
 
-/// Their names, in the same order.
+/// Names of [`EVENT_TYPES`], in the same order.
 pub static NAMES: [&str; EVENT_TYPES.len()] = {
     let mut names = [""; EVENT_TYPES.len()];
     let mut place = 0;

@@ -1,7 +1,7 @@
-//! A page of a collection, read in one statement: who calls, how many there are, and the resources.
+//! Pages of a collection, each read in one statement: the caller, the total and the resources.
 //!
-//! Its cost doesn't grow with the table: pages are read in the order of an index, the next one starts behind the
-//! last resource seen, and counting stops at [`COUNTED`].
+//! The cost does not grow with the table.
+//! Pages follow an index, the next page starts after the last resource, and counting stops at [`COUNTED`].
 
 use std::fmt::Write;
 
@@ -17,39 +17,39 @@ use crate::jsonapi::query::{Query, SortKey, Start, split_resource};
 use crate::jsonapi::schema::{Filter, Values};
 use crate::jsonapi::since::Since;
 
-/// Where a collection's resources are stored.
+/// Source of a collection's resources.
 #[derive(Debug)]
 pub struct Table<T> {
-    /// The table, or a query in brackets, whose alias is `t`.
+    /// A table, or a query in brackets; its alias is `t`.
     pub name: &'static str,
-    /// What is read of it, the id first.
+    /// Columns to read, the id first.
     pub columns: &'static str,
-    /// Left joins from `t` that the columns need.
+    /// Left joins from `t` for the columns.
     pub joins: &'static str,
-    /// What else must hold of `t`, beginning with `and`.
+    /// Further conditions on `t`, beginning with `and`.
     pub condition: &'static str,
-    /// Reads one resource from its row, whose columns begin at that index.
+    /// Reads one resource from a row; its columns start at the index.
     pub read: fn(&PgRow, usize) -> Result<T, sqlx::Error>,
 }
 
-/// A page as it was read.
+/// A page from the database.
 #[derive(Debug)]
 pub struct Listing<T> {
     pub caller: Caller,
     pub resources: Vec<T>,
-    /// Whether the collection goes on in the direction it was read.
+    /// True if the collection continues in the direction of reading.
     pub more: bool,
     pub total: Option<i64>,
 }
 
-/// The columns that come before the table's own.
+/// Index of the table's first column.
 const FIRST_COLUMN: usize = caller::COLUMNS + 1;
 
 impl<T> Table<T> {
-    /// Reads the page that `query` asks for.
+    /// Reads the page of `query`.
     ///
     /// # Errors
-    /// 401 for the caller; those of the database.
+    /// 401 if the caller is not allowed; database errors.
     pub async fn page(
         &self,
         connection: &mut PgConnection,
@@ -96,7 +96,7 @@ impl<T> Table<T> {
             Start::Offset(passed) => offset = u64::from(passed),
             Start::After(id) | Start::Before(id) => {
                 arguments.add(id).map_err(sqlx::Error::Encode)?;
-                place = format!(" and ({})", self.behind(&keys, arguments.len()));
+                place = format!(" and ({})", self.after_cursor(&keys, arguments.len()));
             }
         }
         let order = keys.iter().map(|key| format!("t.{} {}", key.name, if key.descending { "desc" } else { "asc" }));
@@ -116,8 +116,9 @@ impl<T> Table<T> {
         Ok((sql, arguments))
     }
 
-    /// The condition of being behind the resource whose id is the given argument, in the order of the keys.
-    fn behind(&self, keys: &[SortKey], argument: usize) -> String {
+    /// Returns the condition for rows after a resource in the order of `keys`.
+    /// `argument` is the number of the parameter with its id.
+    fn after_cursor(&self, keys: &[SortKey], argument: usize) -> String {
         if let [SortKey { name: "id", descending }] = keys {
             return format!("t.id {} ${argument}", if *descending { "<" } else { ">" });
         }
@@ -146,7 +147,7 @@ impl<T> Table<T> {
     }
 }
 
-/// What a filter comes to: a condition that begins with `and`.
+/// Returns the condition of a filter, beginning with `and`.
 fn compare(filter: &Filter, values: &[String], arguments: &mut PgArguments) -> Result<String, BoxDynError> {
     let column = filter.column;
     match (filter.values, values) {
@@ -177,12 +178,12 @@ fn compare(filter: &Filter, values: &[String], arguments: &mut PgArguments) -> R
         (Values::Boolean, _) => arguments.add(values.iter().map(|value| value == "true").collect::<Vec<_>>())?,
         (Values::OneOf(_) | Values::Text | Values::Resource(_) | Values::Since, _) => arguments.add(values)?,
     }
-    // one value is compared as one, so that the index gives the page in order
+    // a single value is compared with `=`, so that the index yields the page in order
     let any = if let [_] = values { ("(", ")[1]") } else { ("any(", ")") };
     Ok(format!(" and t.{column} = {}${}{}", any.0, arguments.len(), any.1))
 }
 
-/// The keys of an order that leaves no two resources in the same place: those asked for, then the id.
+/// Returns the keys of a total order: the sort keys of the query, then the id.
 fn order(sort: &[SortKey]) -> Vec<SortKey> {
     let mut keys: Vec<SortKey> = Vec::new();
     for key in sort {

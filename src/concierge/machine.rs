@@ -1,23 +1,24 @@
-//! State machines as data: the one table of arrows that drives a resource is also what its diagram is printed from.
-//! Pure.
+//! State machines as data. Pure.
+//!
+//! One table of transitions drives a resource and prints its diagram.
 
 use serde_json::{Value, json};
 
-/// Something with a name that documents, the store and diagrams share.
+/// A state or trigger with one name for documents, the database and diagrams.
 pub trait Named: Copy + PartialEq + 'static {
     fn name(self) -> &'static str;
 }
 
-/// A way from one state to another.
+/// A transition from one state to another.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrow<S, T> {
     pub from: S,
-    /// What makes it happen.
+    /// Trigger of the transition.
     pub trigger: T,
     pub to: S,
 }
 
-/// The states of a resource and the arrows between them. The first state is the one it begins in.
+/// The states of a resource and the transitions between them; the first state is the initial one.
 #[derive(Debug)]
 pub struct Machine<S: 'static, T: 'static> {
     pub states: &'static [S],
@@ -25,29 +26,30 @@ pub struct Machine<S: 'static, T: 'static> {
 }
 
 impl<S: Named, T: Named> Machine<S, T> {
-    /// Where a trigger leads from a state, if it can happen there.
+    /// Returns the state after a trigger, or `None` if the state does not allow it.
     pub fn after(&self, from: S, trigger: T) -> Option<S> {
         self.arrows.iter().find(|arrow| arrow.from == from && arrow.trigger == trigger).map(|arrow| arrow.to)
     }
 
-    /// The states in which a trigger can happen.
+    /// Returns the states that allow a trigger.
     pub fn possible(&self, trigger: T) -> impl Iterator<Item = S> {
         self.arrows.iter().filter(move |arrow| arrow.trigger == trigger).map(|arrow| arrow.from)
     }
 
-    /// The shortest way from one state to another, along arrows; the way to where it is already has no arrow.
+    /// Returns the shortest path from one state to another as triggers.
+    /// The path is empty if the two are equal.
     pub fn way(&self, from: S, to: S) -> Option<Vec<T>> {
-        let mut ways: Vec<(S, Vec<T>)> = vec![(from, Vec::new())];
+        let mut paths: Vec<(S, Vec<T>)> = vec![(from, Vec::new())];
         let mut next = 0;
-        while let Some((state, way)) = ways.get(next).cloned() {
+        while let Some((state, path)) = paths.get(next).cloned() {
             if state == to {
-                return Some(way);
+                return Some(path);
             }
             for arrow in self.arrows.iter().filter(|arrow| arrow.from == state) {
-                if !ways.iter().any(|(known, _)| *known == arrow.to) {
-                    let mut way = way.clone();
-                    way.push(arrow.trigger);
-                    ways.push((arrow.to, way));
+                if !paths.iter().any(|(known, _)| *known == arrow.to) {
+                    let mut path = path.clone();
+                    path.push(arrow.trigger);
+                    paths.push((arrow.to, path));
                 }
             }
             next += 1;
@@ -55,17 +57,17 @@ impl<S: Named, T: Named> Machine<S, T> {
         None
     }
 
-    /// Whether no arrow leaves a state.
+    /// Returns true if no transition leaves the state.
     pub fn is_final(&self, state: S) -> bool {
         self.arrows.iter().all(|arrow| arrow.from != state)
     }
 
-    /// The state of that name.
+    /// Returns the state with this name.
     pub fn named(&self, name: &str) -> Option<S> {
         self.states.iter().copied().find(|state| state.name() == name)
     }
 
-    /// The machine as JSON: `states` (each with its name and whether it is initial or final) and `arrows`.
+    /// Renders the machine as JSON: `states` (`name`, `initial`, `final`) and `arrows`, the transitions.
     pub fn json(&self) -> Value {
         let states =
             self.states.iter().enumerate().map(
@@ -78,7 +80,7 @@ impl<S: Named, T: Named> Machine<S, T> {
         json!({"states": states.collect::<Vec<_>>(), "arrows": arrows.collect::<Vec<_>>()})
     }
 
-    /// The machine as a Mermaid state diagram.
+    /// Renders the machine as a Mermaid state diagram.
     pub fn mermaid(&self) -> String {
         let mut lines = vec!["stateDiagram-v2".to_owned()];
         lines.extend(self.states.first().map(|state| format!("    [*] --> {}", state.name())));

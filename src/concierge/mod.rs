@@ -1,7 +1,11 @@
-//! The emulated API, one room a resource, and the table of all its routes.
+//! The emulated API: one module for each resource, and the table of all routes.
 //!
-//! A resource is its schema (data), its `document` (reading and rendering), its `store` (all its SQL) and its
-//! `routes` (thin handlers); where it lives through states, `state` says which, without touching anything.
+//! A resource consists of:
+//! * a schema (data),
+//! * `document`: reading and rendering,
+//! * `store`: all its SQL,
+//! * `routes`: thin handlers,
+//! * `state`, if it has states: the states and transitions, pure.
 
 pub mod cash_wallets;
 pub mod changes;
@@ -26,7 +30,8 @@ use crate::jsonapi::error::Code;
 use crate::jsonapi::render::Resource;
 use crate::jsonapi::schema::Schema;
 
-/// The schema of every resource that can be listed, but for webhooks: they are a view of a user, never more than one.
+/// Schemas of all resources with a collection.
+/// Webhooks are left out: they are a view of a user, never more than one.
 pub const SCHEMAS: [&Schema; 6] = [
     &users::SCHEMA,
     &withdrawal_instructions::SCHEMA,
@@ -36,7 +41,7 @@ pub const SCHEMAS: [&Schema; 6] = [
     &outputs::SCHEMA,
 ];
 
-/// The error codes of the resources, beside those of the protocol.
+/// Error codes of the resources, in addition to the protocol's.
 pub const CODES: [&[Code]; 4] = [
     outputs::document::CODES,
     requests::actions::CODES,
@@ -44,10 +49,10 @@ pub const CODES: [&[Code]; 4] = [
     withdrawal_instructions::document::CODES,
 ];
 
-/// Loads resources of one type that a document links to, or an event tells of.
+/// Loads resources of one type, for included resources and events.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn load(
     connection: &mut PgConnection,
     account_id: i64,

@@ -1,6 +1,6 @@
-//! The payer's money: taken when a request starts to work, given back for what wasn't paid out. All its SQL.
+//! All SQL of the payer's money: debited when a request starts to work, refunded for unpaid outputs.
 //!
-//! Whoever locks requests and wallets locks the requests first.
+//! Lock order: requests before wallets.
 
 use bigdecimal::BigDecimal;
 use sqlx::Row;
@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::due::Due;
 
-/// A wallet, by its user and its currency.
+/// A wallet, identified by user and currency.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wallet {
     pub account_id: i64,
@@ -18,17 +18,17 @@ pub struct Wallet {
     pub currency: String,
 }
 
-/// A wallet into which money came that requests may wait for.
+/// A wallet with new money; requests may wait for it.
 #[derive(Debug, Clone)]
 pub struct Filled {
     pub wallet: Wallet,
     pub due_at: OffsetDateTime,
 }
 
-/// Finds wallets whose time has come, of each account those first that have waited longest.
+/// Finds due wallets, oldest first per account.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn filled(connection: &mut PgConnection, due: &Due, limit: i64) -> Result<Vec<Filled>, sqlx::Error> {
     let sql = "select w.account_id, w.user_id, w.currency, w.due_at
         from unnest($1::bigint[], $2::timestamptz[]) as a (account_id, until)
@@ -44,11 +44,11 @@ pub async fn filled(connection: &mut PgConnection, due: &Due, limit: i64) -> Res
     rows.iter().map(filled).collect()
 }
 
-/// Locks wallets and reads what is in them, in their order. One that was looked at meanwhile comes back without a
-/// due time.
+/// Locks wallets in key order and reads their balances.
+/// A wallet that another server has processed meanwhile has no due time.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn lock(connection: &mut PgConnection, wallets: &[Wallet]) -> Result<Vec<Locked>, sqlx::Error> {
     let sql = "select w.account_id, w.user_id, w.currency, w.balance, w.due_at
         from unnest($1::bigint[], $2::bigint[], $3::text[]) as d (account_id, user_id, currency)
@@ -63,13 +63,13 @@ pub async fn lock(connection: &mut PgConnection, wallets: &[Wallet]) -> Result<V
     rows.iter().map(locked).collect()
 }
 
-/// A locked wallet: what is in it, and when it is to be looked at.
+/// A locked wallet with its balance and due time.
 pub type Locked = (Wallet, BigDecimal, Option<OffsetDateTime>);
 
-/// Saves what is left in locked wallets.
+/// Saves the balances and due times of locked wallets.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn save(connection: &mut PgConnection, wallets: &[Locked]) -> Result<(), sqlx::Error> {
     let sql = "update cash_wallets w set balance = d.balance, due_at = d.due_at
         from unnest($1::bigint[], $2::bigint[], $3::text[], $4::numeric[], $5::timestamptz[])
@@ -87,20 +87,20 @@ pub async fn save(connection: &mut PgConnection, wallets: &[Locked]) -> Result<(
         .map(|_| ())
 }
 
-/// Money that comes into a wallet.
+/// An amount to add to a wallet.
 #[derive(Debug, Clone)]
 pub struct Credit {
     pub wallet: Wallet,
     pub amount: BigDecimal,
-    /// When requests that wait for it are looked at; `None`: not by itself.
+    /// Due time for funding waiting requests; `None` if they are not funded automatically.
     pub at: Option<OffsetDateTime>,
 }
 
-/// Puts money into wallets, at most once into each, and has the requests that wait for it looked at. Wallets are
-/// locked in one order.
+/// Adds money to wallets, at most once to each, and schedules the funding of waiting requests.
+/// Wallets are locked in key order.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn credit(connection: &mut PgConnection, credits: &[Credit]) -> Result<(), sqlx::Error> {
     let sql = "insert into cash_wallets (account_id, user_id, currency, balance, due_at)
         select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::numeric[], $5::timestamptz[])
@@ -121,7 +121,7 @@ pub async fn credit(connection: &mut PgConnection, credits: &[Credit]) -> Result
         .map(|_| ())
 }
 
-/// When the next wallet of account `a` is to be looked at.
+/// SQL for the next due time among the wallets of account `a`.
 pub const NEXT_DUE: &str = "select min(due_at) from cash_wallets where account_id = a.id";
 
 fn columns<'a>(wallets: impl Iterator<Item = &'a Wallet>) -> (Vec<i64>, Vec<i64>, Vec<&'a str>) {

@@ -1,10 +1,12 @@
-//! Ports: where money enters and leaves, a country and a currency. A fixed table; no key is needed to read it.
+//! Ports: a country and a currency, the entry or exit of money.
+//!
+//! The table is fixed; reading it needs no key.
 
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::render::{Resource, Value};
 use crate::jsonapi::schema::{Attribute, Filter, Schema, Values};
 
-/// What a port's document shows.
+/// Schema of ports.
 pub static SCHEMA: Schema = Schema {
     type_name: "concierge_ports",
     path: "/api/concierge_ports",
@@ -21,7 +23,8 @@ pub static SCHEMA: Schema = Schema {
     filters: &[Filter::new("country", Values::Text), Filter::new("currency", Values::Text)],
 };
 
-/// A port. Its code, which is its id, is the country and the currency in lower case.
+/// A port.
+/// Its code is also its id: country and currency in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Port {
     pub code: &'static str,
@@ -34,7 +37,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// Its place in [`PORTS`], and in any other table of all ports.
+    /// Returns its index in [`PORTS`] and in every other table of all ports.
     pub const fn place(&self) -> usize {
         self.place
     }
@@ -53,17 +56,17 @@ const fn numbered<const N: usize>(mut ports: [Port; N]) -> [Port; N] {
     ports
 }
 
-/// The countries whose ports are quoted at once (known from the guides).
+/// Countries with immediate quotes for their ports (known from the guides).
 const QUOTED_AT_ONCE: [&str; 5] = ["AR", "CL", "MX", "PY", "UY"];
 
 impl Port {
-    /// Whether a quote that goes through this port comes without delay.
+    /// Returns true if quotes through this port come without delay.
     pub fn is_quoted_at_once(&self) -> bool {
         QUOTED_AT_ONCE.contains(&self.country)
     }
 }
 
-/// Every port, by code.
+/// All ports, by ascending code.
 pub const PORTS: [Port; 13] = numbered([
     port("ar_ars", "AR", "ARS", "Argentina, Argentine peso"),
     port("ar_usd", "AR", "USD", "Argentina, US dollar"),
@@ -80,17 +83,17 @@ pub const PORTS: [Port; 13] = numbered([
     port("uy_uyu", "UY", "UYU", "Uruguay, Uruguayan peso"),
 ]);
 
-/// The port with that code.
+/// Returns the port with this code.
 pub fn find(code: &str) -> Option<&'static Port> {
     PORTS.iter().find(|port| port.code == code)
 }
 
-/// The currency of a port, in lower case, as codes and wallets spell it.
+/// Returns the currency of a port code, in lower case as in codes and wallets.
 pub fn currency(code: &str) -> &str {
     code.split_once('_').map_or(code, |(_, currency)| currency)
 }
 
-/// What a `port_code` must be, for complaints.
+/// Describes valid port codes for an error message; suggests the right case.
 fn expected(code: &str) -> String {
     match find(&code.to_lowercase()) {
         Some(port) => format!("\"{}\", in lower case", port.code),
@@ -116,12 +119,12 @@ pub fn render(port: &Port) -> Resource {
     }
 }
 
-/// Reads a document's required `port_code`.
+/// Reads the required `port_code` of a document.
 pub fn read_code(reader: &mut Reader) -> Option<String> {
     read_port(reader, "port_code").map(|port| port.code.to_owned())
 }
 
-/// Reads a required attribute that names a port.
+/// Reads a required port code from any attribute.
 pub fn read_port(reader: &mut Reader, name: &str) -> Option<&'static Port> {
     let present = !reader.is_null(name);
     let code = reader.text(name, usize::MAX);

@@ -1,15 +1,16 @@
-//! What a payout costs: how much has to be spent for an amount, and what arrives of a budget. Pure.
+//! Prices of payouts: the budget for an amount, and the amount for a budget. Pure.
 //!
-//! A port's price is data: how many units of its currency one US dollar is, and which shares are taken. With `fee` of
-//! both ports and `cost` of the destination,
+//! The price of a port is data: units of its currency for one US dollar, and the shares for fee and cost.
+//! With `fee` of both ports and `cost` of the destination,
 //!
 //! ```text
 //! net    = budget × (1 − fee of the origin) × (1 − fee of the destination) ÷ (1 + cost of the destination)
 //! amount = net × rate, where rate = per_usd of the destination ÷ per_usd of the origin
 //! ```
 //!
-//! Computing is exact; what comes out is cut, not rounded, to 8 places, as the documented figures are. Inside, money
-//! and rates are whole numbers of 10⁻⁸, the last place.
+//! The computation is exact.
+//! Results are truncated to 8 places, not rounded, as in the documented figures.
+//! Internally, money and rates are integers in units of 10⁻⁸, the last place.
 
 mod read;
 
@@ -20,17 +21,17 @@ use super::outputs::Price;
 use super::ports::Port;
 pub use read::PricesError;
 
-/// Places after the point of every sum of money and every rate.
+/// Decimal places of money and rates.
 const PLACES: i64 = 8;
 /// One, in units of the last place.
 const ONE: u32 = 100_000_000;
 
-/// The price of every port.
+/// The prices of all ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prices {
-    /// What they were read from, without white space.
+    /// The source JSON without white space.
     json: String,
-    /// In the order of the ports.
+    /// One price for each port, in the order of [`PORTS`](super::ports::PORTS).
     ports: Vec<PortPrice>,
 }
 
@@ -39,32 +40,33 @@ pub struct Prices {
 struct PortPrice {
     /// Units of the port's currency for one US dollar, above 0.
     per_usd: BigInt,
-    /// What the fee leaves of one: above 0, at most 1.
+    /// 1 minus the fee: above 0, at most 1.
     kept: BigInt,
-    /// What it costs to deliver one, that one included: at least 1.
+    /// 1 plus the cost of delivery: at least 1.
     delivered: BigInt,
 }
 
-/// What an output costs. Nothing of it is negative, and none of it has more than 8 places after the point.
+/// The price of an output.
+/// No figure is negative or has more than 8 decimal places.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Priced {
-    /// What the payee receives, in the destination's currency.
+    /// Sum for the payee, in the destination's currency.
     pub amount: BigDecimal,
-    /// What the payer spends, in the origin's currency.
+    /// Sum from the payer, in the origin's currency.
     pub budget: BigDecimal,
-    /// The part of the budget that isn't exchanged, in the origin's currency.
+    /// The part of the budget that is not exchanged, in the origin's currency.
     pub fee_and_cost: BigDecimal,
-    /// Units of the destination's currency for one of the origin's.
+    /// Units of the destination's currency for one unit of the origin's.
     pub rate: BigDecimal,
-    /// The same with fees and costs: `amount` ÷ `budget`.
+    /// The rate with fees and costs: `amount` ÷ `budget`.
     pub all_in_rate: BigDecimal,
 }
 
-/// What is taken on each side when a sum is sent, as the older form of estimates tells it: what is sent less
-/// `origin_taken`, exchanged and cut, is `result` and `destination_taken` together.
+/// Deductions on both sides, for the older form of estimates.
+/// The budget less `origin_taken`, exchanged and truncated, equals `result` plus `destination_taken`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
-    /// What arrives: the `amount` of that budget, in the destination's currency.
+    /// Sum for the payee: the `amount` of the budget, in the destination's currency.
     pub result: BigDecimal,
     /// The origin's fee, in its currency.
     pub origin_taken: BigDecimal,
@@ -73,45 +75,46 @@ pub struct Taken {
 }
 
 impl Prices {
-    /// The prices of a server that is told no others. They give the documented estimate to the last digit.
+    /// Returns the default prices.
+    /// They yield the documented estimate to the last digit.
     ///
     /// # Errors
-    /// None: a test reads them.
+    /// None in practice: a test reads them.
     pub fn built_in() -> Result<Self, PricesError> {
         Self::read(include_str!("prices.json"))
     }
 
-    /// What [`Prices::read`] reads these prices from.
+    /// Returns the prices as JSON for [`Prices::read`].
     pub fn json(&self) -> &str {
         &self.json
     }
 
     fn of(&self, port: &Port) -> &PortPrice {
-        // there is one for every port, and nobody else can make ports
+        // every port has a price, and only `ports` creates ports
         &self.ports[port.place()]
     }
 
-    /// What it costs to pay `price`, which is above zero, from one port to another. Of what is given, places beyond
-    /// the eighth have no effect.
+    /// Prices a payout from one port to another.
+    /// `price` must be above zero; its places beyond the eighth have no effect.
     ///
-    /// A budget that comes to less than its last place is zero; its `all_in_rate` is that of any other.
+    /// A computed budget below its last place becomes zero; its `all_in_rate` is then computed from the prices alone.
     pub fn price(&self, origin: &Port, destination: &Port, price: &Price) -> Priced {
         let (from, to) = (self.of(origin), self.of(destination));
-        // what both fees leave of one, in units of 10⁻¹⁶
+        // 1 less both fees, in units of 10⁻¹⁶
         let kept = &from.kept * &to.kept;
         let (amount, budget, fee_and_cost) = match price {
             Price::Amount(amount) => {
                 let amount = units(amount);
-                // the net budget is this ÷ to.per_usd
+                // net budget = net ÷ to.per_usd
                 let net = &amount * &from.per_usd;
                 let budget = &net * &to.delivered * ONE / (&to.per_usd * &kept);
-                // a budget that was cut can be less than its own net: by a part of its last place, which division drops
+                // a truncated budget can be below its net by a part of the last place; division drops that part
                 let fee_and_cost = (&budget * &to.per_usd - net) / &to.per_usd;
                 (amount, budget, fee_and_cost)
             }
             Price::Budget(budget) => {
                 let budget = units(budget);
-                // the net budget is this ÷ whole
+                // net budget = net ÷ whole
                 let (net, whole) = (&budget * &kept, &to.delivered * ONE);
                 let amount = &net * &to.per_usd / (&whole * &from.per_usd);
                 let fee_and_cost = (&budget * &whole - net) / whole;
@@ -133,7 +136,7 @@ impl Prices {
         }
     }
 
-    /// What is taken on each side of a budget, which is above zero.
+    /// Returns the deductions on both sides of a budget above zero.
     pub fn taken(&self, origin: &Port, destination: &Port, budget: &BigDecimal) -> Taken {
         let (from, to) = (self.of(origin), self.of(destination));
         let result = self.price(origin, destination, &Price::Budget(budget.clone())).amount;
@@ -144,12 +147,12 @@ impl Prices {
     }
 }
 
-/// A decimal in units of the last place.
+/// Converts a decimal to units of the last place.
 fn units(value: &BigDecimal) -> BigInt {
     value.with_scale(PLACES).into_bigint_and_scale().0
 }
 
-/// The decimal of so many units of the last place.
+/// Converts units of the last place to a decimal.
 fn decimal(units: BigInt) -> BigDecimal {
     BigDecimal::new(units, PLACES)
 }

@@ -1,4 +1,4 @@
-//! A request as the rooms see it, and the answers they give: the border between HTTP and JSON:API.
+//! Requests and answers for the handlers: the border between HTTP and JSON:API.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -21,60 +21,61 @@ use crate::jsonapi::schema::Schema;
 use crate::jsonapi::{MEDIA_TYPE, negotiation};
 use crate::telemetry::REQUEST_ID;
 
-/// The largest body that is read.
+/// Maximum size of a request body, in bytes.
 pub const LARGEST_BODY: usize = 1 << 20;
-/// How much of a body that is too large is still taken in, so that its sender gets to read the answer.
+/// Maximum number of bytes read from a body that is too large.
+/// Reading on lets the client read the answer.
 const LARGEST_DISCARDED: usize = 16 << 20;
 
-/// A request whose headers were checked and whose body has arrived.
+/// A request with checked headers and a complete body.
 #[derive(Debug)]
 pub struct Call {
     credentials: Result<Credentials, Errors>,
-    /// Whether there is no `Authorization` at all.
+    /// True if the request has no `Authorization` header.
     is_anonymous: bool,
     query: Option<String>,
-    /// Scheme and host under which the sender reaches this server.
+    /// Scheme and host of this server, as the client sees them.
     origin: String,
-    /// As they came.
+    /// The headers as the client sent them.
     pub headers: HeaderMap,
-    /// The `X-Request-Id`, of the sender or of ours.
+    /// The `X-Request-Id` of the client, or a generated one.
     pub request_id: Arc<str>,
-    /// The id in the path, empty where the path has none.
+    /// The id in the path; empty if the path has none.
     pub id: String,
     pub body: Bytes,
 }
 
 impl Call {
-    /// Who calls, as far as the header tells.
+    /// Returns the credentials of the `Authorization` header.
     ///
     /// # Errors
-    /// 401 where there is no usable `Authorization`.
+    /// 401 if the header is missing or unusable.
     pub fn credentials(&self) -> Result<&Credentials, Errors> {
         self.credentials.as_ref().map_err(Errors::clone)
     }
 
-    /// Who calls, where a key isn't needed but there is one.
+    /// Returns the credentials if the request has any, for routes with an optional key.
     ///
     /// # Errors
-    /// 401 where there is an `Authorization` that can't be used.
+    /// 401 if the header is present but unusable.
     pub fn credentials_if_any(&self) -> Result<Option<&Credentials>, Errors> {
         if self.is_anonymous { Ok(None) } else { self.credentials().map(Some) }
     }
 
-    /// The query parameters.
+    /// Reads the query parameters.
     ///
     /// # Errors
-    /// 400 as [`Query::read`] says.
+    /// 400, as for [`Query::read`].
     pub fn query(&self, schema: &'static Schema, target: Target) -> Result<Query, Errors> {
         let query = Query::read(self.query.as_deref(), schema, target)?;
         Ok(Query { origin: self.origin.clone(), ..query })
     }
 
-    /// Who calls, and what was read of the request. Where that was faulty, who calls is looked up first, because a stranger is
-    /// told nothing else than that.
+    /// Returns the caller with the parsed request.
+    /// Authenticates first: an unknown key gets 401, never validation errors.
     ///
     /// # Errors
-    /// 401, or the faults.
+    /// 401, or the validation errors in `read`.
     pub async fn caller<T>(&self, app: &App, access: Access, read: Result<T, Errors>) -> Result<(Caller, T), Errors> {
         let mut connection = app.database.connection().await?;
         let found = authenticate(&mut connection, self.credentials()?, access).await;
@@ -82,34 +83,37 @@ impl Call {
         Ok((caller, read?))
     }
 
-    /// Checks that there are no query parameters, where nothing is answered that they could shape.
+    /// Checks that the request has no query parameters, for routes without an answer to shape.
     ///
     /// # Errors
-    /// 400 for each.
+    /// 400 for each parameter.
     pub fn no_query(&self) -> Result<(), Errors> {
-        let unknown = |(name, _)| Error::new(PARAMETER_UNKNOWN, "is not known here; none is").parameter(name);
+        let unknown = |(name, _): (Cow<'_, str>, _)| {
+            let detail = format!("`{name}` is not known here; this path takes no parameters");
+            Error::new(PARAMETER_UNKNOWN, detail).parameter(name)
+        };
         let faults: Vec<Error> = self.parameters().map(unknown).collect();
         if faults.is_empty() { Ok(()) } else { Err(Errors::new(faults)) }
     }
 
-    /// The query parameters as they came, for what is no JSON:API.
+    /// Returns the raw query parameters, for routes outside of JSON:API.
     pub fn parameters(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
         form_urlencoded::parse(self.query.as_deref().unwrap_or_default().as_bytes())
     }
 
-    /// A header that only some resources know.
+    /// Returns a header of a single resource.
     ///
     /// # Errors
-    /// 400 where it isn't plain ASCII.
+    /// 400 if the header is not plain ASCII.
     pub fn header(&self, name: &'static str) -> Result<Option<Cow<'_, str>>, Error> {
         text(&self.headers, name)
     }
 
-    /// Passes on what was read of the request; where it was faulty, who calls is looked up first, because a
-    /// stranger is told nothing else than that.
+    /// Returns the parsed request, and leaves the check of the key to the next statement.
+    /// Authenticates before it returns validation errors: an unknown key gets 401, never validation errors.
     ///
     /// # Errors
-    /// 401, or the faults.
+    /// 401, or the validation errors in `read`.
     pub async fn checked<T>(&self, app: &App, access: Access, read: Result<T, Errors>) -> Result<T, Errors> {
         let credentials = self.credentials()?;
         let Err(faults) = read else { return read };
@@ -129,7 +133,7 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Errors> {
         let app = App::from_ref(state);
         let (mut parts, body) = request.into_parts();
-        // an id that isn't UTF-8 is nobody's, like any other that isn't a number
+        // an id that is not UTF-8 names no resource, like any id that is not a number
         let path = RawPathParams::from_request_parts(&mut parts, state).await.ok();
         let id = path.and_then(|path| path.iter().next().map(|(_, id)| id.to_owned())).unwrap_or_default();
         let headers = &parts.headers;
@@ -139,7 +143,7 @@ where
         check_version(headers)?;
         negotiation::check_accept(text(headers, "Accept")?.as_deref())?;
         let body = read_body(headers, body, app.body_timeout).await?;
-        // elsewhere a body has no effect, whatever its type
+        // a body has no effect on other methods, so its type does not matter
         let has_effect = !body.is_empty() && matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
         negotiation::check_content_type(text(headers, "Content-Type")?.as_deref(), has_effect)?;
         let origin = origin(headers);
@@ -149,24 +153,28 @@ where
     }
 }
 
-/// A header's text; several of one name are a list.
+/// Returns the text of a header; repeated headers are joined with commas.
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<Cow<'a, str>>, Error> {
     let mut list: Option<Cow<'a, str>> = None;
     for line in headers.get_all(name) {
-        let line = line.to_str().map_err(|_| Error::new(HEADER_INVALID, "must be plain ASCII").header(name))?;
+        let line = line.to_str().map_err(|_| not_ascii(name))?;
         list = Some(list.map_or(line.into(), |list| format!("{list}, {line}").into()));
     }
     Ok(list)
 }
 
-/// Scheme and host under which the sender reaches this server, a TLS proxy in front of it included.
+fn not_ascii(name: &'static str) -> Error {
+    Error::new(HEADER_INVALID, format!("`{name}` must be plain ASCII")).header(name)
+}
+
+/// Returns scheme and host of this server as the client sees them, also behind a TLS proxy.
 fn origin(headers: &HeaderMap) -> String {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let scheme = if header("x-forwarded-proto") == Some("https") { "https" } else { "http" };
     format!("{scheme}://{}", header("host").unwrap_or("localhost"))
 }
 
-/// `Version: x.y` or `x.y.z`, which real clients send.
+/// Checks the header of real clients: `Version: x.y` or `x.y.z`.
 fn check_version(headers: &HeaderMap) -> Result<(), Error> {
     let Some(value) = headers.get("version") else { return Ok(()) };
     let number = |part: &str| !part.is_empty() && part.len() <= 9 && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -176,7 +184,7 @@ fn check_version(headers: &HeaderMap) -> Result<(), Error> {
     if well_formed {
         return Ok(());
     }
-    Err(Error::new(HEADER_INVALID, "must be a version such as 2.1 or 2.1.0").header("Version"))
+    Err(Error::new(HEADER_INVALID, "`Version` must be a version number such as 2.1 or 2.1.0").header("Version"))
 }
 
 async fn read_body(headers: &HeaderMap, body: Body, time: Duration) -> Result<Bytes, Errors> {
@@ -187,7 +195,7 @@ async fn read_body(headers: &HeaderMap, body: Body, time: Duration) -> Result<By
     match tokio::time::timeout(time, collect(body)).await {
         Ok(read) => read,
         Err(_) => {
-            let detail = format!("the body did not arrive whole within {}", humantime::format_duration(time));
+            let detail = format!("the body was not complete after {}", humantime::format_duration(time));
             Err(Error::new(BODY_TIMEOUT, detail).into())
         }
     }
@@ -217,15 +225,15 @@ async fn collect(mut body: Body) -> Result<Bytes, Errors> {
         }
     }
     if length > LARGEST_BODY {
-        let detail = format!("the body is larger than {LARGEST_BODY} bytes; send less at once");
+        let detail = format!("the body is larger than {LARGEST_BODY} bytes; send it in smaller parts");
         return Err(Error::new(BODY_TOO_LARGE, detail).into());
     }
     Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.into() })
 }
 
-/// Takes in a body that has no effect, so that its sender gets to read the answer.
+/// Reads and discards a body without effect, so that the client can read the answer.
 pub async fn discard(mut body: Body, time: Duration) {
-    let taking_in = async {
+    let discarding = async {
         let mut left = LARGEST_DISCARDED;
         while let Some(Ok(frame)) = body.frame().await {
             let length = frame.data_ref().map_or(0, Bytes::len);
@@ -233,16 +241,16 @@ pub async fn discard(mut body: Body, time: Duration) {
             left = rest;
         }
     };
-    // whoever is slower goes without
-    tokio::time::timeout(time, taking_in).await.ok();
+    // a slower client may miss the answer
+    tokio::time::timeout(time, discarding).await.ok();
 }
 
-/// A document with its status.
+/// Answers a document with a status.
 pub fn answer(status: StatusCode, document: Vec<u8>) -> Response {
     (status, [(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))], document).into_response()
 }
 
-/// 201 with the new resource's document and where it is from now on.
+/// Answers 201 with the document of the new resource and its `Location`.
 pub fn created(schema: &Schema, id: &str, document: Vec<u8>) -> Response {
     let mut response = answer(StatusCode::CREATED, document);
     if let Ok(location) = HeaderValue::try_from(format!("{}/{id}", schema.path)) {
@@ -262,7 +270,7 @@ impl IntoResponse for Errors {
     }
 }
 
-/// 404 for a path's id that names nothing.
+/// Answers 404 for an unknown id in the path.
 pub fn not_found(schema: &Schema, id: &str) -> Errors {
-    Error::new(RESOURCE_NOT_FOUND, format!("none of the {} has the id \"{id}\"", schema.type_name)).into()
+    Error::new(RESOURCE_NOT_FOUND, format!("{} has no resource with the id \"{id}\"", schema.path)).into()
 }

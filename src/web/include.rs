@@ -1,4 +1,4 @@
-//! Bringing in what a document's `include` paths lead to.
+//! Loads the related resources of a document's `include` paths.
 
 use std::collections::HashSet;
 
@@ -9,11 +9,11 @@ use crate::jsonapi::query::Query;
 use crate::jsonapi::render;
 use crate::jsonapi::render::{Included, Linkage, Resource};
 
-/// Follows every include path from the primary resources. What `known` holds already isn't loaded again, so that
-/// the default includes cost no statement of their own.
+/// Follows every include path from the primary resources.
+/// Resources in `known` are not loaded again, so default includes need no extra statement.
 ///
 /// # Errors
-/// 503 where the database is away.
+/// 503 if the database is unavailable.
 pub async fn follow(
     app: &App,
     account_id: i64,
@@ -26,7 +26,7 @@ pub async fn follow(
         included.add(resource);
     }
     for path in &query.include {
-        // where the path has come to; at first, the primary resources
+        // ids at the current step; `None` stands for the primary resources
         let mut reached: Option<Vec<String>> = None;
         for step in path {
             let (name, target) = (step.relationship.name, step.relationship.target);
@@ -60,7 +60,7 @@ pub async fn follow(
     Ok(included)
 }
 
-/// The document of one resource, with what its include paths lead to.
+/// Renders the document of one resource with its included resources.
 ///
 /// # Errors
 /// As [`follow`].

@@ -14,10 +14,11 @@ use crate::jsonapi::query::Target;
 use crate::jsonapi::render::{Resource, collection};
 use crate::jsonapi::schema::Schema;
 
-/// Answers a GET of a collection. `known` gives the related resources that came with a resource's row.
+/// Answers the GET of a collection.
+/// `known` returns the related resources in a resource's row.
 ///
 /// # Errors
-/// 400 for its parameters, 401 for the caller, 503 where the database is away.
+/// 400 for parameters, 401 if the caller is not allowed, 503 if the database is unavailable.
 pub async fn respond<T>(
     app: &App,
     call: &Call,

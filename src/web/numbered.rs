@@ -1,5 +1,6 @@
-//! A page of a collection that is short and complete in memory. It is counted off, so its pages have numbers only; a
-//! collection that is a table has [`listing`](crate::concierge::listing).
+//! Pages of a short collection in memory.
+//!
+//! Its pages are numbered only; collections in a table use [`listing`](super::listing).
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -11,12 +12,12 @@ use crate::jsonapi::query::{Query, Start, Target};
 use crate::jsonapi::render::{Included, Resource, collection};
 use crate::jsonapi::schema::{Filter, Schema};
 
-/// The page that a request asks for.
+/// The requested page.
 #[derive(Debug)]
 pub struct Numbered {
     schema: &'static Schema,
     query: Query,
-    /// How many resources come before it.
+    /// Number of resources before the page.
     skipped: usize,
 }
 
@@ -24,27 +25,27 @@ impl Numbered {
     /// Reads the query parameters.
     ///
     /// # Errors
-    /// 400 as [`Query::read`] says, and for a page that is asked for by a resource next to it.
+    /// 400 as for [`Query::read`], and for `page[after]` and `page[before]`.
     pub fn read(call: &Call, schema: &'static Schema) -> Result<Self, Errors> {
         let query = call.query(schema, Target::Collection)?;
         let skipped = match query.page.start {
             Start::Number(number) => (number as usize - 1).saturating_mul(query.page.size as usize),
             Start::Offset(offset) => offset as usize,
             start @ (Start::After(_) | Start::Before(_)) => {
-                let detail = format!("{} have numbered pages only; use page[number]", schema.type_name);
                 let name = if matches!(start, Start::After(_)) { "page[after]" } else { "page[before]" };
+                let detail = format!("`{name}` is not possible for {}; use page[number]", schema.type_name);
                 return Err(Error::new(PARAMETER_INVALID, detail).parameter(name).into());
             }
         };
         Ok(Self { schema, query, skipped })
     }
 
-    /// The filters asked for, each with the values that may be found. They are the collection's own to apply.
+    /// Returns the requested filters with their accepted values; the collection applies them.
     pub fn filters(&self) -> &[(&'static Filter, Vec<String>)] {
         &self.query.filters
     }
 
-    /// The page of these resources, which are all that there are, by ascending id.
+    /// Answers the requested page of `resources`: the whole collection by ascending id.
     pub fn respond(&self, mut resources: Vec<Resource>) -> Response {
         let Self { schema, query, skipped } = self;
         if query.sort.first().is_some_and(|key| key.descending) {

@@ -1,5 +1,7 @@
-//! Cash wallets: the money a user has, one wallet a currency. Requests are paid from the payer's; what happens to
-//! them is the requests' business, here they are only shown.
+//! Cash wallets: the money of a user, one wallet for each currency.
+//!
+//! Requests are paid from the payer's wallet.
+//! This module only shows wallets; `money` changes them.
 
 pub mod store;
 
@@ -9,9 +11,10 @@ use super::ports::PORTS;
 use crate::jsonapi::render::{Resource, Value};
 use crate::jsonapi::schema::{Attribute, Schema};
 
-/// What a wallet's document shows. Its id is its currency (known).
+/// Schema of wallets.
+/// The id of a wallet is its currency (known).
 ///
-/// `available` is always the `balance`: nothing is ever reserved, what a request costs is taken at once.
+/// `available` always equals `balance`: money is debited at once, never reserved.
 pub static SCHEMA: Schema = Schema {
     type_name: "cash_wallets",
     path: "/api/cash_wallets",
@@ -23,16 +26,16 @@ pub static SCHEMA: Schema = Schema {
     filters: &[],
 };
 
-/// The money a user has in one currency.
+/// The money of a user in one currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CashWallet {
     /// ISO 4217, in lower case.
     pub currency: String,
-    /// In units of the currency.
+    /// Balance in units of the currency.
     pub balance: BigDecimal,
 }
 
-/// The currencies there are wallets in: those of the ports, in lower case, ascending.
+/// Returns the currencies of wallets: the ports' currencies, in lower case, ascending.
 pub fn currencies() -> Vec<String> {
     let mut currencies: Vec<String> = PORTS.iter().map(|port| port.currency.to_ascii_lowercase()).collect();
     currencies.sort_unstable();
@@ -40,13 +43,13 @@ pub fn currencies() -> Vec<String> {
     currencies
 }
 
-/// The currency of that name, in any case, if there are wallets in it.
+/// Returns the currency of wallets with this name, ignoring case.
 pub fn currency(name: &str) -> Option<String> {
     currencies().into_iter().find(|currency| currency.eq_ignore_ascii_case(name))
 }
 
-/// A wallet in each of these currencies: that among `stored`, or an empty one. A user of an exchange has one in each
-/// currency, the store keeps those that money was in.
+/// Returns one wallet for each currency: from `stored`, else an empty one.
+/// A user has a wallet in every currency; the database stores used wallets only.
 pub fn complete(currencies: Vec<String>, stored: &[CashWallet]) -> Vec<CashWallet> {
     let wallet = |currency: String| {
         let found = stored.iter().find(|wallet| wallet.currency == currency);
@@ -55,7 +58,7 @@ pub fn complete(currencies: Vec<String>, stored: &[CashWallet]) -> Vec<CashWalle
     currencies.into_iter().map(wallet).collect()
 }
 
-/// A wallet as a resource.
+/// Renders a wallet as a resource.
 pub fn render(wallet: &CashWallet) -> Resource {
     Resource {
         schema: &SCHEMA,

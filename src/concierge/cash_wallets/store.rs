@@ -1,4 +1,4 @@
-//! All SQL of showing wallets.
+//! All SQL for showing wallets.
 
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -7,10 +7,10 @@ use super::CashWallet;
 use crate::accounts::caller::{Access, COLUMNS, Caller, Credentials};
 use crate::database::StoreError;
 
-/// The stored wallets of the user the caller acts as, in these currencies.
+/// Finds the acting user's stored wallets in these currencies.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 if the caller is not allowed; database errors.
 pub async fn find(
     connection: &mut PgConnection,
     credentials: &Credentials,

@@ -1,4 +1,4 @@
-//! An estimate's schema, reading and rendering.
+//! Schema, reading and rendering of estimates.
 
 use bigdecimal::BigDecimal;
 use time::OffsetDateTime;
@@ -12,8 +12,8 @@ use crate::jsonapi::error::Errors;
 use crate::jsonapi::render::{Resource, Value};
 use crate::jsonapi::schema::{Attribute, Schema};
 
-/// What an estimate's document shows: one form or the other. It has no collection and no document of its own to get,
-/// so it isn't one of [`SCHEMAS`](crate::concierge::SCHEMAS).
+/// Schema of estimates, with the attributes of both forms.
+/// Estimates cannot be read again, so they are not in [`SCHEMAS`](crate::concierge::SCHEMAS).
 pub static SCHEMA: Schema = Schema {
     type_name: "concierge_estimates",
     path: "/api/concierge_estimates",
@@ -36,7 +36,8 @@ pub static SCHEMA: Schema = Schema {
     filters: &[],
 };
 
-/// Reads the document of a new estimate. It is of the older form if it has no outputs, but one of that form's ports.
+/// Reads the document of a new estimate.
+/// It has the older form if it has no `outputs`, but a `from_code` or `to_code`.
 ///
 /// # Errors
 /// Every fault of the document.
@@ -61,13 +62,13 @@ fn read_sum(reader: &mut Reader) -> Option<NewEstimate> {
     let from = ports::read_port(reader, "from_code");
     let to = ports::read_port(reader, "to_code");
     if reader.is_null("amount") {
-        reader.missing("amount", "what is spent, in the currency of from_code");
+        reader.missing("amount", "the sum to send, in the currency of `from_code`");
     }
     let amount = reader.positive_decimal("amount", AMOUNT_NOT_POSITIVE);
     Some(NewEstimate::Sum { from: from?, to: to?, amount: amount? })
 }
 
-/// An estimate of outputs as a resource.
+/// Renders an estimate of outputs.
 pub fn render_outputs(
     origin: &Port,
     outputs: Vec<(&'static Port, Priced)>,
@@ -96,7 +97,7 @@ pub fn render_outputs(
     )
 }
 
-/// An estimate of a sum as a resource.
+/// Renders an estimate of a single sum.
 pub fn render_sum(
     from: &'static Port,
     to: &'static Port,
@@ -117,7 +118,8 @@ pub fn render_sum(
     )
 }
 
-/// An estimate of some form. Its id means nothing (known): it is the time, in seconds since 1970.
+/// Builds an estimate of either form.
+/// Its id has no meaning (known): it is the time in seconds since 1970.
 fn estimate(now: OffsetDateTime, attributes: Vec<(&'static str, Value)>) -> Resource {
     Resource { schema: &SCHEMA, id: now.unix_timestamp().to_string(), attributes, relationships: Vec::new() }
 }

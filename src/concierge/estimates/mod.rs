@@ -1,4 +1,5 @@
-//! Estimates: what outputs would cost, without making any. Not stored, but for the prices that an estimate holds.
+//! Estimates: prices for outputs before they exist.
+//! Only the held prices of an estimate are stored.
 
 pub mod document;
 pub mod store;
@@ -15,28 +16,28 @@ use super::ports::Port;
 use super::pricing::Prices;
 use crate::accounts::caller::hex;
 
-/// How long an estimate holds its prices (known).
+/// Time for which an estimate holds its prices (known).
 pub const HOLD: Duration = Duration::from_mins(10);
 
-/// What is to be estimated.
+/// A requested estimate.
 #[derive(Debug, Clone)]
 pub enum NewEstimate {
-    /// Outputs of a request at an origin.
+    /// Outputs of a request at one origin.
     Outputs { origin: &'static Port, outputs: Vec<NewOutput> },
-    /// A sum that is sent: the older form.
+    /// A single sum to send: the older form.
     Sum { from: &'static Port, to: &'static Port, amount: BigDecimal },
 }
 
-/// An output to be estimated.
+/// An output to estimate.
 #[derive(Debug, Clone)]
 pub struct NewOutput {
-    /// Where the money would go to.
+    /// Destination of the money.
     pub port: &'static Port,
     pub price: Price,
 }
 
-/// What outputs are priced by, in an order that doesn't depend on the client: SHA-256 of the port and the amount or
-/// budget of each. The same for the same ports and amounts, however they are ordered and written.
+/// Returns the SHA-256 of each output's port and amount or budget, in a canonical order.
+/// It does not depend on the client's order or notation of decimals.
 pub fn fingerprint<'a>(outputs: impl IntoIterator<Item = (&'a str, &'a Price)>) -> [u8; 32] {
     let line = |(port_code, price): (&str, &Price)| match price {
         Price::Amount(amount) => format!("{port_code} amount {}\n", amount.normalized().to_plain_string()),
@@ -47,8 +48,8 @@ pub fn fingerprint<'a>(outputs: impl IntoIterator<Item = (&'a str, &'a Price)>) 
     lines.iter().fold(Sha256::new(), Digest::chain_update).finalize().into()
 }
 
-/// What an estimate of these outputs, made at that instant, holds its prices under: 64 lower-case hex digits, the same
-/// in every account.
+/// Returns the token for the held prices of an estimate at `now`.
+/// It has 64 lower-case hex digits and is the same in every account.
 pub fn hint_token(origin: &Port, outputs_sha256: [u8; 32], prices: &Prices, now: OffsetDateTime) -> String {
     let hash = Sha256::new()
         .chain_update(origin.code)

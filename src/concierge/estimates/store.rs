@@ -1,4 +1,4 @@
-//! All SQL of the prices that estimates hold.
+//! All SQL of held prices.
 
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
@@ -7,24 +7,24 @@ use time::OffsetDateTime;
 use crate::accounts::caller::{Access, Caller, Credentials};
 use crate::database::StoreError;
 
-/// Prices that were promised for the same origin and the same outputs.
+/// Prices held for one origin and one set of outputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
-    /// The origin.
+    /// Code of the origin port.
     pub port_code: String,
-    /// The outputs' [`fingerprint`](super::fingerprint).
+    /// [Fingerprint](super::fingerprint) of the outputs.
     pub outputs_sha256: [u8; 32],
-    /// What [`Prices::read`](crate::concierge::pricing::Prices::read) reads them from.
+    /// JSON for [`Prices::read`](crate::concierge::pricing::Prices::read).
     pub prices: String,
-    /// The last instant at which they are good.
+    /// Last instant of validity.
     pub expires_at: OffsetDateTime,
 }
 
-/// Holds prices under a token, for the caller's account, or for everybody where nobody says who calls. Some of the
-/// account's holds that have expired go meanwhile.
+/// Saves held prices under a token: for the caller's account, or for every account if there are no credentials.
+/// Also deletes up to 100 expired holds of the account.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 if the caller is not allowed; database errors.
 pub async fn hold(
     connection: &mut PgConnection,
     credentials: Option<&Credentials>,
@@ -32,7 +32,7 @@ pub async fn hold(
     hold: &Hold,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    // a token is made of what it holds, so one that is there already holds the same until the same instant
+    // the token is a hash of its content, so an existing one holds the same prices until the same instant
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
@@ -72,11 +72,11 @@ pub async fn hold(
     Ok(())
 }
 
-/// What is held under a token: by the account, or else by an estimate that nobody said who called for. It may have
-/// expired, and be for other outputs.
+/// Finds the held prices of a token: from the account, else from an estimate without credentials.
+/// They may have expired or belong to different outputs.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn find_hold(
     connection: &mut PgConnection,
     account_id: i64,

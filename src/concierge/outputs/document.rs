@@ -1,4 +1,4 @@
-//! An output's schema, reading and rendering.
+//! Schema, reading and rendering of outputs.
 
 use super::scenario::{Scenario, TEST_VALUES};
 use super::store::Outcome;
@@ -14,12 +14,12 @@ crate::codes! {
     AMOUNT_AND_BUDGET_GIVEN = 422 "amount_and_budget_given" "Both amount and budget are given";
     AMOUNT_NOT_POSITIVE = 422 "amount_not_positive" "The amount must be above zero";
     BUDGET_NOT_POSITIVE = 422 "budget_not_positive" "The budget must be above zero";
-    REQUEST_NOT_DRAFT = 422 "request_not_draft" "The request takes no more outputs";
+    REQUEST_NOT_DRAFT = 422 "request_not_draft" "The request is no longer a draft";
     INSTRUCTION_OF_ANOTHER_USER = 422 "withdrawal_instruction_of_another_user"
         "The instruction belongs to another user";
 }
 
-/// What an output's document shows.
+/// Schema of outputs.
 pub static SCHEMA: Schema = Schema {
     type_name: "concierge_request_outputs",
     path: "/api/concierge_request_outputs",
@@ -47,7 +47,8 @@ pub static SCHEMA: Schema = Schema {
     ],
 };
 
-/// Reads the document of a new output. The reader comes back for [`explain`].
+/// Reads the document of a new output.
+/// Returns the reader too, for [`explain`].
 ///
 /// # Errors
 /// Every fault of the document.
@@ -66,32 +67,33 @@ pub fn read_new(body: &[u8]) -> Result<(NewOutput, Reader), Errors> {
     }
 }
 
-/// The header by which a call that makes an output asks how its payment goes.
+/// Header for the scenario of a new output's payment.
 pub const OUTCOME: &str = "Sandbox-Outcome";
 
-/// Reads what that header asks for.
+/// Reads the scenario in the header [`OUTCOME`].
 ///
 /// # Errors
-/// 400 where there is no such scenario.
+/// 400 for an unknown scenario.
 pub fn read_outcome(header: Option<&str>) -> Result<Option<Scenario>, Error> {
     let Some(name) = header else { return Ok(None) };
     let unknown = || {
         let known = TEST_VALUES.map(|value| value.name).join(", ");
-        Error::new(HEADER_INVALID, format!("is {name:?}; an outcome is one of {known}")).header(OUTCOME)
+        Error::new(HEADER_INVALID, format!("`{OUTCOME}` is {name:?}; it must be one of {known}")).header(OUTCOME)
     };
     Scenario::named(name).map(Some).ok_or_else(unknown)
 }
 
-/// Reads how much is paid: exactly one of `amount` and `budget`.
+/// Reads the price: exactly one of `amount` and `budget`.
 pub fn read_price(reader: &mut Reader) -> Option<Price> {
-    const CHOICE: &str = "give `amount` (what the payee receives) or `budget` (what the payer spends)";
+    const CHOICE: &str = "give `amount` (for the payee) or `budget` (from the payer)";
     match (reader.is_null("amount"), reader.is_null("budget")) {
         (true, true) => {
-            reader.fault(AMOUNT_OR_BUDGET_MISSING, &reader.place(), format!("neither is there; {CHOICE}"));
+            let detail = format!("`amount` and `budget` are missing; {CHOICE}");
+            reader.fault(AMOUNT_OR_BUDGET_MISSING, &reader.place(), detail);
             None
         }
         (false, false) => {
-            let detail = format!("is there beside `amount`; {CHOICE}, not both");
+            let detail = format!("`budget` and `amount` are both given; {CHOICE}, not both");
             reader.fault(AMOUNT_AND_BUDGET_GIVEN, &reader.pointer("budget"), detail);
             None
         }
@@ -100,12 +102,13 @@ pub fn read_price(reader: &mut Reader) -> Option<Price> {
     }
 }
 
-/// Says why an output could not be made of what was found, with the pointers of the document it was read from.
+/// Explains the refusal of an output, with pointers into its document.
 pub fn explain(mut reader: Reader, new: &NewOutput, outcome: &Outcome) -> Errors {
     match outcome.request_state {
         None => reader.not_found("request", requests::SCHEMA.type_name, &new.request),
         Some(state) if !state.takes_outputs() => {
-            let detail = format!("the request is {}; outputs can be added only to a draft", state.name());
+            let (id, state) = (new.request.number(), state.name());
+            let detail = format!("request {id} is {state}; outputs can be added only to a draft");
             reader.fault(REQUEST_NOT_DRAFT, "/data/relationships/request/data/id", detail);
         }
         Some(_) => {}
@@ -119,7 +122,8 @@ pub fn explain(mut reader: Reader, new: &NewOutput, outcome: &Outcome) -> Errors
             reader.not_found("withdrawal_instruction", target, &new.withdrawal_instruction);
         }
         (Some(instruction), Some(user)) if instruction.user_id != user.id => {
-            let detail = format!("belongs to user {}, the output's user is {}", instruction.user_id, user.id);
+            let (id, owner) = (instruction.id, instruction.user_id);
+            let detail = format!("instruction {id} belongs to user {owner}; the output's user is {}", user.id);
             let pointer = "/data/relationships/withdrawal_instruction/data/id";
             reader.fault(INSTRUCTION_OF_ANOTHER_USER, pointer, detail);
         }
@@ -128,7 +132,8 @@ pub fn explain(mut reader: Reader, new: &NewOutput, outcome: &Outcome) -> Errors
     reader.into_errors()
 }
 
-/// An output as a resource. What it doesn't have (yet) is left out.
+/// Renders an output as a resource.
+/// Unknown attributes are left out.
 pub fn render(output: &Output) -> Resource {
     let reason = |reason: &Option<String>| reason.clone().map(|reason| Value::Text(Some(reason)));
     let attributes = [

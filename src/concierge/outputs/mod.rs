@@ -1,4 +1,5 @@
-//! Outputs: who is paid, where, how much and how. The heart of the API.
+//! Outputs: single payments of a request, each with payee, destination and price.
+//! The heart of the API.
 
 pub mod checks;
 pub mod document;
@@ -17,7 +18,7 @@ use super::withdrawal_instructions::WithdrawalInstruction;
 use crate::events::Cause;
 use crate::jsonapi::document::Identifier;
 
-/// An output as it is stored.
+/// A stored output.
 #[derive(Debug, Clone)]
 pub struct Output {
     pub id: i64,
@@ -25,18 +26,18 @@ pub struct Output {
     /// The payee.
     pub user_id: i64,
     pub withdrawal_instruction_id: i64,
-    /// Where the money goes to.
+    /// Destination port.
     pub port_code: String,
-    /// What the payee receives, in the port's currency.
+    /// Sum for the payee, in the port's currency.
     pub amount: Option<BigDecimal>,
-    /// What the payer spends, in the request's currency.
+    /// Sum from the payer, in the request's currency.
     pub budget: Option<BigDecimal>,
     pub state: State,
     pub rejection_reason: Option<String>,
     pub failure_reason: Option<String>,
 }
 
-/// An output with what its document includes unless the client says otherwise.
+/// An output with its default includes.
 #[derive(Debug, Clone)]
 pub struct Complete {
     pub output: Output,
@@ -44,7 +45,7 @@ pub struct Complete {
     pub withdrawal_instruction: WithdrawalInstruction,
 }
 
-/// How much is paid: what the payee receives, or what the payer spends.
+/// Price of an output: the payee's amount or the payer's budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Price {
     Amount(BigDecimal),
@@ -52,7 +53,7 @@ pub enum Price {
 }
 
 impl Price {
-    /// The one of the two that is known.
+    /// Returns amount and budget; only one is known.
     pub fn amount_and_budget(self) -> (Option<BigDecimal>, Option<BigDecimal>) {
         match self {
             Self::Amount(amount) => (Some(amount), None),
@@ -61,13 +62,13 @@ impl Price {
     }
 }
 
-/// Why a payment takes a step of its own: its time has come, and it may be that something asked for this way.
+/// Returns the cause of a timed step: the timer, with the test value if it decided the step.
 pub fn cause_of(trigger: Trigger, decision: Decision) -> Cause {
     let by = if trigger.is_for_the_scenario() { decision.asked() } else { None };
     Cause { by: by.map(Into::into), ..Cause::TIMER }
 }
 
-/// An output to be made.
+/// A new output.
 #[derive(Debug, Clone)]
 pub struct NewOutput {
     pub request: Identifier,

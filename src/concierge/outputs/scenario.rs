@@ -1,10 +1,9 @@
-//! Test values: what is reserved to make a payment go another way than the happy path, and which of several decides.
-//! Pure.
+//! Test values: reserved values that select the scenario of a payment, and their precedence. Pure.
 
-/// How a payment goes.
+/// Scenario of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
-    /// The happy path, also where nothing is reserved.
+    /// The happy path, also without a test value.
     Settled,
     Rejected,
     Failed,
@@ -14,24 +13,24 @@ pub enum Scenario {
     Cancelled,
 }
 
-/// What asks for a scenario, by what carries it.
+/// The test values of a scenario, one for each carrier.
 #[derive(Debug, Clone, Copy)]
 pub struct TestValue {
     pub scenario: Scenario,
-    /// The value of the header.
+    /// Value of the header.
     pub name: &'static str,
-    /// The `label` of the instruction.
+    /// `label` of the instruction.
     pub label: &'static str,
-    /// The `bank_account_number` in the instruction's body: what types SANDBOX on a telephone, and three digits that say
-    /// which one.
+    /// `bank_account_number` in the instruction's body.
+    /// It is SANDBOX on a telephone keypad (7263269) and a three-digit scenario code.
     pub bank_account_number: &'static str,
-    /// The payee's e-mail address, up to the `@`.
+    /// The payee's e-mail address up to the `@`.
     pub email: &'static str,
-    /// What happens.
+    /// Description of the scenario.
     pub what: &'static str,
 }
 
-/// Every scenario, in the order of the enum.
+/// All scenarios, in the order of [`Scenario`].
 pub const TEST_VALUES: [TestValue; 7] = [
     TestValue {
         scenario: Scenario::Settled,
@@ -39,7 +38,7 @@ pub const TEST_VALUES: [TestValue; 7] = [
         label: "sandbox:settled",
         bank_account_number: "7263269000",
         email: "sandbox.settled",
-        what: "the happy path, as with every other value: `settled`",
+        what: "the happy path, as with any unreserved value: `settled`",
     },
     TestValue {
         scenario: Scenario::Rejected,
@@ -55,16 +54,16 @@ pub const TEST_VALUES: [TestValue; 7] = [
         label: "sandbox:failed",
         bank_account_number: "7263269002",
         email: "sandbox.failed",
-        what: "each of three tries fails, then the money goes back: `returned`",
+        what: "all three attempts fail, then the money is refunded: `returned`",
     },
     TestValue {
         scenario: Scenario::FailedThenSettled,
         name: "failed|settled",
         label: "sandbox:failed|settled",
         bank_account_number: "7263269003",
-        // a `|` is nothing that forms take for an address
+        // web forms refuse a `|` in an address
         email: "sandbox.failed-settled",
-        what: "the first try fails, the retry succeeds: `settled`",
+        what: "the first attempt fails, the retry succeeds: `settled`",
     },
     TestValue {
         scenario: Scenario::Returned,
@@ -72,7 +71,7 @@ pub const TEST_VALUES: [TestValue; 7] = [
         label: "sandbox:returned",
         bank_account_number: "7263269004",
         email: "sandbox.returned",
-        what: "the first try fails and the money goes back at once: `returned`",
+        what: "the first attempt fails and the money is refunded at once: `returned`",
     },
     TestValue {
         scenario: Scenario::Stuck,
@@ -80,7 +79,7 @@ pub const TEST_VALUES: [TestValue; 7] = [
         label: "sandbox:stuck",
         bank_account_number: "7263269005",
         email: "sandbox.stuck",
-        what: "the bank never confirms: it stays `settling`, its request `working`",
+        what: "the bank never confirms: the output stays `settling`, its request `working`",
     },
     TestValue {
         scenario: Scenario::Cancelled,
@@ -88,27 +87,27 @@ pub const TEST_VALUES: [TestValue; 7] = [
         label: "sandbox:cancelled",
         bank_account_number: "7263269006",
         email: "sandbox.cancelled",
-        what: "called off while `working`: `cancelled`, the budget comes back",
+        what: "cancelled while `working`, the budget is refunded: `cancelled`",
     },
 ];
 
-/// Where a scenario was asked for.
+/// Source of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     Header,
     Label,
     BankAccountNumber,
     Email,
-    /// Nowhere.
+    /// No test value.
     Default,
 }
 
-/// What decides, the first first.
+/// Sources by precedence, the deciding one first.
 pub const PRECEDENCE: [Source; 5] =
     [Source::Header, Source::Label, Source::BankAccountNumber, Source::Email, Source::Default];
 
 impl Source {
-    /// The name the control plane uses.
+    /// Returns the name for the control plane.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Header => "header",
@@ -120,20 +119,21 @@ impl Source {
     }
 }
 
-/// What a payment comes with that may ask for a scenario.
+/// Values of a payment that may be test values.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Carriers<'a> {
-    /// The `Sandbox-Outcome` of the call that made the output.
+    /// `Sandbox-Outcome` of the call that created the output.
     pub header: Option<&'a str>,
     pub label: Option<&'a str>,
     pub bank_account_number: Option<&'a str>,
-    /// The payee's whole address.
+    /// The payee's complete e-mail address.
     pub email: Option<&'a str>,
 }
 
 impl Carriers<'_> {
-    /// Whether a source asks for a scenario. What follows a `#` in a label, or a `+` or `#` in an e-mail address, is the
-    /// client's own; an address is the same in capitals.
+    /// Returns true if a source holds the test value.
+    /// Text after `#` in a label, or after `+` or `#` in an e-mail address, is ignored.
+    /// E-mail addresses are compared without case.
     fn ask_for(&self, wanted: &TestValue, source: Source) -> bool {
         let is = |found: Option<&str>, wanted: &str| found == Some(wanted);
         match source {
@@ -149,7 +149,7 @@ impl Carriers<'_> {
     }
 }
 
-/// How a payment goes, and what says so.
+/// The scenario of a payment and its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
     pub scenario: Scenario,
@@ -157,12 +157,12 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// What asked for the scenario, such as `label sandbox:failed`; `None` where nothing did.
+    /// Returns source and test value, such as `label sandbox:failed`; `None` without a test value.
     pub fn asked(self) -> Option<String> {
         Some(format!("{} {}", self.source.name(), self.value()?))
     }
 
-    /// The reserved value that asked for the scenario.
+    /// Returns the test value; `None` for the default.
     pub const fn value(self) -> Option<&'static str> {
         let value = &TEST_VALUES[self.scenario as usize];
         match self.source {
@@ -176,18 +176,17 @@ impl Decision {
 }
 
 impl Scenario {
-    /// The scenario of that name.
+    /// Returns the scenario with this name.
     pub fn named(name: &str) -> Option<Self> {
         TEST_VALUES.iter().find(|value| value.name == name).map(|value| value.scenario)
     }
 
-    /// Its name.
+    /// Returns the name of the scenario.
     pub const fn name(self) -> &'static str {
         TEST_VALUES[self as usize].name
     }
 
-    /// The scenario that a payment's carriers ask for: the first of them, in the order of [`PRECEDENCE`], that holds a
-    /// reserved value.
+    /// Returns the scenario of the first carrier with a test value, in the order of [`PRECEDENCE`].
     pub fn of(carriers: &Carriers<'_>) -> Decision {
         let asked = PRECEDENCE.into_iter().find_map(|source| {
             let value = TEST_VALUES.iter().find(|value| carriers.ask_for(value, source))?;

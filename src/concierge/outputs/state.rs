@@ -1,33 +1,35 @@
-//! The states of an output, its arrows, and what decides between them. Pure: the same input gives the same answer.
+//! States and transitions of outputs, and the choice between transitions.
+//!
+//! Pure: the same input gives the same answer.
 
 use super::scenario::{Decision, Scenario, Source};
 use crate::concierge::machine::{Arrow, Machine, Named};
 use crate::concierge::users::state::ComplianceState;
 
-/// Where an output is in its life.
+/// State of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// The preliminary checks haven't run.
+    /// The preliminary checks have not run.
     Accepting,
-    /// They passed; it waits for its request to work.
+    /// The checks passed; the output waits for its request to work.
     Accepted,
-    /// They failed. Final.
+    /// The checks failed. Final.
     Rejected,
     /// The money is on its way to the destination port.
     Working,
-    /// The payment was issued; the receiving bank hasn't confirmed it.
+    /// The payment was issued; the receiving bank has not confirmed it.
     Settling,
     /// The receiving bank confirmed it. Final.
     Settled,
-    /// The receiving bank refused it; it may be tried again.
+    /// The receiving bank refused it; a retry may follow.
     Failed,
-    /// It failed for good and the money went back. Final.
+    /// The payment failed for good and the money was refunded. Final.
     Returned,
-    /// Called off. Final.
+    /// The payment was cancelled. Final.
     Cancelled,
 }
 
-/// What can happen to an output.
+/// Triggers of an output's transitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trigger {
     Accept,
@@ -41,7 +43,7 @@ pub enum Trigger {
     Cancel,
 }
 
-/// The names of all states, in the order of life.
+/// Names of all states, in the order of [`State`].
 pub const NAMES: [&str; 9] =
     ["accepting", "accepted", "rejected", "working", "settling", "settled", "failed", "returned", "cancelled"];
 
@@ -49,7 +51,7 @@ const fn arrow(from: State, trigger: Trigger, to: State) -> Arrow<State, Trigger
     Arrow { from, trigger, to }
 }
 
-/// Every state and every arrow (known from the guides).
+/// All states and transitions (known from the guides).
 pub static MACHINE: Machine<State, Trigger> = Machine {
     states: &[
         State::Accepting,
@@ -100,7 +102,7 @@ impl Named for Trigger {
 }
 
 impl Trigger {
-    /// Whether it is for the scenario to say that this happens, and not something else.
+    /// Returns true if the scenario decides for or against this trigger.
     pub const fn is_for_the_scenario(self) -> bool {
         match self {
             Self::Reject | Self::Settle | Self::Fail | Self::Retry | Self::Return | Self::Cancel => true,
@@ -110,12 +112,12 @@ impl Trigger {
 }
 
 impl State {
-    /// The name documents and the store use.
+    /// Returns the name for documents and the database.
     pub const fn name(self) -> &'static str {
         NAMES[self as usize]
     }
 
-    /// How many tries to pay an output had failed when it came to this state in its last one.
+    /// Returns the number of failed attempts on entering this state, given the number of attempts.
     pub const fn failures(self, attempts: i32) -> i32 {
         match self {
             Self::Settling | Self::Settled => attempts - 1,
@@ -129,7 +131,7 @@ impl State {
         }
     }
 
-    /// The type of the event that tells of the arrival in this state.
+    /// Returns the type of the event for entering this state.
     pub const fn event_type(self) -> &'static str {
         match self {
             Self::Accepting => "concierge_request_output_accepting",
@@ -144,9 +146,9 @@ impl State {
         }
     }
 
-    /// How much of its budget comes back to the payer when an output that was paid for ends in this state: all of
-    /// it if nothing was tried (known: rejected ones come back in full), less the fee if it was (known: returned
-    /// ones come back less fees).
+    /// Returns the payer's refund for a funded output in this state.
+    /// Rejected outputs are refunded in full (known), returned ones less fees (known).
+    /// Cancelled outputs were never tried, so they are refunded in full.
     pub const fn refund(self) -> Refund {
         match self {
             Self::Rejected | Self::Cancelled => Refund::Budget,
@@ -158,7 +160,7 @@ impl State {
     }
 }
 
-/// What comes back of an output's budget.
+/// Refund of an output's budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refund {
     Nothing,
@@ -166,20 +168,20 @@ pub enum Refund {
     BudgetLessFee,
 }
 
-/// What the preliminary checks of an accepting output come to.
+/// Result of the preliminary checks of an accepting output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checked {
     Accepted,
     Rejected {
         reason: &'static str,
-        /// Whether the scenario asks for it.
+        /// True if the scenario requests the rejection.
         asked: bool,
     },
-    /// The payee isn't approved yet; the checks run again when that changes.
+    /// The payee is not approved yet; the checks run again after a change.
     Deferred,
 }
 
-/// Runs the preliminary checks: they decide by the payee's compliance, then by the scenario.
+/// Runs the preliminary checks: first the payee's compliance, then the scenario.
 pub const fn check(payee: ComplianceState, decision: Decision) -> Checked {
     match (payee, decision.scenario) {
         (ComplianceState::Enabled, Scenario::Rejected) => Checked::Rejected {
@@ -201,12 +203,12 @@ pub const fn check(payee: ComplianceState, decision: Decision) -> Checked {
     }
 }
 
-/// Why a payment failed.
+/// The `failure_reason` of a failed payment.
 pub const FAILURE: &str = "the receiving bank refused the payment";
-/// How often a payment is tried before its money goes back.
+/// Number of attempts before the money is refunded.
 const TRIES: i32 = 3;
 
-/// What a payment does next by itself, after it was issued that many times; `None` where nothing will happen.
+/// Returns the next timed trigger of a payment after `attempts` issues, or `None`.
 pub const fn next(state: State, scenario: Scenario, attempts: i32) -> Option<Trigger> {
     match (state, scenario) {
         (State::Accepted, _) => Some(Trigger::Work),

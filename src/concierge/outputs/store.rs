@@ -1,4 +1,4 @@
-//! All SQL of outputs: making and showing them. [`life`] is what moves them.
+//! All SQL to create and show outputs. [`life`] has the SQL of their transitions.
 
 pub mod life;
 
@@ -20,7 +20,7 @@ use crate::concierge::users::{self, User};
 use crate::concierge::withdrawal_instructions::{self, WithdrawalInstruction};
 use crate::database::batch::Answers;
 
-/// The columns [`read`] reads, of a table alias.
+/// Columns for [`read`], prefixed with a table alias.
 #[macro_export]
 macro_rules! output_columns {
     ($t:literal) => {
@@ -51,7 +51,7 @@ macro_rules! output_columns {
 
 const COLUMNS: usize = 10;
 
-/// The columns of an output, its payee and its instruction.
+/// Columns of an output, its payee and its instruction.
 macro_rules! complete_columns {
     ($t:literal) => {
         concat!(
@@ -64,7 +64,7 @@ macro_rules! complete_columns {
     };
 }
 
-/// The joins these need.
+/// Joins for these columns.
 macro_rules! complete_joins {
     ($t:literal) => {
         concat!(
@@ -92,10 +92,10 @@ pub const TABLE: Table<Complete> = Table {
     read: read_complete,
 };
 
-/// Reads an output whose columns begin at `at`.
+/// Reads an output from the columns at `at`.
 ///
 /// # Errors
-/// Where the row holds something else.
+/// A decoding error if the row does not match.
 pub fn read(row: &PgRow, at: usize) -> Result<Output, sqlx::Error> {
     Ok(Output {
         id: row.try_get(at)?,
@@ -111,10 +111,10 @@ pub fn read(row: &PgRow, at: usize) -> Result<Output, sqlx::Error> {
     })
 }
 
-/// Reads a state's name.
+/// Parses the name of a state.
 ///
 /// # Errors
-/// Where there is no such state.
+/// A decoding error if no state has this name.
 pub fn read_state(name: &str) -> Result<State, sqlx::Error> {
     MACHINE.named(name).ok_or_else(|| sqlx::Error::Decode(format!("no output state {name:?}").into()))
 }
@@ -127,49 +127,50 @@ fn read_complete(row: &PgRow, at: usize) -> Result<Complete, sqlx::Error> {
     })
 }
 
-/// An output to be made, by the ids of what it refers to.
+/// A new output with the ids of its related resources.
 #[derive(Debug, Clone)]
 pub struct Creation {
     pub id: i64,
-    /// The account whose id that is.
+    /// Account of the id.
     pub account_id: i64,
     pub request_id: i64,
     pub user_id: i64,
     pub withdrawal_instruction_id: i64,
     pub port_code: String,
     pub price: Price,
-    /// The server's time, and its delay of the checks.
+    /// The server's time.
     pub now: OffsetDateTime,
+    /// The server's delay before the checks.
     pub check_delay: Duration,
-    /// How its payment goes, where the call says so.
+    /// Scenario of the payment, if the call names one.
     pub outcome: Option<&'static str>,
-    /// What its event tells of, JSON.
+    /// The resource for its event, as JSON.
     pub snapshot: String,
-    /// The `X-Request-Id` of the call.
+    /// `X-Request-Id` of the call.
     pub caused_by: Arc<str>,
 }
 
-/// What was found when an output was to be made.
+/// Result of creating an output, with the resources found.
 #[derive(Debug)]
 pub struct Outcome {
     pub caller: Caller,
     pub request_state: Option<requests::state::State>,
     pub user: Option<User>,
     pub withdrawal_instruction: Option<WithdrawalInstruction>,
-    /// Whether the output was made: everything is there and fits.
+    /// True if the output was created: all related resources exist and match.
     pub created: bool,
-    /// Whether its event has somewhere to go.
+    /// True if its event has a receiver.
     pub told: bool,
 }
 
-/// Creating outputs, in one round trip: who calls, what each output refers to, the inserts, their events, and what the
-/// answers show, a row a call.
+/// SQL to create outputs in one round trip, one row for each call.
+/// It reads the caller and the related resources, inserts outputs and events, and returns the data for the answers.
 ///
-/// The shares of the request and the instruction keep both as they are until the output is there: the first against
-/// a request that stops being a draft, the second against a deletion. Shares don't wait for each other, so outputs
-/// of one request are made side by side. The counter of events comes last, as everywhere; nothing was told of a new
-/// output before, so its event waits for none. An id of another account, which the caller's was before a reset, makes
-/// nothing.
+/// Shared locks keep the request a draft and the instruction undeleted until the output is inserted.
+/// Shared locks do not conflict, so outputs of one request are created concurrently.
+/// The counter of events is locked last, as in every transaction.
+/// A new output has no earlier event, so its event waits for no delivery.
+/// An id from before a reset belongs to another account and creates nothing.
 pub const CREATE: &str = concat!(
     "with ",
     crate::caller!(),
@@ -253,10 +254,10 @@ pub const CREATE: &str = concat!(
     order by q.position"
 );
 
-/// Makes outputs, each if everything it refers to is there and fits.
+/// Inserts each output if its related resources exist and match.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 if the caller is not allowed; database errors.
 pub async fn create(connection: &mut PgConnection, credentials: Credentials, calls: Vec<Creation>) -> Answers<Outcome> {
     let Some(latest) = calls.iter().max_by_key(|call| call.now) else { return Ok(Vec::new()) };
     let (amounts, budgets): (Vec<_>, Vec<_>) = calls.iter().map(|call| call.price.clone().amount_and_budget()).unzip();
@@ -302,7 +303,7 @@ fn read_outcome(row: &PgRow, caller: Caller) -> Result<Outcome, sqlx::Error> {
     })
 }
 
-/// Showing outputs with their payees and their instructions, in one round trip, a row a call.
+/// SQL to show outputs with their payees and instructions in one round trip, one row for each call.
 pub const FIND: &str = concat!(
     "with ",
     crate::caller!(),
@@ -320,10 +321,10 @@ pub const FIND: &str = concat!(
     order by q.position"
 );
 
-/// Outputs of the caller's account.
+/// Finds outputs of the caller's account.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 if the caller is not allowed; database errors.
 pub async fn find(
     connection: &mut PgConnection,
     credentials: Credentials,
@@ -339,10 +340,10 @@ pub async fn find(
     Ok(found?)
 }
 
-/// The outputs with these ids, of one account.
+/// Loads outputs of one account by id.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn load(connection: &mut PgConnection, account_id: i64, ids: &[i64]) -> Result<Vec<Output>, sqlx::Error> {
     const SQL: &str = concat!(
         "select ",

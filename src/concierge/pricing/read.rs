@@ -1,4 +1,5 @@
-//! Reading prices: an object with a member for every port, `{"cl_clp": {"per_usd": 739, "fee": 0.005, "cost": 0}, …}`.
+//! Reads prices from JSON, an object with one member for each port:
+//! `{"cl_clp": {"per_usd": 739, "fee": 0.005, "cost": 0}, …}`.
 
 use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, One, Zero};
@@ -8,20 +9,20 @@ use super::{ONE, PortPrice, Prices, units};
 use crate::concierge::ports::{self, PORTS, Port};
 use crate::jsonapi::{decimal, json};
 
-/// Why prices can't be used; each message names what is wrong and says what would be right.
+/// Faults of prices; each message names the fault and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PricesError {
-    #[error("they are not JSON: {0}")]
+    #[error("the document is not JSON: {0}")]
     Json(String),
-    #[error("they are {0}; they must be an object with a member for every port")]
+    #[error("the document is {0}; it must be an object with a member for every port")]
     NotAnObject(String),
-    #[error("\"{0}\" is no port; the ports are {ports}", ports = codes())]
+    #[error("\"{0}\" is not a port; the ports are {ports}", ports = codes())]
     UnknownPort(String),
-    #[error("the port {0} is missing; give it {MEMBERS}")]
+    #[error("{0} is missing; it must be an object with {MEMBERS}")]
     MissingPort(&'static str),
     #[error("{port} is {found}; it must be an object with {MEMBERS}")]
     NotAPrice { port: &'static str, found: String },
-    #[error("{port} has a member \"{member}\", which is not known; it must have {MEMBERS} only")]
+    #[error("{port} has the unknown member \"{member}\"; it must have {MEMBERS} only")]
     UnknownMember { port: &'static str, member: String },
     #[error("{port} has no `{member}`; it must be {expected}")]
     MissingMember { port: &'static str, member: &'static str, expected: &'static str },
@@ -33,13 +34,13 @@ const MEMBERS: &str = "`per_usd`, `fee` and `cost`";
 
 const PER_USD: (&str, &str) = (
     "per_usd",
-    "the units of its currency for one US dollar, above 0, with at most 12 digits before and 8 after the point",
+    "units of its currency for one US dollar, above 0, with at most 12 digits before and 8 after the point",
 );
 const FEE: (&str, &str) =
-    ("fee", "the share that is taken on its side, from 0 to less than 1, with at most 8 digits after the point");
+    ("fee", "the share taken as a fee, from 0 to less than 1, with at most 8 digits after the point");
 const COST: (&str, &str) = (
     "cost",
-    "the share of the net amount that delivery costs, 0 or more, with at most 12 digits before and 8 after the point",
+    "the cost of delivery as a share of the net amount, 0 or more, with at most 12 digits before and 8 after the point",
 );
 
 fn codes() -> String {
@@ -47,11 +48,10 @@ fn codes() -> String {
 }
 
 impl Prices {
-    /// Reads the prices of every port.
+    /// Reads the prices of all ports.
     ///
     /// # Errors
-    /// The first thing that is wrong: a port that is unknown or missing, a member that is unknown, missing or can't
-    /// be used.
+    /// The first fault: an unknown or missing port, or an unknown, missing or invalid member.
     pub fn read(text: &str) -> Result<Self, PricesError> {
         let document = json::read(text.as_bytes()).map_err(|faults| {
             let details: Vec<&str> = faults.iter().map(|fault| fault.detail.as_str()).collect();
@@ -83,7 +83,7 @@ fn read(port: &Port, price: &Value) -> Result<PortPrice, PricesError> {
     Ok(PortPrice { per_usd: units(&per_usd), kept: &one - units(&fee), delivered: one + units(&cost) })
 }
 
-/// A member of a port's price, with the name it has and what it must be.
+/// Reads a number of a port's price, given its name and a description of valid values.
 fn number(
     port: &Port,
     members: &Map<String, Value>,
@@ -96,7 +96,7 @@ fn number(
     read.ok_or_else(|| PricesError::Member { port, member, found: shown(found), expected })
 }
 
-/// A value as a complaint shows it.
+/// Shortens a value for an error message.
 fn shown(value: &Value) -> String {
     const LONGEST: usize = 60;
     let text = value.to_string();

@@ -1,5 +1,7 @@
-//! What a payer does with a request. Each action locks the request, so that of two at the same moment one comes
-//! second, and is refused by what the first one left.
+//! Actions of a payer on a request.
+//!
+//! Each action locks the request.
+//! If two actions race, the second sees the result of the first and may be refused.
 
 use std::time::Duration;
 
@@ -32,12 +34,12 @@ use crate::jsonapi::render::timestamp;
 crate::codes! {
     ACTION_NOT_POSSIBLE = 409 "action_not_possible" "The action is not possible in the present state";
     OUTPUTS_MISSING = 422 "outputs_missing" "The request has no outputs";
-    HINT_TOKEN_UNKNOWN = 422 "hint_token_unknown" "The hint_token is not one of an estimate";
+    HINT_TOKEN_UNKNOWN = 422 "hint_token_unknown" "No estimate has this hint_token";
     HINT_TOKEN_EXPIRED = 422 "hint_token_expired" "The hint_token has expired";
     HINT_TOKEN_MISMATCH = 422 "hint_token_mismatch" "The hint_token is for other ports or amounts";
 }
 
-/// An action, and what it needs to know.
+/// An action with its parameters.
 #[derive(Debug, Clone)]
 pub enum Action {
     RequestQuote { hint_token: Option<String> },
@@ -45,11 +47,12 @@ pub enum Action {
     Cancel,
 }
 
-/// Makes a request in state draft; `None` where the payer isn't there, or the id, behind its account's, isn't one of the
-/// caller's account, which was reset. `now` is the server's.
+/// Inserts a request in state draft; `id` is the id of its account and its own.
+/// Returns `None` if the payer does not exist, or the id belongs to another account because of a reset.
+/// `now` is the server's time.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 if the caller is not allowed; database errors.
 pub async fn draft(
     connection: &mut PgConnection,
     credentials: &Credentials,
@@ -75,11 +78,16 @@ pub async fn draft(
     settle(transaction, outcome).await
 }
 
-/// Does an action on a request of the caller's account, if there is such a request. `now` is the server's.
+/// Runs an action on a request of the caller's account.
+/// An unknown request is ignored.
+/// `now` is the server's time.
 ///
 /// # Errors
-/// 401 for the caller; 409 where the request's state doesn't allow it; 422 for what the action needs; those of the
-/// database. Then nothing was changed.
+/// 401 if the caller is not allowed.
+/// 409 if the request's state does not allow the action.
+/// 422 if a precondition of the action fails.
+/// Database errors.
+/// Nothing changes on an error.
 pub async fn act(
     connection: &mut PgConnection,
     credentials: &Credentials,
@@ -91,7 +99,7 @@ pub async fn act(
 ) -> Result<(), StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
-        // whoever waits for the request acts at the time at which it gets it
+        // lock the account first: its clock must not be moved while the action waits for the request
         share_of(&mut transaction, credentials.key_sha256).await?;
         let (caller, Some(mut life)) = lock(&mut transaction, credentials, id).await? else { return Ok(()) };
         life.cause = cause;
@@ -102,10 +110,13 @@ pub async fn act(
     settle(transaction, outcome).await
 }
 
-/// Does an action on a locked request, at an instant of its account's.
+/// Runs an action on a locked request.
+/// `now` is the account's time.
 ///
 /// # Errors
-/// 409 where the request's state doesn't allow it; 422 for what the action needs; those of the database.
+/// 409 if the request's state does not allow the action.
+/// 422 if a precondition of the action fails.
+/// Database errors.
 pub async fn carry_out(
     connection: &mut PgConnection,
     mut life: Life,
@@ -132,11 +143,11 @@ async fn request_quote(
     now: OffsetDateTime,
     pace: &Pace,
 ) -> Result<(), StoreError> {
-    // what is wrong with the state comes before what is wrong with the request
+    // faults of the state come before faults of the request
     life.after(Trigger::RequestQuote).map_err(|refused| not_possible(refused, life, now))?;
     let outputs = sum_outputs(connection, &[(life.account_id, life.id)]).await?;
     let outputs = outputs.first().filter(|outputs| outputs.count > 0).ok_or_else(|| {
-        let detail = "a request needs at least one output before it can be quoted; add outputs to it first";
+        let detail = format!("request {} has no outputs; add at least one before asking for a quote", life.id);
         Errors::from(Error::new(OUTPUTS_MISSING, detail))
     })?;
     let held_prices = match hint_token {
@@ -153,7 +164,7 @@ fn is_quoted_at_once(life: &Life, outputs: &Outputs) -> bool {
     codes.filter_map(|code| ports::find(code)).all(ports::Port::is_quoted_at_once)
 }
 
-/// The prices that an estimate promised to this account for this origin and these outputs.
+/// Returns the prices held by an estimate of this account for the request's origin and outputs.
 async fn held_prices(
     connection: &mut PgConnection,
     life: &Life,
@@ -162,28 +173,28 @@ async fn held_prices(
 ) -> Result<String, StoreError> {
     let refuse = |code, detail: String| Err(StoreError::from(Errors::from(Error::new(code, detail).at(HINT_TOKEN))));
     let Some(hold) = estimates::store::find_hold(connection, life.account_id, token).await? else {
-        let detail = "no estimate of this account has this token; leave it out, or make an estimate";
+        let detail = "`hint_token` belongs to no estimate of this account; leave it out, or make an estimate";
         return refuse(HINT_TOKEN_UNKNOWN, detail.into());
     };
     if hold.expires_at < now {
         let detail =
-            format!("it was good until {}; leave it out, or make another estimate", timestamp(hold.expires_at));
+            format!("`hint_token` expired at {}; leave it out, or make another estimate", timestamp(hold.expires_at));
         return refuse(HINT_TOKEN_EXPIRED, detail);
     }
     if hold.port_code != life.port_code {
-        let detail = format!("it is for {}, the request is for {}", hold.port_code, life.port_code);
+        let detail = format!("`hint_token` is for port {}; the request's port is {}", hold.port_code, life.port_code);
         return refuse(HINT_TOKEN_MISMATCH, detail);
     }
     let outputs = prices_asked(connection, life).await?;
     if estimates::fingerprint(outputs.iter().map(|(port, price)| (port.as_str(), price))) != hold.outputs_sha256 {
         let detail =
-            "its estimate is for other outputs than the request's: each port and amount or budget must be the same";
+            "`hint_token` is for different outputs; the port and the amount or budget of each output must be the same";
         return refuse(HINT_TOKEN_MISMATCH, detail.into());
     }
     Ok(hold.prices)
 }
 
-/// Saves what the action made of the request, and takes its outputs along as far as one transaction may.
+/// Saves the request and cascades the action to its outputs, up to the limit of one transaction.
 async fn save(
     connection: &mut PgConnection,
     life: Life,
@@ -195,7 +206,7 @@ async fn save(
     match action {
         Action::RequestQuote { .. } => changes.requests.push(life),
         Action::AcceptQuote => {
-            // the payer's wallet is looked into
+            // a credit of 0 schedules the payer's wallet for funding
             let currency = ports::currency(&life.port_code).to_owned();
             let wallet = Wallet { account_id: life.account_id, user_id: life.user_id, currency };
             let at = pace.by_itself(now);
@@ -210,7 +221,7 @@ async fn save(
     Ok(changes.save(connection, &rules.public_url).await?)
 }
 
-/// 409, naming the present state and the possible ones.
+/// Returns a 409 that names the present state and the states that allow the action.
 fn not_possible(refused: NotPossible, life: &Life, now: OffsetDateTime) -> Errors {
     let possible: Vec<&str> = MACHINE.possible(refused.trigger).map(Named::name).collect();
     let mut detail = format!(

@@ -1,4 +1,4 @@
-//! A request's schema, reading and rendering.
+//! Schema, reading and rendering of requests.
 
 use serde_json::Value as Json;
 
@@ -9,7 +9,7 @@ use crate::jsonapi::error::{ATTRIBUTE_INVALID, Error, Errors};
 use crate::jsonapi::render::{Linkage, Resource, Value};
 use crate::jsonapi::schema::{Attribute, Filter, Relationship, Schema, Values};
 
-/// The counters, one for each state of an output.
+/// Counters of outputs, one for each state.
 const COUNTERS: [&str; 9] = [
     "outputs_accepting",
     "outputs_accepted",
@@ -22,9 +22,9 @@ const COUNTERS: [&str; 9] = [
     "outputs_cancelled",
 ];
 
-/// What a request's document shows: the attributes of both editions of the guides, in which `amount` and
-/// `cancellable_until` are older names of `total_to_spend` and `accept_quote_before`, and `outputs_total` of
-/// `outputs_count`.
+/// Schema of requests, with the attributes of both editions of the guides.
+/// `amount`, `cancellable_until` and `outputs_total` are the older names of
+/// `total_to_spend`, `accept_quote_before` and `outputs_count`.
 pub static SCHEMA: Schema = Schema {
     type_name: "concierge_requests",
     path: "/api/concierge_requests",
@@ -87,7 +87,8 @@ pub fn read_new(body: &[u8]) -> Result<(NewConciergeRequest, Reader), Errors> {
     }
 }
 
-/// Reads a new request's attributes. Who pays it, is for whoever reads them to find out.
+/// Reads the attributes of a new request.
+/// The caller sets its payer.
 pub fn read(reader: &mut Reader) -> Option<NewConciergeRequest> {
     let port_code = ports::read_code(reader);
     let external_id = reader.text("external_id", LONGEST);
@@ -95,7 +96,7 @@ pub fn read(reader: &mut Reader) -> Option<NewConciergeRequest> {
     Some(NewConciergeRequest { user: None, port_code: port_code?, external_id, payment_authorization_code })
 }
 
-/// Reads what a PATCH changes. An attribute that isn't there stays, one that is `null` is cleared.
+/// Reads the changes of a PATCH: an absent attribute is kept, `null` clears it.
 ///
 /// # Errors
 /// Every fault of the document.
@@ -107,27 +108,27 @@ pub fn read_changes(body: &[u8], id: &str) -> Result<Changes, Errors> {
     reader.finish(Some(changes))
 }
 
-/// Reads the `hint_token` of a `request_quote`. Nothing else in the body of an action has any effect, whatever it
-/// is (known: clients send nothing, an identifier, or a whole resource).
+/// Reads the `hint_token` of a `request_quote`.
+/// The rest of an action's body has no effect (known: clients send nothing, an identifier, or a whole resource).
 ///
 /// # Errors
-/// 422 where it is something else than a string.
+/// 422 if the token is not a string.
 pub fn read_hint_token(body: &[u8]) -> Result<Option<String>, Errors> {
     let Ok(document) = serde_json::from_slice::<Json>(body) else { return Ok(None) };
     match document.pointer(HINT_TOKEN) {
         None | Some(Json::Null) => Ok(None),
         Some(Json::String(token)) => Ok(Some(token.clone())),
         Some(_) => {
-            let detail = "must be the hint_token of an estimate, a string of 64 hexadecimal digits";
+            let detail = "`hint_token` must be the token of an estimate, a string of 64 hexadecimal digits";
             Err(Error::new(ATTRIBUTE_INVALID, detail).at(HINT_TOKEN).into())
         }
     }
 }
 
-/// Where the `hint_token` is.
+/// JSON pointer of the `hint_token`.
 pub const HINT_TOKEN: &str = "/data/attributes/hint_token";
 
-/// A request as a resource.
+/// Renders a request as a resource.
 pub fn render(request: &ConciergeRequest) -> Resource {
     let life = &request.life;
     let text = |text: &Option<String>| Value::Text(text.clone());

@@ -1,5 +1,6 @@
-//! Moves of a request that take its outputs along: pricing them, starting them, cancelling them. They go through the
-//! outputs in batches, so that a request with tens of thousands of them holds no transaction for long.
+//! Cascades of a request's transition to its outputs: pricing, starting and cancelling them.
+//!
+//! A cascade works in batches, so that a request with tens of thousands of outputs needs no long transaction.
 
 use std::collections::HashMap;
 
@@ -20,14 +21,15 @@ use crate::concierge::ports;
 use crate::concierge::pricing::Prices;
 use crate::events::{self, Cause};
 
-/// The most outputs one transaction takes along.
+/// Maximum number of outputs in one transaction.
 const BATCH: usize = 1000;
 
-/// Takes the next outputs of locked requests along, as many as one transaction may, each of them its share, and adds what changes to
-/// `changes`, the requests included.
+/// Cascades to the next outputs of locked requests, up to the limit of one transaction.
+/// The requests share the limit equally.
+/// The outputs and requests changed are added to `changes`.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn take_outputs_along(
     connection: &mut PgConnection,
     mut requests: Vec<Life>,
@@ -38,7 +40,7 @@ pub async fn take_outputs_along(
     recall_causes(connection, &mut requests).await?;
     let share = (BATCH / requests.len().max(1)).max(1);
     let mut taken = take_along(connection, &requests, share + 1).await?;
-    // one more than are taken tells whose outputs go on
+    // one output more than the share means that the request has further outputs
     let mut counts = vec![0; requests.len()];
     taken.retain(|output| {
         let count = counts.get_mut(output.request).map_or(0, |count| {
@@ -71,10 +73,11 @@ pub async fn take_outputs_along(
             done.push(life);
         }
     }
-    conclude(connection, done, due, changes).await
+    finish_cascades(connection, done, due, changes).await
 }
 
-/// Finds out why requests were cancelled whose outputs go on being taken along: those are cancelled for the same cause.
+/// Restores the causes of cancelled requests in a continued cascade.
+/// Their outputs are cancelled with the same cause.
 async fn recall_causes(connection: &mut PgConnection, requests: &mut [Life]) -> Result<(), sqlx::Error> {
     let going_on = |life: &&mut Life| life.state == State::Cancelled && life.told.is_empty();
     let ids: Vec<_> = requests.iter_mut().filter(going_on).map(|life| (life.account_id, life.id)).collect();
@@ -88,8 +91,8 @@ async fn recall_causes(connection: &mut PgConnection, requests: &mut [Life]) -> 
     Ok(())
 }
 
-/// Ends the moves of requests whose outputs have all been taken along.
-async fn conclude(
+/// Finishes the transitions of requests after their last output.
+async fn finish_cascades(
     connection: &mut PgConnection,
     done: Vec<Life>,
     due: &Due,
@@ -113,29 +116,31 @@ async fn conclude(
             }
             State::Draft | State::Quoted | State::QuoteAccepted | State::Finished => Ok(()),
         };
-        // each state is matched with the arrow that leaves it
+        // each state is paired with a transition that it allows
         debug_assert!(moved.is_ok(), "{moved:?}");
         changes.requests.push(life);
     }
     Ok(())
 }
 
-/// The prices of a batch: those of the day, and those that requests hold.
+/// Prices of a batch: the current prices and the prices held by requests.
 struct PriceLists<'a> {
-    of_the_day: &'a Prices,
+    current: &'a Prices,
     held: HashMap<(i64, i64), Option<Prices>>,
 }
 
 impl<'a> PriceLists<'a> {
-    fn new(of_the_day: &'a Prices) -> Self {
-        Self { of_the_day, held: HashMap::new() }
+    fn new(current: &'a Prices) -> Self {
+        Self { current, held: HashMap::new() }
     }
 
-    /// Finds out what is missing of an output's `amount` and `budget`.
+    /// Computes the missing one of an output's `amount` and `budget`.
     fn quote(&mut self, life: &Life, output: &Taken) -> Option<Quoted> {
         let held = self.held.entry((life.account_id, life.id)).or_insert_with(|| {
             let held = life.held_prices.as_deref()?;
-            Prices::read(held).inspect_err(|error| tracing::error!(%error, "held prices can't be read")).ok()
+            Prices::read(held)
+                .inspect_err(|error| tracing::error!(%error, "held prices unreadable, using current prices"))
+                .ok()
         });
         let price = match (&output.amount, &output.budget) {
             (Some(amount), _) => Price::Amount(amount.clone()),
@@ -143,7 +148,7 @@ impl<'a> PriceLists<'a> {
             (None, None) => return None,
         };
         let (origin, destination) = (ports::find(&life.port_code)?, ports::find(&output.port_code)?);
-        let priced = held.as_ref().unwrap_or(self.of_the_day).price(origin, destination, &price);
+        let priced = held.as_ref().unwrap_or(self.current).price(origin, destination, &price);
         Some(Quoted {
             account_id: life.account_id,
             id: output.id,
@@ -154,7 +159,7 @@ impl<'a> PriceLists<'a> {
     }
 }
 
-/// Starts an accepted output that has no time of its own, where that happens by itself.
+/// Starts an accepted output without a timer, unless timing is manual.
 fn start(life: &Life, output: &Taken, pace: &Pace) -> Option<Move> {
     if output.state != outputs::state::State::Accepted || output.is_timed {
         return None;
@@ -174,7 +179,7 @@ fn start(life: &Life, output: &Taken, pace: &Pace) -> Option<Move> {
     })
 }
 
-/// Cancels an output unless it is final already.
+/// Cancels an output if its state allows it.
 fn cancel(life: &Life, output: &Taken) -> Option<Move> {
     let to = outputs::state::MACHINE.after(output.state, outputs::state::Trigger::Cancel)?;
     Some(Move {

@@ -1,4 +1,4 @@
-//! What happens to a request, each step by an arrow of its state machine. Pure.
+//! Transitions of a request along its state machine. Pure.
 
 use std::time::Duration;
 
@@ -10,40 +10,40 @@ use super::state::{self, MACHINE, State, Trigger};
 use crate::accounts::pace::Pace;
 use crate::events::Cause;
 
-/// The part of a request that its life changes.
+/// The part of a request that transitions change.
 #[derive(Debug, Clone)]
 pub struct Life {
     pub account_id: i64,
     pub id: i64,
     /// The payer.
     pub user_id: i64,
-    /// Where the money comes from.
+    /// Origin port of the money.
     pub port_code: String,
     pub state: State,
     pub state_since: Option<OffsetDateTime>,
-    /// When it moves on by itself.
+    /// Due time of the next transition.
     pub due_at: Option<OffsetDateTime>,
-    /// Where it takes its outputs along: the last one that was done, 0 for none.
+    /// Cascade cursor: the id of the last output done, 0 at the start, `None` outside of a cascade.
     pub outputs_done_to: Option<i64>,
     pub quote_requested_at: Option<OffsetDateTime>,
     pub timetable: Option<Timetable>,
     pub quote_accepted_at: Option<OffsetDateTime>,
     pub cancellation_reason: Option<String>,
-    /// What the payer pays, in the port's currency.
+    /// The payer's total, in the port's currency.
     pub total_to_spend: Option<BigDecimal>,
-    /// What came back of it.
+    /// The refunded part of the total.
     pub money_returned: BigDecimal,
-    /// The prices an estimate promised, as JSON.
+    /// Prices held by an estimate, as JSON.
     pub held_prices: Option<String>,
-    /// While it works: how many of its outputs are not final.
+    /// Number of non-final outputs while the request works.
     pub outputs_open: i64,
-    /// What sets off whatever happens to it next.
+    /// Cause of the next transition.
     pub cause: Cause,
-    /// What happened since it was read.
+    /// Events since the row was read, not yet recorded.
     pub told: Vec<Told>,
 }
 
-/// Something that happened to a request.
+/// An event of a request, not yet recorded.
 #[derive(Debug, Clone)]
 pub struct Told {
     pub event_type: &'static str,
@@ -51,7 +51,7 @@ pub struct Told {
     pub cause: Cause,
 }
 
-/// A trigger that can't happen in the present state.
+/// A trigger that the present state does not allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotPossible {
     pub state: State,
@@ -59,31 +59,31 @@ pub struct NotPossible {
 }
 
 impl Life {
-    /// Where a trigger would lead.
+    /// Returns the state after a trigger.
     ///
     /// # Errors
-    /// Where it can't happen in the present state.
+    /// [`NotPossible`] if the present state does not allow it.
     pub fn after(&self, trigger: Trigger) -> Result<State, NotPossible> {
         MACHINE.after(self.state, trigger).ok_or(NotPossible { state: self.state, trigger })
     }
 
-    fn go(&mut self, trigger: Trigger, at: OffsetDateTime) -> Result<(), NotPossible> {
+    fn apply(&mut self, trigger: Trigger, at: OffsetDateTime) -> Result<(), NotPossible> {
         self.state = self.after(trigger)?;
         self.state_since = Some(at);
         self.due_at = None;
         self.outputs_done_to = None;
-        self.tell(self.state.event_type(), at);
+        self.record(self.state.event_type(), at);
         Ok(())
     }
 
-    fn tell(&mut self, event_type: &'static str, at: OffsetDateTime) {
+    fn record(&mut self, event_type: &'static str, at: OffsetDateTime) {
         self.told.push(Told { event_type, at, cause: self.cause.clone() });
     }
 
-    /// The payer asks for a quote.
+    /// Applies the payer's request for a quote.
     ///
     /// # Errors
-    /// Where that isn't possible.
+    /// [`NotPossible`] if the present state does not allow it.
     pub fn request_quote(
         &mut self,
         at: OffsetDateTime,
@@ -91,7 +91,7 @@ impl Life {
         held_prices: Option<String>,
         pace: &Pace,
     ) -> Result<(), NotPossible> {
-        self.go(Trigger::RequestQuote, at)?;
+        self.apply(Trigger::RequestQuote, at)?;
         let timetable = Timetable::from(at, delay);
         self.quote_requested_at = Some(at);
         self.timetable = Some(timetable);
@@ -101,38 +101,39 @@ impl Life {
         Ok(())
     }
 
-    /// The quote is there; every output has its price.
+    /// Applies the quote; every output has its price.
     ///
     /// # Errors
-    /// Where that isn't possible.
+    /// [`NotPossible`] if the present state does not allow it.
     pub fn quote(&mut self, total_to_spend: BigDecimal, at: OffsetDateTime, pace: &Pace) -> Result<(), NotPossible> {
-        self.go(Trigger::Quote, at)?;
+        self.apply(Trigger::Quote, at)?;
         self.total_to_spend = Some(total_to_spend);
-        // a quote that comes when it is too late already, because nothing happened by itself, expires then
+        // under manual timing a quote may come after its deadline; it then expires at once
         self.due_at = self.timetable.and_then(|timetable| pace.by_itself(timetable.accept_quote_before.max(at)));
         Ok(())
     }
 
-    /// The payer accepts the quote. It isn't possible any more once its time is over.
+    /// Applies the payer's acceptance.
+    /// It is not possible after the deadline, except under manual timing.
     ///
     /// # Errors
-    /// Where that isn't possible.
+    /// [`NotPossible`] if the present state does not allow it.
     pub fn accept_quote(&mut self, at: OffsetDateTime, pace: &Pace) -> Result<(), NotPossible> {
         let is_late = self.timetable.is_some_and(|timetable| timetable.accept_quote_before <= at);
         if is_late && !pace.is_manual {
             return Err(NotPossible { state: self.state, trigger: Trigger::AcceptQuote });
         }
-        self.go(Trigger::AcceptQuote, at)?;
+        self.apply(Trigger::AcceptQuote, at)?;
         self.quote_accepted_at = Some(at);
         self.due_at = self.timetable.and_then(|timetable| pace.by_itself(timetable.provision_funds_before));
         Ok(())
     }
 
-    /// The money was taken. `outputs_open` of the outputs are not final, those that were rejected have been paid
-    /// back; the others start after `delay`.
+    /// Starts the work after the money was debited; outputs start after `delay`.
+    /// `outputs_open` is the number of non-final outputs, `returned` the refund for rejected ones.
     ///
     /// # Errors
-    /// Where that isn't possible.
+    /// [`NotPossible`] if the present state does not allow it.
     pub fn fund(
         &mut self,
         at: OffsetDateTime,
@@ -140,70 +141,72 @@ impl Life {
         outputs_open: i64,
         returned: BigDecimal,
     ) -> Result<(), NotPossible> {
-        self.go(Trigger::Fund, at)?;
+        self.apply(Trigger::Fund, at)?;
         self.outputs_open = outputs_open;
         self.money_returned = returned;
-        self.take_outputs_along(at + delay);
+        self.start_cascade(at + delay);
         Ok(())
     }
 
-    /// Outputs became final, the last of them at that time, and money came back.
+    /// Counts outputs that became final, the last one at `at`, and their refunds.
+    /// Finishes the request after the last.
     ///
     /// # Errors
-    /// Where the request doesn't work.
+    /// [`NotPossible`] if the request is not working.
     pub fn close_outputs(&mut self, closed: i64, returned: &BigDecimal, at: OffsetDateTime) -> Result<(), NotPossible> {
         self.outputs_open -= closed;
         self.money_returned += returned;
         if self.outputs_open == 0 { self.finish(at) } else { Ok(()) }
     }
 
-    /// Every output is final: there is a receipt, and a credit note where money came back.
+    /// Finishes the request after its last output.
+    /// There is a receipt, and a credit note if money was refunded.
     ///
     /// # Errors
-    /// Where that isn't possible.
+    /// [`NotPossible`] if the present state does not allow it.
     pub fn finish(&mut self, at: OffsetDateTime) -> Result<(), NotPossible> {
-        self.go(Trigger::Finish, at)?;
-        self.tell(state::RECEIPT_CREATED, at);
+        self.apply(Trigger::Finish, at)?;
+        self.record(state::RECEIPT_CREATED, at);
         if self.has_credit_note() {
-            self.tell(state::CREDIT_NOTE_CREATED, at);
+            self.record(state::CREDIT_NOTE_CREATED, at);
         }
         Ok(())
     }
 
-    /// The payer cancels it.
+    /// Cancels the request for the payer.
     ///
     /// # Errors
-    /// Where that isn't possible.
+    /// [`NotPossible`] if the present state does not allow it.
     pub fn cancel(&mut self, at: OffsetDateTime) -> Result<(), NotPossible> {
-        self.go(Trigger::Cancel, at)?;
+        self.apply(Trigger::Cancel, at)?;
         self.cancellation_reason = Some(state::CANCELLED_BY_USER.to_owned());
-        self.take_outputs_along(at);
+        self.start_cascade(at);
         Ok(())
     }
 
-    /// The payer let its time run out.
+    /// Cancels the request after its deadline.
     ///
     /// # Errors
-    /// Where that isn't possible.
+    /// [`NotPossible`] if the present state does not allow it.
     pub fn expire(&mut self, at: OffsetDateTime) -> Result<(), NotPossible> {
         let reason = self.state.expiry();
-        self.go(Trigger::Expire, at)?;
+        self.apply(Trigger::Expire, at)?;
         self.cancellation_reason = Some(reason.to_owned());
-        self.take_outputs_along(at);
+        self.start_cascade(at);
         Ok(())
     }
 
-    /// Whether money came back, once it is finished.
+    /// Returns true if the request is finished and money was refunded.
     pub fn has_credit_note(&self) -> bool {
         self.state == State::Finished && self.money_returned > BigDecimal::default()
     }
 
-    fn take_outputs_along(&mut self, from: OffsetDateTime) {
+    fn start_cascade(&mut self, from: OffsetDateTime) {
         self.due_at = Some(from);
         self.outputs_done_to = Some(0);
     }
 
-    /// All outputs have been taken along.
+    /// Ends the cascade to the outputs.
     pub fn took_outputs_along(&mut self) {
         self.due_at = None;
         self.outputs_done_to = None;

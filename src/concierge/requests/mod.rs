@@ -1,4 +1,5 @@
-//! Requests: a payer's order to pay many people at once, of which each output is one.
+//! Requests: a payer's order for many payments at once.
+//! Each output is one payment.
 
 pub mod actions;
 pub mod deadlines;
@@ -16,34 +17,34 @@ use life::Life;
 
 use crate::jsonapi::document::Identifier;
 
-/// A request as its document shows it.
+/// A request with the data for its document.
 #[derive(Debug, Clone)]
 pub struct ConciergeRequest {
     pub life: Life,
     pub external_id: Option<String>,
     pub payment_authorization_code: Option<String>,
     pub receipt_token: Option<String>,
-    /// Ids of its outputs, ascending.
+    /// Ids of the outputs, ascending.
     pub outputs: Vec<i64>,
-    /// How many of them are in each state, in the order of [`outputs::state::NAMES`](super::outputs::state::NAMES).
+    /// Number of outputs in each state, in the order of [`outputs::state::NAMES`](super::outputs::state::NAMES).
     pub counts: Vec<i64>,
-    /// What the payer's wallet holds in the port's currency.
+    /// Balance of the payer's wallet in the port's currency.
     pub funds_available: BigDecimal,
-    /// Who made it, if not the master user.
+    /// Creator of the request; `None` stands for the master user.
     pub made_by: Option<i64>,
 }
 
-/// A request to be made.
+/// A new request.
 #[derive(Debug, Clone)]
 pub struct NewConciergeRequest {
-    /// The payer; the acting user where nobody is named.
+    /// The payer; `None` for the acting user.
     pub user: Option<Identifier>,
     pub port_code: String,
     pub external_id: Option<String>,
     pub payment_authorization_code: Option<String>,
 }
 
-/// What a PATCH changes; `None` leaves as it is, `Some(None)` clears.
+/// Changes of a PATCH: `None` keeps a value, `Some(None)` clears it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     pub external_id: Option<Option<String>>,

@@ -1,19 +1,19 @@
-//! The states of a request and its arrows. Pure.
+//! States and transitions of requests. Pure.
 
 use crate::concierge::machine::{Arrow, Machine, Named};
 
-/// Where a request is in its life.
+/// State of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Being put together: the only state in which outputs can be added.
+    /// In preparation; only a draft takes outputs.
     Draft,
     /// The payer waits for a price.
     QuoteRequested,
-    /// It has a price that the payer may accept.
+    /// The quote has a price; the payer may accept it.
     Quoted,
-    /// The payer accepted, and is to provide the money.
+    /// The payer accepted and must provide the money.
     QuoteAccepted,
-    /// The money was taken; the outputs are being paid.
+    /// The money was debited; the outputs are being paid.
     Working,
     /// Every output is final. Final.
     Finished,
@@ -21,7 +21,7 @@ pub enum State {
     Cancelled,
 }
 
-/// What can happen to a request.
+/// Triggers of a request's transitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trigger {
     RequestQuote,
@@ -33,7 +33,7 @@ pub enum Trigger {
     Expire,
 }
 
-/// The names of all states, in the order of life.
+/// Names of all states, in the order of [`State`].
 pub const NAMES: [&str; 7] =
     ["draft", "quote_requested", "quoted", "quote_accepted", "working", "finished", "cancelled"];
 
@@ -41,7 +41,7 @@ const fn arrow(from: State, trigger: Trigger, to: State) -> Arrow<State, Trigger
     Arrow { from, trigger, to }
 }
 
-/// Every state and every arrow (known from the guides).
+/// All states and transitions (known from the guides).
 pub static MACHINE: Machine<State, Trigger> = Machine {
     states: &[
         State::Draft,
@@ -88,17 +88,17 @@ impl Named for Trigger {
 }
 
 impl State {
-    /// The name documents and the store use.
+    /// Returns the name for documents and the database.
     pub const fn name(self) -> &'static str {
         NAMES[self as usize]
     }
 
-    /// Whether outputs can be added.
+    /// Returns true if outputs can be added.
     pub const fn takes_outputs(self) -> bool {
         matches!(self, Self::Draft)
     }
 
-    /// The type of the event that tells of the arrival in this state.
+    /// Returns the type of the event for entering this state.
     pub const fn event_type(self) -> &'static str {
         match self {
             Self::Draft => "concierge_request_draft",
@@ -111,7 +111,7 @@ impl State {
         }
     }
 
-    /// The `cancellation_reason` of a request whose time ran out in this state.
+    /// Returns the `cancellation_reason` of a request that expired in this state.
     pub const fn expiry(self) -> &'static str {
         match self {
             Self::Draft => "draft_was_pruned",
@@ -121,9 +121,9 @@ impl State {
     }
 }
 
-/// The `cancellation_reason` of a request that its payer cancelled.
+/// The `cancellation_reason` of a request cancelled by its payer.
 pub const CANCELLED_BY_USER: &str = "cancelled_by_user";
-/// The type of the event that tells of a receipt.
+/// Type of the event for a receipt.
 pub const RECEIPT_CREATED: &str = "concierge_request_receipt_created";
-/// The type of the event that tells of a credit note.
+/// Type of the event for a credit note.
 pub const CREDIT_NOTE_CREATED: &str = "concierge_request_credit_note_created";

@@ -1,5 +1,5 @@
-//! All SQL of requests: what their documents show, and the payer's side of their actions. [`life`] is
-//! what moves them.
+//! All SQL for the documents of requests: inserting, finding, changing and listing.
+//! [`life`] has the SQL of their transitions.
 
 pub mod life;
 
@@ -14,7 +14,7 @@ use crate::concierge::listing::Table;
 use crate::database::StoreError;
 use crate::jsonapi::document::Identifier;
 
-/// The columns [`read`] reads, of a table alias.
+/// Columns for [`read`], prefixed with a table alias.
 macro_rules! request_columns {
     ($t:literal) => {
         concat!(
@@ -32,7 +32,8 @@ macro_rules! request_columns {
     };
 }
 
-/// The joins these need. The outputs of a request are gone through once, for their ids and their counts.
+/// Joins for these columns.
+/// One pass over a request's outputs yields ids and counts.
 macro_rules! request_joins {
     ($t:literal) => {
         concat!(
@@ -89,22 +90,23 @@ fn read(row: &PgRow, at: usize) -> Result<ConciergeRequest, sqlx::Error> {
     })
 }
 
-/// Reads a state's name.
+/// Parses the name of a state.
 ///
 /// # Errors
-/// Where there is no such state.
+/// A decoding error if no state has this name.
 pub fn read_state(name: &str) -> Result<State, sqlx::Error> {
     MACHINE.named(name).ok_or_else(|| sqlx::Error::Decode(format!("no request state {name:?}").into()))
 }
 
-/// A caller and what it asked for.
+/// A caller and the requested resource.
 pub type Found = (Caller, Option<ConciergeRequest>);
 
-/// Makes a request in state draft; `None` where the payer isn't there, or the id isn't one of the caller's account. `now` is
-/// the server's.
+/// Inserts a request in state draft.
+/// Returns `None` if the payer does not exist, or the id does not belong to the caller's account.
+/// `now` is the server's time.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 if the caller is not allowed; database errors.
 pub async fn create(
     connection: &mut PgConnection,
     credentials: &Credentials,
@@ -148,13 +150,13 @@ pub async fn create(
         .bind(account_id)
         .fetch_optional(connection)
         .await?;
-    judged(row.as_ref(), Access::Write)
+    read_authorized(row.as_ref(), Access::Write)
 }
 
-/// A request of the caller's account.
+/// Finds a request of the caller's account.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 if the caller is not allowed; database errors.
 pub async fn find(connection: &mut PgConnection, credentials: &Credentials, id: i64) -> Result<Found, StoreError> {
     const SQL: &str = concat!(
         "with ",
@@ -167,13 +169,15 @@ pub async fn find(connection: &mut PgConnection, credentials: &Credentials, id: 
         request_joins!("r")
     );
     let row = credentials.query(SQL).bind(id).fetch_optional(connection).await?;
-    judged(row.as_ref(), Access::Read)
+    read_authorized(row.as_ref(), Access::Read)
 }
 
-/// Changes a request. One that is still a draft was touched, so that its pruning is put off. `now` is the server's.
+/// Changes a request.
+/// A change to a draft postpones its expiry.
+/// `now` is the server's time.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 if the caller is not allowed; database errors.
 pub async fn update(
     connection: &mut PgConnection,
     credentials: &Credentials,
@@ -213,23 +217,23 @@ pub async fn update(
         .bind(quote::DRAFT)
         .fetch_optional(connection)
         .await?;
-    judged(row.as_ref(), Access::Write)
+    read_authorized(row.as_ref(), Access::Write)
 }
 
-fn judged(row: Option<&PgRow>, access: Access) -> Result<Found, StoreError> {
+fn read_authorized(row: Option<&PgRow>, access: Access) -> Result<Found, StoreError> {
     let caller = Caller::judge(row, access)?;
     let Some(row) = row else { return Ok((caller, None)) };
     let id: Option<i64> = row.try_get(FIRST_COLUMN)?;
     Ok((caller, id.map(|_| read(row, FIRST_COLUMN)).transpose()?))
 }
 
-/// Where the request's columns begin, behind the caller's.
+/// Index of the request's first column, after the caller's.
 const FIRST_COLUMN: usize = caller::COLUMNS;
 
-/// The requests with these ids, of one account.
+/// Loads requests of one account by id.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn load(
     connection: &mut PgConnection,
     account_id: i64,
@@ -239,10 +243,10 @@ pub async fn load(
     load_all(connection, &requests).await
 }
 
-/// The requests with these accounts and ids.
+/// Loads requests by account and id.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn load_all(
     connection: &mut PgConnection,
     requests: &[(i64, i64)],

@@ -1,4 +1,4 @@
-//! A user's schema, reading and rendering.
+//! Schema, reading and rendering of users.
 
 use super::{Changes, User};
 use crate::events::address::AddressRules;
@@ -12,7 +12,8 @@ crate::codes! {
     WEBHOOK_URL_INVALID = 422 "webhook_url_invalid" "Events can't be sent to this URL";
 }
 
-/// What a user's document shows. Included in another resource's document it shows the six known attributes.
+/// Schema of users.
+/// As an included resource, a user shows the six known attributes only.
 pub static SCHEMA: Schema = Schema {
     type_name: "users",
     path: "/api/users",
@@ -33,10 +34,11 @@ pub static SCHEMA: Schema = Schema {
     filters: &[],
 };
 
-/// Longest name and e-mail address, in characters.
+/// Maximum length of names and e-mail addresses, in characters.
 pub const LONGEST: usize = 254;
 
-/// Reads the document of a new user: its e-mail address, if it has one. A password is never looked at.
+/// Reads the optional e-mail address in the document of a new user.
+/// A password is ignored.
 ///
 /// # Errors
 /// Every fault of the document.
@@ -46,15 +48,15 @@ pub fn read_new(body: &[u8]) -> Result<Option<String>, Errors> {
     reader.finish(Some(email))
 }
 
-/// Reads an e-mail address, if there is one.
+/// Reads the optional `email`.
 pub fn read_email(reader: &mut Reader) -> Option<String> {
     let email = reader.text("email", LONGEST);
     check_email(reader, email.as_deref());
     email
 }
 
-/// Reads what a PATCH changes. An attribute that isn't there stays, one that is `null` is cleared. `rules` are those for
-/// the `webhook_url`.
+/// Reads the changes of a PATCH: an absent attribute is kept, `null` clears it.
+/// `rules` apply to the `webhook_url`.
 ///
 /// # Errors
 /// Every fault of the document.
@@ -71,7 +73,7 @@ pub fn read_changes(body: &[u8], purpose: Purpose<'_>, rules: &AddressRules) -> 
     reader.finish(Some(changes))
 }
 
-/// The URL of a receiver of events as it was sent, if it is there and may be set.
+/// Reads the optional URL of a receiver, unchanged; `None` if `rules` refuse it.
 pub fn read_webhook_url(reader: &mut Reader, name: &str, rules: &AddressRules) -> Option<String> {
     let url = reader.text(name, usize::MAX)?;
     if let Err(fault) = receiver::read(&url, rules) {
@@ -87,12 +89,12 @@ fn check_email(reader: &mut Reader, email: Option<&str>) {
         .split_once('@')
         .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
     if !well_formed || email.chars().any(char::is_whitespace) {
-        let detail = format!("is {email:?}; an e-mail address looks like person@example.com");
+        let detail = format!("`email` is {email:?}; it must look like person@example.com");
         reader.fault(ATTRIBUTE_INVALID, &reader.pointer("email"), detail);
     }
 }
 
-/// A user as a resource.
+/// Renders a user as a resource.
 pub fn render(user: &User) -> Resource {
     Resource {
         schema: &SCHEMA,

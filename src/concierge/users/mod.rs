@@ -1,4 +1,5 @@
-//! Users: the master user of an account and the ones it manages, payers and payees alike.
+//! Users: the master user of an account and its managed users.
+//! Any of them can be payer or payee.
 
 pub mod approvals;
 pub mod document;
@@ -8,7 +9,7 @@ pub mod store;
 pub use document::SCHEMA;
 use state::ComplianceState;
 
-/// A user as it is stored.
+/// A stored user.
 #[expect(clippy::struct_excessive_bools, reason = "the documented attributes")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
@@ -23,7 +24,7 @@ pub struct User {
     pub webhook_url: Option<String>,
 }
 
-/// What a PATCH changes; `None` leaves as it is, `Some(None)` clears.
+/// Changes of a PATCH: `None` keeps a value, `Some(None)` clears it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     pub name: Option<Option<String>>,

@@ -1,9 +1,9 @@
-//! The states of a user's compliance, and the arrow that time takes. Pure.
+//! Compliance states of users, and the timed transition between them. Pure.
 
-/// Whether a user may be paid.
+/// Compliance state of a user; only an enabled user can be paid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ComplianceState {
-    /// Not looked at yet.
+    /// Not reviewed yet.
     New,
     Enabled,
     Disabled,
@@ -11,7 +11,7 @@ pub enum ComplianceState {
 }
 
 impl ComplianceState {
-    /// The name documents and the store use.
+    /// Returns the name for documents and the database.
     pub const fn name(self) -> &'static str {
         match self {
             Self::New => "new",
@@ -21,12 +21,12 @@ impl ComplianceState {
         }
     }
 
-    /// The state of that name.
+    /// Returns the state with this name.
     pub fn named(name: &str) -> Option<Self> {
         [Self::New, Self::Enabled, Self::Disabled, Self::Rejected].into_iter().find(|state| state.name() == name)
     }
 
-    /// What makes a user come to this state.
+    /// Returns the name of the transition to this state.
     pub const fn verb(self) -> &'static str {
         match self {
             Self::New => "create",
@@ -36,7 +36,7 @@ impl ComplianceState {
         }
     }
 
-    /// What approval makes of it: only a new user is approved.
+    /// Returns the state after approval, or `None`: only new users are approved.
     pub const fn approved(self) -> Option<Self> {
         match self {
             Self::New => Some(Self::Enabled),
@@ -44,7 +44,7 @@ impl ComplianceState {
         }
     }
 
-    /// The type of the event that tells of the arrival in this state.
+    /// Returns the type of the event for entering this state.
     pub const fn event_type(self) -> &'static str {
         match self {
             Self::New => "user_new",

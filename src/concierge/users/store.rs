@@ -14,7 +14,7 @@ use crate::concierge::listing::Table;
 use crate::database::StoreError;
 use crate::events::Cause;
 
-/// The columns [`read`] reads, of a table alias.
+/// Columns for [`read`], prefixed with a table alias.
 #[macro_export]
 macro_rules! user_columns {
     ($t:literal) => {
@@ -41,17 +41,17 @@ macro_rules! user_columns {
     };
 }
 
-/// How many columns that is.
+/// Number of these columns.
 pub const COLUMNS: usize = 9;
 
 /// The collection.
 pub const TABLE: Table<User> =
     Table { name: "users", columns: crate::user_columns!("t"), joins: "", condition: "", read };
 
-/// Reads a user whose columns begin at `at`.
+/// Reads a user from the columns at `at`.
 ///
 /// # Errors
-/// Where the row holds something else.
+/// A decoding error if the row does not match.
 pub fn read(row: &PgRow, at: usize) -> Result<User, sqlx::Error> {
     Ok(User {
         id: row.try_get(at)?,
@@ -66,18 +66,18 @@ pub fn read(row: &PgRow, at: usize) -> Result<User, sqlx::Error> {
     })
 }
 
-/// Reads a state's name.
+/// Parses the name of a state.
 ///
 /// # Errors
-/// Where there is no such state.
+/// A decoding error if no state has this name.
 pub fn read_state(name: &str) -> Result<ComplianceState, sqlx::Error> {
     ComplianceState::named(name).ok_or_else(|| sqlx::Error::Decode(format!("no compliance state {name:?}").into()))
 }
 
-/// Which user a request is about.
+/// The user of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
-    /// The one the caller acts as.
+    /// The acting user.
     Caller,
     Id(i64),
 }
@@ -91,10 +91,10 @@ impl Which {
     }
 }
 
-/// A user of the caller's account.
+/// Finds a user of the caller's account.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 if the caller is not allowed; database errors.
 pub async fn find(
     connection: &mut PgConnection,
     credentials: &Credentials,
@@ -110,14 +110,15 @@ pub async fn find(
         " from caller c left join users u on u.account_id = c.account_id and u.id = coalesce($3, c.user_id)"
     );
     let row = credentials.query(SQL).bind(which.id()).fetch_optional(connection).await?;
-    judged(row.as_ref(), Access::Read)
+    read_authorized(row.as_ref(), Access::Read)
 }
 
-/// Makes a new user, to be approved in its account's pace, if ever; `None` where the id isn't one of the caller's account,
-/// which was reset. `now` is the server's.
+/// Inserts a new user; its approval follows the account's timing, if it has any.
+/// Returns `None` if the id does not belong to the caller's account, because of a reset.
+/// `now` is the server's time.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 if the caller is not allowed; database errors.
 pub async fn create(
     connection: &mut PgConnection,
     credentials: &Credentials,
@@ -162,7 +163,7 @@ pub async fn create(
 /// Changes a user.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 if the caller is not allowed; database errors.
 pub async fn update(
     connection: &mut PgConnection,
     credentials: &Credentials,
@@ -200,10 +201,10 @@ pub async fn update(
         .bind(changes.do_not_email)
         .fetch_optional(connection)
         .await?;
-    judged(row.as_ref(), Access::Write)
+    read_authorized(row.as_ref(), Access::Write)
 }
 
-fn judged(row: Option<&PgRow>, access: Access) -> Result<Option<User>, StoreError> {
+fn read_authorized(row: Option<&PgRow>, access: Access) -> Result<Option<User>, StoreError> {
     Caller::judge(row, access)?;
     Ok(found(row)?)
 }
@@ -214,10 +215,10 @@ fn found(row: Option<&PgRow>) -> Result<Option<User>, sqlx::Error> {
     found.map(|_| read(row, caller::COLUMNS)).transpose()
 }
 
-/// The users with these ids, of one account.
+/// Loads users of one account by id.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn load(connection: &mut PgConnection, account_id: i64, ids: &[i64]) -> Result<Vec<User>, sqlx::Error> {
     const SQL: &str =
         concat!("select ", crate::user_columns!("u"), " from users u where u.account_id = $1 and u.id = any($2)");
@@ -225,10 +226,10 @@ pub async fn load(connection: &mut PgConnection, account_id: i64, ids: &[i64]) -
     rows.iter().map(|row| read(row, 0)).collect()
 }
 
-/// Locks a user, and says whether it may be paid.
+/// Locks a user and returns its compliance state, or `None` for an unknown user.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn lock(
     connection: &mut PgConnection,
     account_id: i64,
@@ -239,22 +240,21 @@ pub async fn lock(
     state.as_deref().map(read_state).transpose()
 }
 
-/// A user whose approval is due.
+/// A user with a due approval.
 #[derive(Debug, Clone, Copy)]
 pub struct DueApproval {
     pub account_id: i64,
     pub id: i64,
     pub state: ComplianceState,
     pub due_at: OffsetDateTime,
-    /// Whether the checks of an output wait for it.
+    /// True if the checks of an output wait for the approval.
     pub is_waited_for: bool,
 }
 
-/// Locks users whose approval is due, of each account those first that have waited longest, and leaves out what another
-/// server has locked.
+/// Locks users with a due approval, oldest first per account; skips locked rows.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn claim(connection: &mut PgConnection, due: &Due, limit: i64) -> Result<Vec<DueApproval>, sqlx::Error> {
     let sql = "select u.* from unnest($1::bigint[], $2::timestamptz[]) as a (account_id, until)
         cross join lateral (
@@ -278,7 +278,7 @@ pub async fn claim(connection: &mut PgConnection, due: &Due, limit: i64) -> Resu
     rows.iter().map(due).collect()
 }
 
-/// A user's move to another state at its own time.
+/// A user's transition at its own time.
 #[derive(Debug, Clone)]
 pub struct Move {
     pub account_id: i64,
@@ -288,11 +288,11 @@ pub struct Move {
     pub cause: Cause,
 }
 
-/// Saves moves of users, and says what they are now, with their account and who made them. An enabled user has passed
-/// its identity check.
+/// Saves transitions of users and returns account, creator and new user of each.
+/// Enabling a user also accepts its identity check.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn save(connection: &mut PgConnection, moves: &[Move]) -> Result<Vec<(i64, Option<i64>, User)>, sqlx::Error> {
     const SQL: &str = concat!(
         "update users u set
@@ -311,5 +311,5 @@ pub async fn save(connection: &mut PgConnection, moves: &[Move]) -> Result<Vec<(
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, read(row, 2)?))).collect()
 }
 
-/// When the next approval of account `a` is due.
+/// SQL for the next due approval of account `a`.
 pub const NEXT_DUE: &str = "select min(due_at) from users where account_id = a.id";

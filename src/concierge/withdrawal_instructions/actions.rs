@@ -1,4 +1,4 @@
-//! Making and deleting instructions, each with the event that tells of it, in one transaction.
+//! Creates and deletes instructions, each with its event in one transaction.
 
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
@@ -10,18 +10,20 @@ use crate::accounts::caller::{Caller, Credentials};
 use crate::database::{StoreError, settle};
 use crate::events::{self, Cause, Event, Snapshot};
 
-/// The type of the event that tells of a new instruction.
+/// Type of the event for a new instruction.
 pub const CREATED: &str = "withdrawal_instruction_created";
-/// The type of the event that tells of a changed one. Nothing changes one here; a handler has to know it.
+/// Type of the event for a changed instruction.
+/// Instructions never change here, but a client's handler must know the type.
 pub const UPDATED: &str = "withdrawal_instruction_updated";
-/// The type of the event that tells of a deleted one.
+/// Type of the event for a deleted instruction.
 pub const DESTROYED: &str = "withdrawal_instruction_destroyed";
 
-/// Makes an instruction; `None` where the user it should belong to isn't there, or the id, behind its account's, isn't one of
-/// the caller's account, which was reset. `now` is the server's.
+/// Inserts an instruction; `id` is the id of its account and its own.
+/// Returns `None` if its user does not exist, or the id belongs to another account because of a reset.
+/// `now` is the server's time.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 if the caller is not allowed; database errors.
 pub async fn create(
     connection: &mut PgConnection,
     credentials: &Credentials,
@@ -35,7 +37,7 @@ pub async fn create(
     let outcome = async {
         let (caller, created) = store::create(&mut transaction, credentials, id, new, now).await?;
         if let Some(created) = &created {
-            tell(&mut transaction, caller, CREATED, created, (caller.time.at(now), cause), origin).await?;
+            record(&mut transaction, caller, CREATED, created, (caller.time.at(now), cause), origin).await?;
         }
         Ok((caller, created))
     }
@@ -43,21 +45,22 @@ pub async fn create(
     settle(transaction, outcome).await
 }
 
-/// What came of deleting an instruction.
+/// Outcome of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
     Deleted,
     NotFound,
-    /// An output that isn't final uses it; the first of them.
+    /// In use by an output in a non-final state; the first such output.
     InUse(i64),
 }
 
-/// Deletes an instruction unless an output that isn't final uses it. `now` is the server's.
+/// Deletes an instruction unless an output in a non-final state uses it.
+/// `now` is the server's time.
 ///
-/// The lock keeps new outputs from using it, and what is looked up behind it sees every one that did.
+/// The lock stops new outputs from using the instruction, so the later lookup finds every use.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 if the caller is not allowed; database errors.
 pub async fn delete(
     connection: &mut PgConnection,
     credentials: &Credentials,
@@ -74,14 +77,14 @@ pub async fn delete(
         if let Some(output) = store::delete(&mut transaction, caller.account_id, id, now).await? {
             return Ok((caller, Deletion::InUse(output)));
         }
-        tell(&mut transaction, caller, DESTROYED, &instruction, (now, cause), origin).await?;
+        record(&mut transaction, caller, DESTROYED, &instruction, (now, cause), origin).await?;
         Ok((caller, Deletion::Deleted))
     }
     .await;
     settle(transaction, outcome).await
 }
 
-async fn tell(
+async fn record(
     connection: &mut PgConnection,
     caller: Caller,
     event_type: &'static str,

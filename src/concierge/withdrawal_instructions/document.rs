@@ -1,4 +1,4 @@
-//! An instruction's schema, reading and rendering.
+//! Schema, reading and rendering of instructions.
 
 use super::{NewWithdrawalInstruction, WithdrawalInstruction};
 use crate::concierge::users;
@@ -11,7 +11,8 @@ crate::codes! {
     INSTRUCTION_IN_USE = 409 "withdrawal_instruction_in_use" "The instruction is in use";
 }
 
-/// What an instruction's document shows. Included in another resource's document it shows the known attributes.
+/// Schema of instructions.
+/// As an included resource, an instruction shows the known attributes only.
 pub static SCHEMA: Schema = Schema {
     type_name: "withdrawal_instructions",
     path: "/api/withdrawal_instructions",
@@ -28,9 +29,9 @@ pub static SCHEMA: Schema = Schema {
     filters: &[Filter::new("user_id", Values::Ids)],
 };
 
-/// The one schema a body is known to follow.
+/// The only known schema of a body.
 const BITEX: &str = "bitex";
-/// What `body.payment_method` may be.
+/// Values of `body.payment_method`.
 const PAYMENT_METHODS: [&str; 3] = ["domestic_bank", "international_bank", "third_party"];
 const LONGEST: usize = 255;
 
@@ -48,7 +49,8 @@ pub fn read_new(body: &[u8]) -> Result<(NewWithdrawalInstruction, Reader), Error
     }
 }
 
-/// Reads a new instruction's attributes. Whose it is, is for whoever reads them to find out.
+/// Reads the attributes of a new instruction.
+/// The caller sets its user.
 pub fn read(reader: &mut Reader) -> Option<NewWithdrawalInstruction> {
     let label = reader.text("label", LONGEST);
     let schema = reader.text("schema", LONGEST);
@@ -62,9 +64,9 @@ pub fn read(reader: &mut Reader) -> Option<NewWithdrawalInstruction> {
 }
 
 fn read_body(reader: &mut Reader) -> Option<String> {
-    const EXPECTED: &str = "an object that says where the money goes";
+    const EXPECTED: &str = "an object with the destination of the money";
     let Some(body) = reader.object("body") else {
-        // an object of the wrong kind has been complained about
+        // a body of another type is a recorded fault already
         if reader.is_null("body") {
             reader.missing("body", EXPECTED);
         }
@@ -75,14 +77,14 @@ fn read_body(reader: &mut Reader) -> Option<String> {
     if let Some(method) = method
         && !method.as_str().is_some_and(|method| PAYMENT_METHODS.contains(&method))
     {
-        let detail = format!("is {method}; a payment_method is one of {}", PAYMENT_METHODS.join(", "));
+        let detail = format!("`payment_method` is {method}; it must be one of {}", PAYMENT_METHODS.join(", "));
         reader.fault(ATTRIBUTE_INVALID, &format!("{}/payment_method", reader.pointer("body")), detail);
         return None;
     }
     Some(text)
 }
 
-/// An instruction as a resource.
+/// Renders an instruction as a resource.
 pub fn render(instruction: &WithdrawalInstruction) -> Resource {
     Resource {
         schema: &SCHEMA,

@@ -1,4 +1,5 @@
-//! Withdrawal instructions: where a user's money goes. The body is the client's, kept and returned as sent.
+//! Withdrawal instructions: the destination of a user's money.
+//! The client's body is stored and returned unchanged.
 
 pub mod actions;
 pub mod document;
@@ -9,22 +10,22 @@ use serde_json::value::RawValue;
 
 use crate::jsonapi::document::Identifier;
 
-/// An instruction as it is stored.
+/// A stored instruction.
 #[derive(Debug, Clone)]
 pub struct WithdrawalInstruction {
     pub id: i64,
     pub user_id: i64,
     pub label: Option<String>,
     pub schema: String,
-    /// The client's object, unread.
+    /// The client's object, not interpreted.
     pub body: Box<RawValue>,
     pub payment_method_type: Option<String>,
 }
 
-/// An instruction to be made.
+/// A new instruction.
 #[derive(Debug, Clone)]
 pub struct NewWithdrawalInstruction {
-    /// Whose it is; the acting user's where nobody is named.
+    /// The owner; `None` for the acting user.
     pub user: Option<Identifier>,
     pub label: Option<String>,
     pub schema: String,

@@ -12,7 +12,7 @@ use crate::concierge::listing::Table;
 use crate::database::StoreError;
 use crate::jsonapi::document::Identifier;
 
-/// The columns [`read`] reads, of a table alias.
+/// Columns for [`read`], prefixed with a table alias.
 #[macro_export]
 macro_rules! withdrawal_instruction_columns {
     ($t:literal) => {
@@ -33,10 +33,10 @@ macro_rules! withdrawal_instruction_columns {
     };
 }
 
-/// How many columns that is.
+/// Number of these columns.
 pub const COLUMNS: usize = 6;
 
-/// The collection: those that weren't deleted.
+/// The collection, without deleted instructions.
 pub const TABLE: Table<WithdrawalInstruction> = Table {
     name: "withdrawal_instructions",
     columns: crate::withdrawal_instruction_columns!("t"),
@@ -45,10 +45,10 @@ pub const TABLE: Table<WithdrawalInstruction> = Table {
     read,
 };
 
-/// Reads an instruction whose columns begin at `at`.
+/// Reads an instruction from the columns at `at`.
 ///
 /// # Errors
-/// Where the row holds something else.
+/// A decoding error if the row does not match.
 pub fn read(row: &PgRow, at: usize) -> Result<WithdrawalInstruction, sqlx::Error> {
     let Json(body): Json<Box<RawValue>> = row.try_get(at + 4)?;
     Ok(WithdrawalInstruction {
@@ -61,11 +61,12 @@ pub fn read(row: &PgRow, at: usize) -> Result<WithdrawalInstruction, sqlx::Error
     })
 }
 
-/// Makes an instruction; `None` where the user it should belong to isn't there, or the id isn't one of the caller's account.
-/// `now` is the server's.
+/// Inserts an instruction.
+/// Returns `None` if its user does not exist, or the id does not belong to the caller's account.
+/// `now` is the server's time.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 if the caller is not allowed; database errors.
 pub async fn create(
     connection: &mut PgConnection,
     credentials: &Credentials,
@@ -108,10 +109,10 @@ pub async fn create(
     Ok((caller, found(row.as_ref())?))
 }
 
-/// An instruction of the caller's account.
+/// Finds an instruction of the caller's account.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 if the caller is not allowed; database errors.
 pub async fn find(
     connection: &mut PgConnection,
     credentials: &Credentials,
@@ -138,10 +139,10 @@ fn found(row: Option<&PgRow>) -> Result<Option<WithdrawalInstruction>, sqlx::Err
     id.map(|_| read(row, caller::COLUMNS)).transpose()
 }
 
-/// The instructions with these ids, of one account: deleted ones too, because outputs still show them.
+/// Loads instructions of one account by id, also deleted ones: outputs still show them.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn load(
     connection: &mut PgConnection,
     account_id: i64,
@@ -156,10 +157,10 @@ pub async fn load(
     rows.iter().map(|row| read(row, 0)).collect()
 }
 
-/// Locks an instruction, so that no new output uses it: they take a share of it.
+/// Locks an instruction, so that no new output uses it: a new output needs a shared lock.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 if the caller is not allowed; database errors.
 pub async fn lock(
     connection: &mut PgConnection,
     credentials: &Credentials,
@@ -184,10 +185,11 @@ pub async fn lock(
     Ok((caller, found(row.as_ref())?))
 }
 
-/// Deletes a locked instruction, unless an output that isn't final uses it: the first of those is returned.
+/// Deletes a locked instruction, unless an output in a non-final state uses it.
+/// Returns the first such output.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn delete(
     connection: &mut PgConnection,
     account_id: i64,

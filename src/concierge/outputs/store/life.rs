@@ -1,4 +1,4 @@
-//! The SQL that moves outputs: claiming what is due, and saving what it came to.
+//! SQL of outputs' transitions: claims due outputs and saves the results.
 
 use std::borrow::Cow;
 
@@ -18,11 +18,11 @@ use crate::concierge::requests::store::read_state as read_request_state;
 use crate::concierge::users::{self, state::ComplianceState};
 use crate::events::Cause;
 
-/// Reads what decides how a payment goes, in four columns: the outcome that its call asked for, the instruction's label,
-/// the number of its bank account, and the payee's e-mail address.
+/// Reads the scenario of a payment from four columns:
+/// the outcome of its call, the instruction's label and bank account number, the payee's e-mail address.
 ///
 /// # Errors
-/// Where the row holds something else.
+/// A decoding error if the row does not match.
 pub fn read_decision(row: &PgRow, at: usize) -> Result<Decision, sqlx::Error> {
     let carriers = Carriers {
         header: row.try_get(at)?,
@@ -33,7 +33,7 @@ pub fn read_decision(row: &PgRow, at: usize) -> Result<Decision, sqlx::Error> {
     Ok(Scenario::of(&carriers))
 }
 
-/// An accepting output whose checks are due.
+/// An accepting output with due checks.
 #[derive(Debug, Clone, Copy)]
 pub struct DueCheck {
     pub account_id: i64,
@@ -42,19 +42,20 @@ pub struct DueCheck {
     pub payee: ComplianceState,
     pub decision: Decision,
     pub request: requests::state::State,
-    /// Since when the request is in its state.
+    /// Time of the request's last transition.
     pub request_since: Option<OffsetDateTime>,
 }
 
-/// Locks accepting outputs whose checks are due, of each account those first that have waited longest, and leaves out
-/// what another server has locked, and what something comes before: the payee's approval, a move of the request, or money that
-/// lets the request work.
+/// Locks accepting outputs with due checks, oldest first per account; skips locked rows.
+/// Also skips an output if something is due before it:
+/// its payee's approval, its request's transition, or money for its request.
 ///
-/// The share of the payee makes its approval wait until this transaction ends: either we see the approval, or the
-/// approval sees that the output waits for it. The share of the request keeps it in its state.
+/// The shared lock on the payee delays its approval until this transaction ends.
+/// So this transaction sees the approval, or the approval sees the waiting output.
+/// The shared lock on the request keeps its state.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn claim_checks(connection: &mut PgConnection, due: &Due, limit: i64) -> Result<Vec<DueCheck>, sqlx::Error> {
     let sql = "select o.* from unnest($1::bigint[], $2::timestamptz[]) as a (account_id, until)
         cross join lateral (
@@ -90,7 +91,7 @@ pub async fn claim_checks(connection: &mut PgConnection, due: &Due, limit: i64) 
     rows.iter().map(due).collect()
 }
 
-/// An output of a working request whose next step is due.
+/// A payment with a due step; its request is working.
 #[derive(Debug, Clone)]
 pub struct DuePayment {
     pub account_id: i64,
@@ -104,12 +105,11 @@ pub struct DuePayment {
     pub fee_and_cost: BigDecimal,
 }
 
-/// Locks outputs whose next step is due together with their requests, of each account those first that have waited
-/// longest, and leaves out what another server has locked. Both are locked, so that nothing is decided by a row that another
-/// server has just moved.
+/// Locks payments with a due step and their requests, oldest first per account; skips locked rows.
+/// Both rows are locked, so that no decision uses a row that another server has just changed.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn claim_payments(
     connection: &mut PgConnection,
     due: &Due,
@@ -132,7 +132,7 @@ pub async fn claim_payments(
     rows.iter().map(read_payment).collect()
 }
 
-/// The SQL of outputs as [`DuePayment`]s that are due at `$2`, up to its conditions.
+/// SQL to read outputs as [`DuePayment`]s due at `$2`, up to the conditions.
 macro_rules! due_now {
     () => {
         "select o.account_id, o.id, o.request_id, $2::timestamptz, o.state, o.attempts, coalesce(o.budget, 0),
@@ -144,10 +144,11 @@ macro_rules! due_now {
     };
 }
 
-/// Locks an output, as if its next step were due at `now`. Its request is locked already.
+/// Locks an output as if its next step were due at `now`.
+/// Its request must be locked already.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn lock(
     connection: &mut PgConnection,
     account_id: i64,
@@ -159,11 +160,11 @@ pub async fn lock(
     row.as_ref().map(read_payment).transpose()
 }
 
-/// Locks outputs of a request that aren't final, the first ones, as if their next step were due at `now`. The request is locked
-/// already.
+/// Locks up to `limit` non-final outputs of a request as if their next step were due at `now`, by id.
+/// The request must be locked already.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn lock_open(
     connection: &mut PgConnection,
     account_id: i64,
@@ -194,10 +195,10 @@ fn read_payment(row: &PgRow) -> Result<DuePayment, sqlx::Error> {
     })
 }
 
-/// An output that its request takes along.
+/// An output in a cascade of its request.
 #[derive(Debug, Clone)]
 pub struct Taken {
-    /// Which of the requests, counted from 0.
+    /// Index of its request, from 0.
     pub request: usize,
     pub id: i64,
     pub state: State,
@@ -208,10 +209,10 @@ pub struct Taken {
     pub budget: Option<BigDecimal>,
 }
 
-/// The next outputs of locked requests, request by request, each from where it has come to, at most so many of each.
+/// Reads the next outputs of locked requests, up to `limit` for each, after the request's cascade cursor.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn take_along(
     connection: &mut PgConnection,
     requests: &[Life],
@@ -248,7 +249,7 @@ pub async fn take_along(
     rows.iter().map(taken).collect()
 }
 
-/// What an output was priced at.
+/// The prices of one output.
 #[derive(Debug, Clone)]
 pub struct Quoted {
     pub account_id: i64,
@@ -258,10 +259,10 @@ pub struct Quoted {
     pub fee_and_cost: BigDecimal,
 }
 
-/// Saves prices.
+/// Saves the prices of outputs.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn save_prices(connection: &mut PgConnection, quoted: &[Quoted]) -> Result<(), sqlx::Error> {
     let sql = "update concierge_request_outputs o set amount = q.amount, budget = q.budget, fee_and_cost = q.fee
         from unnest($1::bigint[], $2::bigint[], $3::numeric[], $4::numeric[], $5::numeric[])
@@ -278,10 +279,10 @@ pub async fn save_prices(connection: &mut PgConnection, quoted: &[Quoted]) -> Re
         .map(|_| ())
 }
 
-/// Takes the timers off outputs, by account and id.
+/// Removes the timers of outputs, by account and id.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn stop_timers(connection: &mut PgConnection, outputs: &[(i64, i64)]) -> Result<(), sqlx::Error> {
     let (accounts, ids): (Vec<i64>, Vec<i64>) = outputs.iter().copied().unzip();
     let sql = "update concierge_request_outputs o set due_at = null
@@ -290,11 +291,12 @@ pub async fn stop_timers(connection: &mut PgConnection, outputs: &[(i64, i64)]) 
     sqlx::query(sql).bind(accounts).bind(ids).execute(connection).await.map(|_| ())
 }
 
-/// Makes the checks of outputs due that waited for these payees (account, user and when it was decided), at most so
-/// many. Returns how many they were. Their requests are shared first: whoever cancels one locks it before its outputs.
+/// Schedules the checks of up to `limit` outputs that wait for these payees: account, user, time of decision.
+/// Returns their number.
+/// Takes shared locks on their requests first, because a cancellation locks a request before its outputs.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn resume(
     connection: &mut PgConnection,
     payees: &[(i64, i64, OffsetDateTime)],
@@ -329,14 +331,14 @@ pub async fn resume(
     Ok(rows.len())
 }
 
-/// An output's move to another state at its own time.
+/// An output's transition at its own time.
 #[derive(Debug, Clone)]
 pub struct Move {
     pub account_id: i64,
     pub id: i64,
     pub to: State,
     pub at: OffsetDateTime,
-    /// When it moves on by itself.
+    /// Due time of its next step.
     pub due_at: Option<OffsetDateTime>,
     pub rejection_reason: Option<Cow<'static, str>>,
     pub failure_reason: Option<Cow<'static, str>>,
@@ -344,10 +346,10 @@ pub struct Move {
     pub cause: Cause,
 }
 
-/// Saves moves of outputs, and says what they are now, with their account and who made them.
+/// Saves transitions of outputs and returns account, creator and new output of each.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn save(
     connection: &mut PgConnection,
     moves: &[Move],
@@ -378,9 +380,9 @@ pub async fn save(
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, read(row, 2)?))).collect()
 }
 
-/// When the next check of account `a` is due.
+/// SQL for the next due check of account `a`.
 pub const NEXT_CHECK: &str = "select min(due_at) from concierge_request_outputs
     where account_id = a.id and state = 'accepting' and due_at is not null";
-/// When the next step of a payment of account `a` is due.
+/// SQL for the next due step of a payment of account `a`.
 pub const NEXT_PAYMENT: &str = "select min(due_at) from concierge_request_outputs
     where account_id = a.id and state <> 'accepting' and due_at is not null";

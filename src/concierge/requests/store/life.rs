@@ -1,4 +1,4 @@
-//! The SQL that moves requests: locking what is to move, and saving what it came to.
+//! SQL of requests' transitions: locks requests and saves the results.
 
 use bigdecimal::BigDecimal;
 use sqlx::Row;
@@ -14,7 +14,7 @@ use crate::concierge::outputs::Price;
 use crate::database::StoreError;
 use crate::events::Cause;
 
-/// The columns [`read`] reads, of a table alias.
+/// Columns for [`read`], prefixed with a table alias.
 #[macro_export]
 macro_rules! life_columns {
     ($t:literal) => {
@@ -59,13 +59,13 @@ macro_rules! life_columns {
     };
 }
 
-/// How many columns that is.
+/// Number of these columns.
 pub const COLUMNS: usize = 18;
 
-/// Reads the life of a request whose columns begin at `at`.
+/// Reads the changing part of a request from the columns at `at`.
 ///
 /// # Errors
-/// Where the row holds something else.
+/// A decoding error if the row does not match.
 pub fn read(row: &PgRow, at: usize) -> Result<Life, sqlx::Error> {
     let eta: Option<OffsetDateTime> = row.try_get(at + 9)?;
     let accept_quote_before: Option<OffsetDateTime> = row.try_get(at + 10)?;
@@ -106,7 +106,7 @@ fn read_all(rows: &[PgRow]) -> Result<Vec<Life>, sqlx::Error> {
 /// Locks a request of the caller's account for an action.
 ///
 /// # Errors
-/// 401 for the caller; those of the database.
+/// 401 if the caller is not allowed; database errors.
 pub async fn lock(
     connection: &mut PgConnection,
     credentials: &Credentials,
@@ -136,7 +136,7 @@ pub async fn lock(
 /// Locks a request.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn lock_one(connection: &mut PgConnection, account_id: i64, id: i64) -> Result<Option<Life>, sqlx::Error> {
     const SQL: &str = concat!(
         "select ",
@@ -150,7 +150,7 @@ pub async fn lock_one(connection: &mut PgConnection, account_id: i64, id: i64) -
 /// Locks the request of an output.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn lock_of_output(
     connection: &mut PgConnection,
     account_id: i64,
@@ -167,11 +167,11 @@ pub async fn lock_of_output(
     row.as_ref().map(|row| read(row, 0)).transpose()
 }
 
-/// Locks requests whose time has come, of each account those first that have waited longest, and leaves out what another
-/// server has locked. One that waits for money is left while money that came in before its time is not given out.
+/// Locks due requests, oldest first per account; skips locked rows.
+/// Also skips a request that waits for money if its wallet is due first or at the same time.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn claim(connection: &mut PgConnection, due: &Due, limit: i64) -> Result<Vec<Life>, sqlx::Error> {
     const SQL: &str = concat!(
         "select ",
@@ -192,11 +192,11 @@ pub async fn claim(connection: &mut PgConnection, due: &Due, limit: i64) -> Resu
     read_all(&due.query(SQL, limit).fetch_all(connection).await?)
 }
 
-/// Locks the requests that wait for the money of these wallets, by id like everybody who waits for the lock of
-/// several.
+/// Locks the requests that wait for money in these wallets.
+/// They are locked by id, as in every transaction that locks several requests.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn claim_waiting(connection: &mut PgConnection, wallets: &[Wallet]) -> Result<Vec<Life>, sqlx::Error> {
     const SQL: &str = concat!(
         "select ",
@@ -217,11 +217,12 @@ pub async fn claim_waiting(connection: &mut PgConnection, wallets: &[Wallet]) ->
     read_all(&rows)
 }
 
-/// Which of these wallets requests wait for that aren't among those that are held: they accepted since those were
-/// locked. The wallets are locked, so whoever accepts after this looks waits for us.
+/// Returns the wallets with further waiting requests besides `held`.
+/// Their quotes were accepted after `held` was locked.
+/// The wallets are locked, so a later acceptance waits for this transaction.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn waiting_besides(
     connection: &mut PgConnection,
     wallets: &[Wallet],
@@ -249,10 +250,10 @@ pub async fn waiting_besides(
     rows.iter().map(wallet).collect()
 }
 
-/// Requests that are locked already.
+/// Reads requests that are locked already.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn read_locked(connection: &mut PgConnection, requests: &[(i64, i64)]) -> Result<Vec<Life>, sqlx::Error> {
     const SQL: &str = concat!(
         "select ",
@@ -264,11 +265,12 @@ pub async fn read_locked(connection: &mut PgConnection, requests: &[(i64, i64)])
     read_all(&sqlx::query(SQL).bind(accounts).bind(ids).fetch_all(connection).await?)
 }
 
-/// Saves what requests came to. They were locked before, so nothing of them changed meanwhile. A finished one gets
-/// the unguessable part of its pages' addresses, made from its account's oldest key that writes.
+/// Saves locked requests.
+/// A finished request gets the token in the URLs of its receipt and credit note.
+/// The token cannot be guessed: it derives from the account's oldest key with write access.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn save(connection: &mut PgConnection, requests: &[Life]) -> Result<(), sqlx::Error> {
     const SQL: &str = "
         update concierge_requests r set
@@ -314,29 +316,30 @@ pub async fn save(connection: &mut PgConnection, requests: &[Life]) -> Result<()
         .map(|_| ())
 }
 
-/// When the next request of account `a` moves on by itself.
+/// SQL for the next due request of account `a`.
 pub const NEXT_DUE: &str = "select min(due_at) from concierge_requests where account_id = a.id";
 
-/// What the outputs of a request come to.
+/// Totals over the outputs of a request.
 #[derive(Debug, Clone)]
 pub struct Outputs {
     pub count: i64,
-    /// Not rejected; before a request works, the others are all on their way.
+    /// Number of outputs that are not rejected.
+    /// Before the request works, all of them are non-final.
     pub open: i64,
-    /// The budgets of all.
+    /// Sum of all budgets.
     pub budget: BigDecimal,
-    /// The budgets of those that were rejected.
+    /// Sum of the budgets of rejected outputs.
     pub rejected: BigDecimal,
-    /// The last change of the draft.
+    /// Creation time of the newest output.
     pub last_created_at: Option<OffsetDateTime>,
-    /// Where they go to.
+    /// Destination ports, each once.
     pub port_codes: Vec<String>,
 }
 
-/// Goes through the outputs of requests.
+/// Computes the totals over the outputs of requests.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn sum_outputs(connection: &mut PgConnection, requests: &[(i64, i64)]) -> Result<Vec<Outputs>, sqlx::Error> {
     let sql = "select outputs.* from unnest($1::bigint[], $2::bigint[]) with ordinality as r (account_id, id, position)
         left join lateral (
@@ -361,10 +364,10 @@ pub async fn sum_outputs(connection: &mut PgConnection, requests: &[(i64, i64)])
     rows.iter().map(outputs).collect()
 }
 
-/// The port of each output of a draft, and what was asked for: its amount or its budget.
+/// Reads the port and the requested amount or budget of each output of a draft.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn prices_asked(connection: &mut PgConnection, life: &Life) -> Result<Vec<(String, Price)>, sqlx::Error> {
     let sql =
         "select port_code, amount, budget from concierge_request_outputs where account_id = $1 and request_id = $2";

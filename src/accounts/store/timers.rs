@@ -98,7 +98,7 @@ pub async fn start_late(connection: &mut PgConnection, now: OffsetDateTime, serv
     end(transaction, outcome).await
 }
 
-/// Sets missing timers. `all` includes outputs past their first state, some of which never have a timer.
+/// Sets missing timers. `all` includes outputs past their first state, some of which rightly have no timer.
 async fn start_without(
     connection: &mut PgConnection,
     id: i64,

@@ -1,4 +1,4 @@
-//! What every handler may use.
+//! The shared state of all handlers.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::sandbox::clock::turns::Turns;
 use crate::sandbox::exchanges::log::Log;
 use crate::sandbox::faults::directory::Directory;
 
-/// What every handler may use. Cheap to clone.
+/// The shared state of all handlers. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct App(pub(super) Arc<Rooms>);
 
@@ -36,38 +36,39 @@ pub struct Rooms {
     pub clock: Clock,
     pub rules: Rules,
     pub alarm: Alarm,
-    /// When the next event is to be sent.
+    /// Wakes the dispatcher when an event is due.
     pub deliveries: Alarm,
-    /// Whoever sends them.
+    /// Handle of the dispatcher, which delivers events.
     pub post: Orders,
-    /// Who waits for something to happen.
+    /// Clients that wait for a change in an account.
     pub watchers: Watchers,
-    /// Whose turn it is to move a clock.
+    /// Locks that let one request at a time move a clock.
     pub walks: Turns,
-    /// Clears what accounts leave.
+    /// Clears ended accounts.
     pub sweeper: Sweeper,
-    /// Whether unknown keys are accounts of their own, and those that were found of late.
+    /// Whether an unknown key creates its account.
     pub is_open: bool,
+    /// Keys with an account, as seen lately.
     pub known_keys: KnownKeys,
-    /// The SHA-256 of what the whole server is administered with.
+    /// SHA-256 of the token for server-wide administration.
     pub admin_token: Option<[u8; 32]>,
     pub metrics: Metrics,
     pub rate_limit: RateLimit,
-    /// Whose keys are, and what is to go wrong for them.
+    /// The account of each key, and the faults for it.
     pub directory: Directory,
-    /// What clients of this server did of late.
+    /// The latest requests to this server.
     pub log: Log,
-    /// Which addresses events may be sent to.
+    /// Rules for the addresses of webhook URLs.
     pub address_rules: AddressRules,
-    /// How long a body may take to arrive.
+    /// Time limit for a body to arrive.
     pub body_timeout: Duration,
     pub create_outputs: Batch<store::Creation, store::Outcome>,
     pub find_outputs: Batch<i64, (Caller, Option<Complete>)>,
 }
 
 impl App {
-    /// Sees to it that what is due in the caller's account at an instant of its time happens then. Where that is now and its
-    /// time stands still, it happens before this returns, so that the same calls have the same answers.
+    /// Schedules the work due at `due_at` in the caller's account. If its clock is frozen and the work is due now, runs
+    /// it before returning, so that replays are deterministic.
     pub async fn set_off(&self, caller: &Caller, due_at: Option<OffsetDateTime>) {
         let Some(comes) = due_at.and_then(|due_at| caller.time.comes(due_at)) else { return };
         if caller.time.frozen_at.is_some() {
@@ -76,25 +77,25 @@ impl App {
         self.alarm.set(caller.account_id, comes);
     }
 
-    /// Does everything that is due in an account whose time stands still, before this returns.
+    /// Runs everything due in an account with a frozen clock, before returning.
     pub async fn catch_up(&self, account_id: i64) {
         let done = async {
             let mut connection = self.database.connection().await?;
             let caught_up = catch_up(&mut connection, account_id, self.clock.now(), &self.rules).await;
             connection.conclude(caught_up)
         };
-        // what went wrong is logged, and the background's to do
+        // a failure is logged, and the background task tries again
         drop(done.await);
         self.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
     }
 
-    /// Has whatever is due in an account by now happen and be told: its time has changed.
+    /// Schedules everything due by now in an account, deliveries included, after a change of its time.
     pub fn wake(&self, account_id: i64) {
         self.alarm.set(account_id, OffsetDateTime::UNIX_EPOCH);
         self.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
     }
 
-    /// Forgets all that this server keeps in memory of an account that has ended. Nothing more of it is sent.
+    /// Removes an ended account from this server's memory. None of its events are sent after this returns.
     pub async fn forget(&self, account_id: i64) {
         self.ids.forget(account_id);
         self.directory.forget(account_id);
@@ -102,7 +103,7 @@ impl App {
         self.post.forget(account_id).await;
     }
 
-    /// Has whoever wants to know be told of what happened in the caller's account.
+    /// Wakes waiting clients and the webhook dispatcher for the caller's account.
     pub fn tell(&self, caller: &Caller) {
         self.watchers.notify(caller.account_id);
         self.deliveries.set(caller.account_id, OffsetDateTime::UNIX_EPOCH);

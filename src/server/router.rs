@@ -1,4 +1,4 @@
-//! Every route, and the layers that all of them share.
+//! The router: all routes and their shared layers.
 
 use std::any::Any;
 
@@ -18,7 +18,7 @@ use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_U
 use crate::sandbox::intercept::intercept;
 use crate::{concierge, receipts, sandbox, telemetry};
 
-/// Every route, and what all of them share. The outermost layer comes first.
+/// Builds the router of all routes and their shared layers. The outermost layer comes first.
 pub fn router(app: App) -> Router {
     let layers = ServiceBuilder::new()
         .map_request(telemetry::keep_valid_request_id)
@@ -44,8 +44,7 @@ pub fn router(app: App) -> Router {
         .layer(layers)
 }
 
-/// Where the paths of requests begin that take as long as it takes: those that go through time, wait, or change or copy a
-/// whole world.
+/// Prefixes of paths without a time limit: they advance a clock, wait, or change or copy a whole account.
 const UNLIMITED: [&str; 7] = [
     "/_sandbox/accounts",
     "/_sandbox/clock/",
@@ -56,7 +55,7 @@ const UNLIMITED: [&str; 7] = [
     "/_sandbox/wait",
 ];
 
-/// No other request goes on for ever: a connection to the database that carries nothing any more would keep it waiting.
+/// Limits the time of all other requests: a silent connection to the database would keep them waiting for ever.
 async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, Errors> {
     let path = request.uri().path();
     if UNLIMITED.iter().any(|beginning| path.starts_with(beginning)) {
@@ -64,22 +63,23 @@ async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Res
     }
     let limit = app.body_timeout + GRACE;
     tokio::time::timeout(limit, next.run(request)).await.map_err(|_| {
-        let detail = format!("no answer was found within {} s; the request can be repeated", limit.as_secs());
+        let detail = format!("the request exceeded its time limit of {} s; it can be repeated", limit.as_secs());
         Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1)
     })
 }
 
 async fn unknown_route(request: Request) -> Errors {
-    let detail = format!("there is nothing at {}; the API is under /api", request.uri().path());
+    let detail = format!("`{}` does not exist; the paths of the API begin with /api", request.uri().path());
     Error::new(ROUTE_UNKNOWN, detail).into()
 }
 
 async fn wrong_method(request: Request) -> Errors {
-    let detail = format!("{} is not one of the methods in Allow", request.method());
+    let (path, method) = (request.uri().path(), request.method());
+    let detail = format!("`{path}` does not support {method}; `Allow` lists its methods");
     Error::new(METHOD_NOT_ALLOWED, detail).into()
 }
 
 fn answer_panic(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
-    let detail = "the server failed; its log says why, under this answer's X-Request-Id";
+    let detail = "the server failed; see the server log for this X-Request-Id";
     Errors::from(Error::new(INTERNAL, detail)).into_response()
 }

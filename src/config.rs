@@ -283,9 +283,5 @@ fn delay(text: &str) -> Result<Duration, String> {
 /// Parses a time limit. It must not be 0, because nothing finishes in no time.
 fn timeout(text: &str) -> Result<Duration, String> {
     let read = delay(text)?;
-    if read.is_zero() {
-        Err("it must be more than 0, such as 10s".into())
-    } else {
-        Ok(read)
-    }
+    if read.is_zero() { Err("it must be more than 0, such as 10s".into()) } else { Ok(read) }
 }

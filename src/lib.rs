@@ -1,7 +1,7 @@
 //! A sandbox for payout integrations: a JSON:API HTTP server that emulates Bitex's Concierge (CrossBorder) API.
 //!
-//! The path of a request: [`server`] receives it, [`jsonapi`] (the protocol, without resources) reads it, and a module
-//! of [`concierge`] (the resources) handles it in one statement to the [`database`]. The answer returns the same way.
+//! A request arrives at [`server`]. [`jsonapi`] reads it; it knows the protocol and no resource. A module of
+//! [`concierge`] handles its resource, in one statement to the [`database`]. The answer returns the same way.
 //!
 //! In the background, [`lifecycle`] runs transitions when they are due. [`events`] are recorded with their cause, then
 //! delivered to webhooks.

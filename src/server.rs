@@ -194,8 +194,8 @@ impl Server {
         self.app.post.caught_up(None).await;
     }
 
-    /// Stops: refuses new connections, waits for open requests (10 s at most) and for background work in progress, and
-    /// stops the private database.
+    /// Stops the server: refuses new connections and waits for open requests (10 s at most). Background work in progress
+    /// is finished, then the private database stops.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         if tokio::time::timeout(GRACE, self.serving).await.is_err() {

@@ -24,7 +24,7 @@ pub struct Ids(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// The account of each write key seen. A reset moves a key to a new account; the next statement with an id detects
+    /// The account of each write key seen. A reset moves a key to a new account. The next statement with an id detects
     /// this, and the old account is [forgotten](Ids::forget).
     accounts: Mutex<HashMap<[u8; 32], i64>>,
     leases: Mutex<HashMap<(i64, &'static str), Arc<Lease>>>,

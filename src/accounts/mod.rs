@@ -1,7 +1,7 @@
 //! Accounts, the unit of isolation.
 //!
-//! [`caller`] authorizes requests, [`ids`] hands out ids, [`time`] and [`settings`] are an account's own, and
-//! [`fixtures`] fills a new account. [`store`] holds the SQL.
+//! [`caller`] authorizes requests, [`ids`] hands out ids, and [`fixtures`] fills a new account. Each account has its
+//! own [`time`] and [`settings`]. [`store`] holds the SQL.
 
 pub mod caller;
 pub mod fixtures;

@@ -14,9 +14,9 @@ pub struct OwnSettings {
     pub approval_delay: Option<Duration>,
     pub quote_delay: Option<Duration>,
     pub step_delay: Option<Duration>,
-    /// Whether new users are approved automatically, after a delay.
+    /// Automatic approval of new users, after a delay.
     pub approves: Option<bool>,
-    /// Whether automatic transitions are off.
+    /// True if automatic transitions are off.
     pub is_manual: bool,
 }
 

@@ -32,7 +32,7 @@ pub struct Account {
     pub name: String,
     pub created_at: OffsetDateTime,
     pub time: AccountTime,
-    /// Whether its time runs. An advance freezes it only meanwhile.
+    /// True if its time runs, also during an advance, which freezes it temporarily.
     pub runs: bool,
     pub own: OwnSettings,
 }

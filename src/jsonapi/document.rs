@@ -64,8 +64,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads the common part of the body of a POST or PATCH: a resource object of the right type, its id, and the
-    /// shapes of `attributes` and `relationships`.
+    /// Reads the common part of the body of a POST or PATCH: a resource object with its type and id. Checks that
+    /// `attributes` and `relationships` are objects.
     ///
     /// # Errors
     /// Faults that end the reading: invalid JSON (400), no resource object (400), another type (409), a forbidden id
@@ -244,9 +244,7 @@ impl Reader {
                 let detail = "`id` is assigned by the server; leave it out and read it from the answer";
                 Err(Error::new(CLIENT_ID_FORBIDDEN, detail).at("/data/id").into())
             }
-            (Purpose::Update(_), None) => {
-                Err(shape("/data", "`id` is missing; it must be the id in the path".into()))
-            }
+            (Purpose::Update(_), None) => Err(shape("/data", "`id` is missing; it must be the id in the path".into())),
             (Purpose::Update(expected), Some(id)) if id != expected => {
                 let detail = format!("`id` is {id:?}; it must be {expected:?}, the id in the path");
                 Err(Error::new(ID_MISMATCH, detail).at("/data/id").into())

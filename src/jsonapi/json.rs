@@ -23,7 +23,7 @@ pub fn read(bytes: &[u8]) -> Result<Value, Vec<Error>> {
         let (line, column) = (error.line().max(1), error.column().max(1));
         let message = error.to_string();
         let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
-        vec![Error::new(JSON_INVALID, format!("the body is invalid at line {line}, column {column}: {what}"))]
+        vec![Error::new(JSON_INVALID, format!("invalid JSON at line {line}, column {column}: {what}"))]
     };
     let mut strict = serde_json::Deserializer::from_slice(bytes);
     Checked { text: bytes, depth: DEPTH }.deserialize(&mut strict).map_err(invalid)?;

@@ -29,7 +29,7 @@ pub struct Links {
 pub struct PageOf<'a> {
     /// Ids of its first and last resource; `None` if it is empty, or pages are only numbered.
     pub ends: Option<(&'a str, &'a str)>,
-    /// Whether the collection continues in the direction of the reading.
+    /// True if the collection continues in the direction of the reading.
     pub more: bool,
     /// Number of resources in the collection; `None` beyond [`COUNTED`].
     pub total: Option<i64>,

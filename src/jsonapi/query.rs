@@ -29,7 +29,7 @@ pub enum Target {
 pub struct Query {
     /// Relationship paths to include.
     pub include: Vec<Vec<Step>>,
-    /// Whether the answer has the member `included`, perhaps empty: by default or by the client's `include`.
+    /// True if the answer has the member `included`, by default or by the client's `include`. It may be empty.
     pub is_compound: bool,
     /// The requested fields, by type.
     pub fields: Vec<(&'static str, Vec<&'static str>)>,
@@ -356,9 +356,7 @@ fn resolve(schema: &'static Schema, path: &str) -> Result<Vec<Step>, String> {
                     format!("only {}", join(relationships.iter().map(|relationship| relationship.name)))
                 }
             };
-            return Err(format!(
-                "has the path \"{path}\"; {type_name} have no relationship \"{name}\", {known}"
-            ));
+            return Err(format!("has the path \"{path}\"; {type_name} have no relationship \"{name}\", {known}"));
         };
         resolved.push(Step { owner: schema.type_name, relationship });
         schema = relationship.target;

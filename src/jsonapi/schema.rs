@@ -24,7 +24,7 @@ pub struct Schema {
 #[derive(Debug)]
 pub struct Attribute {
     pub name: &'static str,
-    /// Whether the resource also has it by default when included in another one's document.
+    /// True if the resource also shows it by default when included in another resource's document.
     pub when_included: bool,
 }
 
@@ -32,7 +32,7 @@ pub struct Attribute {
 pub struct Relationship {
     pub name: &'static str,
     pub target: &'static Schema,
-    /// Whether the resource also has it by default when included in another one's document.
+    /// True if the resource also shows it by default when included in another resource's document.
     pub when_included: bool,
 }
 

@@ -46,7 +46,7 @@ pub struct Rooms {
     pub walks: Turns,
     /// Clears ended accounts.
     pub sweeper: Sweeper,
-    /// Whether an unknown key creates its account.
+    /// True if an unknown key creates its account.
     pub is_open: bool,
     /// Keys with an account, as seen lately.
     pub known_keys: KnownKeys,

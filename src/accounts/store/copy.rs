@@ -21,7 +21,7 @@ pub enum Becomes<'a> {
         name: &'a str,
         /// The account's time at the snapshot.
         at: OffsetDateTime,
-        /// Whether the account's time runs.
+        /// True if the account's time runs.
         runs: bool,
     },
     /// An account with this time; its keys come later.

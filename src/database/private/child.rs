@@ -1,7 +1,7 @@
 //! A child process that ends when we end, however that happens. Its standard error shows its progress.
 //!
-//! A pipe ties the child to us: a watcher beside the child reads one end, and the system closes ours even after
-//! `kill -9`. Not here: the choice of the program and the length of each wait.
+//! A pipe ties the child to us. A watcher beside the child reads one end; the system closes ours, even after `kill -9`.
+//! Not here: the choice of the program and the length of each wait.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -118,9 +118,9 @@ impl Drop for Tied {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Progress {
     tail: VecDeque<String>,
-    /// Whether it accepts connections.
+    /// True once it accepts connections.
     pub(super) ready: bool,
-    /// Whether it has ended.
+    /// True once it has ended.
     pub(super) ended: bool,
 }
 

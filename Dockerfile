@@ -1,12 +1,12 @@
-# Builds the server alone; it needs a PostgreSQL server, named by DATABASE_URL (see compose.yaml for both together).
-# The private database the program starts without DATABASE_URL is not in this image.
+# Builds an image of the server. It needs a PostgreSQL server in DATABASE_URL; compose.yaml starts both.
+# The image has no PostgreSQL programs, so the server can't start a private database in it.
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
 
-# First the dependencies, around a program that does nothing: this layer is rebuilt only when the manifest or the lock
-# file changes. Tests and benchmarks stay out of the image, so their targets leave the manifest (cargo refuses to read a
-# manifest that declares a target whose file is missing).
+# First the dependencies with an empty program: this layer is rebuilt only when the manifest or the lock file changes.
+# Tests and benchmarks are not in the image, so their targets are removed from the manifest: cargo refuses a manifest
+# with a target without a file.
 COPY Cargo.toml Cargo.lock ./
 RUN awk '/^\[/ { skip = /^\[\[(test|bench|example)\]\]/ } !skip' Cargo.toml > stripped && mv stripped Cargo.toml \
     && mkdir src \
@@ -15,13 +15,13 @@ RUN awk '/^\[/ { skip = /^\[\[(test|bench|example)\]\]/ } !skip' Cargo.toml > st
     && cargo build --release --locked \
     && cargo clean --release --locked --package concierge-sandbox
 
-# Then the program. The stub's own results were removed above: a source file older than them would not be noticed.
+# Then the program. The results of the empty program were removed above: cargo would miss a source file older than them.
 COPY migrations migrations
 COPY src src
 RUN cargo build --release --locked
 
-# The binary links nothing but glibc and libgcc, which is what "cc" holds, of the same Debian release as the builder.
-# There is no shell and no package manager; "nonroot" is user 65532.
+# The binary links only glibc and libgcc. The "cc" image has both, from the same Debian release as the builder, and no
+# shell or package manager. "nonroot" is user 65532.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /build/target/release/concierge-sandbox /usr/local/bin/concierge-sandbox
 ENV SANDBOX_LISTEN=0.0.0.0:8080

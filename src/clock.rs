@@ -1,5 +1,4 @@
-//! The only reader of the machine's clock. Everything that happens in the emulated world takes its time from here,
-//! as a parameter.
+//! The only reader of the machine's clock. The emulated system takes all its time from here, as a parameter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,17 +17,17 @@ enum Source {
 }
 
 impl Clock {
-    /// The machine's time.
+    /// Returns a clock that shows the machine's time.
     pub fn machine() -> Self {
         Self(Source::Machine)
     }
 
-    /// A clock that stands still until it is advanced.
+    /// Returns a clock that stands still until it is advanced.
     pub fn manual(start: OffsetDateTime) -> Self {
         Self(Source::Manual(Arc::new(watch::Sender::new(start))))
     }
 
-    /// The present instant, in whole milliseconds like every time that is shown.
+    /// Returns the present instant in whole milliseconds, like every displayed time.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     pub fn now(&self) -> OffsetDateTime {
         let now = match &self.0 {
@@ -38,7 +37,7 @@ impl Clock {
         now.truncate_to_millisecond()
     }
 
-    /// Moves a manual clock on and returns its new time; a machine's clock stays as it is.
+    /// Advances a manual clock and returns its new time. It has no effect on the machine's clock.
     pub fn advance(&self, by: Duration) -> OffsetDateTime {
         if let Source::Manual(time) = &self.0 {
             time.send_modify(|time| *time += by);
@@ -46,7 +45,7 @@ impl Clock {
         self.now()
     }
 
-    /// Returns once a manual clock was moved since `seen` was last looked at; never for the machine's.
+    /// Waits until a manual clock has moved since the last look at `seen`. Never returns for the machine's clock.
     pub async fn moved(seen: &mut Option<watch::Receiver<OffsetDateTime>>) {
         if let Some(seen) = seen
             && seen.changed().await.is_ok()
@@ -56,12 +55,12 @@ impl Clock {
         std::future::pending::<()>().await;
     }
 
-    /// Whether time passes only when somebody moves it on, in leaps.
+    /// Returns whether time moves on command only, in leaps.
     pub fn is_moved_by_hand(&self) -> bool {
         matches!(self.0, Source::Manual(_))
     }
 
-    /// What [`Clock::moved`] looks at.
+    /// Returns the argument of [`Clock::moved`].
     pub fn moves(&self) -> Option<watch::Receiver<OffsetDateTime>> {
         match &self.0 {
             Source::Machine => None,
@@ -69,12 +68,12 @@ impl Clock {
         }
     }
 
-    /// Returns once the clock shows `instant` or later.
+    /// Waits until the clock shows `instant` or later.
     pub async fn sleep_until(&self, instant: OffsetDateTime) {
         match &self.0 {
             Source::Machine => {
                 let left = instant - self.now();
-                // a part of a millisecond more, so that it is never early
+                // `now` drops a part of a millisecond, so this is never early
                 tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
             }
             Source::Manual(time) => {

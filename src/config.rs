@@ -28,14 +28,14 @@ pub struct Cli {
     pub config: Config,
 }
 
-/// What to do.
+/// The subcommands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Serve until SIGTERM or Ctrl-C (the default)
     Serve,
-    /// Bring the database's schema up to date and exit
+    /// Migrate the database's schema and exit
     Migrate,
-    /// Ask a running server on the --listen address whether it is ready; exit 0 if it is, else 1
+    /// Check a running server on the --listen address; exit 0 if it is ready, else 1
     Healthcheck,
 }
 
@@ -43,36 +43,36 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 #[command(next_display_order = None)]
 pub struct Config {
-    /// Address to listen on; port 0 picks a free one
+    /// Address to listen on; port 0 picks a free port
     #[arg(long, env = "SANDBOX_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080", global = true)]
     pub listen: SocketAddr,
 
-    /// URL under which clients reach this server, for links in events, such as `https://sandbox.example.com` [default: the
+    /// URL of this server as seen by clients, for links in events, such as `https://sandbox.example.com` [default: the
     /// address it listens on]
     #[arg(long, env = "SANDBOX_PUBLIC_URL", value_name = "URL", value_parser = public_url, global = true)]
     pub public_url: Option<String>,
 
-    /// PostgreSQL 15 or newer to use, as `postgres://USER:PASSWORD@HOST:5432/DATABASE`; without it, a private one is
-    /// started from the programs installed on this machine
+    /// Database on PostgreSQL 15 or newer, as `postgres://USER:PASSWORD@HOST:5432/DATABASE` [default: a private server
+    /// is started from the PostgreSQL programs of this machine]
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true, global = true)]
     pub database_url: Option<String>,
 
-    /// Folder in which the private database is kept; without it, every start is a fresh world
+    /// Folder that keeps the private database; without it, every start begins with a fresh database
     #[arg(long, env = "SANDBOX_DATA_DIR", value_name = "FOLDER", global = true)]
     pub data_dir: Option<PathBuf>,
 
-    /// The most connections to the database
+    /// Maximum number of connections to the database
     #[arg(
         long, env = "SANDBOX_DATABASE_CONNECTIONS", value_name = "NUMBER", default_value_t = 16,
         value_parser = clap::value_parser!(u32).range(2..=1000), global = true
     )]
     pub database_connections: u32,
 
-    /// Which keys there are: those of accounts that were made, or every one, each the key of an account of its own
+    /// API keys to accept: only keys of existing accounts, or any key, where an unknown key creates its account
     #[arg(long, env = "SANDBOX_ACCOUNTS", value_name = "POLICY", default_value = "closed", global = true)]
     pub accounts: Accounts,
 
-    /// What `Authorization` has to say to make, list and delete accounts [default: everybody may]
+    /// Token required in `Authorization` to create, list and delete accounts [default: none required]
     #[arg(long, env = "SANDBOX_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true, global = true)]
     pub admin_token: Option<String>,
 
@@ -82,7 +82,7 @@ pub struct Config {
     )]
     pub check_delay: Duration,
 
-    /// How new users are approved: by themselves, or not at all
+    /// Approval of new users: automatic, or not at all
     #[arg(long, env = "SANDBOX_APPROVAL", value_name = "POLICY", default_value = "auto", global = true)]
     pub approval: Approval,
 
@@ -93,7 +93,7 @@ pub struct Config {
     )]
     pub approval_delay: Duration,
 
-    /// Time to the quote of a request with ports that are not quoted at once
+    /// Time to the quote of a request, unless all its ports are quoted at once
     #[arg(
         long, env = "SANDBOX_QUOTE_DELAY", value_name = "TIME", default_value = "1s", value_parser = delay, global = true
     )]
@@ -109,101 +109,101 @@ pub struct Config {
     #[arg(long, env = "SANDBOX_PRICES", value_name = "FILE", global = true)]
     pub prices: Option<PathBuf>,
 
-    /// JSON:API document of resources that the default account is made with, where it isn't there yet [default: the
-    /// fixtures and nothing else]
+    /// JSON:API document of resources to create together with the default account; no effect if the account exists
+    /// [default: only the fixtures]
     #[arg(long, env = "SANDBOX_SEED", value_name = "FILE", global = true)]
     pub seed: Option<PathBuf>,
 
-    /// Requests a second that each key may make, 429 beyond; the real system allows 5 [default: no limit]
+    /// Requests per second allowed for each key, 429 beyond; the real system allows 5 [default: no limit]
     #[arg(
         long, env = "SANDBOX_RATE_LIMIT", value_name = "NUMBER",
         value_parser = clap::value_parser!(u32).range(1..=1_000_000), global = true
     )]
     pub rate_limit: Option<u32>,
 
-    /// Time that the body of a request may take to arrive, 408 beyond
+    /// Time limit for the body of a request to arrive, 408 beyond
     #[arg(
         long, env = "SANDBOX_BODY_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = timeout,
         global = true
     )]
     pub body_timeout: Duration,
 
-    /// The only networks that events may be sent to, such as 10.0.0.0/8,127.0.0.1,::1 [default: every one]; link-local
-    /// addresses, clouds' metadata, multicast and the like are never called
+    /// Networks that events may be sent to, such as 10.0.0.0/8,127.0.0.1,::1 [default: all]; link-local addresses,
+    /// cloud metadata, multicast and the like are always refused
     #[arg(
         long, env = "SANDBOX_WEBHOOK_ALLOW", value_name = "NETWORKS", value_delimiter = ',', value_parser = read_network,
         global = true
     )]
     pub webhook_allow: Vec<IpNet>,
 
-    /// Networks that events may not be sent to, whatever --webhook-allow lists
+    /// Networks that events may not be sent to, even if --webhook-allow lists them
     #[arg(
         long, env = "SANDBOX_WEBHOOK_DENY", value_name = "NETWORKS", value_delimiter = ',', value_parser = read_network,
         global = true
     )]
     pub webhook_deny: Vec<IpNet>,
 
-    /// Time that one attempt at sending an event may take, from looking up the name to the end of the answer
+    /// Time limit of one delivery attempt, from the name lookup to the end of the answer
     #[arg(
         long, env = "SANDBOX_WEBHOOK_TIMEOUT", value_name = "TIME", default_value = "15s", value_parser = timeout,
         global = true
     )]
     pub webhook_timeout: Duration,
 
-    /// Times after which an event that was not received is tried again; after the last of them it is given up
+    /// Delays before each retry of an undelivered event; after the last retry it is given up
     #[arg(
         long, env = "SANDBOX_WEBHOOK_RETRIES", value_name = "TIMES", value_delimiter = ',', value_parser = delay,
         default_value = "5s,5m,30m,2h,5h,10h,14h,20h,24h", global = true
     )]
     pub webhook_retries: Vec<Duration>,
 
-    /// Seed of the jitter of these times, up to a tenth more or less: the same seed, the same times
+    /// Seed of the jitter of these delays (±10 %); the same seed gives the same delays
     #[arg(long, env = "SANDBOX_WEBHOOK_SEED", value_name = "NUMBER", default_value_t = 0, global = true)]
     pub webhook_seed: u64,
 
-    /// The most events that are sent at once
+    /// Maximum number of concurrent deliveries
     #[arg(
         long, env = "SANDBOX_WEBHOOK_DELIVERIES", value_name = "NUMBER", default_value_t = 64,
         value_parser = clap::value_parser!(u16).range(1..=1000), global = true
     )]
     pub webhook_deliveries: u16,
 
-    /// The most of them that go to one receiver
+    /// Maximum number of concurrent deliveries to one receiver
     #[arg(
         long, env = "SANDBOX_WEBHOOK_DELIVERIES_PER_RECEIVER", value_name = "NUMBER", default_value_t = 8,
         value_parser = clap::value_parser!(u16).range(1..=1000), global = true
     )]
     pub webhook_deliveries_per_receiver: u16,
 
-    /// How log lines look; they go to standard error
+    /// Format of log lines, which go to standard error
     #[arg(long, env = "SANDBOX_LOG_FORMAT", value_name = "FORMAT", default_value = "text", global = true)]
     pub log_format: LogFormat,
 
-    /// Which log lines there are, such as info, debug or concierge_sandbox=debug,postgres=info
+    /// Filter of log lines, such as info, debug or concierge_sandbox=debug,postgres=info
     #[arg(long, env = "SANDBOX_LOG", value_name = "FILTER", default_value = "info", value_parser = log_filter, global = true)]
     pub log: Targets,
 }
 
-/// How new users are approved.
+/// The policy for the approval of new users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Approval {
-    /// After --approval-delay
+    /// Automatic, after --approval-delay
     Auto,
-    /// Not by time: they stay new
+    /// None: new users stay new
     Manual,
 }
 
-/// Which keys there are.
+/// The policy for unknown API keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Accounts {
-    /// Those of accounts that were made
+    /// Only keys of existing accounts
     Closed,
-    /// Every one: an unknown key is that of a new account
+    /// Any key: an unknown key creates its account
     Open,
 }
 
 impl Config {
-    /// Every setting at its default, whatever the environment says.
+    /// Returns all settings at their defaults, without the environment.
     pub fn defaults() -> Self {
         let command = <Cli as clap::CommandFactory>::command().mut_args(|arg| arg.env(None::<&str>));
         let matches = command.get_matches_from(["concierge-sandbox"]);
@@ -213,7 +213,7 @@ impl Config {
         }
     }
 
-    /// Where the data is.
+    /// Returns the location of the data.
     pub fn location(&self) -> Location {
         match (&self.database_url, &self.data_dir) {
             (Some(url), _) if !url.is_empty() => Location::Url(url.clone()),
@@ -222,12 +222,12 @@ impl Config {
         }
     }
 
-    /// Which addresses events may be sent to.
+    /// Returns the rules for the addresses of webhook URLs.
     pub fn address_rules(&self) -> AddressRules {
         AddressRules::new(&self.webhook_allow, &self.webhook_deny)
     }
 
-    /// How events are sent.
+    /// Returns the rules of webhook delivery.
     pub fn delivery(&self) -> webhooks::Rules {
         webhooks::Rules {
             addresses: self.address_rules(),
@@ -240,7 +240,7 @@ impl Config {
         }
     }
 
-    /// How long things take in the emulated world.
+    /// Returns the timing of the emulated system.
     pub fn pace(&self) -> Pace {
         Pace {
             check_delay: self.check_delay,
@@ -254,38 +254,34 @@ impl Config {
 }
 
 fn log_filter(text: &str) -> Result<Targets, String> {
-    // a bare word that is no level would be the name of a part, whose lines are all there, and no others
+    // a bare word that is not a level would mean a target, and log all its lines but no other ones
     let is_name = |part: &&str| !part.is_empty() && !part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err();
     if let Some(name) = text.split(',').map(str::trim).find(is_name) {
         let levels = "off, error, warn, info, debug or trace";
-        let parts = "levels of parts such as concierge_sandbox=debug";
-        return Err(format!("{name:?} is no level; a filter is {levels}, or has {parts}"));
+        let targets = "levels of targets such as concierge_sandbox=debug";
+        return Err(format!("{name:?} is not a level; a filter is {levels}, or has {targets}"));
     }
     text.parse().map_err(|error: tracing_subscriber::filter::ParseError| error.to_string())
 }
 
-/// Scheme, host and port of a URL, and the path under which a proxy serves us.
+/// Parses a public URL: scheme, host and port, and the path under which a proxy serves us.
 fn public_url(text: &str) -> Result<String, String> {
     let read = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     match read {
         Some(url) if url.query().is_none() && url.fragment().is_none() && url.username().is_empty() => {
             Ok(url.as_str().trim_end_matches('/').to_owned())
         }
-        _ => Err("it looks like https://sandbox.example.com, without a query and a fragment".into()),
+        _ => Err("it must be a URL such as https://sandbox.example.com, without user, query and fragment".into()),
     }
 }
 
 fn delay(text: &str) -> Result<Duration, String> {
     let read = humantime::parse_duration(text).ok().filter(|delay| *delay <= LONGEST_SPAN);
-    read.ok_or_else(|| "a time is a number with its unit, such as 500ms, 1s or 2h, and at most ten years".into())
+    read.ok_or_else(|| "it must be a number with its unit, such as 500ms, 1s or 2h, and at most ten years".into())
 }
 
-/// A time that something may take. In none at all nothing comes to its end.
+/// Parses a time limit. It must not be 0, because nothing finishes in no time.
 fn timeout(text: &str) -> Result<Duration, String> {
     let read = delay(text)?;
-    if read.is_zero() {
-        Err("in no time at all nothing can be done; give it some, such as 10s".into())
-    } else {
-        Ok(read)
-    }
+    if read.is_zero() { Err("it must be more than 0, such as 10s".into()) } else { Ok(read) }
 }

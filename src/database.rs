@@ -1,7 +1,7 @@
-//! The database: which one, the pool, and the schema.
+//! The database: its location, connections and schema.
 //!
-//! `DATABASE_URL` where it is set, else a [private] PostgreSQL of our own. Stores get connections here and
-//! nothing else; SQL is in the stores.
+//! It is the one in `DATABASE_URL` if set, else a [private] PostgreSQL. Stores get only connections here; the SQL is
+//! in the stores.
 
 pub mod batch;
 pub mod migrations;
@@ -25,13 +25,13 @@ use private::{PrivateError, PrivatePostgres};
 
 use crate::jsonapi::error::{Error, Errors, INTERNAL, UNAVAILABLE};
 
-/// How long a request waits for a connection before it is told that the database is away.
+/// Longest wait of a request for a connection. After it, the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the first connection may take before the database counts as unreachable.
+/// Time limit of the first connection. After it, the database counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The settings of every session. A statement is planned once, when its tables may still be empty, and the plan has
-/// to serve when they hold millions: each finds its rows by an index, one after the other.
+/// Settings of every session. A statement is planned once, perhaps on empty tables, and its plan must serve millions
+/// of rows. So every plan looks its rows up in an index, one after the other.
 pub const SESSION: [(&str, &str); 7] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_hashjoin", "off"),
@@ -39,34 +39,34 @@ pub const SESSION: [(&str, &str); 7] = [
     ("enable_seqscan", "off"),
     ("jit", "off"),
     ("client_min_messages", "warning"),
-    // a server that stands still in the middle of a transaction doesn't hold up the others for ever (ms)
+    // a server that stalls in a transaction must not block other servers for ever (ms)
     ("idle_in_transaction_session_timeout", "10000"),
 ];
 
-/// Where the data is.
+/// Location of the data.
 #[derive(Debug, Clone)]
 pub enum Location {
-    /// A server that is there already.
+    /// An existing server.
     Url(String),
     /// A private server with its data in this folder.
     Kept(PathBuf),
-    /// A private server whose data goes with it.
+    /// A private server whose data is deleted on exit.
     ThrowAway,
 }
 
-/// Why there is no database; each message says what to do.
+/// Reasons for a missing database. Each message names a remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    #[error("DATABASE_URL can't be used: {0}. It looks like postgres://USER:PASSWORD@HOST:5432/DATABASE")]
+    #[error("DATABASE_URL is invalid: {0}. Its form is postgres://USER:PASSWORD@HOST:5432/DATABASE")]
     Url(sqlx::Error),
     #[error(
-        "the database at {at} can't be reached: {cause}. Start it or correct DATABASE_URL (--database-url); \
-         without one, a private PostgreSQL is used"
+        "the database at {at} can't be reached: {cause}. Start it or correct DATABASE_URL (--database-url). \
+         Without a URL, a private PostgreSQL is used"
     )]
     Unreachable { at: String, cause: sqlx::Error },
     #[error("the database at {at} runs PostgreSQL {found}; version 15 or newer is needed")]
     TooOld { at: String, found: i32 },
-    #[error("the schema of the database at {at} can't be brought up to date: {cause}")]
+    #[error("the schema of the database at {at} can't be migrated: {cause}")]
     Migration { at: String, cause: sqlx::migrate::MigrateError },
     #[error(transparent)]
     Private(#[from] PrivateError),
@@ -74,61 +74,59 @@ pub enum DatabaseError {
 
 /// Connections to the database. Cheap to clone.
 ///
-/// A connection whose statement ended well is kept warm and handed to the next request as it is: the pool would
-/// ask the server after each use whether the connection is still good, a round trip a request. One that was
-/// dropped in the middle is closed.
+/// After a successful statement, the connection stays idle here for the next request. The pool would test it after
+/// each use, which costs a round trip per request. A connection dropped in the middle of its work is closed.
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: PgPool,
-    warm: Arc<Mutex<Warm>>,
+    idle: Arc<Mutex<Idle>>,
     permits: Arc<Semaphore>,
-    /// Tells those who wait for others that the others found the database away.
-    away: Arc<Notify>,
+    /// Notifies waiting requests that another request found the database unavailable.
+    unavailable: Arc<Notify>,
 }
 
-/// Connections that wait to be lent again.
+/// Idle connections, ready for the next request.
 #[derive(Debug, Default)]
-struct Warm {
+struct Idle {
     connections: Vec<PoolConnection<Postgres>>,
-    /// How often they were let go.
+    /// Number of times all connections were discarded.
     generation: u64,
 }
 
-impl Warm {
-    /// Lets them go, and those on loan when they come back.
-    fn cool(&mut self) -> Vec<PoolConnection<Postgres>> {
+impl Idle {
+    /// Removes all idle connections, and bars the leased ones from coming back.
+    fn discard(&mut self) -> Vec<PoolConnection<Postgres>> {
         self.generation += 1;
         std::mem::take(&mut self.connections)
     }
 }
 
-/// A connection on loan; hand it back with [`Loan::end`] when its work went well.
+/// A leased connection. Release it with [`Loan::end`] after successful work.
 #[derive(Debug)]
 pub struct Loan {
     connection: PoolConnection<Postgres>,
-    warm: Arc<Mutex<Warm>>,
+    idle: Arc<Mutex<Idle>>,
     generation: u64,
-    // dropped last: whoever waits for it finds the connection
+    // dropped last, so that the next holder of the permit finds the connection
     permit: OwnedSemaphorePermit,
 }
 
 impl Loan {
-    /// Ends the loan after a success, so that the connection is used again at once.
+    /// Releases the connection after successful work, for immediate reuse.
     pub fn end(self) {
-        let mut warm = self.warm.lock();
-        // one that was lent before others failed is not to be trusted either
-        if warm.generation == self.generation {
-            warm.connections.push(self.connection);
+        let mut idle = self.idle.lock();
+        // a connection leased before another one failed may be broken too
+        if idle.generation == self.generation {
+            idle.connections.push(self.connection);
         }
-        drop(warm);
+        drop(idle);
         drop(self.permit);
     }
 
-    /// Ends the loan with the outcome of its work; a failure is logged here, once, and told to the client as what it
-    /// means to it.
+    /// Releases the connection with the outcome of its work. Logs a failure here, once, and converts it to an answer.
     ///
     /// # Errors
-    /// Why the request was refused; 503 where the database is away, else 500.
+    /// The refusal of the request; 503 if the database is unavailable, else 500.
     pub fn conclude<T>(self, outcome: Result<T, impl Into<StoreError>>) -> Result<T, Errors> {
         match outcome.map_err(Into::into) {
             Ok(value) => {
@@ -141,8 +139,8 @@ impl Loan {
             }
             Err(StoreError::Database(error)) => {
                 if is_away(&error) {
-                    // the others are not to be trusted either
-                    self.warm.lock().cool();
+                    // idle connections may be broken too
+                    self.idle.lock().discard();
                 }
                 Err(error.into())
             }
@@ -150,10 +148,10 @@ impl Loan {
     }
 }
 
-/// Why a store didn't do what it was asked.
+/// The failure of a store.
 #[derive(Debug)]
 pub enum StoreError {
-    /// The client is told why; nothing was changed.
+    /// The reasons to show to the client. Nothing was changed.
     Refused(Errors),
     Database(sqlx::Error),
 }
@@ -170,10 +168,10 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Ends a transaction: what it did stays if all of it went well, and nothing of it otherwise.
+/// Commits on `Ok`, rolls back on `Err`.
 ///
 /// # Errors
-/// Those of the outcome, or of the commit.
+/// The error of the outcome, or of the commit.
 pub async fn settle<T>(
     transaction: Transaction<'_, Postgres>,
     outcome: Result<T, StoreError>,
@@ -181,10 +179,10 @@ pub async fn settle<T>(
     end(transaction, outcome).await
 }
 
-/// The same where nothing is refused.
+/// Does the same for any type of error, also of work that is never refused.
 ///
 /// # Errors
-/// Those of the outcome, or of the commit.
+/// The error of the outcome, or of the commit.
 pub async fn end<T, E: From<sqlx::Error>>(
     transaction: Transaction<'_, Postgres>,
     outcome: Result<T, E>,
@@ -194,7 +192,7 @@ pub async fn end<T, E: From<sqlx::Error>>(
             transaction.commit().await?;
             Ok(value)
         }
-        // at once, because the connection is kept: dropped, it would keep its locks until it is used again
+        // explicit, because the connection is kept: a dropped transaction holds its locks until the next use
         Err(error) => {
             transaction.rollback().await?;
             Err(error)
@@ -205,17 +203,17 @@ pub async fn end<T, E: From<sqlx::Error>>(
 impl From<sqlx::Error> for Errors {
     fn from(error: sqlx::Error) -> Self {
         if is_away(&error) {
-            tracing::warn!(%error, "the database is away");
-            let detail = "the database is away; the same request can be repeated in a moment";
+            tracing::warn!(%error, "the database is unavailable");
+            let detail = "the database is unavailable; repeat the request in a moment";
             return Self::from(Error::new(UNAVAILABLE, detail)).retry_after(1);
         }
-        // rows go only with their account
+        // rows are deleted only with their account
         if matches!(&error, sqlx::Error::Database(error) if error.is_foreign_key_violation()) {
-            let detail = "the account was deleted while this was under way; ask again, and it is told so or begun anew";
+            let detail = "the account was reset or deleted during the request; repeat the request";
             return Self::from(Error::new(UNAVAILABLE, detail)).retry_after(1);
         }
         tracing::error!(%error, "a statement failed");
-        Error::new(INTERNAL, "the server failed; its log says why, under this answer's X-Request-Id").into()
+        Error::new(INTERNAL, "the server failed; see the server log for this X-Request-Id").into()
     }
 }
 
@@ -234,10 +232,10 @@ impl DerefMut for Loan {
 }
 
 impl Database {
-    /// Connects, checks the version and brings the schema up to date. Several servers may do so at once.
+    /// Connects, checks the version and migrates the schema. Several servers may do so at once.
     ///
     /// # Errors
-    /// Where the database can't be reached, is too old, or its schema can't be migrated.
+    /// If the database is unreachable or too old, or its schema can't be migrated.
     pub async fn open(options: PgConnectOptions, connections: u32) -> Result<Self, DatabaseError> {
         let at = describe(&options);
         let unreachable = |cause| DatabaseError::Unreachable { at: at.clone(), cause };
@@ -252,7 +250,7 @@ impl Database {
                 let settings = sqlx::AssertSqlSafe(settings.clone());
                 Box::pin(async move { connection.execute(settings).await.map(|_| ()) })
             });
-        // a connection of its own first: the pool would hide why it failed behind a time-out
+        // a separate connection first: the pool would hide the cause of a failure behind a time-out
         let first = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await.unwrap_or_else(|_| {
             let silence = format!("it did not answer within {} s", CONNECT_TIMEOUT.as_secs());
             Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, silence)))
@@ -267,40 +265,41 @@ impl Database {
         migrations::migrator().run(&mut first).await.map_err(|cause| DatabaseError::Migration { at, cause })?;
         sqlx::Connection::close(first).await.ok();
         let permits = Arc::new(Semaphore::new(connections as usize));
-        // what takes too long is given up, and said by whoever gives it up
+        // callers give up slow statements, and log that themselves
         let options = options.disable_statement_logging();
-        Ok(Self { pool: pool.connect_lazy_with(options), warm: Arc::default(), permits, away: Arc::default() })
+        let pool = pool.connect_lazy_with(options);
+        Ok(Self { pool, idle: Arc::default(), permits, unavailable: Arc::default() })
     }
 
-    /// Lends a connection.
+    /// Leases a connection.
     ///
     /// # Errors
-    /// [`sqlx::Error::PoolTimedOut`] and the like where the database is away.
+    /// [`sqlx::Error::PoolTimedOut`] and the like if the database is unavailable.
     pub async fn connection(&self) -> Result<Loan, sqlx::Error> {
         let permit = self.unless_away(Arc::clone(&self.permits).acquire_owned()).await?;
         let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
-        let (warm, generation) = {
-            let mut warm = self.warm.lock();
-            (warm.connections.pop(), warm.generation)
+        let (connection, generation) = {
+            let mut idle = self.idle.lock();
+            (idle.connections.pop(), idle.generation)
         };
-        let connection = match warm {
+        let connection = match connection {
             Some(connection) => connection,
             None => {
-                // boxed because it is large and seldom: every future that awaits a connection would carry it along
-                let mut new = Box::pin(self.pool.acquire()).await.inspect_err(|_| self.away.notify_waiters())?;
-                // returned to the pool, it would be tested first, for ever where nobody answers any more
+                // boxed, because it is large and rare: otherwise it enlarges every future that leases a connection
+                let mut new = Box::pin(self.pool.acquire()).await.inspect_err(|_| self.unavailable.notify_waiters())?;
+                // the pool would test a returned connection first, and wait for ever for a silent server
                 new.close_on_drop();
                 new
             }
         };
-        Ok(Loan { connection, warm: Arc::clone(&self.warm), generation, permit })
+        Ok(Loan { connection, idle: Arc::clone(&self.idle), generation, permit })
     }
 
-    /// Waits for what other requests hold, until one of them finds the database away: in an outage, requests fail
-    /// together instead of one after the other.
+    /// Awaits a value held by other requests, unless one of them finds the database unavailable. So requests fail
+    /// together in an outage, instead of one after the other.
     ///
     /// # Errors
-    /// [`sqlx::Error::PoolTimedOut`] where the database is away, or the wait takes too long.
+    /// [`sqlx::Error::PoolTimedOut`] if the database is unavailable, or the wait takes too long.
     pub async fn unless_away<T>(&self, wait: impl Future<Output = T>) -> Result<T, sqlx::Error> {
         let begun = Instant::now();
         let mut wait = pin!(wait);
@@ -308,8 +307,8 @@ impl Database {
             tokio::select! {
                 biased;
                 value = &mut wait => return Ok(value),
-                // one that failed had begun a while ago: who came only now finds out anew
-                () = self.away.notified() => if begun.elapsed() >= ACQUIRE_TIMEOUT / 2 {
+                // the failed request had begun a while ago: a new one tries for itself
+                () = self.unavailable.notified() => if begun.elapsed() >= ACQUIRE_TIMEOUT / 2 {
                     return Err(sqlx::Error::PoolTimedOut);
                 },
                 () = tokio::time::sleep_until(begun + 2 * ACQUIRE_TIMEOUT) => return Err(sqlx::Error::PoolTimedOut),
@@ -317,13 +316,13 @@ impl Database {
         }
     }
 
-    /// Lets go of the connections that were kept warm: after one failed, the others are not to be trusted either.
+    /// Discards the idle connections: after the failure of one, the rest may be broken too.
     pub fn cool(&self) {
-        let cooled = self.warm.lock().cool();
-        drop(cooled);
+        let discarded = self.idle.lock().discard();
+        drop(discarded);
     }
 
-    /// Whether the database answers.
+    /// Returns whether the database answers.
     pub async fn is_ready(&self) -> bool {
         let Ok(mut connection) = self.connection().await else { return false };
         let answer = tokio::time::timeout(ACQUIRE_TIMEOUT, sqlx::query("select 1").execute(&mut *connection)).await;
@@ -346,10 +345,10 @@ impl Database {
     }
 }
 
-/// Where the data is, opened: connection options, and the private server if it is one.
+/// Returns the connection options of a location, and the private server started for it, if any.
 ///
 /// # Errors
-/// Where the URL is none, or no private server can be started.
+/// If the URL is invalid, or no private server can be started.
 pub async fn locate(location: Location) -> Result<(PgConnectOptions, Option<PrivatePostgres>), DatabaseError> {
     let data_dir = match location {
         Location::Url(url) => return Ok((read_url(&url).map_err(DatabaseError::Url)?, None)),
@@ -362,7 +361,7 @@ pub async fn locate(location: Location) -> Result<(PgConnectOptions, Option<Priv
     Ok((connect_options(&server, "postgres"), Some(server)))
 }
 
-/// Reads a URL. sqlx would take one of any scheme for PostgreSQL's.
+/// Parses a URL and checks its scheme, because sqlx accepts any.
 fn read_url(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
     if !["postgres", "postgresql"].iter().any(|ours| scheme.eq_ignore_ascii_case(ours)) {
@@ -371,7 +370,7 @@ fn read_url(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
     PgConnectOptions::from_str(url)
 }
 
-/// How to reach a database of a private server.
+/// Returns the connection options of a database on a private server.
 pub fn connect_options(server: &PrivatePostgres, database: &str) -> PgConnectOptions {
     PgConnectOptions::new_without_pgpass()
         .host(&server.socket_dir().to_string_lossy())
@@ -380,7 +379,7 @@ pub fn connect_options(server: &PrivatePostgres, database: &str) -> PgConnectOpt
         .database(database)
 }
 
-/// Whether an error says that the database is away, rather than that a statement was wrong.
+/// Returns whether an error means that the database is unavailable, rather than that a statement failed.
 pub fn is_away(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
@@ -397,7 +396,7 @@ pub fn is_away(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Host and database, never the password.
+/// Returns host, port and database, never the password.
 fn describe(options: &PgConnectOptions) -> String {
     let database = options.get_database().unwrap_or_else(|| options.get_username());
     format!("{}:{}/{database}", options.get_host(), options.get_port())

@@ -21,12 +21,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // the database works on this machine too as a rule: half of the cores are its
+    // half of the cores are left to the database, which usually runs on the same machine
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads((cores / 2).max(1)).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(run(&cli)),
-        Err(error) => Err(format!("no threads can be started: {error}")),
+        Err(error) => Err(format!("can't start threads: {error}")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,8 +47,8 @@ async fn run(cli: &Cli) -> Result<(), String> {
 
 async fn serve(config: &Config) -> Result<(), String> {
     telemetry::start(&config.log, config.log_format);
-    // installed before the ready line: whoever reads it may stop us at once
-    let no_signals = |error| format!("signals can't be received: {error}");
+    // installed before the ready line, because its reader may stop us at once
+    let no_signals = |error| format!("can't receive signals: {error}");
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let server = Server::start(config, Clock::machine()).await.map_err(|error| error.to_string())?;
@@ -59,7 +59,7 @@ async fn serve(config: &Config) -> Result<(), String> {
     }
     tokio::select! {
         () = server.stop() => Ok(()),
-        _ = interrupt.recv() => Err("stopped at once by a second Ctrl-C; requests under way were cut off".into()),
+        _ = interrupt.recv() => Err("stopped at once by a second Ctrl-C; open requests were cut off".into()),
     }
 }
 
@@ -77,7 +77,7 @@ async fn migrate(config: &Config) -> Result<(), String> {
     opened.map(|_| ()).map_err(|error| error.to_string())
 }
 
-/// Asks a server whether it is ready. One that listens on every address is asked on this machine's own.
+/// Checks that a server is ready. Calls a server that listens on every address on the loopback address.
 async fn healthcheck(mut address: SocketAddr) -> Result<(), String> {
     const PATIENCE: Duration = Duration::from_secs(5);
     if address.ip().is_unspecified() {

@@ -1,4 +1,4 @@
-//! What operators watch, in OpenMetrics' text. Counters are this server's since its start.
+//! Metrics for operators, in OpenMetrics text. Counters count this server's work since its start.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -10,7 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-/// The metrics of one server. Cheap to clone; clones are the same metrics.
+/// The metrics of one server. Cheap to clone; clones share their values.
 #[derive(Debug, Clone)]
 pub struct Metrics(Arc<Inner>);
 
@@ -28,12 +28,12 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("concierge_sandbox");
         let (delivered, failed, given_up, oldest_age) =
             (Counter::default(), Counter::default(), Counter::default(), Gauge::default());
-        registry.register("webhooks_delivered", "Events that were received", delivered.clone());
-        registry.register("webhooks_failed", "Attempts at sending an event that failed", failed.clone());
-        registry.register("webhooks_given_up", "Events that were given up after the last retry", given_up.clone());
+        registry.register("webhooks_delivered", "Events received with status 200", delivered.clone());
+        registry.register("webhooks_failed", "Failed delivery attempts", failed.clone());
+        registry.register("webhooks_given_up", "Events given up after the last retry", given_up.clone());
         registry.register_with_unit(
             "webhooks_oldest_undelivered_age",
-            "Age of the oldest event, of any server's, that is still to be sent; 0 where there is none",
+            "Age of the oldest undelivered event of all servers; 0 without one",
             Unit::Seconds,
             oldest_age.clone(),
         );
@@ -42,7 +42,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts an attempt: whether the event was received, and whether it was the last.
+    /// Counts a delivery attempt. `was_last` marks the attempt after the last retry.
     pub fn attempted(&self, was_received: bool, was_last: bool) {
         match (was_received, was_last) {
             (true, _) => self.0.delivered.inc(),
@@ -54,7 +54,7 @@ impl Metrics {
         };
     }
 
-    /// All of them as text.
+    /// Returns all metrics as text.
     pub fn text(&self, oldest_age: Duration) -> String {
         self.0.oldest_age.set(oldest_age.as_secs_f64());
         let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The application as a value: binds, starts the background tasks, stops gracefully.
+//! The server as a value: binds its address, starts the background tasks and stops gracefully.
 
 mod router;
 
@@ -42,34 +42,34 @@ use crate::webhooks;
 use crate::webhooks::{Orders, Post};
 use router::router;
 
-/// How long requests under way may take once the server is told to stop.
+/// Time limit of open requests, and of each background task, during a shutdown.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long connections to the database may take to close.
+/// Time limit to close the connections to the database.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// Why a server can't be started; each message says what to do.
+/// Reasons for a failed start. Most messages name a remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    #[error("{address} can't be listened on: {cause}. Choose another address with --listen; port 0 picks a free one")]
+    #[error("can't listen on {address}: {cause}. Choose another address with --listen; port 0 picks a free port")]
     Listen { address: SocketAddr, cause: std::io::Error },
-    #[error("the prices in {file} can't be read: {cause}. Name a file that is there with --prices, or none")]
+    #[error("the prices in {file} can't be read: {cause}. Name an existing file with --prices, or leave it out")]
     PricesUnreadable { file: PathBuf, cause: std::io::Error },
-    #[error("the prices in {file} can't be used: {cause}")]
+    #[error("the prices in {file} are invalid: {cause}")]
     Prices { file: PathBuf, cause: PricesError },
-    #[error("the seed in {file} can't be read: {cause}. Name a file that is there with --seed, or none")]
+    #[error("the seed in {file} can't be read: {cause}. Name an existing file with --seed, or leave it out")]
     SeedUnreadable { file: PathBuf, cause: std::io::Error },
-    #[error("the seed in {file} can't be used: {faults}")]
+    #[error("the seed in {file} is invalid: {faults}")]
     Seed { file: PathBuf, faults: String },
-    #[error("the default account can't be made: {0}")]
+    #[error("the default account can't be created: {0}")]
     Fixtures(sqlx::Error),
 }
 
 /// A running server. Dropping it leaves it running; [`Server::stop`] ends it.
 #[derive(Debug)]
 pub struct Server {
-    /// Where it listens, the port picked included.
+    /// The address it listens on, with the actual port.
     pub address: SocketAddr,
     app: App,
     reached: watch::Receiver<OffsetDateTime>,
@@ -82,25 +82,25 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the database that the settings name and starts serving it.
+    /// Opens the database named by the settings and starts a server on it.
     ///
     /// # Errors
-    /// Where there is no database, the address can't be listened on, or the prices can't be used.
+    /// If the database or the address is unavailable, or the prices or the seed are invalid.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
-        // first what fails fastest, so that a taken port costs no database
+        // the fastest checks first, so that a taken port costs no database
         let files = read_files(config)?;
         let listener = listen(config.listen).await?;
         let (options, private) = database::locate(config.location()).await?;
         if private.as_ref().is_some_and(PrivatePostgres::is_throw_away) {
-            tracing::info!("the database is private and goes with this process: keep one with --data-dir");
+            tracing::info!("the private database is deleted on exit: keep its data with --data-dir");
         }
         Self::start_with(config, clock, files, listener, options, private).await
     }
 
-    /// Starts serving a database that is there already.
+    /// Starts a server on an existing database.
     ///
     /// # Errors
-    /// As [`Server::start`].
+    /// As in [`Server::start`].
     pub async fn start_on(config: &Config, clock: Clock, options: PgConnectOptions) -> Result<Self, StartError> {
         let files = read_files(config)?;
         let listener = listen(config.listen).await?;
@@ -163,46 +163,46 @@ impl Server {
         let lifecycle = tokio::spawn(lifecycle.run(stopped.clone()));
         let service = NormalizePathLayer::trim_trailing_slash().layer(router(&plane));
         let service = ServiceExt::<Request>::into_make_service_with_connect_info::<Breaker>(service);
-        let serving = axum::serve(Connections(listener), service).with_graceful_shutdown(told(stopped));
+        let serving = axum::serve(Connections(listener), service).with_graceful_shutdown(shutdown_requested(stopped));
         let serving = tokio::spawn(serving.into_future());
         Ok(Self { address, app, reached, stop, serving, lifecycle, delivery, sweeping, private })
     }
 
-    /// What the handlers use.
+    /// Returns the state of the handlers.
     pub fn app(&self) -> &App {
         &self.app
     }
 
-    /// Returns once everything that is due up to `instant` has happened.
+    /// Waits until everything due up to `instant` has happened.
     pub async fn reached(&self, instant: OffsetDateTime) {
         let mut reached = self.reached.clone();
-        // the sender lives as long as the lifecycle; when that has stopped, nothing more will happen
+        // the sender lives as long as the lifecycle; after its end, nothing more will happen
         let _ = reached.wait_for(|reached| *reached >= instant).await;
     }
 
-    /// Returns once everything that is due now has happened, and every attempt at telling of it has ended.
+    /// Waits until everything due now has happened, and every delivery attempt for it has ended.
     pub async fn told(&self) {
         self.reached(self.app.clock.now()).await;
         self.app.post.caught_up(None).await;
     }
 
-    /// Stops: no new connections, requests under way finish (10 s at most), what is half done in the background
-    /// is finished, the private database stops.
+    /// Stops the server: refuses new connections and waits for open requests (10 s at most). Background work in progress
+    /// is finished, then the private database stops.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         if tokio::time::timeout(GRACE, self.serving).await.is_err() {
-            tracing::warn!("requests under way did not finish within {} s", GRACE.as_secs());
+            tracing::warn!("open requests did not finish within {} s", GRACE.as_secs());
         }
         if tokio::time::timeout(GRACE, self.lifecycle).await.is_err() {
             tracing::warn!("the background task did not finish");
         }
         if tokio::time::timeout(GRACE, self.delivery).await.is_err() {
-            tracing::warn!("events under way did not come to an end");
+            tracing::warn!("delivery attempts in progress did not finish");
         }
-        // what it had begun to clear is cleared another time
+        // an interrupted clearing continues another time
         drop(self.sweeping.await);
         if let Err(error) = self.app.ids.release(&self.app.database).await {
-            tracing::warn!(%error, "unused ids could not be given back; there will be a gap in the numbers");
+            tracing::warn!(%error, "unused ids could not be returned; new ids will have a gap");
         }
         if tokio::time::timeout(CLOSING, self.app.database.close()).await.is_err() {
             tracing::warn!("some connections to the database were still in use");
@@ -213,14 +213,14 @@ impl Server {
     }
 }
 
-/// How the server is reached from this machine.
+/// Returns the server's URL on this machine.
 fn own_url(address: SocketAddr) -> String {
     let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
     let host = if host.contains(':') { format!("[{host}]") } else { host };
     format!("http://{host}:{}", address.port())
 }
 
-/// The prices in a file, or those that are built in.
+/// Reads the prices from a file, or returns the built-in ones.
 fn read_prices(file: Option<&Path>) -> Result<Prices, StartError> {
     let Some(file) = file else {
         return Prices::built_in()
@@ -231,7 +231,7 @@ fn read_prices(file: Option<&Path>) -> Result<Prices, StartError> {
     Prices::read(&text).map_err(|cause| StartError::Prices { file: file.to_owned(), cause })
 }
 
-/// The files that the settings name: the prices, and what to seed.
+/// Reads the files named by the settings: the prices and the seed.
 fn read_files(config: &Config) -> Result<(Prices, Option<SeedFile>), StartError> {
     let prices = read_prices(config.prices.as_deref())?;
     let unreadable = |file: &Path, cause| StartError::SeedUnreadable { file: file.to_owned(), cause };
@@ -239,7 +239,7 @@ fn read_files(config: &Config) -> Result<(Prices, Option<SeedFile>), StartError>
     Ok((prices, seed.transpose()?))
 }
 
-/// Makes the default account, unless it is there.
+/// Creates the default account unless it exists.
 async fn begin(database: &Database, config: &Config, clock: &Clock, seed: Option<&SeedFile>) -> Result<(), StartError> {
     let mut connection = database.connection().await.map_err(StartError::Fixtures)?;
     let (pace, rules) = (config.pace(), config.address_rules());
@@ -261,6 +261,6 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|cause| StartError::Listen { address, cause })
 }
 
-async fn told(mut stopped: watch::Receiver<bool>) {
+async fn shutdown_requested(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }

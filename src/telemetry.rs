@@ -12,17 +12,17 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry};
 use uuid::Uuid;
 
-/// The header that carries a request's id.
+/// The header with a request's id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     Text,
     Json,
 }
 
-/// Starts logging to standard error: the lines that `filter` lets pass.
+/// Starts to log the lines selected by `filter` to standard error.
 pub fn start(filter: &Targets, format: LogFormat) {
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let lines = match format {
@@ -32,7 +32,7 @@ pub fn start(filter: &Targets, format: LogFormat) {
     registry().with(lines.with_filter(filter.clone())).init();
 }
 
-/// Gives each request a UUID.
+/// Assigns a UUID to each request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NewRequestId;
 
@@ -42,7 +42,7 @@ impl MakeRequestId for NewRequestId {
     }
 }
 
-/// Forgets an incoming request id that is no UUID, so that a new one is made.
+/// Removes an incoming request id that is not a UUID, so that the request gets a new one.
 pub fn keep_valid_request_id<B>(mut request: Request<B>) -> Request<B> {
     let valid = |value: &HeaderValue| value.to_str().is_ok_and(|id| Uuid::try_parse(id).is_ok());
     if request.headers().get(&REQUEST_ID).is_some_and(|value| !valid(value)) {
@@ -51,7 +51,7 @@ pub fn keep_valid_request_id<B>(mut request: Request<B>) -> Request<B> {
     request
 }
 
-/// The span of a request, named by its route.
+/// Creates the span of a request, with its id, method, route and version.
 pub fn request_span<B>(request: &Request<B>) -> Span {
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -64,15 +64,15 @@ pub fn request_span<B>(request: &Request<B>) -> Span {
     )
 }
 
-/// What marks an answer as a failure that somebody asked for, and who did.
+/// Response extension that marks an injected failure and names its cause.
 #[derive(Debug, Clone, Copy)]
 pub struct Injected(pub &'static str);
 
-/// A line for each answer: failures of ours as errors, everything else for those who want to see it.
+/// Logs a line for each answer: our own failures as errors, all other answers at debug level.
 pub fn log_response<B>(response: &Response<B>, took: std::time::Duration, _: &Span) {
     let (status, milliseconds) = (response.status().as_u16(), took.as_secs_f64() * 1000.0);
     if let Some(Injected(cause)) = response.extensions().get() {
-        tracing::debug!(status, milliseconds, cause, "answered with a failure that was asked for");
+        tracing::debug!(status, milliseconds, cause, "answered with an injected failure");
     } else if status >= 500 && status != 503 {
         tracing::error!(status, milliseconds, "answered with a failure");
     } else {

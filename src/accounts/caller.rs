@@ -1,7 +1,7 @@
-//! Who calls: the API key, what it may do, and the user it acts as.
+//! The caller of a request: the API key, its access level and the acting user.
 //!
-//! Nothing about a caller is kept in memory: each statement of a request looks its caller up itself (see
-//! [`caller!`](crate::caller)), so a key that goes is refused at once by every server.
+//! Authorization is never cached: each statement of a request looks up its caller (see [`caller!`](crate::caller)).
+//! So every server refuses a deleted key at once.
 
 use std::fmt::Write;
 
@@ -19,12 +19,14 @@ use crate::jsonapi::error::{Error, Errors};
 crate::codes! {
     INVALID_API_KEY = 401 "invalid_api_key" "Invalid Api Key";
     NOT_ENOUGH_PERMISSIONS = 401 "not_enough_permissions" "Not enough permissions";
-    ACTING_USER_UNKNOWN = 401 "acting_user_unknown" "The user to act as is not known";
+    ACTING_USER_UNKNOWN = 401 "acting_user_unknown" "The acting user does not exist";
 }
 
-/// The SQL of the caller, the first part of every statement's `with`: `$1` is the key's SHA-256, `$2` the id of the
-/// user to act as or null. No row: the key is unknown. `user_id` null: the user to act as is. The account's time and
-/// settings are read with it, so that what was set holds for the next statement of every server.
+/// SQL of the caller, the first part of every statement's `with`.
+///
+/// `$1` is the key's SHA-256; `$2` is the id of the acting user, or null for the user of the key.
+/// No row means an unknown key; a null `user_id` means an unknown acting user.
+/// The row includes the account's time and settings, so a change applies to the next statement of every server.
 #[macro_export]
 macro_rules! caller {
     () => {
@@ -42,7 +44,7 @@ macro_rules! caller {
     };
 }
 
-/// The columns of the caller that [`Caller::judge`] reads, which come first.
+/// The columns of the caller. They come first in the select list, where [`Caller::judge`] reads them.
 #[macro_export]
 macro_rules! caller_columns {
     () => {
@@ -50,32 +52,33 @@ macro_rules! caller_columns {
     };
 }
 
-/// How many columns those are.
+/// Number of columns in [`caller_columns!`](crate::caller_columns).
 pub const COLUMNS: usize = 6;
 
-/// What a request wants to do.
+/// Access needed by a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     Read,
     Write,
 }
 
-/// The `Authorization` header, read: the SHA-256 of the key (the key itself is forgotten here) and the user to act
-/// as.
+/// A parsed `Authorization` header: the SHA-256 of the key and the acting user. The key itself is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Credentials {
     pub key_sha256: [u8; 32],
-    /// `user=ID`; an id that can't be one is 0, which is nobody's.
+    /// The id in `user=ID`; 0, the id of no user, if it is malformed.
     pub acting_as: Option<i64>,
 }
 
 impl Credentials {
-    /// Reads `KEY` or `KEY; user=ID`.
+    /// Parses `KEY` or `KEY; user=ID`.
     ///
     /// # Errors
-    /// 401 where there is no header, or something other than `user=ID` behind the key.
+    /// 401 if the header is missing, or the key is followed by anything but `user=ID`.
     pub fn read(header: Option<&[u8]>) -> Result<Self, Errors> {
-        let Some(header) = header else { return Err(invalid_key("there is none; send the raw API key, no scheme")) };
+        let Some(header) = header else {
+            return Err(invalid_key("`Authorization` is missing; send the raw API key without a scheme"));
+        };
         let mut parts = header.splitn(2, |byte| *byte == b';');
         let key = parts.next().unwrap_or_default().trim_ascii();
         let acting_as = match parts.next().map(<[u8]>::trim_ascii) {
@@ -83,7 +86,8 @@ impl Credentials {
             Some(parameter) => {
                 let id = parameter.strip_prefix(b"user=").and_then(|id| std::str::from_utf8(id).ok());
                 let Some(id) = id else {
-                    return Err(invalid_key("what follows the key must be user=ID, the user to act as"));
+                    let detail = "`Authorization` has an unknown parameter; only `user=ID` may follow the key";
+                    return Err(invalid_key(detail));
                 };
                 Some(id_number(id.trim()))
             }
@@ -93,19 +97,19 @@ impl Credentials {
 }
 
 impl Credentials {
-    /// A statement that begins with the [`caller!`](crate::caller), whose parameters these are; its own are bound from
-    /// `$3` on.
+    /// Builds a query of a statement that begins with [`caller!`](crate::caller), and binds `$1` and `$2`.
+    /// Bind the statement's own parameters from `$3` on.
     pub fn query(&self, sql: &'static str) -> Query<'_, Postgres, PgArguments> {
         sqlx::query(sql).bind(self.key_sha256.as_slice()).bind(self.acting_as)
     }
 }
 
-/// The SHA-256 under which a key is known.
+/// Returns the SHA-256 by which a key is stored.
 pub fn sha256(key: &[u8]) -> [u8; 32] {
     Sha256::digest(key).into()
 }
 
-/// Bytes as lower-case hexadecimal digits, which is how a hash is shown.
+/// Formats bytes as lower-case hexadecimal digits, as hashes are shown.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         write!(text, "{byte:02x}").unwrap_or_default();
@@ -113,42 +117,43 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A caller that a statement found, and that may do what it wants.
+/// An authorized caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
     pub account_id: i64,
-    /// Whom it acts as.
+    /// The acting user.
     pub user_id: i64,
     pub time: AccountTime,
     pub own: OwnSettings,
 }
 
 impl Caller {
-    /// Judges the caller of a statement whose first columns are those of the caller. `row` is its first row.
+    /// Authorizes the caller of a statement. `row` is the statement's first row and begins with the caller's columns.
     ///
     /// # Errors
-    /// 401 where the key is unknown, may not write, or acts as a user that isn't there.
+    /// 401 if the key is unknown, lacks write access, or its acting user does not exist.
     pub fn judge(row: Option<&PgRow>, access: Access) -> Result<Self, StoreError> {
         let Some(row) = row else {
-            return Err(invalid_key("the key is not known; send the raw API key, no scheme such as Bearer").into());
+            let detail = "`Authorization` has an unknown key; send the raw API key without a scheme such as Bearer";
+            return Err(invalid_key(detail).into());
         };
         let (account_id, level): (i64, &str) = (row.try_get(0)?, row.try_get(1)?);
         if access == Access::Write && level != "write" {
-            let detail = "the key may only read; use one that may write";
+            let detail = "`Authorization` has a read-only key; use a key that may write";
             return Err(Errors::from(Error::new(NOT_ENOUGH_PERMISSIONS, detail).header("Authorization")).into());
         }
         let Some(user_id) = row.try_get(2)? else {
-            let detail = "the key is good, but user=ID names no user of its account";
+            let detail = "`Authorization` has a valid key, but `user=ID` names no user of its account";
             return Err(Errors::from(Error::new(ACTING_USER_UNKNOWN, detail).header("Authorization")).into());
         };
         Ok(Self { account_id, user_id, time: AccountTime::read(row, 3)?, own: OwnSettings::read(row, 5)? })
     }
 }
 
-/// Looks a caller up by itself, for requests that fail before their statement.
+/// Looks up a caller in a separate statement, for requests that fail before their own.
 ///
 /// # Errors
-/// 401 as [`Caller::judge`] says; those of the database.
+/// 401 as in [`Caller::judge`]; database errors.
 pub async fn authenticate(
     connection: &mut PgConnection,
     credentials: &Credentials,

@@ -1,5 +1,7 @@
-//! The next ids, counted per account and type, without a row that every request would queue for: a server leases
-//! blocks of ids and hands them out from memory, smallest first.
+//! New ids, counted per account and type.
+//!
+//! Requests don't queue for a counter row: each server leases blocks of ids and hands them out from memory, smallest
+//! first.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -12,18 +14,18 @@ use super::caller::{Access, Credentials, authenticate};
 use crate::database::Database;
 use crate::jsonapi::error::Errors;
 
-/// The first lease; each next one is twice the last, up to [`LARGEST_LEASE`].
+/// Size of the first lease. Each next lease doubles, up to [`LARGEST_LEASE`].
 const FIRST_LEASE: i64 = 16;
 const LARGEST_LEASE: i64 = 4096;
 
-/// The ids this server may give.
+/// Ids leased by this server.
 #[derive(Debug, Clone, Default)]
 pub struct Ids(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// The account of each write key seen. A reset gives a key another account: then the statement that was to use an id
-    /// finds out, and it is [forgotten](Ids::forget).
+    /// The account of each write key seen. A reset moves a key to a new account. The next statement with an id detects
+    /// this, and the old account is [forgotten](Ids::forget).
     accounts: Mutex<HashMap<[u8; 32], i64>>,
     leases: Mutex<HashMap<(i64, &'static str), Arc<Lease>>>,
 }
@@ -31,22 +33,22 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Lease {
     free: Mutex<BinaryHeap<Reverse<i64>>>,
-    /// Held while a block is leased: the size of the last one, and where it ended.
+    /// Size and end of the last block. Locked while a block is leased.
     last: tokio::sync::Mutex<(i64, i64)>,
 }
 
-/// An id that was handed out.
+/// An id handed out to a request.
 #[derive(Debug)]
 pub struct Taken {
     pub id: i64,
-    /// The account whose id it is: the caller's, unless that was reset meanwhile.
+    /// The account of the id: the caller's, unless that was reset meanwhile.
     pub account_id: i64,
     lease: Arc<Lease>,
 }
 
 impl Taken {
-    /// Hands the id back, so that the next resource gets it: nothing was made of it, because of `errors`. Where those
-    /// leave open whether something was, the id is not given again.
+    /// Returns an unused id to the pool, and passes on `errors`. After a 5xx the insert may have happened, so the id is
+    /// not reused.
     pub fn refused(self, errors: Errors) -> Errors {
         if errors.status() < 500 {
             self.lease.free.lock().push(Reverse(self.id));
@@ -56,10 +58,10 @@ impl Taken {
 }
 
 impl Ids {
-    /// The next id of a type in the caller's account.
+    /// Takes the next id of a type in the caller's account.
     ///
     /// # Errors
-    /// 401 where the key is unknown or may not write; 503 where the database is away.
+    /// 401 if the key is unknown or may not write; 503 if the database is unavailable.
     pub async fn take(
         &self,
         database: &Database,
@@ -74,14 +76,14 @@ impl Ids {
             }
             let mut last = database.unless_away(lease.last.lock()).await?;
             if !lease.free.lock().is_empty() {
-                continue; // leased while we waited
+                continue; // another task leased a block meanwhile
             }
             let size = (last.0 * 2).clamp(FIRST_LEASE, LARGEST_LEASE);
             let mut connection = database.connection().await?;
             let leased = lease_block(&mut connection, account_id, type_name, size).await;
             let Some(first) = connection.conclude(leased)? else {
                 self.forget(account_id);
-                continue; // the account is gone, and its key with it or another one's
+                continue; // the account has ended: its key is gone, or belongs to a new account
             };
             *last = (size, first + size);
             lease.free.lock().extend((first..first + size).map(Reverse));
@@ -100,25 +102,25 @@ impl Ids {
         Ok(caller.account_id)
     }
 
-    /// Forgets an account that has ended: its keys are another one's, or nobody's. What is known of that one stays, however
-    /// late somebody finds out.
+    /// Forgets an ended account. Its keys are gone or belong to a new account; entries of the new account stay, however
+    /// late this is called.
     pub fn forget(&self, account_id: i64) {
         self.0.accounts.lock().retain(|_, known| *known != account_id);
         self.0.leases.lock().retain(|(leased, _), _| *leased != account_id);
     }
 
-    /// Gives what is left of each last block back to the database, where no other server has leased since, so that
-    /// a restart leaves no gap.
+    /// Returns the unused end of each last block to the database, unless another server has leased since.
+    /// So a restart leaves no gap.
     ///
     /// # Errors
-    /// Those of the database; then there are gaps and nothing worse.
+    /// Database errors; they leave gaps and nothing worse.
     pub async fn release(&self, database: &Database) -> Result<(), sqlx::Error> {
         let leases: Vec<_> = self.0.leases.lock().drain().collect();
         let mut connection = database.connection().await?;
         for ((account_id, type_name), lease) in leases {
             let (_, end) = *lease.last.lock().await;
             let free = std::mem::take(&mut *lease.free.lock()).into_sorted_vec();
-            // `Reverse` sorts the largest first: count the unbroken run down from the end of the block
+            // `Reverse` sorts the largest id first: count the unbroken run down from the end of the block
             let unused = free.iter().zip(1..).take_while(|(Reverse(id), below)| *id == end - below).count();
             let unused = i64::try_from(unused).unwrap_or_default();
             if unused > 0 {

@@ -1,5 +1,7 @@
-//! Accounts: isolated worlds. Who calls ([`caller`]), which ids are next ([`ids`]), and what a fresh account holds
-//! ([`fixtures`]).
+//! Accounts, the unit of isolation.
+//!
+//! [`caller`] authorizes requests, [`ids`] hands out ids, and [`fixtures`] fills a new account. Each account has its
+//! own [`time`] and [`settings`]. [`store`] holds the SQL.
 
 pub mod caller;
 pub mod ids;

@@ -1,6 +1,6 @@
 //! The ids that every account begins with. They are part of the contract: documented commands name them.
 
-/// The master user: it manages the other users of its account.
+/// The user that manages all other users of its account.
 pub const MASTER_USER: i64 = 50505;
 
 /// The id of the first output of an account, as the guides print it.

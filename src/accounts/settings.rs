@@ -1,4 +1,4 @@
-//! What an account has of its own of the server's settings.
+//! An account's own settings, which override the server's.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use sqlx::postgres::PgRow;
 
 use super::pace::Pace;
 
-/// An account's own settings; `None`: as the server says.
+/// An account's own settings. `None` stands for the server's setting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OwnSettings {
     pub check_delay: Option<Duration>,
     pub approval_delay: Option<Duration>,
     pub quote_delay: Option<Duration>,
     pub step_delay: Option<Duration>,
-    /// Whether new users are approved by time.
+    /// Automatic approval of new users, after a delay.
     pub approves: Option<bool>,
-    /// Nothing happens by itself.
+    /// True if automatic transitions are off.
     pub is_manual: bool,
 }
 
-/// The SQL of an account's own settings, of the alias of its table: an array, so that they are one column everywhere.
+/// SQL of an account's own settings, for the alias of its table: an array, so that they are one column everywhere.
 #[macro_export]
 macro_rules! own_settings {
     ($t:literal) => {
@@ -42,8 +42,8 @@ macro_rules! own_settings {
     };
 }
 
-/// The SQL of when the checks of an output that is made now are due, of the alias of a caller, the server's time and its
-/// delay.
+/// SQL of the due time of a new output's checks, for the alias of a caller, the server's time and its delay. Null while
+/// automatic transitions are off.
 #[macro_export]
 macro_rules! check_due_at {
     ($t:literal, $server:literal, $delay:literal) => {
@@ -61,7 +61,8 @@ macro_rules! check_due_at {
     };
 }
 
-/// The same of the approval of a user, which there is where the account's own policy, or else the server's, is 1.
+/// SQL of the due time of a new user's approval, like [`check_due_at!`](crate::check_due_at). Null also unless the
+/// account's policy, or else the server's, is 1.
 #[macro_export]
 macro_rules! approval_due_at {
     ($t:literal, $server:literal, $delay:literal, $policy:literal) => {
@@ -83,16 +84,16 @@ macro_rules! approval_due_at {
     };
 }
 
-/// A delay as the store keeps it.
+/// Returns a delay in milliseconds, as stored.
 pub fn milliseconds(delay: Duration) -> i64 {
     i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl OwnSettings {
-    /// Reads the column that [`own_settings!`](crate::own_settings) makes.
+    /// Reads the column made by [`own_settings!`](crate::own_settings).
     ///
     /// # Errors
-    /// Where the row holds something else.
+    /// If the row holds something else.
     pub fn read(row: &PgRow, at: usize) -> Result<Self, sqlx::Error> {
         let own: Vec<Option<i64>> = row.try_get(at)?;
         let place = |place: usize| own.get(place).copied().flatten();
@@ -107,7 +108,7 @@ impl OwnSettings {
         })
     }
 
-    /// How long things take in the account.
+    /// Returns the account's timing: its own settings, or else the server's.
     pub fn pace(&self, server: &Pace) -> Pace {
         Pace {
             check_delay: self.check_delay.unwrap_or(server.check_delay),

@@ -1,11 +1,11 @@
-//! Something that all who deal with an account at once share, and that goes when nobody does any more.
+//! One shared value per account, dropped with its last user.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-/// One of it for each account that somebody deals with.
+/// One value for each account in use.
 #[derive(Debug)]
 pub struct Shared<T>(Mutex<HashMap<i64, Weak<T>>>);
 
@@ -16,7 +16,7 @@ impl<T> Default for Shared<T> {
 }
 
 impl<T: Default> Shared<T> {
-    /// That of an account, which is there from now on until nobody holds it any more.
+    /// Returns the value of an account, created if missing. It lives until its last holder drops it.
     pub fn of(&self, account_id: i64) -> Arc<T> {
         let mut all = self.0.lock();
         if let Some(shared) = all.get(&account_id).and_then(Weak::upgrade) {
@@ -28,7 +28,7 @@ impl<T: Default> Shared<T> {
         shared
     }
 
-    /// That of an account, if somebody holds it.
+    /// Returns the value of an account if anyone holds it.
     pub fn held(&self, account_id: i64) -> Option<Arc<T>> {
         self.0.lock().get(&account_id).and_then(Weak::upgrade)
     }

@@ -1,5 +1,5 @@
-//! All SQL of accounts themselves: their time, their settings, their beginning and their end. [`fixtures`](crate::concierge::fixtures)
-//! is what they begin with, and [`copy`] copies one.
+//! SQL of accounts: lookup, locks, settings, replacement and deletion. [`fixtures`](super::fixtures) inserts their
+//! initial data, and [`copy`] copies one.
 
 pub mod copy;
 pub mod walks;
@@ -15,7 +15,7 @@ use super::reserved::MASTER_USER;
 use super::settings::{OwnSettings, milliseconds};
 use super::time::AccountTime;
 
-/// The SQL of whether things happen in an account, of the alias of its table: it has not ended, and is no snapshot.
+/// SQL condition of an active account, for the alias of its table: it has not ended and is not a snapshot.
 #[macro_export]
 macro_rules! account_lives {
     ($t:literal) => {
@@ -23,15 +23,15 @@ macro_rules! account_lives {
     };
 }
 
-/// An account as the control plane shows it.
+/// An account as shown by the control plane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     pub id: i64,
-    /// By which it is known, whatever becomes of its `id`.
+    /// Its stable name; a reset changes the `id` only.
     pub name: String,
     pub created_at: OffsetDateTime,
     pub time: AccountTime,
-    /// Whether its time runs, though it may stand for as long as it is walked through.
+    /// True if its time runs, also during an advance, which freezes it temporarily.
     pub runs: bool,
     pub own: OwnSettings,
 }
@@ -52,28 +52,28 @@ fn read(row: &PgRow) -> Result<Account, sqlx::Error> {
     })
 }
 
-/// An account that has not ended.
+/// Finds an account by its id, unless it has ended.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn find(connection: &mut PgConnection, id: i64) -> Result<Option<Account>, sqlx::Error> {
     let sql = AssertSqlSafe(format!("select {COLUMNS} from accounts a where a.id = $1 and a.ended_at is null"));
     sqlx::query(sql).bind(id).fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
 
-/// The account of that name.
+/// Finds an account by its name.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn find_named(connection: &mut PgConnection, name: &str) -> Result<Option<Account>, sqlx::Error> {
     let sql = AssertSqlSafe(format!("select {COLUMNS} from accounts a where a.name = $1"));
     sqlx::query(sql).bind(name).fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
 
-/// Accounts, the oldest first, behind one.
+/// Lists at most `limit` accounts after the one with the id `behind`, oldest first.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(connection: &mut PgConnection, behind: i64, limit: i64) -> Result<Vec<Account>, sqlx::Error> {
     let sql = AssertSqlSafe(format!(
         "select {COLUMNS} from accounts a where a.name is not null and a.id > $1 order by a.id limit $2"
@@ -82,10 +82,10 @@ pub async fn list(connection: &mut PgConnection, behind: i64, limit: i64) -> Res
     rows.iter().map(read).collect()
 }
 
-/// Whether anybody in an account has a `webhook_url`.
+/// Returns whether any user of an account has a `webhook_url`.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn has_receiver(connection: &mut PgConnection, id: i64) -> Result<bool, sqlx::Error> {
     let sql = "select exists (select from users where account_id = $1 and webhook_url is not null)";
     sqlx::query_scalar(sql).bind(id).fetch_one(connection).await
@@ -94,7 +94,7 @@ pub async fn has_receiver(connection: &mut PgConnection, id: i64) -> Result<bool
 /// Saves an account's own settings.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn save_settings(connection: &mut PgConnection, id: i64, own: &OwnSettings) -> Result<(), sqlx::Error> {
     let sql = "update accounts set check_delay = $2, approval_delay = $3, quote_delay = $4, step_delay = $5,
             approval = $6, progression = $7
@@ -113,19 +113,19 @@ pub async fn save_settings(connection: &mut PgConnection, id: i64, own: &OwnSett
         .map(|_| ())
 }
 
-/// Whether a key is an account's.
+/// Returns whether a key belongs to an account.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn has_key(connection: &mut PgConnection, key_sha256: [u8; 32]) -> Result<bool, sqlx::Error> {
     let sql = "select exists (select from api_keys where key_sha256 = $1)";
     sqlx::query_scalar(sql).bind(key_sha256.as_slice()).fetch_one(connection).await
 }
 
-/// Keeps others from changing an account's settings, resetting and deleting it until this transaction ends, and finds it.
+/// Finds an account and locks it until the end of the transaction against reset, deletion and changes of its settings.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn lock(connection: &mut PgConnection, id: i64) -> Result<Option<Account>, sqlx::Error> {
     let sql = AssertSqlSafe(format!(
         "select {COLUMNS} from accounts a where a.id = $1 and a.ended_at is null for no key update of a"
@@ -133,11 +133,11 @@ pub async fn lock(connection: &mut PgConnection, id: i64) -> Result<Option<Accou
     sqlx::query(sql).bind(id).fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
 
-/// Keeps others from changing an account's settings and its time until this transaction ends, and finds it. Whoever else does
-/// that, too, isn't waited for.
+/// Finds an account and locks it until the end of the transaction against changes of its settings and time.
+/// The lock is shared: it does not wait for another one of its kind.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn share(connection: &mut PgConnection, id: i64) -> Result<Option<Account>, sqlx::Error> {
     let sql = AssertSqlSafe(format!(
         "select {COLUMNS} from accounts a where a.id = $1 and a.ended_at is null for share of a"
@@ -145,31 +145,31 @@ pub async fn share(connection: &mut PgConnection, id: i64) -> Result<Option<Acco
     sqlx::query(sql).bind(id).fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
 
-/// The same of the account of a key, if there is one.
+/// Takes the lock of [`share`] on the account of a key, if the key exists.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn share_of(connection: &mut PgConnection, key_sha256: [u8; 32]) -> Result<(), sqlx::Error> {
     let sql =
         "select a.id from api_keys k join accounts a on a.id = k.account_id where k.key_sha256 = $1 for share of a";
     sqlx::query(sql).bind(key_sha256.as_slice()).fetch_optional(connection).await.map(|_| ())
 }
 
-/// [Locks](lock) an account of which nobody else holds the lock; whether it could be had.
+/// [Locks](lock) an account unless another transaction holds the lock. Returns whether it did.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn try_lock(connection: &mut PgConnection, id: i64) -> Result<bool, sqlx::Error> {
     let sql = "select true from accounts where id = $1 and ended_at is null for no key update skip locked";
     let locked: Option<bool> = sqlx::query_scalar(sql).bind(id).fetch_optional(connection).await?;
     Ok(locked.is_some())
 }
 
-/// Puts a new account in the place of a locked one, which ends: its name and its keys are the new one's. So nothing that is
-/// under way in the old one can be seen in the new.
+/// Ends a locked account, and moves its name and keys to a new one. So work in progress in the old account never
+/// shows in the new one.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn replace(
     transaction: &mut PgConnection,
     old: &Account,
@@ -191,33 +191,33 @@ pub async fn replace(
         .map(|_| ())
 }
 
-/// Ends an account: nothing happens in it any more. Its rows and its keys are there until it is [cleared](clear).
+/// Ends an account: nothing advances in it any more. Its rows and keys stay until it is [cleared](clear).
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn end(connection: &mut PgConnection, id: i64, now: OffsetDateTime) -> Result<(), sqlx::Error> {
     let sql = "update accounts set ended_at = $2, name = null where id = $1";
     sqlx::query(sql).bind(id).bind(now).execute(connection).await.map(|_| ())
 }
 
-/// Takes an account its keys.
+/// Deletes an account's API keys.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn drop_keys(connection: &mut PgConnection, id: i64) -> Result<(), sqlx::Error> {
     sqlx::query("delete from api_keys where account_id = $1").bind(id).execute(connection).await.map(|_| ())
 }
 
-/// Accounts that have ended and aren't cleared, the first hundred.
+/// Lists accounts that have ended and are not cleared yet, the first hundred.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn ended(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
     let sql = "select id from accounts where ended_at is not null order by ended_at limit 100";
     sqlx::query_scalar(sql).fetch_all(connection).await
 }
 
-/// What makes up the world of an account, what depends on something before that. Its keys lead to it and are no part of it.
+/// The tables of an account's data, dependent ones first. Keys lead to the data and are no part of it.
 pub const TABLES: [&str; 10] = [
     "delivery_attempts",
     "deliveries",
@@ -230,16 +230,16 @@ pub const TABLES: [&str; 10] = [
     "id_counters",
     "users",
 ];
-/// The most rows that are deleted at once.
+/// Most rows deleted by one statement.
 const AT_ONCE: i64 = 5000;
-/// How long to wait for what somebody holds locked before looking again.
+/// Pause before locked rows are tried again.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Deletes everything there is of an account that has ended, in batches, and the account at last. What is under way in it is
-/// passed over until it has ended, so that neither waits for the other.
+/// Deletes the rows of an ended account in batches, then the account. Skips rows locked by work in progress until they
+/// are free, so that neither waits for the other.
 ///
 /// # Errors
-/// Those of the database; then what is left is cleared another time.
+/// Database errors; the rest is cleared another time.
 pub async fn clear(connection: &mut PgConnection, id: i64) -> Result<(), sqlx::Error> {
     for table in TABLES {
         let delete = format!(
@@ -264,10 +264,10 @@ pub async fn clear(connection: &mut PgConnection, id: i64) -> Result<(), sqlx::E
     sqlx::query(sql).bind(id).execute(connection).await.map(|_| ())
 }
 
-/// The settings of accounts that nobody is changing, which nobody does until this transaction ends.
+/// Returns the settings of accounts, locked against changes until the end of the transaction. Skips locked accounts.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn own_settings_held(
     connection: &mut PgConnection,
     ids: &[i64],

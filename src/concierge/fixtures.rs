@@ -1,4 +1,4 @@
-//! What every account starts with, ids included, so that documented commands work in each of them.
+//! The initial data of every account. The ids are fixed, so that documented commands work in every account.
 
 use sqlx::postgres::PgConnection;
 use sqlx::{Acquire, Error};
@@ -11,45 +11,46 @@ use crate::accounts::store::has_key;
 use crate::accounts::time::AccountTime;
 use crate::database::end;
 
-/// The name of the account that every database begins with.
+/// Name of the account created with every database.
 pub const DEFAULT_NAME: &str = "default";
-/// The keys of the default account: one that writes, one that only reads.
+/// Keys of the default account with their levels.
 pub const DEFAULT_KEYS: [(&str, &str); 2] = [("your_api_key", "write"), ("your_read_only_api_key", "read")];
 
-/// The user that the documented exchange pays.
+/// The payee of the documented exchange.
 pub const PAYEE: i64 = 20202;
 
-/// The documented instruction's body, as the guides print it.
+/// Body of the documented instruction, as printed in the guides.
 pub const INSTRUCTION_BODY: &str = concat!(
     r#"{"payment_method":"international_bank","country":"US","account_type":"checking","name":"bob","#,
     r#""city":"buenos aires","bank":"standard chartered","currency":"USD"}"#
 );
 
-/// The currencies in which the master user has money, and how much.
+/// Currencies of the master user's wallets.
 const FUNDED: [&str; 3] = ["ars", "usd", "clp"];
+/// Initial balance of each of these wallets.
 const BALANCE: i32 = 1_000_000;
 
-/// Whether the default account is there.
+/// Returns whether the default account exists: its write key is in use.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn has_default_account(connection: &mut PgConnection) -> Result<bool, Error> {
     has_key(connection, sha256(DEFAULT_KEYS[0].0.as_bytes())).await
 }
 
-/// Makes the default account. `now` is the server's time. Gives its id.
+/// Creates the default account and returns its id. `now` is the server's time.
 ///
 /// # Errors
-/// Those of the database; where another server was faster, `api_keys_pkey` or `accounts_name_idx` is violated.
+/// Database errors; if another server was faster, `api_keys_pkey` or `accounts_name_idx` is violated.
 pub async fn make_default_account(transaction: &mut PgConnection, now: OffsetDateTime) -> Result<i64, Error> {
     let keys = DEFAULT_KEYS.map(|(key, level)| (sha256(key.as_bytes()), level));
     make_account(transaction, DEFAULT_NAME, &keys, AccountTime::default(), now).await
 }
 
-/// Makes an account in the server's time with that name, these keys (each with its level) and all fixtures.
+/// Creates an account on the server's time with a name, keys (each with its level) and all fixtures.
 ///
 /// # Errors
-/// As [`create_account_for`].
+/// As in [`create_account_for`].
 pub async fn create_account(
     connection: &mut PgConnection,
     name: &str,
@@ -60,11 +61,12 @@ pub async fn create_account(
     create_account_for(connection, name, &keys, None, now).await
 }
 
-/// Makes an account with that name, keys of these hashes (each with its level) and all fixtures, in one transaction. Its time
-/// is the server's, which is `now`, unless it has its own. Gives its id.
+/// Creates an account with all fixtures in one transaction and returns its id.
+///
+/// `keys` are SHA-256 hashes with their levels. `now` is the server's time, and the account's unless `time` is given.
 ///
 /// # Errors
-/// Those of the database; a key that is taken violates `api_keys_pkey`, a name `accounts_name_idx`.
+/// Database errors; a duplicate key violates `api_keys_pkey`, a duplicate name `accounts_name_idx`.
 pub async fn create_account_for(
     connection: &mut PgConnection,
     name: &str,
@@ -96,10 +98,10 @@ async fn make_account(
     Ok(account_id)
 }
 
-/// Gives an account a key of its master user.
+/// Adds a key of the master user to an account.
 ///
 /// # Errors
-/// Those of the database; a key that is taken violates `api_keys_pkey`.
+/// Database errors; a duplicate key violates `api_keys_pkey`.
 pub async fn add_key(
     connection: &mut PgConnection,
     account_id: i64,
@@ -119,10 +121,10 @@ pub async fn add_key(
         .map(|_| ())
 }
 
-/// Makes an account that has all fixtures, and neither a name nor keys yet. `now` is its time. Gives its id.
+/// Creates an account with all fixtures, without a name or keys, and returns its id. `now` is the account's time.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn populate(transaction: &mut PgConnection, time: AccountTime, now: OffsetDateTime) -> Result<i64, Error> {
     let account = "insert into accounts (created_at, ahead, frozen_at) values ($1, $2, $3) returning id";
     let ahead = i64::try_from(time.ahead.whole_milliseconds()).unwrap_or_default();

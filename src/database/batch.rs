@@ -1,8 +1,8 @@
-//! Calls of one statement that come while it is busy share its next round trip.
+//! Batches of calls: calls that arrive while their statement is busy share its next round trip.
 //!
-//! A call that finds the statement idle runs at once and alone. While it runs, others wait, and then run together:
-//! the busier the server, the fewer round trips, commits and wake-ups a call costs. Only calls of one caller share,
-//! so that a statement never reaches into two accounts.
+//! A call runs at once and alone if the statement is idle. Calls that arrive meanwhile wait, then run together.
+//! So a busier server needs fewer round trips, commits and wake-ups per call. Only calls of the same caller share a
+//! round trip: a statement never touches two accounts.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -18,19 +18,18 @@ use tokio::sync::oneshot;
 use super::{Database, StoreError};
 use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
 
-/// Round trips of one caller under way at once: one runs while another one's commit reaches the disk.
+/// Concurrent round trips of one caller: one runs while the commit of another reaches the disk.
 const ROUND_TRIPS: usize = 2;
-/// The most calls that share one.
+/// Most calls in one round trip.
 const CALLS: usize = 64;
 
-/// How long a round trip may take: a connection that carries nothing any more, not even its end, would hold up the
-/// caller's others.
+/// Time limit of a round trip. Without one, a connection that went silent would block the caller's later calls.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The answers to a batch of calls, in their order, or why the caller is refused.
+/// The answers to a batch of calls, in their order, or the refusal of the caller.
 pub type Answers<A> = Result<Vec<A>, StoreError>;
 
-/// A statement that takes many calls at once.
+/// A statement that answers several calls at once.
 pub type Statement<K, C, A> =
     for<'c> fn(&'c mut PgConnection, K, Vec<C>) -> Pin<Box<dyn Future<Output = Answers<A>> + Send + 'c>>;
 
@@ -42,7 +41,7 @@ pub struct Batch<K, C, A> {
     lanes: Arc<Mutex<HashMap<K, Lane<C, A>>>>,
 }
 
-/// A call and where its answer goes.
+/// A call and the channel for its answer.
 type Waiting<C, A> = (C, oneshot::Sender<Result<A, Errors>>);
 
 /// The calls of one caller.
@@ -59,7 +58,7 @@ impl<K, C, A> Clone for Batch<K, C, A> {
 }
 
 impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + 'static> Batch<K, C, A> {
-    /// The calls of that statement.
+    /// Creates the batch of a statement.
     pub fn new(database: Database, statement: Statement<K, C, A>) -> Self {
         Self { database, statement, lanes: Arc::default() }
     }
@@ -67,7 +66,7 @@ impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + '
     /// Calls the statement.
     ///
     /// # Errors
-    /// 401 for the caller; 503 where the database is away.
+    /// 401 for the caller; 503 if the database is unavailable.
     pub async fn call(&self, key: K, call: C) -> Result<A, Errors> {
         let (sender, answer) = oneshot::channel();
         {
@@ -76,19 +75,19 @@ impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + '
             lane.waiting.push((call, sender));
             if lane.round_trips < ROUND_TRIPS {
                 lane.round_trips += 1;
-                // a task of its own: the others' calls go on when this one's client hangs up
+                // a separate task: the other calls continue after this call's client hangs up
                 let trips = RoundTrips { batch: self.clone(), key, ended: false };
                 tokio::spawn(trips.run());
             }
         }
         answer.await.unwrap_or_else(|_| {
-            let detail = "the server is stopping; the same request can be repeated in a moment";
+            let detail = "the server is stopping; repeat the request in a moment";
             Err(Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1))
         })
     }
 }
 
-/// One round trip after the other, until no call waits.
+/// A task that makes round trips until no call waits.
 struct RoundTrips<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + 'static> {
     batch: Batch<K, C, A>,
     key: K,
@@ -108,17 +107,17 @@ impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + '
                     },
                     Err(errors) => Err(errors.clone()),
                 };
-                // whoever hung up doesn't want it any more
+                // fails after the client hung up
                 drop(sender.send(answer));
             }
         }
     }
 
-    /// The calls of the next round trip; at the end, this is none of the lane's any more.
+    /// Takes the calls of the next round trip. If none wait, leaves the lane.
     fn next(&mut self) -> Option<Vec<Waiting<C, A>>> {
         let mut lanes = self.batch.lanes.lock();
         let Some(lane) = lanes.get_mut(&self.key) else {
-            self.ended = true; // another one's was cut short
+            self.ended = true; // another task of the lane was cut short
             return None;
         };
         if !lane.waiting.is_empty() {
@@ -143,7 +142,7 @@ impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + '
 
 impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + 'static> Drop for RoundTrips<K, C, A> {
     fn drop(&mut self) {
-        // cut short: whoever still waits in this lane is told so rather than left waiting
+        // cut short: without its lane, a waiting call fails instead of waiting for ever
         if !self.ended {
             self.batch.lanes.lock().remove(&self.key);
         }

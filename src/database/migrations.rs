@@ -3,11 +3,11 @@
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-/// A file of `migrations/`: its number, its description and its statements.
+/// A file of `migrations/`: number, description and statements.
 type File = (i64, &'static str, &'static str);
 
-/// Names a file of `migrations/` by its number and description. `sqlx::migrate!` would read the folder, but its crate builds
-/// the database driver a second time: a fifth of the first build.
+/// Includes a file of `migrations/` by number and description. `sqlx::migrate!` would read the folder, but its crate
+/// builds the database driver a second time: a fifth of the first build.
 macro_rules! file {
     ($number:literal, $description:literal) => {
         ($number, $description, include_str!(concat!("../../migrations/000", $number, "_", $description, ".sql")))

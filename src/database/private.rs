@@ -1,15 +1,16 @@
-//! A Postgres server of our own, for those who have not set up one: found among the programs installed on this
-//! machine, started as a child process that listens on a unix socket only, and gone when we are gone, even by
-//! `kill -9`.
+//! A private Postgres server, for machines without a configured one.
 //!
-//! This file tells how a server starts and stops; the chapters below tell of what it takes. Left to others: when to
-//! want one, connecting to it, and what is put in it.
+//! It is a child process that runs the programs installed on this machine and listens on a unix socket only. It ends
+//! with this process, even after `kill -9`.
+//!
+//! This file starts and stops a server; the modules below provide the parts. Not here: the choice of a private server,
+//! connections to it, and its schema.
 
-mod account; // as whom it runs
+mod account; // the account that runs it
 mod child; // a process that ends when we end
-mod error; // why there is none, and what to do
-mod folders; // where its socket and its data are
-mod programs; // initdb and postgres: found and run
+mod error; // failures and their remedies
+mod folders; // its socket and its data
+mod programs; // initdb and postgres: search and execution
 
 pub use programs::program_folders;
 
@@ -27,42 +28,42 @@ pub use error::PrivateError;
 use folders::{DataDir, Scratch};
 use programs::Programs;
 
-/// How long the server of a killed owner may still be on its way out of a data directory.
+/// Longest wait for the server of a killed owner to leave a data directory.
 const HANDOVER: Duration = Duration::from_secs(8);
 
-/// What kind of server to start.
+/// Options of a private server.
 #[derive(Debug, Default, Clone)]
 pub struct Options {
-    /// Where the database is kept, made if missing; `None` for one that is thrown away at the end.
+    /// Folder of the database, created if missing; `None` for a database that is deleted at the end.
     pub data_dir: Option<PathBuf>,
-    /// Further settings for the server, as in `postgres -c name=value`.
+    /// Additional settings of the server, as in `postgres -c name=value`.
     pub settings: Vec<(&'static str, String)>,
 }
 
-/// A Postgres server of our own: a child process on a unix socket, tied to our life.
+/// A private Postgres server: a child process on a unix socket, which ends when we end.
 ///
-/// Dropping it stops the server, as [`PrivatePostgres::stop`] does.
+/// Dropping it stops the server, like [`PrivatePostgres::stop`].
 #[derive(Debug)]
 pub struct PrivatePostgres {
-    // Dropped in this order: the server goes before its folder, and the claim on the data last.
+    // Dropped in this order: the server before its folder, the lock on the data last.
     server: Tied,
     scratch: Scratch,
     data: Option<DataDir>,
 }
 
 impl PrivatePostgres {
-    /// Starts the newest Postgres installed that suits, and waits until it accepts connections.
+    /// Starts the newest suitable Postgres of this machine, and waits until it accepts connections.
     ///
     /// # Errors
-    /// Any [`PrivateError`]; nothing is left running then.
+    /// Any [`PrivateError`]; no process is left running.
     pub fn start(options: Options) -> Result<Self, PrivateError> {
         Self::start_from(&programs::program_folders(), options)
     }
 
-    /// Like [`PrivatePostgres::start`], with Postgres looked for in `folders` only.
+    /// Does the same as [`PrivatePostgres::start`] with the Postgres programs in `folders` only.
     ///
     /// # Errors
-    /// As [`PrivatePostgres::start`].
+    /// As in [`PrivatePostgres::start`].
     pub fn start_from(folders: &[PathBuf], options: Options) -> Result<Self, PrivateError> {
         let account = Account::choose()?;
         let programs = Programs::installed(folders, account)?;
@@ -73,7 +74,7 @@ impl PrivatePostgres {
             Some(data) => data.cluster(&programs)?,
             None => (scratch.cluster(&programs[0])?, &programs[0]),
         };
-        // Only data that are kept are worth an orderly end.
+        // Only kept data needs an orderly shutdown.
         let signals: &[Signal] = if data.is_some() { &[Signal::INT, Signal::QUIT] } else { &[Signal::QUIT] };
         let serve = || programs.serve(&cluster, &scratch.folder, &options.settings, signals);
 
@@ -85,43 +86,43 @@ impl PrivatePostgres {
             if Instant::now() > deadline {
                 return Err(PrivateError::InUse { folder: data.folder.clone() });
             }
-            #[expect(clippy::disallowed_methods, reason = "nothing tells when somebody else's child has ended")]
+            #[expect(clippy::disallowed_methods, reason = "no notification exists for another process's child")]
             thread::sleep(Duration::from_millis(200));
             served = serve();
         }
         Ok(Self { server: served?, scratch, data })
     }
 
-    /// The folder that holds the server's socket, closed to all but the account that runs it.
+    /// Returns the folder of the server's socket, closed to all accounts but the server's.
     pub fn socket_dir(&self) -> &Path {
         &self.scratch.folder
     }
 
-    /// The number in the socket's name; no network port is open.
+    /// Returns the port number in the socket's name; no network port is open.
     pub fn port(&self) -> u16 {
         PORT
     }
 
-    /// The superuser to connect as; no password is asked for.
+    /// Returns the superuser to connect as; it needs no password.
     pub fn user(&self) -> &str {
         USER
     }
 
-    /// Whether the data go when the server stops.
+    /// Returns whether the data is deleted when the server stops.
     pub fn is_throw_away(&self) -> bool {
         self.data.is_none()
     }
 
-    /// The server's main process.
+    /// Returns the id of the server's main process.
     pub fn pid(&self) -> u32 {
         self.server.pid()
     }
 
-    /// Stops the server and removes what is not to be kept; a kept database is shut down in order.
+    /// Stops the server and deletes temporary data. A kept database is shut down in order.
     pub fn stop(self) {}
 }
 
-/// Whether a server could not start only because another one has not left its data yet.
+/// Returns whether a server failed to start only because another server still uses its data.
 fn is_taken(log: &str) -> bool {
     log.contains("postmaster.pid\" already exists") || log.contains("is still in use")
 }

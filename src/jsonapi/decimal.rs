@@ -1,10 +1,10 @@
-//! Decimals: exact values, read from JSON's grammar and written to it.
+//! Exact decimals in JSON's number grammar.
 
 use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, Zero};
 
-/// Reads a decimal in JSON's number grammar without rounding it; `None` where it is none, or has more than 12
-/// digits before or 8 after the point. Only the value counts: 10e-1 is 1, however many zeros are written.
+/// Reads a decimal in JSON's number grammar without rounding. Returns `None` for any other text, and for more than 12
+/// digits before or 8 after the point. Only the value counts: 10e-1 is 1, with any number of zeros.
 pub fn read(text: &str) -> Option<BigDecimal> {
     // reading JSON skips white space
     let is_number = !text.contains(char::is_whitespace) && serde_json::from_str::<serde_json::Number>(text).is_ok();
@@ -20,7 +20,7 @@ pub fn read(text: &str) -> Option<BigDecimal> {
         return Some(BigDecimal::zero());
     }
     let zeros = digits.len() - digits.trim_end_matches('0').len();
-    // the power of ten of the last digit that isn't zero
+    // the power of ten of the last non-zero digit
     let last =
         exponent.parse::<i64>().ok()?.checked_add(i64::try_from(zeros).ok()? - i64::try_from(fraction.len()).ok()?)?;
     let before_point = last.checked_add(i64::try_from(significant.len()).ok()?)?;
@@ -31,7 +31,7 @@ pub fn read(text: &str) -> Option<BigDecimal> {
     Some(BigDecimal::new(BigInt::from(value), -last))
 }
 
-/// A decimal as a JSON number, with the digits it needs and no more.
+/// Returns a decimal as a JSON number without superfluous digits.
 ///
 /// # Errors
 /// None: the digits of a decimal are a number in JSON's grammar.

@@ -1,5 +1,5 @@
-//! Reading a document: each value is looked up by the pointer that a complaint about it would carry, and a fault
-//! is recorded instead of ending the reading, so that one answer names them all.
+//! Reads a document and collects its faults, so that one answer names them all. Each value is looked up by the pointer
+//! that its error would carry.
 
 mod attributes;
 mod linkage;
@@ -14,63 +14,62 @@ use super::error::{
 use super::json;
 use super::schema::Schema;
 
-/// An id as a request names it: what it says, and the number if any resource could have it.
+/// An id as sent by the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identifier {
     pub text: String,
 }
 
 impl Identifier {
-    /// The id as the store counts them; 0, which is nobody's, where the text can't be an id.
+    /// Returns the id as a number, as stored; 0, the id of no resource, if the text is not an id.
     pub fn number(&self) -> i64 {
         id_number(&self.text)
     }
 }
 
-/// An id's text as a number from 1 to 2^63 − 1, or 0 for any other text. Ids have one spelling: no sign, no
-/// leading zero.
+/// Parses an id, from 1 to 2^63 − 1. Returns 0 for any other text. Ids have one spelling: no sign, no leading zero.
 pub fn id_number(text: &str) -> i64 {
     let canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     if canonical { text.parse().unwrap_or(0) } else { 0 }
 }
 
-/// What a document is read for.
+/// The purpose of a document.
 #[derive(Debug, Clone, Copy)]
 pub enum Purpose<'a> {
     /// A POST: the client may not choose the id.
     Create,
     /// A PATCH of the resource with this id.
     Update(&'a str),
-    /// A PATCH of a resource that the path names by its role: an id in the document has no effect.
+    /// A PATCH of a resource named in the path by its role, such as `me`: an id in the document has no effect.
     UpdateByRole,
 }
 
-/// Where the attributes are.
+/// Pointer of the attributes.
 const ATTRIBUTES: &str = "/data/attributes";
-/// Where the resource is.
+/// Pointer of the resource.
 const RESOURCE: &str = "/data";
 
-/// The most faults that one answer names: of more, reading goes no further.
+/// Most faults in one answer. Reading stops there.
 pub const MOST_FAULTS: usize = 100;
 
-/// A document being read, and the faults found so far.
+/// A reader of one document, and the faults found so far.
 #[derive(Debug)]
 pub struct Reader {
     document: Value,
     /// Pointer of the resource object.
     resource: String,
-    /// Pointer of the object whose members the getters name: `attributes`, or an object inside of it.
+    /// Pointer of the current object, which the getters read from: `attributes`, or an object inside it.
     place: String,
     faults: Vec<Error>,
 }
 
 impl Reader {
-    /// Reads the body of a POST or PATCH as far as every resource shares it: a resource object of the right type,
-    /// its id, and the shapes of `attributes` and `relationships`.
+    /// Reads the common part of the body of a POST or PATCH: a resource object with its type and id. Checks that
+    /// `attributes` and `relationships` are objects.
     ///
     /// # Errors
-    /// Where going on makes no sense: no JSON (400), no resource object (400), another type (409), an id that is
-    /// forbidden (403) or another one (409).
+    /// Faults that end the reading: invalid JSON (400), no resource object (400), another type (409), a forbidden id
+    /// (403) or another id (409).
     pub fn open(body: &[u8], schema: &Schema, purpose: Purpose<'_>) -> Result<Self, Errors> {
         let document = json::read(body).map_err(Errors::new)?;
         let (resource, place) = (RESOURCE.to_owned(), ATTRIBUTES.to_owned());
@@ -80,10 +79,10 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Reads a body that is a plain object, whose members the getters then name. No body is an object without any.
+    /// Reads the body as a plain object, which the getters then read from. An empty body stands for an empty object.
     ///
     /// # Errors
-    /// 400 for no JSON, or no object, and 422 for members that aren't among the known ones: nothing would come of them.
+    /// 400 for invalid JSON or no object, and 422 for unknown members, because they would have no effect.
     pub fn open_plain(body: &[u8], known: &[&str]) -> Result<Self, Errors> {
         let document = if body.is_empty() {
             Value::Object(serde_json::Map::new())
@@ -96,29 +95,29 @@ impl Reader {
             return Err(Error::new(DOCUMENT_INVALID, detail).at("").into());
         };
         let unknown: Vec<String> = members.keys().filter(|name| !known.contains(&name.as_str())).cloned().collect();
-        let there_is = if known.is_empty() { "none is".to_owned() } else { format!("there is {}", known.join(", ")) };
+        let expected = match known {
+            [] => "the body takes no members".to_owned(),
+            known => format!("the body takes {}", known.join(", ")),
+        };
         for name in unknown {
-            reader.fault(
-                ATTRIBUTE_UNKNOWN,
-                &format!("/{}", json::escape(&name)),
-                format!("is not known here; {there_is}"),
-            );
+            let detail = format!("`{}` is unknown; {expected}", shorten(&name));
+            reader.fault(ATTRIBUTE_UNKNOWN, &format!("/{}", json::escape(&name)), detail);
         }
         Ok(reader)
     }
 
-    /// Reads a body that says nothing: none, or an object without members.
+    /// Checks that the body is empty, or an object without members.
     ///
     /// # Errors
-    /// As [`Reader::open_plain`].
+    /// As in [`Reader::open_plain`].
     pub fn read_nothing(body: &[u8]) -> Result<(), Errors> {
         Self::open_plain(body, &[])?.finish(Some(()))
     }
 
-    /// Reads a body that has several resource objects, each of which is then [turned to](Self::turn_to).
+    /// Reads a body with several resource objects. [`turn_to`](Self::turn_to) selects one of them.
     ///
     /// # Errors
-    /// 400 for no JSON, or no array of `data`.
+    /// 400 for invalid JSON, or `data` that is not an array.
     pub fn open_many(body: &[u8]) -> Result<Self, Errors> {
         let document = json::read(body).map_err(Errors::new)?;
         let shape = |pointer: &str, detail: String| Err(Error::new(DOCUMENT_INVALID, detail).at(pointer).into());
@@ -126,7 +125,9 @@ impl Reader {
             Some(Value::Array(_)) => {
                 Ok(Self { document, resource: RESOURCE.to_owned(), place: String::new(), faults: Vec::new() })
             }
-            Some(other) => shape(RESOURCE, format!("is {}; it must be an array of resource objects", kind(other))),
+            Some(other) => {
+                shape(RESOURCE, format!("`data` is {}; it must be an array of resource objects", kind(other)))
+            }
             None => {
                 let detail = "the document must be an object with a member `data`, an array of resource objects";
                 shape("", detail.to_owned())
@@ -134,18 +135,18 @@ impl Reader {
         }
     }
 
-    /// How many resource objects there are, where there are several.
+    /// Returns the number of resource objects of [`Reader::open_many`].
     pub fn count(&self) -> usize {
         look_up(&self.document, RESOURCE).and_then(Value::as_array).map_or(0, Vec::len)
     }
 
-    /// Turns to one of several resource objects: the getters name its attributes and relationships from now on.
+    /// Selects one of several resource objects. The getters read its attributes and relationships from now on.
     pub fn turn_to(&mut self, index: usize) {
         self.resource = format!("{RESOURCE}/{index}");
         self.place = format!("{}/attributes", self.resource);
     }
 
-    /// The place of the resource's type among these, once it is an object of one of them, and of the right shape.
+    /// Returns the index of the resource's type in `types`. Records faults of the type and of the resource's shape.
     pub fn type_among(&mut self, types: &[&str]) -> Option<usize> {
         let expected = types.join(", ");
         let (pointer, resource) = (format!("{}/type", self.resource), self.resource.clone());
@@ -157,24 +158,25 @@ impl Reader {
                     self.check_shapes();
                     return at;
                 }
-                (TYPE_MISMATCH, pointer, format!("is \"{}\"; it must be one of {expected}", shorten(name)))
+                (TYPE_MISMATCH, pointer, format!("`type` is \"{}\"; it must be one of {expected}", shorten(name)))
             }
             (Some(Value::Object(_)), Some(other)) => {
-                (DOCUMENT_INVALID, pointer, format!("is {}; it must be one of {expected}", kind(other)))
+                (DOCUMENT_INVALID, pointer, format!("`type` is {}; it must be one of {expected}", kind(other)))
             }
             (Some(Value::Object(_)), None) => {
-                (DOCUMENT_INVALID, pointer, format!("the member `type` is missing; it must be one of {expected}"))
+                (DOCUMENT_INVALID, pointer, format!("`type` is missing; it must be one of {expected}"))
             }
             (other, _) => {
                 let found = other.map_or("missing", kind);
-                (DOCUMENT_INVALID, resource, format!("is {found}; it must be a resource object"))
+                let detail = format!("`{resource}` is {found}; it must be a resource object");
+                (DOCUMENT_INVALID, resource, detail)
             }
         };
         self.fault(code, &pointer, detail);
         None
     }
 
-    /// The id that the resource is to have.
+    /// Reads the id chosen for the resource. Records a fault if it is missing, or neither a string nor a number.
     pub fn own_id(&mut self, expected: impl Display) -> Option<Identifier> {
         let text = match self.get(&format!("{}/id", self.resource)) {
             Some(Value::String(text)) => text.clone(),
@@ -184,17 +186,17 @@ impl Reader {
                 return None;
             }
             None => {
-                self.fault_of_id(DOCUMENT_INVALID, format!("the member `id` is missing; it must be {expected}"));
+                self.fault_of_id(DOCUMENT_INVALID, format!("`id` is missing; it must be {expected}"));
                 return None;
             }
         };
         Some(Identifier { text })
     }
 
-    /// Records that the resource can't have its id: what it is, and what would be right.
+    /// Records that the resource's id is invalid. `expected` completes "it must be".
     pub fn invalid_id(&mut self, expected: impl Display) {
         let found = self.get(&format!("{}/id", self.resource)).map_or("null".to_owned(), quote);
-        self.fault_of_id(DOCUMENT_INVALID, format!("is {found}; the id must be {expected}"));
+        self.fault_of_id(DOCUMENT_INVALID, format!("`id` is {found}; it must be {expected}"));
     }
 
     /// Records a fault of the resource's id.
@@ -206,24 +208,25 @@ impl Reader {
         let shape = |pointer: &str, detail: String| Errors::from(Error::new(DOCUMENT_INVALID, detail).at(pointer));
         let type_name = schema.type_name;
         let Some(document) = self.document.as_object() else {
-            return Err(shape("", "the document must be an object with a member `data`".into()));
+            let found = kind(&self.document);
+            return Err(shape("", format!("the document is {found}; it must be an object with a member `data`")));
         };
         let Some(data) = document.get("data") else {
-            return Err(shape("", format!("the member `data` is missing; it must be a {type_name} resource object")));
+            return Err(shape("", format!("`data` is missing; it must be a {type_name} resource object")));
         };
         let Some(data) = data.as_object() else {
             let found = kind(data);
-            return Err(shape("/data", format!("is {found}; it must be a {type_name} resource object")));
+            return Err(shape("/data", format!("`data` is {found}; it must be a {type_name} resource object")));
         };
         match data.get("type") {
-            None => return Err(shape("/data", format!("the member `type` is missing; it must be \"{type_name}\""))),
+            None => return Err(shape("/data", format!("`type` is missing; it must be \"{type_name}\""))),
             Some(Value::String(found)) if found == type_name => {}
             Some(Value::String(found)) => {
-                let detail = format!("is \"{found}\"; this endpoint takes \"{type_name}\"");
+                let detail = format!("`type` is \"{found}\"; this path takes \"{type_name}\"");
                 return Err(Error::new(TYPE_MISMATCH, detail).at("/data/type").into());
             }
             Some(other) => {
-                let detail = format!("is {}; it must be the string \"{type_name}\"", kind(other));
+                let detail = format!("`type` is {}; it must be the string \"{type_name}\"", kind(other));
                 return Err(shape("/data/type", detail));
             }
         }
@@ -232,52 +235,51 @@ impl Reader {
             Some(Value::String(text)) => Some(text.clone()),
             Some(Value::Number(number)) => Some(number.to_string()),
             Some(other) => {
-                return Err(shape("/data/id", format!("is {}; an id is a string of decimal digits", kind(other))));
+                let detail = format!("`id` is {}; it must be a string of decimal digits", kind(other));
+                return Err(shape("/data/id", detail));
             }
         };
         match (purpose, id) {
             (Purpose::Create, Some(_)) => {
-                let detail = "ids are assigned by the server; leave `id` out and read it from the answer";
+                let detail = "`id` is assigned by the server; leave it out and read it from the answer";
                 Err(Error::new(CLIENT_ID_FORBIDDEN, detail).at("/data/id").into())
             }
-            (Purpose::Update(_), None) => {
-                Err(shape("/data", "the member `id` is missing; it must be the id in the path".into()))
-            }
+            (Purpose::Update(_), None) => Err(shape("/data", "`id` is missing; it must be the id in the path".into())),
             (Purpose::Update(expected), Some(id)) if id != expected => {
-                let detail = format!("is {id:?}; the path names {expected:?}");
+                let detail = format!("`id` is {id:?}; it must be {expected:?}, the id in the path");
                 Err(Error::new(ID_MISMATCH, detail).at("/data/id").into())
             }
             _ => Ok(()),
         }
     }
 
-    /// `attributes`, `relationships` and each relationship must be objects; `null` stands for none.
+    /// Checks that `attributes` and `relationships` are objects, or missing; `null` counts as missing.
     fn check_shapes(&mut self) {
-        for pointer in [self.place.clone(), format!("{}/relationships", self.resource)] {
+        for name in ["attributes", "relationships"] {
+            let pointer = format!("{}/{name}", self.resource);
             if let Some(other) = self.get(&pointer).filter(|value| !value.is_object()) {
-                let detail = format!("is {}; it must be an object", kind(other));
+                let detail = format!("`{name}` is {}; it must be an object", kind(other));
                 self.fault(DOCUMENT_INVALID, &pointer, detail);
             }
         }
     }
 
-    /// The value at a pointer; `null` counts as absent, because clients send every member of their model.
+    /// Returns the value at a pointer. `null` counts as missing, because clients send every member of their model.
     fn get(&self, pointer: &str) -> Option<&Value> {
         look_up(&self.document, pointer).filter(|value| !value.is_null())
     }
 
-    /// The pointer of the object whose members the getters name: the attributes, or the object that
-    /// [`Reader::objects`] is at.
+    /// Returns the pointer of the current object: the attributes, or the current one of [`Reader::objects`].
     pub fn place(&self) -> String {
         self.place.clone()
     }
 
-    /// The pointer of an attribute, or of a member of the object that [`Reader::objects`] is at.
+    /// Returns the pointer of a member of the current object.
     pub fn pointer(&self, name: &str) -> String {
         format!("{}/{name}", self.place)
     }
 
-    /// The nearest thing to `pointer` that is in the document: itself, or a parent.
+    /// Returns `pointer`, or its nearest parent in the document.
     fn nearest(&self, pointer: &str) -> String {
         let mut pointer = pointer;
         while look_up(&self.document, pointer).is_none() {
@@ -286,8 +288,8 @@ impl Reader {
         pointer.to_owned()
     }
 
-    /// Records a fault of what is at `pointer`, or of its nearest parent that is there. Beyond [`MOST_FAULTS`] it has no
-    /// effect.
+    /// Records a fault of the value at `pointer`, or of its nearest parent in the document. It has no effect beyond
+    /// [`MOST_FAULTS`]. `detail` begins with the name of the value.
     pub fn fault(&mut self, code: Code, pointer: &str, detail: impl Into<String>) {
         if !self.has_enough_faults() {
             let at = self.nearest(pointer);
@@ -295,20 +297,20 @@ impl Reader {
         }
     }
 
-    /// Whether so much was wrong that nothing more is recorded.
+    /// Returns whether the limit of faults is reached.
     fn has_enough_faults(&self) -> bool {
         self.faults.len() >= MOST_FAULTS
     }
 
-    /// Whether nothing was wrong so far.
+    /// Returns whether no fault is recorded.
     pub fn is_faultless(&self) -> bool {
         self.faults.is_empty()
     }
 
-    /// Ends the reading: `value` where nothing was wrong, else every fault.
+    /// Ends the reading and returns `value`.
     ///
     /// # Errors
-    /// All that was recorded.
+    /// All recorded faults.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Errors> {
         match value {
             Some(value) if self.faults.is_empty() => Ok(value),
@@ -316,16 +318,16 @@ impl Reader {
         }
     }
 
-    /// The faults recorded so far, of which there must be one.
+    /// Returns the recorded faults, at least one.
     pub fn into_errors(self) -> Errors {
         Errors::new(self.faults)
     }
 }
 
-/// The value at a pointer (RFC 6901). No member that is looked up has a name that pointers escape.
+/// Returns the value at a pointer (RFC 6901). It does not unescape: no member looked up here has an escaped name.
 fn look_up<'a>(document: &'a Value, pointer: &str) -> Option<&'a Value> {
     pointer.split('/').skip(1).try_fold(document, |value, name| match value {
-        // hashing a name costs more than comparing it with those of a small object
+        // in a small object, comparing names is cheaper than hashing one
         Value::Object(members) if members.len() <= 16 => {
             members.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
         }
@@ -335,13 +337,13 @@ fn look_up<'a>(document: &'a Value, pointer: &str) -> Option<&'a Value> {
     })
 }
 
-/// An index as pointers spell it: no sign, no leading zero.
+/// Parses an index of a pointer: no sign, no leading zero.
 fn array_index(name: &str) -> Option<usize> {
     let canonical = name.bytes().all(|byte| byte.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
     if canonical { name.parse().ok() } else { None }
 }
 
-/// A value as a complaint shows it: whole if short.
+/// Formats a value for an error detail, shortened to 60 characters.
 pub fn quote(value: &Value) -> String {
     shorten(&value.to_string())
 }
@@ -354,7 +356,7 @@ fn shorten(text: &str) -> String {
     }
 }
 
-/// What a value is, for people.
+/// Returns the kind of a value with its article, for error details.
 pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

@@ -2,70 +2,70 @@
 
 use serde_json::{Value, json};
 
-/// A kind of error: a stable code, the status it is answered with, and a title that never varies.
+/// A kind of error: a stable code, its HTTP status, and a fixed title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Code {
     /// HTTP status.
     pub status: u16,
     /// Stable `snake_case` name, for programs.
     pub name: &'static str,
-    /// The same for every occurrence, for people.
+    /// Fixed summary, for people.
     pub title: &'static str,
 }
 
 impl Code {
-    /// A code; rooms declare theirs as constants.
+    /// Creates a code. Modules declare their codes as constants.
     pub const fn new(status: u16, name: &'static str, title: &'static str) -> Self {
         Self { status, name, title }
     }
 }
 
-/// Declares codes as constants, and `CODES` with all of them for the published table.
+/// Declares codes as constants, and `CODES`, the list of them for the published table.
 #[macro_export]
 macro_rules! codes {
     ($($name:ident = $status:literal $code:literal $title:literal;)*) => {
         $(#[doc = $title] pub const $name: $crate::jsonapi::error::Code =
             $crate::jsonapi::error::Code::new($status, $code, $title);)*
-        /// Every code of this room.
+        /// Every code of this module.
         pub const CODES: &[$crate::jsonapi::error::Code] = &[$($name),*];
     };
 }
 
 codes! {
     JSON_INVALID = 400 "json_invalid" "The body is not valid JSON";
-    DOCUMENT_INVALID = 400 "document_invalid" "The document does not have the shape JSON:API asks for";
-    PARAMETER_INVALID = 400 "parameter_invalid" "A query parameter has a value that can't be used";
-    PARAMETER_UNKNOWN = 400 "parameter_unknown" "A query parameter is not known here";
-    INCLUDE_UNKNOWN = 400 "include_unknown" "An include path is not known here";
-    SORT_UNKNOWN = 400 "sort_unknown" "A sort key is not known here";
-    FILTER_UNKNOWN = 400 "filter_unknown" "A filter is not known here";
-    FIELD_UNKNOWN = 400 "field_unknown" "A field is not known here";
-    HEADER_INVALID = 400 "header_invalid" "A header has a value that can't be used";
+    DOCUMENT_INVALID = 400 "document_invalid" "The document has the wrong structure";
+    PARAMETER_INVALID = 400 "parameter_invalid" "A query parameter has an invalid value";
+    PARAMETER_UNKNOWN = 400 "parameter_unknown" "A query parameter is unknown";
+    INCLUDE_UNKNOWN = 400 "include_unknown" "An include path is unknown";
+    SORT_UNKNOWN = 400 "sort_unknown" "A sort key is unknown";
+    FILTER_UNKNOWN = 400 "filter_unknown" "A filter is unknown";
+    FIELD_UNKNOWN = 400 "field_unknown" "A field is unknown";
+    HEADER_INVALID = 400 "header_invalid" "A header has an invalid value";
     CLIENT_ID_FORBIDDEN = 403 "client_id_forbidden" "Ids are assigned by the server";
-    ROUTE_UNKNOWN = 404 "route_unknown" "There is nothing at this path";
-    RESOURCE_NOT_FOUND = 404 "resource_not_found" "There is no such resource";
+    ROUTE_UNKNOWN = 404 "route_unknown" "The path does not exist";
+    RESOURCE_NOT_FOUND = 404 "resource_not_found" "The resource does not exist";
     RELATED_RESOURCE_NOT_FOUND = 404 "related_resource_not_found" "A related resource does not exist";
-    METHOD_NOT_ALLOWED = 405 "method_not_allowed" "This path does not answer this method";
-    ACCEPT_UNSUPPORTED = 406 "accept_unsupported" "No acceptable media type can be produced";
+    METHOD_NOT_ALLOWED = 405 "method_not_allowed" "The path does not support this method";
+    ACCEPT_UNSUPPORTED = 406 "accept_unsupported" "No acceptable media type is available";
     BODY_TIMEOUT = 408 "body_timeout" "The body did not arrive in time";
-    TYPE_MISMATCH = 409 "type_mismatch" "The document's type is not that of this endpoint";
-    ID_MISMATCH = 409 "id_mismatch" "The document's id is not that of this endpoint";
+    TYPE_MISMATCH = 409 "type_mismatch" "The document's type does not match the endpoint";
+    ID_MISMATCH = 409 "id_mismatch" "The document's id does not match the path";
     BODY_TOO_LARGE = 413 "body_too_large" "The body is too large";
     MEDIA_TYPE_UNSUPPORTED = 415 "media_type_unsupported" "The body's media type is not supported";
     ATTRIBUTE_MISSING = 422 "attribute_missing" "An attribute is missing";
-    ATTRIBUTE_INVALID = 422 "attribute_invalid" "An attribute has a value that can't be used";
-    ATTRIBUTE_UNKNOWN = 422 "attribute_unknown" "An attribute is not known here";
+    ATTRIBUTE_INVALID = 422 "attribute_invalid" "An attribute has an invalid value";
+    ATTRIBUTE_UNKNOWN = 422 "attribute_unknown" "An attribute is unknown";
     RELATIONSHIP_MISSING = 422 "relationship_missing" "A relationship is missing";
-    RELATIONSHIP_TYPE_MISMATCH = 422 "relationship_type_mismatch" "A relationship names another type of resource";
+    RELATIONSHIP_TYPE_MISMATCH = 422 "relationship_type_mismatch" "A relationship names a resource of the wrong type";
     RATE_LIMITED = 429 "rate_limited" "Too many requests";
     INTERNAL = 500 "internal" "The server failed";
-    UNAVAILABLE = 503 "unavailable" "The server can't answer right now";
+    UNAVAILABLE = 503 "unavailable" "The server is temporarily unavailable";
 }
 
-/// Where in the request an error's cause is.
+/// The cause of an error in the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// RFC 6901 pointer to something that is in the document.
+    /// RFC 6901 pointer to an existing part of the document.
     Pointer(String),
     /// Query parameter, as it was sent.
     Parameter(String),
@@ -77,41 +77,41 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     pub code: Code,
-    /// What was wrong with this value, and what would be right.
+    /// One sentence for people: the field first, then the fault and the remedy.
     pub detail: String,
     pub source: Option<Source>,
-    /// What else there is to know, for programs.
+    /// Additional facts, for programs.
     pub meta: Option<Value>,
 }
 
 impl Error {
-    /// An error without a source.
+    /// Creates an error without a source.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), source: None, meta: None }
     }
 
-    /// The same, caused by what `pointer` points at.
+    /// Sets the source to a pointer into the document.
     #[must_use]
     pub fn at(mut self, pointer: impl Into<String>) -> Self {
         self.source = Some(Source::Pointer(pointer.into()));
         self
     }
 
-    /// The same, caused by a query parameter.
+    /// Sets the source to a query parameter.
     #[must_use]
     pub fn parameter(mut self, name: impl Into<String>) -> Self {
         self.source = Some(Source::Parameter(name.into()));
         self
     }
 
-    /// The same, caused by a header.
+    /// Sets the source to a header.
     #[must_use]
     pub fn header(mut self, name: &'static str) -> Self {
         self.source = Some(Source::Header(name));
         self
     }
 
-    /// The same, with what else there is to know.
+    /// Adds facts for programs.
     #[must_use]
     pub fn meta(mut self, meta: Value) -> Self {
         self.meta = Some(meta);
@@ -139,7 +139,7 @@ impl Error {
     }
 }
 
-/// Everything that is wrong with one request; never empty. The body of an error answer.
+/// All errors of one request, never empty. The body of an error answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Errors {
     errors: Vec<Error>,
@@ -148,20 +148,20 @@ pub struct Errors {
 }
 
 impl Errors {
-    /// The faults that were collected, which must be at least one.
+    /// Wraps the collected errors, at least one.
     pub fn new(errors: Vec<Error>) -> Self {
         debug_assert!(!errors.is_empty());
         Self { errors, retry_after: None }
     }
 
-    /// The same, to be repeated after some seconds.
+    /// Sets the seconds after which the request may be repeated.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
     }
 
-    /// The status of the whole answer: that of the errors where they agree, else the general one of their class.
+    /// Returns the status of the answer: the common one of the errors, else the general one of their class.
     pub fn status(&self) -> u16 {
         let first = self.errors.first().map_or(500, |error| error.code.status);
         if self.errors.iter().all(|error| error.code.status == first) {
@@ -173,12 +173,12 @@ impl Errors {
         }
     }
 
-    /// The error objects.
+    /// Returns the error objects.
     pub fn as_slice(&self) -> &[Error] {
         &self.errors
     }
 
-    /// The error document.
+    /// Renders the error document.
     pub fn render(&self) -> Vec<u8> {
         let errors: Vec<Value> = self.errors.iter().map(Error::render).collect();
         json!({ "errors": errors }).to_string().into_bytes()

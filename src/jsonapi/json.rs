@@ -1,4 +1,4 @@
-//! Bytes to a JSON value, more strictly than the grammar alone: no member twice, no endless nesting, no NUL.
+//! A strict JSON parser: it also refuses duplicate members, deep nesting and NUL characters.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,21 +9,21 @@ use serde_json::Value;
 
 use super::error::{ATTRIBUTE_INVALID, Error, JSON_INVALID};
 
-/// How deep arrays and objects may be nested.
+/// Maximum nesting of arrays and objects.
 pub const DEPTH: usize = 64;
 
-/// Reads one JSON text. Numbers keep every digit and objects their order.
+/// Parses one JSON text. Numbers keep every digit, and objects their order.
 ///
 /// # Errors
-/// One error with line and column where the text isn't JSON, names a member twice or nests deeper than [`DEPTH`];
-/// one with a pointer for each string that holds U+0000, which no text of ours can store.
+/// One error with line and column if the text is not JSON, has a duplicate member or nests deeper than [`DEPTH`].
+/// Otherwise one error with a pointer for each string with U+0000, which the database can't store.
 pub fn read(bytes: &[u8]) -> Result<Value, Vec<Error>> {
     let invalid = |error: serde_json::Error| {
-        // an empty text fails before its first character, which is line 1, column 1 to a person
+        // an empty text fails before its first character: line 1, column 1 for people
         let (line, column) = (error.line().max(1), error.column().max(1));
         let message = error.to_string();
         let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
-        vec![Error::new(JSON_INVALID, format!("line {line}, column {column}: {what}"))]
+        vec![Error::new(JSON_INVALID, format!("invalid JSON at line {line}, column {column}: {what}"))]
     };
     let mut strict = serde_json::Deserializer::from_slice(bytes);
     Checked { text: bytes, depth: DEPTH }.deserialize(&mut strict).map_err(invalid)?;
@@ -45,13 +45,14 @@ pub fn escape(name: &str) -> String {
 }
 
 fn find_nul(value: &Value, pointer: &mut String, faults: &mut Vec<Error>) {
-    let mut fault = |pointer: &str| {
-        let detail = "holds the character U+0000, which can't be stored; leave it out";
-        faults.push(Error::new(ATTRIBUTE_INVALID, detail).at(pointer));
+    let fault = |pointer: &str, holder: &str| {
+        let place = if pointer.is_empty() { "the body".to_owned() } else { format!("`{pointer}`") };
+        let detail = format!("{place} has U+0000 in {holder}; this character can't be stored, leave it out");
+        Error::new(ATTRIBUTE_INVALID, detail).at(pointer)
     };
     let length = pointer.len();
     match value {
-        Value::String(text) if text.contains('\0') => fault(pointer),
+        Value::String(text) if text.contains('\0') => faults.push(fault(pointer, "its text")),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
                 write!(pointer, "/{index}").unwrap_or_default();
@@ -62,7 +63,7 @@ fn find_nul(value: &Value, pointer: &mut String, faults: &mut Vec<Error>) {
         Value::Object(members) => {
             for (name, item) in members {
                 if name.contains('\0') {
-                    faults.push(Error::new(ATTRIBUTE_INVALID, "has a member with U+0000 in its name").at(&*pointer));
+                    faults.push(fault(pointer, "the name of a member"));
                 }
                 pointer.push('/');
                 pointer.push_str(&escape(name));
@@ -74,7 +75,7 @@ fn find_nul(value: &Value, pointer: &mut String, faults: &mut Vec<Error>) {
     }
 }
 
-/// Walks a text without keeping anything of it but the member names of the objects it is in.
+/// Walks a text and keeps only the member names of the enclosing objects.
 #[derive(Clone, Copy)]
 struct Checked<'a> {
     text: &'a [u8],
@@ -140,13 +141,13 @@ impl<'de> Visitor<'de> for Checked<'_> {
         while let Some(name) = members.next_key::<Name<'de>>()? {
             if name.0.starts_with(RESERVED) {
                 if name.is_of(self.text) {
-                    return Err(serde::de::Error::custom(format!("the member name \"{}\" can't be used", name.0)));
+                    return Err(serde::de::Error::custom(format!("the member name \"{}\" is reserved", name.0)));
                 }
-                // a number, which the parser hands over as if it were an object
+                // a number, which the parser presents as an object
                 return members.next_value::<IgnoredAny>().map(drop);
             }
             if let Err(name) = names.add(name) {
-                return Err(serde::de::Error::custom(format!("the member \"{}\" is there twice", name.0)));
+                return Err(serde::de::Error::custom(format!("the member \"{}\" appears twice", name.0)));
             }
             members.next_value_seed(self.deeper::<A::Error>()?)?;
         }
@@ -154,10 +155,10 @@ impl<'de> Visitor<'de> for Checked<'_> {
     }
 }
 
-/// How the names begin by which the parser marks numbers and raw values. A member of that name would be taken for one.
+/// Prefix of the names by which the parser marks numbers and raw values. It would take a member of such a name for one.
 const RESERVED: &str = "$serde_json::private::";
 
-/// The names of an object's members: a few are looked through, many are hashed.
+/// The names of an object's members: the first few in a list, the rest hashed.
 #[derive(Default)]
 struct Names<'de> {
     few: Vec<Name<'de>>,
@@ -167,7 +168,7 @@ struct Names<'de> {
 impl<'de> Names<'de> {
     const FEW: usize = 16;
 
-    /// Adds a name, or gives it back where it is there already.
+    /// Adds a name, or returns a duplicate.
     fn add(&mut self, name: Name<'de>) -> Result<(), Name<'de>> {
         if self.few.contains(&name) || self.many.contains(&name) {
             return Err(name);
@@ -181,12 +182,12 @@ impl<'de> Names<'de> {
     }
 }
 
-/// A member's name, borrowed from the text where it has no escapes.
+/// A member's name, borrowed from the text unless it has escapes.
 #[derive(PartialEq, Eq, Hash)]
 struct Name<'de>(Cow<'de, str>);
 
 impl Name<'_> {
-    /// Whether it was read from that text.
+    /// Returns whether it comes from that text.
     fn is_of(&self, text: &[u8]) -> bool {
         match &self.0 {
             Cow::Borrowed(name) => text.as_ptr_range().contains(&name.as_ptr()),

@@ -1,12 +1,12 @@
-//! The links of a page. Following `next` costs the same on every page: it names the last resource seen, not a
-//! number of resources to pass over.
+//! The links of a page. Following `next` costs the same on every page: it names the last resource seen, not a number
+//! of resources to skip.
 
 use form_urlencoded::Serializer as Encoder;
 use serde::Serialize;
 
 use super::query::{Query, Start};
 
-/// Totals are counted up to here; beyond, `last` and `meta.total` are left out.
+/// Largest total to count. Larger collections have no `last` link and no `meta.total`.
 pub const COUNTED: i64 = 10_000;
 
 /// The `links` member of a collection's document.
@@ -19,24 +19,24 @@ pub struct Links {
     next: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<String>,
-    /// How many resources the collection has, as far as it was counted.
+    /// Number of resources in the collection; `None` beyond [`COUNTED`].
     #[serde(skip)]
     pub total: Option<i64>,
 }
 
-/// What is known of a page once it was read.
+/// The facts about a page, once read.
 #[derive(Debug, Clone, Copy)]
 pub struct PageOf<'a> {
-    /// Ids of its first and last resource; `None` where it is empty or pages can only be numbered.
+    /// Ids of its first and last resource; `None` if it is empty, or pages are only numbered.
     pub ends: Option<(&'a str, &'a str)>,
-    /// Whether the collection goes on where the page was read towards.
+    /// True if the collection continues in the direction of the reading.
     pub more: bool,
-    /// Resources in the collection, `None` beyond [`COUNTED`].
+    /// Number of resources in the collection; `None` beyond [`COUNTED`].
     pub total: Option<i64>,
 }
 
 impl Links {
-    /// The links of a page of the collection at `path`.
+    /// Builds the links of a page of the collection at `path`.
     pub fn new(path: &str, query: &Query, page: PageOf<'_>) -> Self {
         let link = |start: Option<(&str, &str)>| {
             let mut encoder = Encoder::new(String::new());
@@ -63,7 +63,7 @@ impl Links {
                 let next = after.unwrap_or_else(|| at(offset.saturating_add(size)));
                 (at(offset), (offset > 0).then(|| at(offset.saturating_sub(size))), page.more.then_some(next))
             }
-            // the resource it starts after is on the page before
+            // the resource before the start is on the previous page
             Start::After(id) => (link(Some(("page[after]", &id.to_string()))), before, after.filter(|_| page.more)),
             Start::Before(id) => (link(Some(("page[before]", &id.to_string()))), before.filter(|_| page.more), after),
         };

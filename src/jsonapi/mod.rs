@@ -1,9 +1,11 @@
-//! The protocol: JSON:API 1.1 as far as every resource shares it.
+//! The protocol: the part of JSON:API 1.1 that all resources share. Bytes come in and go out here.
 //!
-//! Bytes come in and leave here. [`negotiation`] checks the headers, [`json`] turns bytes into a value,
-//! [`decimal`] numbers into exact ones, [`document`] reads a document by pointer and collects every fault, [`query`] reads the query parameters,
-//! [`schema`] describes a resource as data, [`since`] reads where a part of a collection begins, [`render`] writes documents, [`links`] the links of a page and
-//! [`error`] every complaint. No resource is named in this room, and no database or web framework.
+//! * In: [`negotiation`] checks the headers, [`json`] parses the body, [`document`] reads it by pointer and collects
+//!   every fault, and [`query`] reads the query parameters. [`decimal`], [`duration`] and [`since`] read values.
+//! * Out: [`render`] writes documents, [`links`] the links of a page, and [`error`] error documents.
+//! * [`schema`] describes a resource as data, for both directions.
+//!
+//! This module knows no resource, no database and no web framework.
 
 pub mod decimal;
 pub mod document;

@@ -1,4 +1,4 @@
-//! Content negotiation: which media types come in, and whether ours may go out.
+//! Content negotiation: the media types of requests and answers.
 
 use super::MEDIA_TYPE;
 use super::error::{ACCEPT_UNSUPPORTED, Error, MEDIA_TYPE_UNSUPPORTED};
@@ -6,10 +6,12 @@ use super::error::{ACCEPT_UNSUPPORTED, Error, MEDIA_TYPE_UNSUPPORTED};
 /// Checks the `Content-Type` of a request.
 ///
 /// # Errors
-/// 415 where it is JSON:API's with a parameter other than `profile`: extensions (`ext`) are not supported, and any
-/// other parameter is forbidden by the specification. Where there is a body, also if it is missing or another type.
+/// 415 for JSON:API's type with a parameter other than `profile`: extensions (`ext`) are not supported, and the
+/// specification forbids any other parameter. With a body, also 415 for a missing header or another type.
 pub fn check_content_type(header: Option<&str>, has_body: bool) -> Result<(), Error> {
-    let unsupported = |detail: String| Err(Error::new(MEDIA_TYPE_UNSUPPORTED, detail).header("Content-Type"));
+    let unsupported = |fault: String| {
+        Err(Error::new(MEDIA_TYPE_UNSUPPORTED, format!("`Content-Type` {fault}")).header("Content-Type"))
+    };
     let expected = format!("send {MEDIA_TYPE} or application/json");
     let Some(header) = header else {
         return if has_body { unsupported(format!("is missing; {expected}")) } else { Ok(()) };
@@ -21,35 +23,35 @@ pub fn check_content_type(header: Option<&str>, has_body: bool) -> Result<(), Er
     }
     match media.forbidden_parameter() {
         None => Ok(()),
-        Some("ext") => unsupported("names an extension; none is supported, leave `ext` out".into()),
-        Some(name) => unsupported(format!("has the parameter `{name}`, which JSON:API forbids; leave it out")),
+        Some("ext") => unsupported("has the parameter `ext`; extensions are not supported, leave it out".into()),
+        Some(name) => unsupported(format!("has the parameter `{name}`; JSON:API forbids it, leave it out")),
     }
 }
 
-/// Checks that `Accept` leaves room for JSON:API without parameters. A client that names other types only gets
-/// JSON:API all the same, as HTTP allows.
+/// Checks that `Accept` allows JSON:API without parameters. A client that names other types only gets JSON:API all the
+/// same, as HTTP allows.
 ///
 /// # Errors
-/// 406 where it names JSON:API, and every time with a parameter that can't be honoured.
+/// 406 if it names JSON:API, and each time with an unsupported parameter.
 pub fn check_accept(header: Option<&str>) -> Result<(), Error> {
     let Some(header) = header else { return Ok(()) };
     let mut ours = split_quoted(header, ',').map(MediaType::read).filter(|media| media.is(MEDIA_TYPE)).peekable();
     if ours.peek().is_none() || ours.any(|media| media.without_weight().forbidden_parameter().is_none()) {
         return Ok(());
     }
-    let detail = format!("names {MEDIA_TYPE} only with parameters that can't be honoured; accept it without them");
+    let detail = format!("`Accept` names {MEDIA_TYPE} only with unsupported parameters; accept it without parameters");
     Err(Error::new(ACCEPT_UNSUPPORTED, detail).header("Accept"))
 }
 
-/// Whether a client would rather have `one` than any of `others`: `Accept` names it or its kind (such as `text/*`), with
-/// a weight that isn't below theirs. `*/*` asks for nothing in particular.
+/// Returns whether a client prefers the type `one` to all of `others`: `Accept` names it or its kind (such as
+/// `text/*`), with at least their weight. `*/*` expresses no preference.
 pub fn prefers(header: &str, one: &str, others: &[&str]) -> bool {
     let others = others.iter().filter_map(|other| weight(header, other)).map(|(_, weight)| weight);
     let most = others.fold(0.0, f32::max);
     weight(header, one).is_some_and(|(range, weight)| range != Range::Any && weight > 0.0 && weight >= most)
 }
 
-/// How exactly a part of `Accept` names a type; the most exact one decides.
+/// The precision of a type in `Accept`; the most precise match decides.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 enum Range {
     Any,
@@ -57,7 +59,7 @@ enum Range {
     Exact,
 }
 
-/// The weight, from 0 to 1, that `Accept` gives a type, and how exactly it names it; `None` where it doesn't.
+/// Returns the weight of a type in `Accept`, from 0 to 1, and the precision of the match; `None` without a match.
 fn weight(header: &str, name: &str) -> Option<(Range, f32)> {
     let kind = name.split('/').next().unwrap_or_default();
     let weighed = split_quoted(header, ',').map(MediaType::read).filter_map(|media| {
@@ -89,7 +91,7 @@ impl<'a> MediaType<'a> {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    /// Its `q`, 1 where there is none that can be used.
+    /// Returns its `q`, or 1 if it has no valid one.
     fn weight(&self) -> f32 {
         let named = self.parameters.iter().filter_map(|parameter| parameter.split_once('='));
         let mut weights = named.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
@@ -97,21 +99,21 @@ impl<'a> MediaType<'a> {
         weight.filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(1.0)
     }
 
-    /// The same without `q`, which belongs to `Accept` and not to the media type.
+    /// Removes `q`, which belongs to `Accept` and not to the media type.
     fn without_weight(mut self) -> Self {
         self.parameters
             .retain(|parameter| !parameter.split('=').next().unwrap_or_default().trim().eq_ignore_ascii_case("q"));
         self
     }
 
-    /// The first parameter that may not be there.
+    /// Returns the first forbidden parameter.
     fn forbidden_parameter(&self) -> Option<&'a str> {
         let mut names = self.parameters.iter().map(|parameter| parameter.split('=').next().unwrap_or_default().trim());
         names.find(|name| !name.eq_ignore_ascii_case("profile"))
     }
 }
 
-/// Splits at a separator outside of quotation marks.
+/// Splits a text at each separator outside of quotation marks.
 pub fn split_quoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     let mut escaped = false;

@@ -10,44 +10,44 @@ use super::error::{
 use super::schema::{Filter, Relationship, Schema, Values};
 use super::since::Since;
 
-/// Resources on a page where the client doesn't say.
+/// Default number of resources on a page.
 pub const DEFAULT_PAGE_SIZE: u32 = 100;
-/// The most resources on a page.
+/// Maximum number of resources on a page.
 pub const LARGEST_PAGE_SIZE: u32 = 1000;
 
-/// What a request is for, which decides the parameters it may have.
+/// The target of a request, which decides the allowed parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     Collection,
     Single,
-    /// Nothing is answered that parameters could shape.
+    /// The answer has nothing for parameters to shape.
     Nothing,
 }
 
-/// The query parameters of one request, all of them known to the schema.
+/// The query parameters of one request, checked against the schema.
 #[derive(Debug, Clone)]
 pub struct Query {
     /// Relationship paths to include.
     pub include: Vec<Vec<Step>>,
-    /// Whether the answer has `included`, be it empty: there is something to include, or the client said what.
+    /// True if the answer has the member `included`, by default or by the client's `include`. It may be empty.
     pub is_compound: bool,
-    /// The fields asked for, by type.
+    /// The requested fields, by type.
     pub fields: Vec<(&'static str, Vec<&'static str>)>,
-    /// Sort keys, the first first; empty means by id.
+    /// Sort keys in order; none means by id.
     pub sort: Vec<SortKey>,
-    /// Filters, each with the values that may be found.
+    /// Filters, each with its accepted values.
     pub filters: Vec<(&'static Filter, Vec<String>)>,
     pub page: Page,
-    /// The parameters other than `page[…]` as they came, for links.
+    /// The parameters other than `page[…]` as received, for links.
     pub others: Vec<(String, String)>,
-    /// Scheme and host under which the sender reaches this server, for URLs in attributes.
+    /// Scheme and host of this server as seen by the client, for URLs in attributes.
     pub origin: String,
 }
 
 /// One relationship of an include path.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
-    /// The type whose relationship it is.
+    /// The type that has the relationship.
     pub owner: &'static str,
     pub relationship: &'static Relationship,
 }
@@ -60,28 +60,28 @@ pub struct SortKey {
     pub descending: bool,
 }
 
-/// Which part of a collection is asked for.
+/// The requested part of a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
     pub size: u32,
     pub start: Start,
 }
 
-/// Where a page starts.
+/// The start of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// Page number, from 1.
     Number(u32),
-    /// Resources passed over.
+    /// Number of skipped resources.
     Offset(u32),
     /// After the resource with this id, in the order of the collection.
     After(i64),
-    /// The page that ends before the resource with this id.
+    /// The page ends before the resource with this id.
     Before(i64),
 }
 
 impl Query {
-    /// That of a document for which nobody asked for anything.
+    /// Returns the query of a document without parameters.
     pub fn plain(origin: &str) -> Self {
         Self {
             include: Vec::new(),
@@ -98,7 +98,7 @@ impl Query {
     /// Reads a raw query string for a resource.
     ///
     /// # Errors
-    /// 400 for each parameter that is unknown or malformed, with its name as it was sent.
+    /// 400 for each unknown or malformed parameter, with its name as sent.
     pub fn read(raw: Option<&str>, schema: &'static Schema, target: Target) -> Result<Self, Errors> {
         let include: Vec<_> = schema.default_include.iter().filter_map(|path| resolve(schema, path).ok()).collect();
         let empty = Self { is_compound: !include.is_empty(), include, ..Self::plain("") };
@@ -111,7 +111,7 @@ impl Query {
         if reading.faults.is_empty() { Ok(reading.query) } else { Err(Errors::new(reading.faults)) }
     }
 
-    /// The fields asked for of a type, if the client said.
+    /// Returns the requested fields of a type, if the client named any.
     pub fn fields_of(&self, type_name: &str) -> Option<&[&'static str]> {
         self.fields.iter().find(|(name, _)| *name == type_name).map(|(_, fields)| fields.as_slice())
     }
@@ -120,9 +120,9 @@ impl Query {
 struct Reading {
     query: Query,
     schema: &'static Schema,
-    /// The parameter that said how large the page is.
+    /// The parameter that set the page size.
     size: Option<String>,
-    /// The parameter that said where the page starts.
+    /// The parameter that set the start of the page.
     start: Option<String>,
     seen: Vec<String>,
     faults: Vec<Error>,
@@ -131,7 +131,7 @@ struct Reading {
 impl Reading {
     fn parameter(&mut self, name: &str, value: &str, target: Target) {
         if self.seen.iter().any(|seen| seen == name) {
-            self.fault(PARAMETER_INVALID, name, "is there more than once; send it once, its values with commas".into());
+            self.fault(PARAMETER_INVALID, name, "is given twice; give it once, with commas between its values".into());
             return;
         }
         self.seen.push(name.to_owned());
@@ -148,11 +148,11 @@ impl Reading {
             ("page", Some(key), Target::Collection) => self.page(name, key, value),
             _ => {
                 let known = match target {
-                    Target::Collection => "include, fields[TYPE], sort, filter[KEY] and page[KEY] are",
-                    Target::Single => "include and fields[TYPE] are",
-                    Target::Nothing => "none is",
+                    Target::Collection => "include, fields[TYPE], sort, filter[KEY] and page[KEY]",
+                    Target::Single => "include and fields[TYPE]",
+                    Target::Nothing => "no query parameters",
                 };
-                self.fault(PARAMETER_UNKNOWN, name, format!("is not known here; {known}"));
+                self.fault(PARAMETER_UNKNOWN, name, format!("is unknown; this path takes {known}"));
             }
         }
         if family != "page" {
@@ -160,8 +160,9 @@ impl Reading {
         }
     }
 
-    fn fault(&mut self, code: Code, name: &str, detail: String) {
-        self.faults.push(Error::new(code, detail).parameter(name));
+    /// Records a fault of a parameter. `fault` follows its name in the detail.
+    fn fault(&mut self, code: Code, name: &str, fault: String) {
+        self.faults.push(Error::new(code, format!("`{name}` {fault}")).parameter(name));
     }
 
     fn include(&mut self, name: &str, value: &str) {
@@ -170,7 +171,7 @@ impl Reading {
         for path in value.split(',').filter(|_| !value.is_empty()) {
             match resolve(self.schema, path) {
                 Ok(path) => self.query.include.push(path),
-                Err(detail) => self.fault(INCLUDE_UNKNOWN, name, detail),
+                Err(fault) => self.fault(INCLUDE_UNKNOWN, name, fault),
             }
         }
     }
@@ -179,7 +180,7 @@ impl Reading {
         let reachable = self.schema.reachable();
         let Some(schema) = reachable.iter().find(|schema| schema.type_name == type_name) else {
             let types = join(reachable.iter().map(|schema| schema.type_name));
-            self.fault(FIELD_UNKNOWN, name, format!("no \"{type_name}\" can be in this answer; the types are {types}"));
+            self.fault(FIELD_UNKNOWN, name, format!("names no type of this answer; its types are {types}"));
             return;
         };
         let mut fields = Vec::new();
@@ -191,7 +192,7 @@ impl Reading {
                     self.fault(
                         FIELD_UNKNOWN,
                         name,
-                        format!("{type_name} have no field \"{field}\"; they have {known}"),
+                        format!("names the field \"{field}\"; {type_name} have no such field, only {known}"),
                     );
                 }
             }
@@ -210,7 +211,7 @@ impl Reading {
                 Some(name) => self.query.sort.push(SortKey { name, descending }),
                 None => {
                     let known = join(std::iter::once("id").chain(self.schema.sort.iter().copied()));
-                    self.fault(SORT_UNKNOWN, name, format!("\"{key}\" is not a sort key; the keys are {known}"));
+                    self.fault(SORT_UNKNOWN, name, format!("names the key \"{key}\"; the sort keys are {known}"));
                 }
             }
         }
@@ -219,10 +220,10 @@ impl Reading {
     fn filter(&mut self, name: &str, key: &str, value: &str) {
         let Some(filter) = self.schema.filters.iter().find(|filter| filter.name == key) else {
             let known = match self.schema.filters {
-                [] => "there is none".to_owned(),
-                filters => format!("the filters are {}", join(filters.iter().map(|filter| filter.name))),
+                [] => "it has none".to_owned(),
+                filters => format!("its filters are {}", join(filters.iter().map(|filter| filter.name))),
             };
-            self.fault(FILTER_UNKNOWN, name, format!("\"{key}\" is not a filter of this collection; {known}"));
+            self.fault(FILTER_UNKNOWN, name, format!("is not a filter of this collection; {known}"));
             return;
         };
         let values: Vec<String> = match filter.values {
@@ -244,7 +245,7 @@ impl Reading {
             "size" | "per_page" | "limit" => {
                 let size = self.number(name, value, 1, LARGEST_PAGE_SIZE);
                 if let Some(other) = self.size.replace(name.to_owned()) {
-                    let detail = format!("can't be combined with {other}: each says how large the page is");
+                    let detail = format!("can't be combined with `{other}`: both set the page size");
                     self.fault(PARAMETER_INVALID, name, detail);
                 } else if let Some(size) = size {
                     self.query.page.size = size;
@@ -259,13 +260,16 @@ impl Reading {
                 self.start(name, offset.map(Start::Offset));
             }
             "after" | "before" => match id_number(value) {
-                0 => self.fault(PARAMETER_INVALID, name, "must be the id of a resource of this collection".into()),
+                0 => {
+                    let detail = "must be the id of a resource of this collection".into();
+                    self.fault(PARAMETER_INVALID, name, detail);
+                }
                 id if key == "after" => self.start(name, Some(Start::After(id))),
                 id => self.start(name, Some(Start::Before(id))),
             },
             _ => {
                 let detail =
-                    "is not known; a page has size (per_page, limit) and one of number (page), offset, after, before";
+                    "is unknown; a page has size (per_page, limit) and one of number (page), offset, after, before";
                 self.fault(PARAMETER_UNKNOWN, name, detail.into());
             }
         }
@@ -276,7 +280,7 @@ impl Reading {
             self.fault(
                 PARAMETER_INVALID,
                 name,
-                format!("can't be combined with {other}: each says where the page starts"),
+                format!("can't be combined with `{other}`: both set the start of the page"),
             );
         } else if let Some(start) = start {
             self.query.page.start = start;
@@ -294,7 +298,7 @@ impl Reading {
     }
 }
 
-/// What a filter's value should have been; `None` where it is that.
+/// Returns the valid form of a filter's value; `None` if the value has it.
 fn expected(values: Values, value: &str) -> Option<String> {
     match values {
         Values::Ids if !is_digits(value) => Some("an id is a string of decimal digits".to_owned()),
@@ -303,15 +307,15 @@ fn expected(values: Values, value: &str) -> Option<String> {
         }
         Values::Boolean if !["true", "false"].contains(&value) => Some("the values are true, false".to_owned()),
         Values::Resource(_) | Values::Since if value.contains(',') => {
-            Some("it is one value, without commas".to_owned())
+            Some("it must be one value, without commas".to_owned())
         }
         Values::Resource(types) => {
             let (type_name, id) = split_resource(value);
             let known = types.contains(&type_name) && id.is_none_or(is_digits);
-            (!known).then(|| format!("it is TYPE/ID or TYPE, and the types are {}", join(types.iter().copied())))
+            (!known).then(|| format!("it must be TYPE/ID or TYPE; the types are {}", join(types.iter().copied())))
         }
-        Values::Since if Since::read(value).is_none() => Some(format!("it is {}", Since::EXPECTED)),
-        _ if value.contains('\0') => Some("no value holds U+0000".to_owned()),
+        Values::Since if Since::read(value).is_none() => Some(format!("it must be {}", Since::EXPECTED)),
+        _ if value.contains('\0') => Some("U+0000 is not allowed".to_owned()),
         Values::Ids | Values::OneOf(_) | Values::Text | Values::Boolean | Values::Since => None,
     }
 }
@@ -320,7 +324,7 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The type and, if there is one, the id that a [`Values::Resource`] names.
+/// Splits the value of a [`Values::Resource`] into the type and the id, if it has one.
 pub fn split_resource(value: &str) -> (&str, Option<&str>) {
     match value.split_once('/') {
         Some((type_name, id)) => (type_name, Some(id)),
@@ -328,12 +332,12 @@ pub fn split_resource(value: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Follows a relationship path through the schemas.
+/// Follows a relationship path through the schemas. The error says the fault of `include`.
 fn resolve(schema: &'static Schema, path: &str) -> Result<Vec<Step>, String> {
-    /// Longer paths only come back to where they have been.
+    /// Longer paths only lead back to the same resources.
     const LONGEST: usize = 5;
     if path.split('.').count() > LONGEST {
-        return Err(format!("a path has at most {LONGEST} relationships"));
+        return Err(format!("has a path of more than {LONGEST} relationships; the longest path has {LONGEST}"));
     }
     let mut schema = schema;
     let mut resolved = Vec::new();
@@ -343,14 +347,16 @@ fn resolve(schema: &'static Schema, path: &str) -> Result<Vec<Step>, String> {
             if let Some(reference) = schema.reference(name) {
                 let instead = reference.instead;
                 return Err(format!(
-                    "\"{path}\": {type_name} only refer to \"{name}\", it can't be included; {instead}"
+                    "has the path \"{path}\"; {type_name} only refer to \"{name}\", it can't be included; {instead}"
                 ));
             }
             let known = match schema.relationships {
-                [] => "none".to_owned(),
-                relationships => join(relationships.iter().map(|relationship| relationship.name)),
+                [] => "they have none".to_owned(),
+                relationships => {
+                    format!("only {}", join(relationships.iter().map(|relationship| relationship.name)))
+                }
             };
-            return Err(format!("\"{path}\": {type_name} have no relationship \"{name}\"; they have {known}"));
+            return Err(format!("has the path \"{path}\"; {type_name} have no relationship \"{name}\", {known}"));
         };
         resolved.push(Step { owner: schema.type_name, relationship });
         schema = relationship.target;

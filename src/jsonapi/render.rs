@@ -1,4 +1,4 @@
-//! Writing documents: resources as data in, bytes out, with sparse fieldsets applied.
+//! Renders documents: resources as data in, bytes out, with sparse fieldsets applied.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,12 @@ use super::links::Links;
 use super::query::Query;
 use super::schema::Schema;
 
-/// A resource as a document shows it.
+/// A resource as data, to show in a document.
 #[derive(Debug, Clone)]
 pub struct Resource {
     pub schema: &'static Schema,
     pub id: String,
-    /// In the order they are shown; one that isn't here is left out of the document.
+    /// The attributes in display order. The document leaves out any that is missing here.
     pub attributes: Vec<(&'static str, Value)>,
     pub relationships: Vec<(&'static str, Linkage)>,
 }
@@ -30,21 +30,21 @@ pub enum Value {
     Text(Option<String>),
     /// A fixed text.
     Name(&'static str),
-    /// Printed with the digits it needs and no more.
+    /// Printed without superfluous digits.
     Decimal(BigDecimal),
     Integer(i64),
     /// In UTC, to the millisecond.
     Time(OffsetDateTime),
-    /// A path of this server, shown as the URL under which the request's sender reaches it.
+    /// A path of this server, shown as a URL under the client's origin.
     Link(String),
     Null,
     /// An array of objects, each with its members in order.
     Objects(Vec<Vec<(&'static str, Value)>>),
-    /// JSON that is handed through unread.
+    /// JSON, passed through unread.
     Json(Box<RawValue>),
 }
 
-/// The ids a relationship links to; their type is in the schema, but for references, which name it.
+/// The ids linked by a relationship. The schema names their type; a reference names its own.
 #[derive(Debug, Clone)]
 pub enum Linkage {
     ToOne(String),
@@ -54,7 +54,7 @@ pub enum Linkage {
 }
 
 impl Linkage {
-    /// The linked ids.
+    /// Returns the linked ids.
     pub fn ids(&self) -> &[String] {
         match self {
             Self::ToOne(id) | Self::Reference { id, .. } => std::slice::from_ref(id),
@@ -64,30 +64,30 @@ impl Linkage {
 }
 
 impl Resource {
-    /// What a relationship links to.
+    /// Returns the linkage of a relationship.
     pub fn linkage(&self, name: &str) -> Option<&Linkage> {
         self.relationships.iter().find(|(known, _)| *known == name).map(|(_, linkage)| linkage)
     }
 }
 
-/// The resources related to a document's primary ones: all that were loaded, and which of them the document shows.
+/// The related resources of a document: the loaded ones, and the subset to show.
 #[derive(Debug, Default)]
 pub struct Included {
     loaded: Vec<Resource>,
-    /// Where a resource is in `loaded`, once those are too many to look through.
+    /// Indexes into `loaded` by type and id, filled once there are more than [`Included::FEW`].
     places: HashMap<(&'static str, String), usize>,
-    /// Places of the resources that are shown, in order.
+    /// Indexes of the resources to show, in order.
     shown: Vec<usize>,
     is_shown: Vec<bool>,
-    /// Resources that are shown as they were stored.
+    /// Resources to show as stored.
     stored: Vec<Box<RawValue>>,
 }
 
 impl Included {
-    /// More resources than this are found by their place in a map.
+    /// Most resources to search one by one; more are found by a map.
     const FEW: usize = 8;
 
-    /// Adds a resource unless it is there already.
+    /// Adds a resource unless it is present.
     pub fn add(&mut self, resource: Resource) {
         if self.place(resource.schema.type_name, &resource.id).is_some() {
             return;
@@ -108,12 +108,12 @@ impl Included {
         self.loaded.iter().position(|resource| resource.schema.type_name == type_name && resource.id == id)
     }
 
-    /// The resource with that type and id.
+    /// Returns the resource of a type and id.
     pub fn get(&self, type_name: &'static str, id: &str) -> Option<&Resource> {
         self.place(type_name, id).and_then(|place| self.loaded.get(place))
     }
 
-    /// Has the document show a resource, once, behind those it shows already.
+    /// Appends a loaded resource to the ones to show, unless it is among them.
     pub fn show(&mut self, type_name: &'static str, id: &str) {
         if let Some(place) = self.place(type_name, id)
             && let Some(is_shown) = self.is_shown.get_mut(place)
@@ -123,7 +123,7 @@ impl Included {
         }
     }
 
-    /// Has the document show a resource that was stored as a document includes it, behind the others.
+    /// Appends a resource in its stored, rendered form. Stored resources come last.
     pub fn show_stored(&mut self, resource: Box<RawValue>) {
         self.stored.push(resource);
     }
@@ -133,18 +133,17 @@ impl Included {
     }
 }
 
-/// The document of one resource.
+/// Renders the document of one resource.
 pub fn document(resource: &Resource, included: &Included, query: &Query) -> Vec<u8> {
     write(&Document { data: Data::One(resource), included, query, links: None })
 }
 
-/// The document of a page of a collection.
+/// Renders the document of a page of a collection.
 pub fn collection(resources: &[Resource], included: &Included, query: &Query, links: &Links) -> Vec<u8> {
     write(&Document { data: Data::Many(resources), included, query, links: Some(links) })
 }
 
-/// A resource as another one's document includes it, where nobody asked for certain fields. `origin` is that of the URLs
-/// in it.
+/// Renders a resource as included in another one's document, with its default fields and URLs of `origin`.
 pub fn included(resource: &Resource, origin: &str) -> String {
     let query = Query::plain(origin);
     serde_json::to_string(&View { resource, query: &query, primary: false }).unwrap_or_default()
@@ -152,7 +151,7 @@ pub fn included(resource: &Resource, origin: &str) -> String {
 
 fn write(document: &Document<'_>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(1024);
-    // writing to memory can't fail, and no key of ours is anything but a string
+    // writing to memory can't fail, and all our keys are strings
     serde_json::to_writer(&mut bytes, document).unwrap_or_default();
     bytes
 }
@@ -211,7 +210,7 @@ enum Shown<'a> {
     Stored(&'a RawValue),
 }
 
-/// A resource as one document shows it.
+/// A resource as shown in one document.
 struct View<'a> {
     resource: &'a Resource,
     query: &'a Query,
@@ -219,7 +218,7 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// Whether a field is shown: asked for, or, where nobody asked, part of what is always shown.
+    /// Returns whether a field is shown: on request, or by default if the client named no fields of the type.
     fn shows(&self, name: &str, when_included: bool) -> bool {
         match self.query.fields_of(self.resource.schema.type_name) {
             Some(fields) => fields.contains(&name),
@@ -227,7 +226,7 @@ impl View<'_> {
         }
     }
 
-    /// Whether an include path goes through that relationship, so that its linkage has to be there.
+    /// Returns whether an include path uses a relationship, which then needs its linkage.
     fn is_followed(&self, name: &str) -> bool {
         let mut steps = self.query.include.iter().flatten();
         steps.any(|step| step.owner == self.resource.schema.type_name && step.relationship.name == name)
@@ -275,7 +274,7 @@ impl<V: Serialize> Serialize for Members<V> {
 }
 
 struct RelationshipObject<'a> {
-    /// The type that the schema names.
+    /// The type named by the schema.
     target: &'static str,
     linkage: &'a Linkage,
 }
@@ -320,7 +319,7 @@ impl Serialize for Identifiers<'_> {
     }
 }
 
-/// A value as one document shows it.
+/// A value as shown in one document.
 struct ShownValue<'a> {
     value: &'a Value,
     query: &'a Query,
@@ -346,7 +345,7 @@ impl Serialize for ShownValue<'_> {
     }
 }
 
-/// An instant as every document shows it, such as 2019-11-25T12:53:02.741Z.
+/// Formats an instant as in every document, such as 2019-11-25T12:53:02.741Z.
 pub fn timestamp(instant: OffsetDateTime) -> String {
     let (year, month, day) = instant.to_offset(time::UtcOffset::UTC).to_calendar_date();
     let (hour, minute, second, millisecond) = instant.to_offset(time::UtcOffset::UTC).to_hms_milli();

@@ -1,8 +1,8 @@
-//! A resource's schema as data: rendering, `include`, `fields`, `sort` and `filter` all read it.
+//! Resource schemas as data, for rendering, `include`, `fields`, `sort` and `filter`.
 
 use std::fmt;
 
-/// What there is to know about a type of resource.
+/// The schema of a type of resource.
 #[derive(Debug)]
 pub struct Schema {
     /// The `type` member.
@@ -11,11 +11,11 @@ pub struct Schema {
     pub path: &'static str,
     pub attributes: &'static [Attribute],
     pub relationships: &'static [Relationship],
-    /// Relationships that are shown and can't be included: what they link to is of any type, which the linkage names.
+    /// Relationships that can't be included: the linkage names their type, which may be any.
     pub references: &'static [Reference],
-    /// Relationships that are included where the client doesn't say what to include.
+    /// Relationships included by default.
     pub default_include: &'static [&'static str],
-    /// Keys `sort` takes, besides `id`. Each is a column of an index, so that page one costs the same in any table.
+    /// Keys of `sort`, besides `id`. Each is an indexed column, so that page one costs the same in a table of any size.
     pub sort: &'static [&'static str],
     pub filters: &'static [Filter],
 }
@@ -24,7 +24,7 @@ pub struct Schema {
 #[derive(Debug)]
 pub struct Attribute {
     pub name: &'static str,
-    /// Whether it is there too when the resource is included in another one's document and nobody asked for it.
+    /// True if the resource also shows it by default when included in another resource's document.
     pub when_included: bool,
 }
 
@@ -32,7 +32,7 @@ pub struct Attribute {
 pub struct Relationship {
     pub name: &'static str,
     pub target: &'static Schema,
-    /// Whether it is there too when the resource is included in another one's document and nobody asked for it.
+    /// True if the resource also shows it by default when included in another resource's document.
     pub when_included: bool,
 }
 
@@ -40,11 +40,11 @@ pub struct Relationship {
 #[derive(Debug)]
 pub struct Reference {
     pub name: &'static str,
-    /// Where what it links to can be seen, for complaints.
+    /// Another way to see the linked resource, for error details.
     pub instead: &'static str,
 }
 
-/// Names the target only: schemas lead back to themselves.
+/// Prints only the name of the target: schemas refer to each other in circles.
 impl fmt::Debug for Relationship {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, target, when_included } = self;
@@ -57,15 +57,15 @@ impl fmt::Debug for Relationship {
 #[derive(Debug)]
 pub struct Filter {
     pub name: &'static str,
-    /// The column it compares, or what [`Values`] says of it.
+    /// The column to compare, unless [`Values`] says otherwise.
     pub column: &'static str,
     pub values: Values,
 }
 
-/// What a filter's values are.
+/// The valid values of a filter.
 #[derive(Debug, Clone, Copy)]
 pub enum Values {
-    /// Ids: decimal digits. One that names nothing finds nothing.
+    /// Ids: decimal digits. An unknown id finds nothing.
     Ids,
     /// One of these.
     OneOf(&'static [&'static str]),
@@ -73,57 +73,56 @@ pub enum Values {
     Text,
     /// `true` or `false`.
     Boolean,
-    /// One resource, `TYPE/ID`, or all of a `TYPE`, which is one of these. The filter's column is how the names of two
-    /// columns begin, which end in `_type` and `_id`.
+    /// One resource, `TYPE/ID`, or all of a `TYPE` from this list. The filter's column is the prefix of two columns,
+    /// which end in `_type` and `_id`.
     Resource(&'static [&'static str]),
-    /// What comes after the resource of an id, or what the column, a time, shows to be of that time or later; see
-    /// [`Since`](super::since::Since).
+    /// Resources after an id, or with a time in the column from an instant on; see [`Since`](super::since::Since).
     Since,
 }
 
 impl Filter {
-    /// A filter by the column of its name.
+    /// Creates a filter by the column of the same name.
     pub const fn new(name: &'static str, values: Values) -> Self {
         Self { name, column: name, values }
     }
 }
 
 impl Attribute {
-    /// An attribute that is always there.
+    /// Creates an attribute shown in every document by default.
     pub const fn new(name: &'static str) -> Self {
         Self { name, when_included: true }
     }
 
-    /// An attribute of the resource's own documents.
+    /// Creates an attribute shown by default only in the resource's own documents.
     pub const fn own_document(name: &'static str) -> Self {
         Self { name, when_included: false }
     }
 }
 
 impl Schema {
-    /// The relationship of that name.
+    /// Returns the relationship of that name.
     pub fn relationship(&self, name: &str) -> Option<&'static Relationship> {
         self.relationships.iter().find(|relationship| relationship.name == name)
     }
 
-    /// The reference of that name.
+    /// Returns the reference of that name.
     pub fn reference(&self, name: &str) -> Option<&'static Reference> {
         self.references.iter().find(|reference| reference.name == name)
     }
 
-    /// Every field (attribute or relationship) of that name, as the schema spells it.
+    /// Returns the name of a field (attribute or relationship) from the schema, if it has that field.
     pub fn field(&self, name: &str) -> Option<&'static str> {
         self.fields().find(|field| *field == name)
     }
 
-    /// The names of all fields.
+    /// Returns the names of all fields.
     pub fn fields(&self) -> impl Iterator<Item = &'static str> {
         let attributes = self.attributes.iter().map(|attribute| attribute.name);
         let relationships = self.relationships.iter().map(|relationship| relationship.name);
         attributes.chain(relationships).chain(self.references.iter().map(|reference| reference.name))
     }
 
-    /// This schema and all that can be reached from it through relationships.
+    /// Returns this schema and all schemas reachable through relationships.
     pub fn reachable(&'static self) -> Vec<&'static Schema> {
         let mut found = vec![self];
         let mut next = 0;

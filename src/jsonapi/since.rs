@@ -1,25 +1,25 @@
-//! From where on: behind a resource, or from an instant on.
+//! The start of a part of a collection: after a resource, or from an instant on.
 
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
-/// What a client names the beginning of a part by.
+/// A start, as named by the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {
-    /// What comes after the resource with this id.
+    /// Starts after the resource with this id.
     Id(i64),
-    /// What is of this instant or later.
+    /// Starts at this instant.
     Time(OffsetDateTime),
 }
 
 impl Since {
-    /// What a text has to be, for complaints.
-    pub const EXPECTED: &str = "an id, or a time as RFC 3339 spells it, such as 2019-11-25T12:53:02.741Z";
+    /// The valid form of a start, for error details.
+    pub const EXPECTED: &str = "an id, or a time in RFC 3339 such as 2019-11-25T12:53:02.741Z";
 
-    /// Reads an id, whether there is such a resource or not, or a time; `None` for anything else.
+    /// Parses an id, of an existing resource or not, or a time. Returns `None` for anything else.
     pub fn read(text: &str) -> Option<Self> {
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            // nothing comes after an id that is larger than any
+            // no resource comes after an id larger than the largest
             return Some(Self::Id(text.parse().unwrap_or(i64::MAX)));
         }
         let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;

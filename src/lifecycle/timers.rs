@@ -1,4 +1,4 @@
-//! The SQL of the timers of everything in an account, where nothing is to happen by itself any more, or is to again.
+//! SQL that stops and starts the timers of everything in an account, as its automatic transitions go off and on.
 
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
@@ -9,11 +9,12 @@ use crate::accounts::store::find;
 use crate::concierge::requests::quote::DRAFT;
 use crate::database::end;
 
-/// Takes the timers off everything in an account: from now on nothing happens by itself, but for what has begun. Says off how
-/// much. Requests and wallets are locked in their order, as by everybody who waits for several.
+/// Removes the timers of everything in an account and returns their number. Transitions in progress complete.
+///
+/// Requests, outputs and wallets are locked in key order, like everywhere that waits for several.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn stop(connection: &mut PgConnection, id: i64) -> Result<u64, sqlx::Error> {
     const SQL: [&str; 4] = [
         "update users set due_at = null where account_id = $1 and due_at is not null",
@@ -42,14 +43,14 @@ pub async fn stop(connection: &mut PgConnection, id: i64) -> Result<u64, sqlx::E
     Ok(stopped)
 }
 
-/// How long something may turn up that was begun while nothing happened by itself, in seconds: longer than any request takes.
+/// Seconds in which rows inserted under `manual` may still turn up: longer than any request takes.
 const LATE: f64 = 30.0;
 
-/// Gives everything in an account its timer that had none, as if it came to where it is at `now` of its time; deadlines
-/// that are over are due at once. What is being made meanwhile as if nothing happened by itself is [found](start_late) later.
+/// Sets the timer of everything in an account without one, as if its state began at `now`, in the account's time.
+/// Expired deadlines are due at once. Rows inserted concurrently under `manual` are picked up by [`start_late`].
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn start(
     connection: &mut PgConnection,
     id: i64,
@@ -59,7 +60,7 @@ pub async fn start(
     let late = "update accounts set started_until = clock_timestamp() + make_interval(secs => $2) where id = $1";
     sqlx::query(late).bind(id).bind(LATE).execute(&mut *connection).await?;
     start_without(connection, id, now, pace, true).await?;
-    // requests may wait for what is in them
+    // requests may wait for money in these wallets
     let wallets = "with held as (
             select account_id, user_id, currency from cash_wallets where account_id = $1 and due_at is null
             order by user_id, currency for no key update
@@ -69,11 +70,11 @@ pub async fn start(
     sqlx::query(wallets).bind(id).bind(now).execute(connection).await.map(|_| ())
 }
 
-/// Gives what turned up in accounts its timer that was made as if nothing happened by itself. Accounts that somebody is changing
-/// are left for another time. `now` is the server's time.
+/// Sets the timers of rows that were inserted under `manual` and turned up after [`start`]. Skips locked accounts.
+/// `now` is the server's time.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn start_late(connection: &mut PgConnection, now: OffsetDateTime, server: &Pace) -> Result<(), sqlx::Error> {
     let sql = "select id, started_until < clock_timestamp() from accounts where started_until is not null
         for no key update skip locked";
@@ -97,7 +98,7 @@ pub async fn start_late(connection: &mut PgConnection, now: OffsetDateTime, serv
     end(transaction, outcome).await
 }
 
-/// Starts what has no timer. `all`: also outputs that have come further than they were made, of which some go on by nothing.
+/// Sets missing timers. `all` includes outputs past their first state, some of which rightly have no timer.
 async fn start_without(
     connection: &mut PgConnection,
     id: i64,
@@ -122,7 +123,7 @@ async fn start_without(
             end)
         from held h where r.account_id = h.account_id and r.id = h.id";
     sqlx::query(requests).bind(id).bind(now).bind(DRAFT).execute(&mut *connection).await?;
-    // who waits for its payee's approval, or for its request to work, goes on with that
+    // an output that waits for its payee's approval, or for its request, continues with that
     let outputs = "with held as (
             select o.account_id, o.id from concierge_request_outputs o
             join users u on u.account_id = o.account_id and u.id = o.user_id
@@ -131,7 +132,7 @@ async fn start_without(
             and (o.state = 'accepting' or $4 and o.state in ('accepted', 'working', 'settling', 'failed'))
             and case o.state
                 when 'accepting' then u.compliance_state <> 'new'
-                -- those that its start comes to yet start with it
+                -- the request's cascade has yet to start the outputs after its cursor
                 when 'accepted' then r.state = 'working' and (r.outputs_done_to is null or o.id <= r.outputs_done_to)
                 else true
             end

@@ -12,7 +12,7 @@ use crate::sandbox::intercept::intercept;
 use crate::web::guard::unknown_route;
 use crate::{api, receipts, sandbox, telemetry};
 
-/// Returns every route with its layers. The outermost layer comes first.
+/// Builds the router of all routes and their shared layers. The outermost layer comes first.
 pub fn router(plane: &ControlPlane) -> Router {
     let layers = ServiceBuilder::new()
         .map_request(telemetry::keep_valid_request_id)

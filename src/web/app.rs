@@ -1,4 +1,4 @@
-//! What every handler may use.
+//! The shared state of all handlers.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::lifecycle::catch_up;
 use crate::metrics::Metrics;
 use crate::webhooks::Orders;
 
-/// What every handler may use. Cheap to clone.
+/// The shared state of all handlers. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct App(Arc<AppState>);
 
@@ -36,19 +36,19 @@ pub struct AppState {
     pub clock: Clock,
     pub rules: Rules,
     pub alarm: Alarm,
-    /// When the next event is to be sent.
+    /// Wakes the dispatcher when an event is due.
     pub deliveries: Alarm,
-    /// Whoever sends them.
+    /// Handle of the dispatcher, which delivers events.
     pub post: Orders,
-    /// Who waits for something to happen.
+    /// Clients that wait for a change in an account.
     pub watchers: Watchers,
     /// Makes accounts of unknown keys, if the server does that.
     pub open_accounts: Option<OpenAccounts>,
     pub metrics: Metrics,
     pub rate_limit: RateLimit,
-    /// Which addresses events may be sent to.
+    /// Rules for the addresses of webhook URLs.
     pub address_rules: AddressRules,
-    /// How long a body may take to arrive.
+    /// Time limit for a body to arrive.
     pub body_timeout: Duration,
     pub create_outputs: Batch<Credentials, store::Creation, store::Outcome>,
     pub find_outputs: Batch<Credentials, i64, (Caller, Option<Complete>)>,
@@ -60,8 +60,8 @@ impl App {
         Self(Arc::new(state))
     }
 
-    /// Sees to it that what is due in the caller's account at an instant of its time happens then. Where that is now and its
-    /// time stands still, it happens before this returns, so that the same calls have the same answers.
+    /// Schedules the work due at `due_at` in the caller's account. If its clock is frozen and the work is due now, runs
+    /// it before returning, so that replays are deterministic.
     pub async fn set_off(&self, caller: &Caller, due_at: Option<OffsetDateTime>) {
         let Some(comes) = due_at.and_then(|due_at| caller.time.comes(due_at)) else { return };
         if caller.time.frozen_at.is_some() {
@@ -70,28 +70,25 @@ impl App {
         self.alarm.set(caller.account_id, comes);
     }
 
-    /// Does everything that is due in an account whose time stands still, before this returns.
+    /// Runs everything due in an account with a frozen clock, before returning.
     pub async fn catch_up(&self, account_id: i64) {
         let done = async {
             let mut connection = self.database.connection().await?;
             let caught_up = catch_up(&mut connection, account_id, self.clock.now(), &self.rules).await;
             connection.conclude(caught_up)
         };
-        // what went wrong is logged, and the background's to do
+        // a failure is logged, and the background task tries again
         drop(done.await);
         self.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
     }
 
-    /// Has whatever is due in an account by now happen and be told: its time has changed.
+    /// Schedules everything due by now in an account, deliveries included, after a change of its time.
     pub fn wake(&self, account_id: i64) {
         self.alarm.set(account_id, OffsetDateTime::UNIX_EPOCH);
         self.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
     }
 
-    /// Makes the account of a request's key where accounts are open and the key is unknown.
-    ///
-    /// # Errors
-    /// 503 where the database is away.
+    /// Removes an ended account from this server's memory. None of its events are sent after this returns.
     pub async fn admit(&self, headers: &HeaderMap) -> Result<(), Errors> {
         match &self.open_accounts {
             Some(open) => open.ensure(&self.database, &self.clock, headers).await,
@@ -99,7 +96,7 @@ impl App {
         }
     }
 
-    /// Has whoever wants to know be told of what happened in the caller's account.
+    /// Wakes waiting clients and the webhook dispatcher for the caller's account.
     pub fn tell(&self, caller: &Caller) {
         self.watchers.notify(caller.account_id);
         self.deliveries.set(caller.account_id, OffsetDateTime::UNIX_EPOCH);
@@ -114,7 +111,7 @@ impl Deref for App {
     }
 }
 
-/// Does something in a task of its own, so that it comes to its end though the client hangs up.
+/// Runs work in a separate task, so that it completes even if the client hangs up.
 pub async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     match tokio::spawn(work).await {
         Ok(done) => done,

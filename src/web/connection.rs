@@ -1,4 +1,4 @@
-//! Connections of clients, and the handle by which a request can break its own off, as faults ask for.
+//! Client connections, and the handle for a request to break its own, as some faults demand.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -12,27 +12,27 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// It goes on.
+/// The connection continues.
 const WHOLE: u8 = 0;
-/// It ends once everything written so far has left.
+/// The connection closes once everything written so far is sent.
 const ENDING: u8 = 1;
-/// Nothing leaves any more, and it is closed.
+/// Nothing more is sent, and the connection is closed.
 const CLOSED: u8 = 2;
-/// The same, and it is reset.
+/// Nothing more is sent, and the connection is reset.
 const RESET: u8 = 3;
 
-/// Accepts connections that can be broken off.
+/// A listener for breakable connections.
 #[derive(Debug)]
 pub struct Connections(pub TcpListener);
 
-/// A client's connection. Whatever serves it takes a failure to write for the client's going away.
+/// A client's connection. The HTTP server treats a failed write like a client that hung up.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
     breaker: Breaker,
 }
 
-/// Breaks a connection off. Clones break the same one.
+/// A handle to break a connection. Clones break the same one.
 #[derive(Debug, Clone)]
 pub struct Breaker(Arc<AtomicU8>);
 
@@ -43,17 +43,17 @@ impl Default for Breaker {
 }
 
 impl Breaker {
-    /// Closes the connection: of what isn't written yet, nothing leaves.
+    /// Closes the connection; anything not written yet is dropped.
     pub fn close(&self) {
         self.0.store(CLOSED, Ordering::Release);
     }
 
-    /// Resets the connection, so that the client's system reports that instead of an end.
+    /// Resets the connection, so that the client's system reports a reset instead of an end.
     pub fn reset(&self) {
         self.0.store(RESET, Ordering::Release);
     }
 
-    /// Closes the connection once what was written has left.
+    /// Closes the connection once everything written is sent.
     pub fn end(&self) {
         self.0.store(ENDING, Ordering::Release);
     }
@@ -62,7 +62,7 @@ impl Breaker {
         self.0.load(Ordering::Acquire)
     }
 
-    /// Fails where nothing may leave any more.
+    /// Fails if nothing more may be sent.
     fn check(&self) -> io::Result<()> {
         if self.state() >= CLOSED { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
@@ -74,7 +74,7 @@ impl Listener for Connections {
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
         let (stream, address) = Listener::accept(&mut self.0).await;
-        // small answers leave at once
+        // small answers are sent at once
         drop(stream.set_nodelay(true));
         (Connection { stream, breaker: Breaker::default() }, address)
     }
@@ -93,7 +93,7 @@ impl Connected<IncomingStream<'_, Connections>> for Breaker {
 impl Drop for Connection {
     fn drop(&mut self) {
         if self.breaker.state() == RESET {
-            // where the system doesn't, the client sees an end
+            // if the system can't reset, the client sees an end
             drop(self.stream.set_zero_linger());
         }
     }
@@ -128,7 +128,7 @@ impl AsyncWrite for Connection {
         self.stream.is_write_vectored()
     }
 
-    /// Everything was written when this is asked for.
+    /// Called only after everything is written.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.breaker.check()?;
         let flushed = Pin::new(&mut self.stream).poll_flush(context)?;

@@ -30,23 +30,24 @@ pub fn time_limited<S: Clone + Send + Sync + 'static>(routes: Router<S>, app: &A
 async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, Errors> {
     let limit = app.body_timeout + GRACE;
     tokio::time::timeout(limit, next.run(request)).await.map_err(|_| {
-        let detail = format!("no answer was found within {} s; the request can be repeated", limit.as_secs());
+        let detail = format!("the request exceeded its time limit of {} s; it can be repeated", limit.as_secs());
         Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1)
     })
 }
 
 /// 404 for a path that is no route.
 pub async fn unknown_route(request: Request) -> Errors {
-    let detail = format!("there is nothing at {}; the API is under /api", request.uri().path());
+    let detail = format!("`{}` does not exist; the paths of the API begin with /api", request.uri().path());
     Error::new(ROUTE_UNKNOWN, detail).into()
 }
 
 async fn wrong_method(request: Request) -> Errors {
-    let detail = format!("{} is not one of the methods in Allow", request.method());
+    let (path, method) = (request.uri().path(), request.method());
+    let detail = format!("`{path}` does not support {method}; `Allow` lists its methods");
     Error::new(METHOD_NOT_ALLOWED, detail).into()
 }
 
 fn answer_panic(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
-    let detail = "the server failed; its log says why, under this answer's X-Request-Id";
+    let detail = "the server failed; see the server log for this X-Request-Id";
     Errors::from(Error::new(INTERNAL, detail)).into_response()
 }

@@ -1,4 +1,4 @@
-//! The limit on requests a second, counted for each key.
+//! The limit of requests per second, counted per key.
 
 use std::num::NonZeroU32;
 
@@ -13,15 +13,15 @@ use super::app::App;
 use crate::accounts::caller::Credentials;
 use crate::jsonapi::error::{Error, Errors, RATE_LIMITED};
 
-/// Keys remembered before those that are idle are forgotten.
+/// Number of keys to remember before idle ones are forgotten.
 const REMEMBERED: usize = 10_000;
 
-/// Counts each key's requests, if there is a limit.
+/// The rate limiter of all keys, if a limit is set.
 #[derive(Debug)]
 pub struct RateLimit(Option<(NonZeroU32, DefaultKeyedRateLimiter<[u8; 32]>)>);
 
 impl RateLimit {
-    /// At most that many requests a second for each key; none: as many as they like.
+    /// Sets the requests per second allowed for each key; `None` sets no limit.
     pub fn new(per_second: Option<u32>) -> Self {
         let limit = per_second.and_then(NonZeroU32::new);
         Self(limit.map(|limit| (limit, DefaultKeyedRateLimiter::keyed(Quota::per_second(limit)))))
@@ -30,7 +30,7 @@ impl RateLimit {
     /// Counts a request of a key.
     ///
     /// # Errors
-    /// 429 with the time to wait where there were too many.
+    /// 429 with the time to wait, beyond the limit.
     pub fn check(&self, key_sha256: &[u8; 32]) -> Result<(), Errors> {
         let Some((limit, limiter)) = &self.0 else { return Ok(()) };
         if limiter.len() > REMEMBERED {
@@ -38,7 +38,7 @@ impl RateLimit {
         }
         let Err(wait) = limiter.check_key(key_sha256) else { return Ok(()) };
         let wait = wait.wait_time_from(DefaultClock::default().now());
-        let detail = format!("the limit is {limit} requests a second for each key; wait, then repeat the request");
+        let detail = format!("the limit of {limit} requests per second for each key is exceeded; wait, then try again");
         Err(Errors::from(Error::new(RATE_LIMITED, detail)).retry_after(wait.as_secs() + 1))
     }
 }

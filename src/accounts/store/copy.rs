@@ -1,4 +1,4 @@
-//! The SQL that copies a world: what an account has, whatever that is, but for its name and its keys.
+//! SQL that copies an account: all its data except its name and keys.
 
 use std::collections::HashMap;
 
@@ -10,25 +10,25 @@ use super::TABLES;
 use crate::accounts::reserved::FIRST_IDS;
 use crate::accounts::time::AccountTime;
 
-/// What becomes of a copy.
+/// The purpose of a copy.
 #[derive(Debug, Clone, Copy)]
 pub enum Becomes<'a> {
-    /// A snapshot, in which nothing happens.
+    /// A snapshot, in which nothing advances.
     Snapshot {
-        /// The name of the account.
+        /// Name of the account.
         of: &'a str,
-        /// By which its taker knows it.
+        /// Name of the snapshot.
         name: &'a str,
-        /// When it is taken, in the account's time, and whether that runs.
+        /// The account's time at the snapshot.
         at: OffsetDateTime,
+        /// True if the account's time runs.
         runs: bool,
     },
-    /// An account, whose time this is, for whoever gets its keys.
+    /// An account with this time; its keys come later.
     Account(AccountTime),
 }
 
-/// What an account has of its own, or else a copy: `id` is assigned, [`Becomes`] says the rest, or [`replace`](super::replace)
-/// does.
+/// Columns that a copy does not take over. `id` is assigned; [`Becomes`] or [`replace`](super::replace) sets the rest.
 pub const OWN: [&str; 11] = [
     "id",
     "name",
@@ -43,14 +43,13 @@ pub const OWN: [&str; 11] = [
     "snapshot_runs",
 ];
 
-/// Copies the world of an account or of a snapshot, and gives the copy's id.
+/// Copies the data of an account or a snapshot, and returns the id of the copy.
 ///
-/// One statement sees one state of everything, and each transaction leaves a whole one, so what is under way meanwhile is
-/// in the copy with all that belongs to it, or not at all. No statement of the API waits for it; who changes the account itself,
-/// moves its clock or goes on in it does.
+/// One statement sees one state, and each transaction leaves a consistent one: concurrent work is copied whole or not
+/// at all. API statements don't wait for the copy. Changes of the account, clock moves and background work do.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn copy(connection: &mut PgConnection, id: i64, becomes: Becomes<'_>) -> Result<i64, sqlx::Error> {
     let (of, name, runs, time) = match becomes {
         Becomes::Snapshot { of, name, at, runs } => {
@@ -70,7 +69,7 @@ pub async fn copy(connection: &mut PgConnection, id: i64, becomes: Becomes<'_>) 
         .await
 }
 
-/// The columns of each table that can be written, from the catalog: a new one is copied without another word.
+/// Reads the writable columns of each table from the catalog, so that new columns need no change here.
 async fn columns(connection: &mut PgConnection) -> Result<HashMap<String, Vec<String>>, sqlx::Error> {
     let sql = "select c.relname::text, array_agg(quote_ident(a.attname) order by a.attnum)
         from unnest($1::text[]) as t (name)
@@ -82,7 +81,7 @@ async fn columns(connection: &mut PgConnection) -> Result<HashMap<String, Vec<St
     Ok(rows.into_iter().collect())
 }
 
-/// The statement that copies everything of account `$1`.
+/// Builds the statement that copies all data of account `$1`.
 fn statement(columns: &HashMap<String, Vec<String>>) -> String {
     let of = |table: &str| columns.get(table).into_iter().flatten().map(String::as_str);
     let settings: Vec<&str> = of("accounts").filter(|column| !OWN.contains(column)).collect();
@@ -107,12 +106,12 @@ fn statement(columns: &HashMap<String, Vec<String>>) -> String {
     format!("{world}, {} select id from world", copies.join(", "))
 }
 
-/// Leases of deliveries: no server is sending what is in a copy.
+/// Returns whether a column is not copied. No server holds a lease on a delivery of the copy.
 fn is_left_out(table: &str, column: &str) -> bool {
     table == "deliveries" && ["leased_by", "leased_until"].contains(&column)
 }
 
-/// What a copy has in a column.
+/// Returns the SQL of a column's value in the copy.
 fn value(table: &str, column: &str) -> String {
     match (table, column) {
         (_, "account_id") => "w.id".to_owned(),
@@ -121,10 +120,10 @@ fn value(table: &str, column: &str) -> String {
     }
 }
 
-/// The id behind the highest that is there. The counter itself is ahead of that by the ids which servers have leased and
-/// not used; theirs are of the account that was copied, and nobody would ever give them in the copy.
+/// Returns the SQL of the id after the highest one in use. The counter itself is further ahead, by the ids that servers
+/// have leased and not used. These leases belong to the original: no server would hand out their ids in the copy.
 fn next_id() -> String {
-    // those of events are counted by whoever writes them
+    // ids of events are not leased: the statement that records an event counts them
     let leased = FIRST_IDS.iter().filter(|(type_name, _)| *type_name != "events");
     let next = leased.map(|(type_name, first)| {
         format!(

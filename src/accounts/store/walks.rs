@@ -1,7 +1,7 @@
-//! The SQL of an account's clock: it stands still, runs on, and is walked.
+//! SQL of an account's clock: freeze, resume and advance.
 //!
-//! A walk is known by a token: whoever stops the clock, moves it or lets it run meanwhile takes it over, and the walk ends. A
-//! clock that runs stands while it is walked, for as long as the server that walks says [again and again](keep) that it does.
+//! A token identifies an advance (`walk` in the SQL). Any other command to the clock takes the token away, which ends
+//! the advance. A running clock is frozen during its advance, as long as the server [renews](keep) its lease.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// How long a clock stands whose walk isn't [kept](keep), in seconds.
+/// Lease of an advance, in seconds: the clock runs on unless it is [renewed](keep).
 const LEASE: f64 = 10.0;
-/// How often it is to be kept.
+/// Interval between renewals.
 pub const RENEWAL: Duration = Duration::from_secs(2);
 
-/// Lets an account's time stand still, where it isn't already, and says where; `None` where the account has ended. `now` is the
+/// Freezes an account's time, if it runs, and returns its instant; `None` if the account has ended. `now` is the
 /// server's time.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn freeze(
     connection: &mut PgConnection,
     id: i64,
@@ -32,10 +32,10 @@ pub async fn freeze(
     sqlx::query_scalar(SQL).bind(id).bind(now).fetch_optional(connection).await
 }
 
-/// Lets an account's time that stands still run on from there. `now` is the server's time.
+/// Lets a frozen account's time run on from its instant. `now` is the server's time.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn resume(connection: &mut PgConnection, id: i64, now: OffsetDateTime) -> Result<(), sqlx::Error> {
     let sql = "update accounts set walk = null, walked_until = null, frozen_at = null,
             ahead = round(extract(epoch from frozen_at - $2) * 1000)
@@ -43,10 +43,10 @@ pub async fn resume(connection: &mut PgConnection, id: i64, now: OffsetDateTime)
     sqlx::query(sql).bind(id).bind(now).execute(connection).await.map(|_| ())
 }
 
-/// Begins a walk, and says from where; `None` where the account has ended.
+/// Starts an advance and returns its first instant; `None` if the account has ended.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn begin(
     connection: &mut PgConnection,
     id: i64,
@@ -63,20 +63,20 @@ pub async fn begin(
     sqlx::query_scalar(SQL).bind(id).bind(now).bind(walk).bind(LEASE).fetch_optional(connection).await
 }
 
-/// Says that a walk goes on.
+/// Renews the lease of an advance.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn keep(connection: &mut PgConnection, id: i64, walk: Uuid) -> Result<(), sqlx::Error> {
     let sql = "update accounts set walked_until = clock_timestamp() + make_interval(secs => $3)
         where id = $1 and walk = $2 and walked_until is not null";
     sqlx::query(sql).bind(id).bind(walk).bind(LEASE).execute(connection).await.map(|_| ())
 }
 
-/// Goes on to an instant, and says whether it did: somebody else may have taken the walk over.
+/// Moves an advance on to an instant. Returns false if another command took the clock over, or the account has ended.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn go_on(
     connection: &mut PgConnection,
     id: i64,
@@ -88,11 +88,11 @@ pub async fn go_on(
     Ok(moved.rows_affected() == 1)
 }
 
-/// Ends a walk, unless somebody else has taken it over: time runs on from where it came to if it ran before, or stands, unless
-/// `stays` says otherwise. `now` is the server's time.
+/// Ends an advance, unless another command took the clock over. A clock that ran before runs on from the instant
+/// reached; a frozen one stays. `stays` overrides this. `now` is the server's time.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn end(
     connection: &mut PgConnection,
     id: i64,
@@ -111,11 +111,11 @@ pub async fn end(
     sqlx::query(sql).bind(id).bind(walk).bind(now).bind(stays).execute(connection).await.map(|_| ())
 }
 
-/// Lets the clocks run on whose walks a server left that is gone. Those of accounts that somebody is changing are left for
-/// another time. `now` is the server's time.
+/// Resumes clocks whose advance has lost its lease because its server is gone. Skips locked accounts. `now` is the
+/// server's time.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn end_left(connection: &mut PgConnection, now: OffsetDateTime) -> Result<(), sqlx::Error> {
     let sql = "update accounts set walk = null, walked_until = null, frozen_at = null,
             ahead = round(extract(epoch from frozen_at - $1) * 1000)

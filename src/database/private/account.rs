@@ -1,7 +1,7 @@
-//! As whom Postgres runs: as ourselves, or, since it refuses to run as root, as another account if we are root.
+//! The account that runs Postgres: our own or, because Postgres refuses to run as root, another one if we are root.
 //!
-//! What differs between the two is here: commands, folders, and what is out of reach. Left to others: which commands
-//! and which folders.
+//! The differences between the two are here: commands, folders and access to paths. Not here: the choice of commands
+//! and folders.
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
@@ -15,20 +15,20 @@ use rustix::process::geteuid;
 
 use super::error::{PrivateError, failed};
 
-/// Prints a line for each folder of its arguments that can be entered, up to the first that can't.
+/// Prints a line for each folder in its arguments, up to the first inaccessible one.
 const ENTER: &str = r#"for folder do cd "$folder" 2>/dev/null || exit 0; echo; done"#;
 
-/// The account that Postgres runs as: ours, or another one if we are root.
+/// The account that runs Postgres: ours, or another one if we are root.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Account {
     /// Its name; empty for ours.
     pub(super) name: &'static str,
-    /// Its user and group if it is not ours.
+    /// Its user id and group id, unless it is ours.
     ids: Option<(u32, u32)>,
 }
 
 impl Account {
-    /// Ours, or the first one that root can be instead.
+    /// Returns our own account or, for root, the first usable one of `postgres` and `nobody`.
     pub(super) fn choose() -> Result<Self, PrivateError> {
         if !geteuid().is_root() {
             return Ok(Self { name: "", ids: None });
@@ -39,7 +39,7 @@ impl Account {
         };
         for name in ["postgres", "nobody"] {
             let account = Self { name, ids: id("-u", name).zip(id("-g", name)) };
-            // In a container even root may not be allowed to be somebody else.
+            // In a container even root may not be allowed to change accounts.
             if account.ids.is_some() && account.command("/bin/sh").args(["-c", ":"]).status().is_ok() {
                 return Ok(account);
             }
@@ -47,16 +47,16 @@ impl Account {
         Err(PrivateError::NoAccount)
     }
 
-    /// Its user id.
+    /// Returns its user id.
     pub(super) fn uid(self) -> u32 {
         self.ids.map_or(geteuid().as_raw(), |(uid, _)| uid)
     }
 
-    /// A command that runs as this account, in a folder that it can enter, and speaks English.
+    /// Builds a command that runs as this account, in an accessible folder and in English.
     pub(super) fn command(self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir("/").stdin(Stdio::null()).env("LC_ALL", "C");
-        // What is set for somebody's psql is not meant for this server.
+        // These variables are set for psql, not for this server.
         for (name, _) in std::env::vars_os() {
             if name.as_encoded_bytes().starts_with(b"PG") {
                 command.env_remove(name);
@@ -68,17 +68,17 @@ impl Account {
         command
     }
 
-    /// Makes a folder that only this account can enter.
+    /// Creates a folder that only this account can enter.
     pub(super) fn make_folder(self, folder: &Path) -> Result<(), PrivateError> {
         let made = DirBuilder::new().mode(0o700).create(folder);
         let owned = made.and_then(|()| match self.ids {
             Some((uid, gid)) => lchown(folder, Some(uid), Some(gid)),
             None => Ok(()),
         });
-        owned.map_err(failed("make", folder))
+        owned.map_err(failed("create", folder))
     }
 
-    /// Hands this account a file that we have made.
+    /// Gives a file of ours to this account.
     pub(super) fn own(self, file: &File) -> io::Result<()> {
         match self.ids {
             Some((uid, gid)) => fchown(file, Some(uid), Some(gid)),
@@ -86,13 +86,13 @@ impl Account {
         }
     }
 
-    /// The first folder on the way into `folder` that keeps this account out.
+    /// Returns the first folder on the path to `folder` that is closed to this account.
     pub(super) fn barrier(self, folder: &Path) -> Option<PathBuf> {
         self.ids?;
-        let mut way: Vec<&Path> = folder.ancestors().collect();
-        way.reverse();
-        let output = self.command("/bin/sh").args(["-c", ENTER, "sh"]).args(&way).output();
+        let mut path: Vec<&Path> = folder.ancestors().collect();
+        path.reverse();
+        let output = self.command("/bin/sh").args(["-c", ENTER, "sh"]).args(&path).output();
         let entered = output.map_or(0, |output| output.stdout.len());
-        way.get(entered).map(PathBuf::from)
+        path.get(entered).map(PathBuf::from)
     }
 }

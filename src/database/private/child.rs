@@ -1,8 +1,7 @@
-//! A child process that ends when we end, however we do, and what it says on standard error, which tells whether it
-//! is ready and whether it has ended.
+//! A child process that ends when we end, however that happens. Its standard error shows its progress.
 //!
-//! We hold the child's life in a pipe: a watcher beside it reads the other end, and the system closes ours even after
-//! `kill -9`. Left to others: which program, and how long to wait for what.
+//! A pipe ties the child to us. A watcher beside the child reads one end; the system closes ours, even after `kill -9`.
+//! Not here: the choice of the program and the length of each wait.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -20,16 +19,16 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::account::Account;
 use super::error::{PrivateError, failed};
 
-/// How long a child may take to end after a signal, before it gets the next one.
+/// Time limit of a child to end after a signal, before it gets the next one.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// How many of a child's lines are kept, to be told if it fails.
+/// Number of a child's last lines kept for the message of a failure.
 const TAIL: usize = 20;
 
-/// Runs `$2 …` in its own process, beside a watcher that stops it and removes the folder `$1` as soon as standard
-/// input ends; a line on standard input sends the watcher away.
-// The watcher is started by a subshell that ends at once, so that the program never meets a child it does not know;
-// it leaves standard output and error alone, so that their readers see the end.
+/// Runs `$2 …` in its own process, beside a watcher. At the end of standard input, the watcher stops the program and
+/// removes the folder `$1`. A line on standard input dismisses the watcher.
+// A subshell starts the watcher and ends at once, so that the program never gets an unknown child.
+// The watcher does not hold standard output and error, so that their readers see the end.
 const TIE: &str = r#"
 folder=$1
 shift
@@ -47,17 +46,17 @@ exec 3<&0 </dev/null
 exec "$@" 3<&-
 "#;
 
-/// A child process that ends when we end, however we do. Dropping it stops it.
+/// A child process that ends when we end, however that happens. Dropping it stops it.
 #[derive(Debug)]
 pub(super) struct Tied {
     child: Child,
     log: Arc<Log>,
-    /// What stops it, the gentlest first.
+    /// The signals that stop it, the gentlest first.
     signals: &'static [Signal],
 }
 
 impl Tied {
-    /// Starts a program; if we are killed before [`Tied::finish`], the folder `doomed` goes too.
+    /// Starts a program. If we are killed before [`Tied::finish`], the folder `doomed` is removed too.
     pub(super) fn spawn(
         account: Account,
         program: &Path,
@@ -79,25 +78,25 @@ impl Tied {
         Ok(Self { child, log, signals })
     }
 
-    /// The program's process: the shell that started it has become it.
+    /// Returns the program's process id: the program has replaced the shell that started it.
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits for `condition`, at most for `limit`, and tells how things stand then.
+    /// Waits for `condition`, at most for `limit`, and returns the progress by then.
     pub(super) fn wait_until(&self, limit: Duration, condition: impl Fn(&Progress) -> bool) -> Progress {
         let mut progress = self.log.progress.lock();
         self.log.changed.wait_while_for(&mut progress, |progress| !condition(progress), limit);
         progress.clone()
     }
 
-    /// Sends the watcher away and reaps the child, which has ended or is about to; whether all went well with it.
-    // In this order: the child's process id must not get free while the watcher may still use it.
+    /// Dismisses the watcher and reaps the child, which has ended or is about to. Returns whether the child succeeded.
+    // In this order: the child's process id must not become free while the watcher may still use it.
     pub(super) fn finish(&mut self) -> bool {
         if let Some(mut stdin) = self.child.stdin.take() {
             let _ = stdin.write_all(b"\n");
         }
-        // `Child::wait` drops standard input, which is why it was taken before.
+        // Taken first, because `Child::wait` drops standard input.
         self.child.wait().is_ok_and(|status| status.success())
     }
 }
@@ -115,23 +114,23 @@ impl Drop for Tied {
     }
 }
 
-/// How far a child has come, as told by its standard error; it has ended when that has.
+/// The progress of a child, read from its standard error. The child has ended when its standard error has.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Progress {
     tail: VecDeque<String>,
-    /// Whether it accepts connections.
+    /// True once it accepts connections.
     pub(super) ready: bool,
-    /// Whether it has ended.
+    /// True once it has ended.
     pub(super) ended: bool,
 }
 
 impl Progress {
-    /// The last lines.
+    /// Returns the last lines.
     pub(super) fn lines(mut self) -> String {
         self.tail.make_contiguous().join("\n")
     }
 
-    /// Why the child failed that was to work on `cluster`.
+    /// Returns the reason for the failure of a child that worked on `cluster`.
     pub(super) fn failure(self, cluster: &Path) -> PrivateError {
         let log = self.lines();
         if log.contains("No space left on device") || log.contains("Disk quota exceeded") {
@@ -141,7 +140,7 @@ impl Progress {
     }
 }
 
-/// A child's progress, and a bell for those who wait for it.
+/// A child's progress, and the notification of its changes.
 #[derive(Debug, Default)]
 struct Log {
     progress: Mutex<Progress>,

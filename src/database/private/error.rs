@@ -1,6 +1,6 @@
-//! Why there is no private server: the cases, and for each a message that says what to do about it.
+//! Reasons for a missing private server, each with a message that names a remedy.
 //!
-//! Left to others: telling which case it is; only errors of the file system are sorted here.
+//! Not here: the choice of the case, except for errors of the file system.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,31 +12,31 @@ pub(super) const OLDEST: u32 = 15;
 /// How long initdb may take to end, and postgres to be ready.
 pub(super) const START_LIMIT: Duration = Duration::from_mins(1);
 
-/// Why there is no server of our own; each message is one sentence that says what to do.
+/// Reasons for a missing private server. Each message is one sentence and names a remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrivateError {
-    /// No folder that was looked in has both initdb and postgres.
+    /// No searched folder has both initdb and postgres.
     #[error(
         "PostgreSQL was not found on this machine: install it ({install}), or bring your own by setting DATABASE_URL \
          or with `docker compose up`"
     )]
     NotFound {
-        /// The command that installs Postgres on this system.
+        /// Command that installs Postgres on this system.
         install: &'static str,
     },
-    /// Even the newest Postgres here is older than we can use.
+    /// Even the newest Postgres here is too old for us.
     #[error(
-        "PostgreSQL {found} is too old, {OLDEST} is the oldest that will do: install a newer one ({install}), or \
+        "PostgreSQL {found} is too old, version {OLDEST} or newer is needed: install a newer one ({install}), or \
          bring your own by setting DATABASE_URL or with `docker compose up`"
     )]
     TooOld {
         /// Its major version.
         found: u32,
-        /// The command that installs Postgres on this system.
+        /// Command that installs Postgres on this system.
         install: &'static str,
     },
-    /// We are root, and there is nobody else to be.
+    /// We are root, and no other account is usable.
     #[error(
         "PostgreSQL refuses to run as root, and neither of the accounts postgres and nobody can be used to run it: \
          start as an ordinary user, or set DATABASE_URL"
@@ -44,29 +44,29 @@ pub enum PrivateError {
     NoAccount,
     /// We may enter the data directory as root, but Postgres may not.
     #[error(
-        "the data directory is out of reach for the account {account}, which runs PostgreSQL because root may not: \
-         let it into {barrier:?} (`chmod o+x`), or choose a data directory elsewhere"
+        "the data directory is closed to the account {account}, which runs PostgreSQL because root may not: \
+         open {barrier:?} to it (`chmod o+x`), or choose a data directory elsewhere"
     )]
     OutOfReach {
-        /// The first folder on the way that is closed.
+        /// The first closed folder on the path.
         barrier: PathBuf,
         /// The account that runs Postgres.
         account: &'static str,
     },
-    /// The data are in the format of a Postgres that is not installed.
+    /// The data has the format of a Postgres version that is not installed.
     #[error(
-        "the database in {cluster:?} was made by PostgreSQL {made_by}, but only {installed} is installed: install \
+        "the database in {cluster:?} was created by PostgreSQL {made_by}, but only {installed} is installed: install \
          PostgreSQL {made_by}, or choose another data directory"
     )]
     OtherVersion {
         /// The folder of the database.
         cluster: PathBuf,
-        /// The major version that its data are of.
+        /// The major version of its data.
         made_by: String,
-        /// The major versions here.
+        /// The installed major versions.
         installed: String,
     },
-    /// Somebody else's server, or another one of ours, works on these data.
+    /// Another server, of ours or not, uses this data.
     #[error(
         "the data directory {folder:?} is in use by another server: stop that one, or choose another data directory"
     )]
@@ -74,13 +74,13 @@ pub enum PrivateError {
         /// The data directory.
         folder: PathBuf,
     },
-    /// What is there was not made by us, and is left alone.
-    #[error("{folder:?} holds something else than our database: choose an empty or a new data directory")]
+    /// The files in the folder are not ours, and are left alone.
+    #[error("{folder:?} holds files that are not our database: choose an empty or a new data directory")]
     NotOurs {
-        /// The folder with the other things.
+        /// The folder with these files.
         folder: PathBuf,
     },
-    /// Postgres refuses data of another account than its own.
+    /// Postgres accepts only data of its own account.
     #[error(
         "the database in {cluster:?} belongs to another account (id {owner}) than PostgreSQL would run as (id \
          {runner}): start as its owner, or choose another data directory"
@@ -88,27 +88,27 @@ pub enum PrivateError {
     OtherOwner {
         /// The folder of the database.
         cluster: PathBuf,
-        /// The user id that it belongs to.
+        /// The user id of its owner.
         owner: u32,
         /// The user id that would run Postgres.
         runner: u32,
     },
-    /// Nothing more can be written, which Postgres can't do without.
+    /// The disk is full, and Postgres needs to write.
     #[error(
         "the disk that holds {path:?} is full: free some space there, or choose another place (the data directory, or \
-         TMPDIR for a throw-away database)"
+         TMPDIR for a temporary database)"
     )]
     DiskFull {
-        /// What was to be written.
+        /// The file or folder to write.
         path: PathBuf,
     },
-    /// initdb or postgres ended, for a reason that only its own words tell.
-    #[error("PostgreSQL could not start, mend what its last lines tell of:\n{log}")]
+    /// initdb or postgres ended, for a reason given only in its own log.
+    #[error("PostgreSQL could not start, remove the cause that its last lines name:\n{log}")]
     Failed {
         /// Its last lines.
         log: String,
     },
-    /// initdb or postgres runs but does not come to an end or a start.
+    /// initdb did not end, or postgres did not become ready, in time.
     #[error(
         "PostgreSQL was not ready within {limit} s, try again when this machine is less busy; its last lines:\n{log}",
         limit = START_LIMIT.as_secs()
@@ -120,16 +120,16 @@ pub enum PrivateError {
     /// A file, folder or program could not be used.
     #[error("could not {action} {path:?}, check that it is there and its permissions: {cause}")]
     Io {
-        /// What was to be done with it: one word.
+        /// The action that failed: one word.
         action: &'static str,
         /// The file, folder or program.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: io::Error,
     },
 }
 
-/// Turns an I/O error into ours.
+/// Converts an I/O error to ours.
 pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrivateError {
     move |cause| match cause.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => PrivateError::DiskFull { path: path.into() },

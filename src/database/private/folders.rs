@@ -1,8 +1,8 @@
-//! Where a server's files are: a throw-away folder for its socket and for data that nobody keeps, and the data
-//! directory for those that somebody does.
+//! The folders of a server: a temporary folder for its socket and temporary data, and the data directory for kept
+//! data.
 //!
-//! Both are locked while we live; the system unlocks them when we are gone, and that is how the next server knows
-//! what it may sweep away or take over. Left to others: what runs in them.
+//! Both are locked while we run, and the system unlocks them when we end. So the next server knows which folders it
+//! may remove or take over. Not here: the programs that run in them.
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -18,28 +18,28 @@ use super::error::{PrivateError, failed};
 use super::programs::Programs;
 use crate::database::private::programs::entries;
 
-/// How the names of throw-away folders begin.
+/// Prefix of the names of temporary folders.
 const PREFIX: &str = "concierge-sandbox-";
 
-/// The lock in a throw-away folder, which also marks it as ours.
+/// The lock in a temporary folder, which also marks it as ours.
 const SCRATCH_LOCK: &str = "throw-away.lock";
 
 /// The lock in a data directory, which also marks it as ours.
 const DATA_LOCK: &str = "concierge-sandbox.lock";
 
-/// The folder of the database in either; the watcher in `child.rs` knows it too.
+/// The folder of the database in either; the watcher in `child.rs` uses the same name.
 const CLUSTER: &str = "postgres";
 
-/// How the name of that folder begins while initdb is at work.
+/// Prefix of the name of that folder while initdb fills it.
 const STAGING: &str = "postgres.new-";
 
-/// What the socket's path adds to that of its folder.
+/// The socket's path below its folder.
 const SOCKET: &str = "/.s.PGSQL.5432";
 
-/// The longest path a unix socket can have on every system: 104 bytes, one of them the NUL.
+/// Longest path of a unix socket on every system: 104 bytes, one of them the NUL.
 const LONGEST_SOCKET: usize = 103;
 
-/// A folder in the temp folder for the socket and for throw-away data, locked while we live and removed when dropped.
+/// A folder in the temp folder for the socket and temporary data, locked while we run and removed when dropped.
 #[derive(Debug)]
 pub(super) struct Scratch {
     /// Its path.
@@ -48,13 +48,13 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Makes one in the first temp folder that will do.
+    /// Creates one in the first usable temp folder.
     pub(super) fn make(account: Account) -> Result<Self, PrivateError> {
         let closed = io::Error::other("PostgreSQL's account cannot enter it");
         let mut outcome = Err(failed("use", &std::env::temp_dir())(closed));
         for parent in temp_folders().iter().flat_map(|parent| repeat_n(parent, 3)) {
             let folder = parent.join(format!("{PREFIX}{}", random_suffix()));
-            // What PostgreSQL's list of socket folders and the system's addresses can hold.
+            // The limits of PostgreSQL's list of socket folders and of the system's addresses.
             let fits = |path: &str| path.len() + SOCKET.len() <= LONGEST_SOCKET && !path.contains('"');
             if !folder.to_str().is_some_and(fits) || account.barrier(parent).is_some() {
                 continue;
@@ -67,7 +67,7 @@ impl Scratch {
         outcome
     }
 
-    // Until it is locked another server may sweep it away, so we look whether it is still there.
+    // Another server may remove it until it is locked, so we check that it still exists.
     fn make_in(folder: PathBuf, account: Account) -> Result<Self, PrivateError> {
         account.make_folder(&folder)?;
         let locked = File::create_new(folder.join(SCRATCH_LOCK)).and_then(|file| {
@@ -77,11 +77,11 @@ impl Scratch {
                 _ => Ok(file),
             }
         });
-        let lock = locked.map_err(failed("make", &folder))?;
+        let lock = locked.map_err(failed("create", &folder))?;
         Ok(Self { folder, _lock: lock })
     }
 
-    /// Makes a database that goes with the folder; its folder.
+    /// Creates a database that is removed with the folder, and returns the folder of the database.
     pub(super) fn cluster(&self, programs: &Programs) -> Result<PathBuf, PrivateError> {
         let cluster = self.folder.join(CLUSTER);
         programs.account.make_folder(&cluster)?;
@@ -96,8 +96,8 @@ impl Drop for Scratch {
     }
 }
 
-/// Removes a throw-away folder.
-// The lock goes last, so that what a broken-off removal leaves can still be told as ours.
+/// Removes a temporary folder.
+// The lock is removed last, so that the remains of an interrupted removal are still known as ours.
 fn remove_scratch(folder: &Path) {
     let removed = match fs::remove_dir_all(folder.join(CLUSTER)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -108,17 +108,17 @@ fn remove_scratch(folder: &Path) {
     }
 }
 
-/// Removes what killed servers of this account have left in the temp folders.
+/// Removes the temporary folders left by killed servers of this account.
 pub(super) fn sweep(account: Account) {
     for folder in temp_folders().iter().flat_map(|parent| entries(parent, PREFIX)) {
-        // Anybody may put anything there under our name, and as root we must not fall for it.
+        // Any user may put files there under our name, and as root we must not trust them.
         let ours = |found: Metadata| found.is_dir() && found.uid() == account.uid();
         if !fs::symlink_metadata(&folder).is_ok_and(ours) {
             continue;
         }
         match open_lock(&folder.join(SCRATCH_LOCK), OpenOptions::new().read(true)) {
             Ok(lock) if lock.try_lock().is_ok() => remove_scratch(&folder),
-            // Left by an account that could empty the folder but not take it away.
+            // Left by an account that could empty the folder but not remove it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => drop(fs::remove_dir(&folder)),
             _ => {}
         }
@@ -134,7 +134,7 @@ pub(super) struct DataDir {
 }
 
 impl DataDir {
-    /// Locks the folder, made if missing, unless others' things are in it.
+    /// Locks the folder, created if missing, unless it holds files that are not ours.
     pub(super) fn claim(folder: &Path, account: Account) -> Result<Self, PrivateError> {
         let folder = Self::reach(folder, account)?;
         let path = folder.join(DATA_LOCK);
@@ -154,7 +154,7 @@ impl DataDir {
         }
     }
 
-    /// Makes the folder if it is missing, and resolves its path; the account can enter it.
+    /// Creates the folder if missing, resolves its path, and checks that the account can enter it.
     fn reach(folder: &Path, account: Account) -> Result<PathBuf, PrivateError> {
         let wanted = absolute(folder).map_err(failed("find", folder))?;
         let (there, missing): (Vec<&Path>, Vec<&Path>) = wanted.ancestors().partition(|path| path.exists());
@@ -172,10 +172,10 @@ impl DataDir {
         wanted.canonicalize().map_err(failed("find", &wanted))
     }
 
-    /// The database's folder, made if missing, and the programs that suit it.
+    /// Returns the database's folder, created if missing, and the programs of its version.
     pub(super) fn cluster<'a>(&self, programs: &'a [Programs]) -> Result<(PathBuf, &'a Programs), PrivateError> {
         for left_over in entries(&self.folder, STAGING) {
-            // Its own watcher may be at it too, and its name is never used again.
+            // Its own watcher may be removing it too, and its name is never used again.
             let _ = fs::remove_dir_all(&left_over);
         }
         let cluster = self.folder.join(CLUSTER);
@@ -199,13 +199,13 @@ impl DataDir {
         Err(PrivateError::OtherVersion { cluster, made_by, installed: majors.join(", ") })
     }
 
-    /// Makes the database.
-    // Made aside and renamed when whole, so that a broken-off initdb is never taken for a database.
+    /// Creates the database.
+    // Created under another name and renamed when complete, so that an interrupted initdb never counts as a database.
     fn make_cluster(&self, cluster: &Path, programs: &Programs) -> Result<(), PrivateError> {
         let staging = self.folder.join(format!("{STAGING}{}", random_suffix()));
         programs.account.make_folder(&staging)?;
         let made = programs.initdb(&staging, &[], &staging).and_then(|()| {
-            fs::rename(&staging, cluster).map_err(failed("make", cluster))?;
+            fs::rename(&staging, cluster).map_err(failed("create", cluster))?;
             let synced = File::open(&self.folder).and_then(|folder| folder.sync_all());
             synced.map_err(failed("write", &self.folder))
         });
@@ -216,14 +216,14 @@ impl DataDir {
     }
 }
 
-/// Opens a lock file in a folder that belongs to the account that Postgres runs as.
-// No links and no pipes: as root we would trip over whatever they lead to.
+/// Opens a lock file in a folder that belongs to Postgres's account.
+// No links and no pipes: as root we would follow them anywhere.
 fn open_lock(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     options.custom_flags(flags.bits().cast_signed()).open(path)
 }
 
-/// Where throw-away folders may be: where the environment says, else where every system has room.
+/// Returns the parents of temporary folders: the environment's choice first, then the usual ones.
 fn temp_folders() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = absolute(std::env::temp_dir()).into_iter().collect();
     for usual in ["/tmp", "/var/tmp"].map(PathBuf::from) {
@@ -234,7 +234,7 @@ fn temp_folders() -> Vec<PathBuf> {
     folders
 }
 
-/// Six hexadecimal digits, so that names do not meet.
+/// Returns six random hexadecimal digits, so that names do not collide.
 fn random_suffix() -> String {
     let random = RandomState::new().build_hasher().finish();
     format!("{:06x}", random & 0xff_ffff)

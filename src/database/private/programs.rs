@@ -1,8 +1,7 @@
-//! Postgres's programs: where they may be, which of them suit, and how initdb makes a database and postgres serves
-//! it.
+//! Postgres's programs: the search for suitable ones, initdb to create a database and postgres to serve it.
 //!
-//! Left to others: in which folders ([`super::folders`]), as whom ([`super::account`]), and how a process of ours is
-//! kept and stopped ([`super::child`]).
+//! Not here: the folders ([`super::folders`]), the account ([`super::account`]), and the life of a child process
+//! ([`super::child`]).
 
 use std::cmp::Reverse;
 use std::ffi::OsString;
@@ -17,16 +16,16 @@ use super::error::PrivateError;
 use crate::database::private::error::OLDEST;
 use crate::database::private::error::START_LIMIT;
 
-/// The superuser that initdb makes.
+/// Oldest supported major version.
 pub(super) const USER: &str = "postgres";
 
-/// Postgres's usual number: it only names the socket, so that many servers can have it at once.
+/// Time limit of initdb to end, and of postgres to become ready.
 pub(super) const PORT: u16 = 5432;
 
-/// How a database is made: the same wherever we run. Its socket is in a closed folder, so no password is needed.
+/// Options of initdb: the same everywhere. The socket is in a closed folder, so no password is needed.
 const INITDB: [&str; 4] = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"];
 
-/// Where systems install Postgres: a folder, how the names of its folders with a version begin, and what follows.
+/// Usual locations of Postgres: a folder, the prefix of its subfolders with a version, and the path below those.
 const USUAL: [(&str, &str, &str); 7] = [
     ("/usr/lib/postgresql", "", "bin"),
     ("/usr", "pgsql-", "bin"),
@@ -37,7 +36,7 @@ const USUAL: [(&str, &str, &str); 7] = [
     ("/usr/local", "pgsql", "bin"),
 ];
 
-/// The folders where Postgres's programs may be: those of `PATH` and the usual install folders.
+/// Returns the folders to search for Postgres's programs: the ones in `PATH`, then the usual install folders.
 pub fn program_folders() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
@@ -47,7 +46,7 @@ pub fn program_folders() -> Vec<PathBuf> {
     on_path.chain(installed).collect()
 }
 
-/// The command that installs Postgres on this system.
+/// Returns the command that installs Postgres on this system.
 fn install_command() -> &'static str {
     if cfg!(target_os = "macos") {
         return "`brew install postgresql@17`";
@@ -76,7 +75,7 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// The installations in `folders` that are new enough, newest first, at least one.
+    /// Returns the supported installations in `folders`, newest first, at least one.
     pub(super) fn installed(folders: &[PathBuf], account: Account) -> Result<Vec<Self>, PrivateError> {
         let mut all: Vec<Self> = folders.iter().filter_map(|folder| Self::look(folder, account)).collect();
         all.sort_by_key(|programs| Reverse(programs.major));
@@ -89,7 +88,7 @@ impl Programs {
         Ok(all)
     }
 
-    /// The installation in `folder`, if there is one that the account can run.
+    /// Returns the installation in `folder`, if it has one that the account can run.
     fn look(folder: &Path, account: Account) -> Option<Self> {
         let postgres = folder.join("postgres");
         if !postgres.is_file() || !folder.join("initdb").is_file() {
@@ -102,7 +101,7 @@ impl Programs {
         Some(Self { folder: folder.into(), major: major.parse().ok()?, account })
     }
 
-    /// Makes a database in the empty folder `cluster`; if we are killed meanwhile, `doomed` goes.
+    /// Creates a database in the empty folder `cluster`. If we are killed meanwhile, `doomed` is removed.
     pub(super) fn initdb(&self, cluster: &Path, flags: &[&str], doomed: &Path) -> Result<(), PrivateError> {
         let mut args: Vec<OsString> = vec!["-D".into(), cluster.into(), format!("--username={USER}").into()];
         args.extend(INITDB.iter().chain(flags).map(OsString::from));
@@ -127,7 +126,7 @@ impl Programs {
             ("listen_addresses", String::new()),
             ("unix_socket_directories", format!("\"{}\"", scratch.display())),
             ("port", PORT.to_string()),
-            // Its log is what we follow: on standard error, in English.
+            // We read its log: on standard error, in English.
             ("lc_messages", "C".into()),
             ("logging_collector", "off".into()),
             ("log_destination", "stderr".into()),

@@ -1,4 +1,4 @@
-//! Reading attributes, and the members of objects inside of them.
+//! Reads attributes, and the members of nested objects.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -14,22 +14,22 @@ use crate::jsonapi::schema::Schema;
 use crate::jsonapi::{decimal, duration, json};
 
 impl Reader {
-    /// Whether the document has that attribute at all, be it `null`.
+    /// Returns whether the document has an attribute, even if it is `null`.
     pub fn has_attribute(&self, name: &str) -> bool {
         look_up(&self.document, &self.pointer(name)).is_some()
     }
 
-    /// Whether an attribute is missing, or `null`.
+    /// Returns whether an attribute is missing or `null`.
     pub fn is_null(&self, name: &str) -> bool {
         self.get(&self.pointer(name)).is_none()
     }
 
-    /// A text attribute of at most `longest` characters, if it is there.
+    /// Reads an optional text attribute of at most `longest` characters.
     pub fn text(&mut self, name: &str, longest: usize) -> Option<String> {
         match self.get(&self.pointer(name))? {
             Value::String(text) if text.chars().count() <= longest => Some(text.clone()),
             Value::String(_) => {
-                let detail = format!("is longer than {longest} characters");
+                let detail = format!("`{name}` is too long; it must have at most {longest} characters");
                 self.fault(ATTRIBUTE_INVALID, &self.pointer(name), detail);
                 None
             }
@@ -40,20 +40,17 @@ impl Reader {
         }
     }
 
-    /// A time attribute, as RFC 3339 spells it, in whole milliseconds, if it is there.
+    /// Reads an optional time attribute in RFC 3339, cut to whole milliseconds.
     pub fn time(&mut self, name: &str) -> Option<OffsetDateTime> {
         let text = self.text(name, 100)?;
         let time = OffsetDateTime::parse(&text, &Rfc3339).ok().and_then(|time| time.checked_to_offset(UtcOffset::UTC));
         if time.is_none() {
-            self.invalid(
-                name,
-                "a time as RFC 3339 spells it, with its offset from UTC, such as 2019-11-25T12:53:02.741Z",
-            );
+            self.invalid(name, "a time in RFC 3339 with its offset from UTC, such as 2019-11-25T12:53:02.741Z");
         }
         time.map(OffsetDateTime::truncate_to_millisecond)
     }
 
-    /// An attribute that is a span of time, as ISO 8601 or people write it, of at most ten years, if it is there.
+    /// Reads an optional duration attribute, in ISO 8601 or the form people write, of at most ten years.
     pub fn span(&mut self, name: &str) -> Option<Duration> {
         let text = self.text(name, 100)?;
         let span = duration::read(&text);
@@ -63,7 +60,7 @@ impl Reader {
         span
     }
 
-    /// A boolean attribute, if it is there.
+    /// Reads an optional boolean attribute.
     pub fn boolean(&mut self, name: &str) -> Option<bool> {
         let found = self.get(&self.pointer(name))?.as_bool();
         if found.is_none() {
@@ -72,7 +69,7 @@ impl Reader {
         found
     }
 
-    /// An attribute that is an object, as it was sent, if it is there.
+    /// Returns an optional object attribute as sent.
     pub fn object(&mut self, name: &str) -> Option<&serde_json::Map<String, Value>> {
         if self.get(&self.pointer(name))?.is_object() {
             return self.get(&self.pointer(name))?.as_object();
@@ -81,25 +78,24 @@ impl Reader {
         None
     }
 
-    /// An attribute that is an object, if it is there, which `read` reads: meanwhile, the names of the getters are those of its
-    /// members, of which there are no others than the known ones.
+    /// Reads an optional object attribute with `read`, for which the getters read from that object. Records a fault for
+    /// each of its members that is not in `known`.
     pub fn inside<T>(&mut self, name: &str, known: &[&str], read: impl FnOnce(&mut Self) -> T) -> Option<T> {
         let unknown: Vec<String> =
             self.object(name)?.keys().filter(|name| !known.contains(&name.as_str())).cloned().collect();
         let place = self.pointer(name);
         let outer = std::mem::replace(&mut self.place, place);
-        for name in unknown {
-            let detail = format!("is not known here; there is {}", known.join(", "));
-            self.fault(ATTRIBUTE_UNKNOWN, &self.pointer(&json::escape(&name)), detail);
+        for member in unknown {
+            let detail = format!("`{}` is unknown; `{name}` takes {}", super::shorten(&member), known.join(", "));
+            self.fault(ATTRIBUTE_UNKNOWN, &self.pointer(&json::escape(&member)), detail);
         }
         let read = read(self);
         self.place = outer;
         Some(read)
     }
 
-    /// An attribute that is an array of objects, at least one, each of which `read` reads: meanwhile, the names of
-    /// the getters are those of that object's members. `None` where it isn't such an array, or one of its objects
-    /// can't be read.
+    /// Reads an attribute that is an array of objects, at least one, with `read`. The getters read from the current
+    /// object meanwhile. Returns `None` if it is no such array, or `read` fails for one of its objects.
     pub fn objects<T>(&mut self, name: &str, mut read: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         const EXPECTED: &str = "an array of objects, at least one";
         let array = self.pointer(name);
@@ -125,7 +121,7 @@ impl Reader {
                 Some(Value::Object(_)) => all.extend(read(self)),
                 other => {
                     let found = other.map_or("missing", kind);
-                    let detail = format!("is {found}; each of the {name} must be an object");
+                    let detail = format!("`{name}[{index}]` is {found}; it must be an object");
                     self.fault(ATTRIBUTE_INVALID, &self.place.clone(), detail);
                 }
             }
@@ -134,10 +130,10 @@ impl Reader {
         (all.len() == count).then_some(all)
     }
 
-    /// A positive decimal of at most 12 digits before and 8 after the point, sent as a number or a numeric string,
-    /// if it is there. `not_positive` is the code for zero and less.
+    /// Reads an optional positive decimal of at most 12 digits before and 8 after the point, sent as a number or a
+    /// numeric string. `not_positive` is the code of the fault for zero and less.
     pub fn positive_decimal(&mut self, name: &str, not_positive: Code) -> Option<BigDecimal> {
-        const EXPECTED: &str = "a number above 0 with at most 12 digits before and 8 after the point";
+        const EXPECTED: &str = "a number greater than 0, with at most 12 digits before and 8 after the point";
         if self.is_null(name) {
             return None;
         }
@@ -154,16 +150,16 @@ impl Reader {
         }
     }
 
-    /// The same of a decimal that may be 0.
+    /// Reads an optional decimal like [`Reader::positive_decimal`], but accepts 0.
     pub fn decimal_from_zero(&mut self, name: &str) -> Option<BigDecimal> {
         let read = self.decimal(name).filter(|value| *value >= BigDecimal::zero());
         if read.is_none() && !self.is_null(name) {
-            self.invalid(name, "a number from 0 on with at most 12 digits before and 8 after the point");
+            self.invalid(name, "0 or a greater number, with at most 12 digits before and 8 after the point");
         }
         read
     }
 
-    /// A decimal attribute, if it is there and can be read as one.
+    /// Returns an attribute as a decimal, if it is one.
     fn decimal(&self, name: &str) -> Option<BigDecimal> {
         match self.get(&self.pointer(name))? {
             Value::Number(number) => decimal::read(&number.to_string()),
@@ -172,32 +168,33 @@ impl Reader {
         }
     }
 
-    /// Records that an attribute can't be used: what it is, and what would be right.
+    /// Records that an attribute is invalid. `expected` completes "it must be".
     pub fn invalid(&mut self, name: &str, expected: impl Display) {
         self.invalid_as(ATTRIBUTE_INVALID, name, expected);
     }
 
-    /// The same with a code of the resource's own.
+    /// Does the same with a code of the resource.
     pub fn invalid_as(&mut self, code: Code, name: &str, expected: impl Display) {
         let pointer = self.pointer(name);
         let found = self.get(&pointer).map_or("null".to_owned(), quote);
-        self.fault(code, &pointer, format!("is {found}; {name} must be {expected}"));
+        self.fault(code, &pointer, format!("`{name}` is {found}; it must be {expected}"));
     }
 
-    /// Records that an attribute is missing.
+    /// Records that an attribute is missing. `expected` completes "it must be".
     pub fn missing(&mut self, name: &str, expected: impl Display) {
-        let detail = format!("the attribute `{name}` is missing; it must be {expected}");
+        let detail = format!("`{name}` is missing; it must be {expected}");
         self.fault(ATTRIBUTE_MISSING, &self.pointer(name), detail);
     }
 
-    /// Records attributes that a resource doesn't have: nothing would come of them.
+    /// Records a fault for each attribute that is not in the schema, because it would have no effect.
     pub fn only_attributes_of(&mut self, schema: &Schema) {
         let is_known = |name: &str| schema.attributes.iter().any(|attribute| attribute.name == name);
         let members = self.get(&self.place).and_then(Value::as_object);
         let unknown: Vec<String> = members.into_iter().flat_map(|members| members.keys().cloned()).collect();
         for name in unknown.into_iter().filter(|name| !is_known(name)) {
             let names: Vec<&str> = schema.attributes.iter().map(|attribute| attribute.name).collect();
-            let detail = format!("is none of the attributes of {}, which are {}", schema.type_name, names.join(", "));
+            let (shown, type_name) = (super::shorten(&name), schema.type_name);
+            let detail = format!("`{shown}` is unknown; the attributes of {type_name} are {}", names.join(", "));
             self.fault(ATTRIBUTE_UNKNOWN, &self.pointer(&json::escape(&name)), detail);
         }
     }

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use private::{PrivateError, PrivatePostgres};
 
 use crate::jsonapi::error::{Error, Errors, INTERNAL, UNAVAILABLE};
+use sqlx::Acquire;
 
 /// Longest wait of a request for a connection. After it, the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -168,6 +169,19 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+/// Runs work in a transaction. Commits on `Ok`, rolls back on `Err`.
+///
+/// # Errors
+/// The error of the work, or of the transaction.
+pub async fn transaction<T, E: From<sqlx::Error>>(
+    connection: &mut PgConnection,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut transaction = connection.begin().await?;
+    let outcome = work(&mut transaction).await;
+    end(transaction, outcome).await
+}
+
 /// Commits on `Ok`, rolls back on `Err`.
 ///
 /// # Errors
@@ -232,6 +246,19 @@ impl DerefMut for Loan {
 }
 
 impl Database {
+    /// Runs work on a leased connection, and releases it. Logs a failure here, once, and converts it to an answer.
+    ///
+    /// # Errors
+    /// The refusal of the request; 503 if the database is unavailable, else 500.
+    pub async fn run<T, E: Into<StoreError>>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, Errors> {
+        let mut lease = self.connection().await?;
+        let outcome = work(&mut lease).await;
+        lease.conclude(outcome)
+    }
+
     /// Connects, checks the version and migrates the schema. Several servers may do so at once.
     ///
     /// # Errors

@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use sqlx::Acquire;
 use uuid::Uuid;
 
 use super::document::{NewAccount, read_beginning, read_new, render};
@@ -14,13 +13,14 @@ use super::{INVALID_ADMIN_TOKEN, KEY_TAKEN, OWN};
 use crate::accounts::caller::{Access, sha256};
 use crate::accounts::store::{self, Account};
 use crate::concierge::fixtures::create_account_for;
-use crate::database::{StoreError, settle};
+use crate::database::{StoreError, transaction};
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
 use crate::sandbox::ControlPlane;
 use crate::sandbox::snapshots;
 use crate::web::app::to_its_end;
 use crate::web::call::Call;
+use sqlx::postgres::PgConnection;
 
 /// Most accounts in a list.
 const LISTED: i64 = 1000;
@@ -88,9 +88,8 @@ async fn find(plane: &ControlPlane, call: &Call, access: Access) -> Result<Accou
         return own(plane, call, access).await;
     }
     check_admin(plane, call)?;
-    let mut connection = plane.app.database.connection().await?;
-    let account = store::find_named(&mut connection, &call.id).await;
-    connection.conclude(account)?.ok_or_else(|| not_found(&call.id))
+    let account = plane.app.database.run(async |connection| store::find_named(connection, &call.id).await).await?;
+    account.ok_or_else(|| not_found(&call.id))
 }
 
 /// Finds the caller's own account.
@@ -145,23 +144,16 @@ async fn clear(plane: &ControlPlane, ended: &[i64]) -> Result<(), Errors> {
 /// Ends an account and its snapshots, and deletes its keys. Returns the ids of the account and its snapshots, or `None`
 /// if the account had ended before.
 async fn end(plane: &ControlPlane, account_id: i64) -> Result<Option<Vec<i64>>, Errors> {
-    let mut connection = plane.app.database.connection().await?;
     let now = plane.app.clock.now();
-    let ended = async {
-        let mut transaction = connection.begin().await?;
-        let outcome = async {
-            let Some(account) = store::lock(&mut transaction, account_id).await? else { return Ok(None) };
-            let mut ended = snapshots::store::end(&mut transaction, &account.name, None, now).await?;
-            store::end(&mut transaction, account.id, now).await?;
-            store::drop_keys(&mut transaction, account.id).await?;
-            ended.insert(0, account.id);
-            Ok::<_, StoreError>(Some(ended))
-        }
-        .await;
-        settle(transaction, outcome).await
-    }
-    .await;
-    connection.conclude(ended)
+    let work = async |transaction: &mut PgConnection| {
+        let Some(account) = store::lock(&mut *transaction, account_id).await? else { return Ok(None) };
+        let mut ended = snapshots::store::end(&mut *transaction, &account.name, None, now).await?;
+        store::end(&mut *transaction, account.id, now).await?;
+        store::drop_keys(transaction, account.id).await?;
+        ended.insert(0, account.id);
+        Ok::<_, StoreError>(Some(ended))
+    };
+    plane.app.database.run(async |connection| transaction(connection, work).await).await
 }
 
 /// `POST /_sandbox/reset`: restores the account to its initial data. Its keys stay.

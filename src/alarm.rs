@@ -34,7 +34,7 @@ impl Plan {
 
 impl Alarm {
     /// Schedules an account for `due_at`. An earlier known time stays.
-    pub fn set(&self, account_id: i64, due_at: OffsetDateTime) {
+    pub fn schedule(&self, account_id: i64, due_at: OffsetDateTime) {
         let mut plan = self.0.due.lock();
         let known = plan.by_account.get(&account_id).copied();
         if known.is_some_and(|known| known <= due_at) {
@@ -53,7 +53,7 @@ impl Alarm {
     }
 
     /// Removes and returns the accounts that are due, `most` at most, the earliest first.
-    pub fn take(&self, now: OffsetDateTime, most: usize) -> Vec<i64> {
+    pub fn take_due(&self, now: OffsetDateTime, most: usize) -> Vec<i64> {
         let mut plan = self.0.due.lock();
         let mut taken = Vec::new();
         while taken.len() < most

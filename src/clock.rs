@@ -8,10 +8,10 @@ use tokio::sync::watch;
 
 /// A source of the present instant. Cheap to clone; clones show the same time.
 #[derive(Debug, Clone)]
-pub struct Clock(Source);
+pub struct Clock(TimeSource);
 
 #[derive(Debug, Clone)]
-enum Source {
+enum TimeSource {
     Machine,
     Manual(Arc<watch::Sender<OffsetDateTime>>),
 }
@@ -19,27 +19,27 @@ enum Source {
 impl Clock {
     /// Returns a clock that shows the machine's time.
     pub fn machine() -> Self {
-        Self(Source::Machine)
+        Self(TimeSource::Machine)
     }
 
     /// Returns a clock that stands still until it is advanced.
     pub fn manual(start: OffsetDateTime) -> Self {
-        Self(Source::Manual(Arc::new(watch::Sender::new(start))))
+        Self(TimeSource::Manual(Arc::new(watch::Sender::new(start))))
     }
 
     /// Returns the present instant in whole milliseconds, like every displayed time.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     pub fn now(&self) -> OffsetDateTime {
         let now = match &self.0 {
-            Source::Machine => OffsetDateTime::now_utc(),
-            Source::Manual(time) => *time.borrow(),
+            TimeSource::Machine => OffsetDateTime::now_utc(),
+            TimeSource::Manual(time) => *time.borrow(),
         };
         now.truncate_to_millisecond()
     }
 
     /// Advances a manual clock and returns its new time. It has no effect on the machine's clock.
     pub fn advance(&self, by: Duration) -> OffsetDateTime {
-        if let Source::Manual(time) = &self.0 {
+        if let TimeSource::Manual(time) = &self.0 {
             time.send_modify(|time| *time += by);
         }
         self.now()
@@ -57,26 +57,26 @@ impl Clock {
 
     /// Returns whether time moves on command only, in leaps.
     pub fn is_moved_by_hand(&self) -> bool {
-        matches!(self.0, Source::Manual(_))
+        matches!(self.0, TimeSource::Manual(_))
     }
 
     /// Returns the argument of [`Clock::moved`].
     pub fn moves(&self) -> Option<watch::Receiver<OffsetDateTime>> {
         match &self.0 {
-            Source::Machine => None,
-            Source::Manual(time) => Some(time.subscribe()),
+            TimeSource::Machine => None,
+            TimeSource::Manual(time) => Some(time.subscribe()),
         }
     }
 
     /// Waits until the clock shows `instant` or later.
     pub async fn sleep_until(&self, instant: OffsetDateTime) {
         match &self.0 {
-            Source::Machine => {
+            TimeSource::Machine => {
                 let left = instant - self.now();
                 // `now` drops a part of a millisecond, so this is never early
                 tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
             }
-            Source::Manual(time) => {
+            TimeSource::Manual(time) => {
                 // the sender lives in `self`, so the wait can't fail
                 let _ = time.subscribe().wait_for(|time| *time >= instant).await;
             }

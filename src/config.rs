@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
-use crate::accounts::pace::Pace;
+use crate::accounts::timing::Timing;
 use crate::database::Location;
 use crate::events::address::{AddressRules, read_network};
 use crate::jsonapi::duration::LONGEST_SPAN;
@@ -70,7 +70,7 @@ pub struct Config {
 
     /// API keys to accept: only keys of existing accounts, or any key, where an unknown key creates its account
     #[arg(long, env = "SANDBOX_ACCOUNTS", value_name = "POLICY", default_value = "closed", global = true)]
-    pub accounts: Accounts,
+    pub accounts: AccountPolicy,
 
     /// Token required in `Authorization` to create, list and delete accounts [default: none required]
     #[arg(long, env = "SANDBOX_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true, global = true)]
@@ -195,7 +195,7 @@ pub enum Approval {
 
 /// The policy for unknown API keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Accounts {
+pub enum AccountPolicy {
     /// Only keys of existing accounts
     Closed,
     /// Any key: an unknown key creates its account
@@ -218,7 +218,7 @@ impl Config {
         match (&self.database_url, &self.data_dir) {
             (Some(url), _) if !url.is_empty() => Location::Url(url.clone()),
             (_, Some(folder)) => Location::Kept(folder.clone()),
-            _ => Location::ThrowAway,
+            _ => Location::Temporary,
         }
     }
 
@@ -241,8 +241,8 @@ impl Config {
     }
 
     /// Returns the timing of the emulated system.
-    pub fn pace(&self) -> Pace {
-        Pace {
+    pub fn timing(&self) -> Timing {
+        Timing {
             check_delay: self.check_delay,
             approves: self.approval == Approval::Auto,
             approval_delay: self.approval_delay,

@@ -52,7 +52,7 @@ pub enum Location {
     /// A private server with its data in this folder.
     Kept(PathBuf),
     /// A private server whose data is deleted on exit.
-    ThrowAway,
+    Temporary,
 }
 
 /// Reasons for a missing database. Each message names a remedy.
@@ -102,9 +102,9 @@ impl Idle {
     }
 }
 
-/// A leased connection. Release it with [`Loan::end`] after successful work.
+/// A leased connection. Release it with [`LeasedConnection::release`] after successful work.
 #[derive(Debug)]
-pub struct Loan {
+pub struct LeasedConnection {
     connection: PoolConnection<Postgres>,
     idle: Arc<Mutex<Idle>>,
     generation: u64,
@@ -112,9 +112,9 @@ pub struct Loan {
     permit: OwnedSemaphorePermit,
 }
 
-impl Loan {
+impl LeasedConnection {
     /// Releases the connection after successful work, for immediate reuse.
-    pub fn end(self) {
+    pub fn release(self) {
         let mut idle = self.idle.lock();
         // a connection leased before another one failed may be broken too
         if idle.generation == self.generation {
@@ -128,18 +128,18 @@ impl Loan {
     ///
     /// # Errors
     /// The refusal of the request; 503 if the database is unavailable, else 500.
-    pub fn conclude<T>(self, outcome: Result<T, impl Into<StoreError>>) -> Result<T, Errors> {
+    pub fn finish<T>(self, outcome: Result<T, impl Into<StoreError>>) -> Result<T, Errors> {
         match outcome.map_err(Into::into) {
             Ok(value) => {
-                self.end();
+                self.release();
                 Ok(value)
             }
             Err(StoreError::Refused(errors)) => {
-                self.end();
+                self.release();
                 Err(errors)
             }
             Err(StoreError::Database(error)) => {
-                if is_away(&error) {
+                if is_unavailable(&error) {
                     // idle connections may be broken too
                     self.idle.lock().discard();
                 }
@@ -216,7 +216,7 @@ pub async fn end<T, E: From<sqlx::Error>>(
 
 impl From<sqlx::Error> for Errors {
     fn from(error: sqlx::Error) -> Self {
-        if is_away(&error) {
+        if is_unavailable(&error) {
             tracing::warn!(%error, "the database is unavailable");
             let detail = "the database is unavailable; repeat the request in a moment";
             return Self::from(Error::new(UNAVAILABLE, detail)).retry_after(1);
@@ -231,7 +231,7 @@ impl From<sqlx::Error> for Errors {
     }
 }
 
-impl Deref for Loan {
+impl Deref for LeasedConnection {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
@@ -239,7 +239,7 @@ impl Deref for Loan {
     }
 }
 
-impl DerefMut for Loan {
+impl DerefMut for LeasedConnection {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.connection
     }
@@ -256,7 +256,7 @@ impl Database {
     ) -> Result<T, Errors> {
         let mut lease = self.connection().await?;
         let outcome = work(&mut lease).await;
-        lease.conclude(outcome)
+        lease.finish(outcome)
     }
 
     /// Connects, checks the version and migrates the schema. Several servers may do so at once.
@@ -302,8 +302,8 @@ impl Database {
     ///
     /// # Errors
     /// [`sqlx::Error::PoolTimedOut`] and the like if the database is unavailable.
-    pub async fn connection(&self) -> Result<Loan, sqlx::Error> {
-        let permit = self.unless_away(Arc::clone(&self.permits).acquire_owned()).await?;
+    pub async fn connection(&self) -> Result<LeasedConnection, sqlx::Error> {
+        let permit = self.unless_unavailable(Arc::clone(&self.permits).acquire_owned()).await?;
         let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
         let (connection, generation) = {
             let mut idle = self.idle.lock();
@@ -319,7 +319,7 @@ impl Database {
                 new
             }
         };
-        Ok(Loan { connection, idle: Arc::clone(&self.idle), generation, permit })
+        Ok(LeasedConnection { connection, idle: Arc::clone(&self.idle), generation, permit })
     }
 
     /// Awaits a value held by other requests, unless one of them finds the database unavailable. So requests fail
@@ -327,7 +327,7 @@ impl Database {
     ///
     /// # Errors
     /// [`sqlx::Error::PoolTimedOut`] if the database is unavailable, or the wait takes too long.
-    pub async fn unless_away<T>(&self, wait: impl Future<Output = T>) -> Result<T, sqlx::Error> {
+    pub async fn unless_unavailable<T>(&self, wait: impl Future<Output = T>) -> Result<T, sqlx::Error> {
         let begun = Instant::now();
         let mut wait = pin!(wait);
         loop {
@@ -344,7 +344,7 @@ impl Database {
     }
 
     /// Discards the idle connections: after the failure of one, the rest may be broken too.
-    pub fn cool(&self) {
+    pub fn discard_idle(&self) {
         let discarded = self.idle.lock().discard();
         drop(discarded);
     }
@@ -355,11 +355,11 @@ impl Database {
         let answer = tokio::time::timeout(ACQUIRE_TIMEOUT, sqlx::query("select 1").execute(&mut *connection)).await;
         match answer {
             Ok(Ok(_)) => {
-                connection.end();
+                connection.release();
                 true
             }
             _ => {
-                self.cool();
+                self.discard_idle();
                 false
             }
         }
@@ -367,7 +367,7 @@ impl Database {
 
     /// Closes every connection.
     pub async fn close(&self) {
-        self.cool();
+        self.discard_idle();
         self.pool.close().await;
     }
 }
@@ -380,7 +380,7 @@ pub async fn locate(location: Location) -> Result<(PgConnectOptions, Option<Priv
     let data_dir = match location {
         Location::Url(url) => return Ok((read_url(&url).map_err(DatabaseError::Url)?, None)),
         Location::Kept(folder) => Some(folder),
-        Location::ThrowAway => None,
+        Location::Temporary => None,
     };
     let options = private::Options { data_dir, settings: Vec::new() };
     let started = tokio::task::spawn_blocking(|| PrivatePostgres::start(options));
@@ -407,7 +407,7 @@ pub fn connect_options(server: &PrivatePostgres, database: &str) -> PgConnectOpt
 }
 
 /// Returns whether an error means that the database is unavailable, rather than that a statement failed.
-pub fn is_away(error: &sqlx::Error) -> bool {
+pub fn is_unavailable(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)

@@ -26,14 +26,14 @@ use crate::clock::Clock;
 use crate::concierge::outputs::store;
 use crate::concierge::pricing::{Prices, PricesError};
 use crate::concierge::rules::Rules;
-use crate::config::{Accounts, Config};
+use crate::config::{AccountPolicy, Config};
 use crate::database::batch::Batch;
 use crate::database::private::PrivatePostgres;
 use crate::database::{self, Database, DatabaseError, StoreError};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::sandbox::ControlPlane;
-use crate::sandbox::seed::beginning::{Beginning, SeedFile, ensure_default_account, list};
+use crate::sandbox::seed::bootstrap::{Bootstrap, SeedFile, describe_faults, ensure_default_account};
 use crate::web::app::{App, AppState};
 use crate::web::connection::{Breaker, Connections};
 use crate::web::open_accounts::OpenAccounts;
@@ -91,7 +91,7 @@ impl Server {
         let files = read_files(config)?;
         let listener = listen(config.listen).await?;
         let (options, private) = database::locate(config.location()).await?;
-        if private.as_ref().is_some_and(PrivatePostgres::is_throw_away) {
+        if private.as_ref().is_some_and(PrivatePostgres::is_temporary) {
             tracing::info!("the private database is deleted on exit: keep its data with --data-dir");
         }
         Self::start_with(config, clock, files, listener, options, private).await
@@ -120,7 +120,7 @@ impl Server {
         let database = Database::open(options, config.database_connections).await?;
         begin(&database, config, &clock, seed.as_ref()).await?;
         let public_url = config.public_url.clone().unwrap_or_else(|| own_url(address));
-        let rules = Rules { pace: config.pace(), prices: Arc::new(prices), public_url: public_url.into() };
+        let rules = Rules { timing: config.timing(), prices: Arc::new(prices), public_url: public_url.into() };
         let (post, inbox) = Orders::new();
         let admin_token = config.admin_token.as_ref().map(|token| sha256(token.as_bytes()));
         let app = App::new(AppState {
@@ -132,7 +132,7 @@ impl Server {
             deliveries: Alarm::default(),
             post,
             watchers: Watchers::default(),
-            open_accounts: (config.accounts == Accounts::Open).then(|| OpenAccounts::new(admin_token)),
+            open_accounts: (config.accounts == AccountPolicy::Open).then(|| OpenAccounts::new(admin_token)),
             metrics: Metrics::default(),
             rate_limit: RateLimit::new(config.rate_limit),
             create_outputs: Batch::new(database.clone(), |connection, credentials, calls| {
@@ -174,15 +174,15 @@ impl Server {
     }
 
     /// Waits until everything due up to `instant` has happened.
-    pub async fn reached(&self, instant: OffsetDateTime) {
+    pub async fn wait_until(&self, instant: OffsetDateTime) {
         let mut reached = self.reached.clone();
         // the sender lives as long as the lifecycle; after its end, nothing more will happen
         let _ = reached.wait_for(|reached| *reached >= instant).await;
     }
 
     /// Waits until everything due now has happened, and every delivery attempt for it has ended.
-    pub async fn told(&self) {
-        self.reached(self.app.clock.now()).await;
+    pub async fn wait_until_delivered(&self) {
+        self.wait_until(self.app.clock.now()).await;
         self.app.post.caught_up(None).await;
     }
 
@@ -242,17 +242,17 @@ fn read_files(config: &Config) -> Result<(Prices, Option<SeedFile>), StartError>
 /// Creates the default account unless it exists.
 async fn begin(database: &Database, config: &Config, clock: &Clock, seed: Option<&SeedFile>) -> Result<(), StartError> {
     let mut connection = database.connection().await.map_err(StartError::Fixtures)?;
-    let (pace, rules) = (config.pace(), config.address_rules());
-    let beginning = Beginning { now: clock.now(), pace: &pace, rules: &rules, seed };
+    let (timing, rules) = (config.timing(), config.address_rules());
+    let beginning = Bootstrap { now: clock.now(), timing: &timing, rules: &rules, seed };
     match (ensure_default_account(&mut connection, &beginning).await, seed) {
         (Ok(()), _) => {
-            connection.end();
+            connection.release();
             Ok(())
         }
         (Err(StoreError::Database(error)), _) => Err(StartError::Fixtures(error)),
         (Err(StoreError::Refused(faults)), seed) => {
             let file = seed.map(|seed| seed.path.clone()).unwrap_or_default();
-            Err(StartError::Seed { file, faults: list(&faults) })
+            Err(StartError::Seed { file, faults: describe_faults(&faults) })
         }
     }
 }

@@ -10,7 +10,7 @@ use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row};
 
-use super::settings::OwnSettings;
+use super::settings::AccountSettings;
 use super::time::AccountTime;
 use crate::database::StoreError;
 use crate::jsonapi::document::id_number;
@@ -33,7 +33,7 @@ macro_rules! caller {
         concat!(
             "caller as (
                 select k.account_id, k.level, u.id as user_id, a.frozen_at, a.ahead, ",
-            $crate::own_settings!("a"),
+            $crate::account_settings!("a"),
             " as own
                 from api_keys k
                 join accounts a on a.id = k.account_id
@@ -44,7 +44,7 @@ macro_rules! caller {
     };
 }
 
-/// The columns of the caller. They come first in the select list, where [`Caller::judge`] reads them.
+/// The columns of the caller. They come first in the select list, where [`Caller::authorize`] reads them.
 #[macro_export]
 macro_rules! caller_columns {
     () => {
@@ -124,7 +124,7 @@ pub struct Caller {
     /// The acting user.
     pub user_id: i64,
     pub time: AccountTime,
-    pub own: OwnSettings,
+    pub settings: AccountSettings,
 }
 
 impl Caller {
@@ -132,7 +132,7 @@ impl Caller {
     ///
     /// # Errors
     /// 401 if the key is unknown, lacks write access, or its acting user does not exist.
-    pub fn judge(row: Option<&PgRow>, access: Access) -> Result<Self, StoreError> {
+    pub fn authorize(row: Option<&PgRow>, access: Access) -> Result<Self, StoreError> {
         let Some(row) = row else {
             let detail = "`Authorization` has an unknown key; send the raw API key without a scheme such as Bearer";
             return Err(invalid_key(detail).into());
@@ -146,14 +146,14 @@ impl Caller {
             let detail = "`Authorization` has a valid key, but `user=ID` names no user of its account";
             return Err(Errors::from(Error::new(ACTING_USER_UNKNOWN, detail).header("Authorization")).into());
         };
-        Ok(Self { account_id, user_id, time: AccountTime::read(row, 3)?, own: OwnSettings::read(row, 5)? })
+        Ok(Self { account_id, user_id, time: AccountTime::read(row, 3)?, settings: AccountSettings::read(row, 5)? })
     }
 }
 
 /// Looks up a caller in a separate statement, for requests that fail before their own.
 ///
 /// # Errors
-/// 401 as in [`Caller::judge`]; database errors.
+/// 401 as in [`Caller::authorize`]; database errors.
 pub async fn authenticate(
     connection: &mut PgConnection,
     credentials: &Credentials,
@@ -161,7 +161,7 @@ pub async fn authenticate(
 ) -> Result<Caller, StoreError> {
     const SQL: &str = concat!("with ", crate::caller!(), " select ", crate::caller_columns!(), " from caller c");
     let row = credentials.query(SQL).fetch_optional(connection).await?;
-    Caller::judge(row.as_ref(), access)
+    Caller::authorize(row.as_ref(), access)
 }
 
 fn invalid_key(detail: &str) -> Errors {

@@ -39,14 +39,14 @@ struct Lease {
 
 /// An id handed out to a request.
 #[derive(Debug)]
-pub struct Taken {
+pub struct LeasedId {
     pub id: i64,
     /// The account of the id: the caller's, unless that was reset meanwhile.
     pub account_id: i64,
     lease: Arc<Lease>,
 }
 
-impl Taken {
+impl LeasedId {
     /// Returns an unused id to the pool, and passes on `errors`. After a 5xx the insert may have happened, so the id is
     /// not reused.
     pub fn refused(self, errors: Errors) -> Errors {
@@ -67,21 +67,21 @@ impl Ids {
         database: &Database,
         credentials: &Credentials,
         type_name: &'static str,
-    ) -> Result<Taken, Errors> {
+    ) -> Result<LeasedId, Errors> {
         loop {
             let account_id = self.account(database, credentials).await?;
             let lease = Arc::clone(self.0.leases.lock().entry((account_id, type_name)).or_default());
             if let Some(Reverse(id)) = lease.free.lock().pop() {
-                return Ok(Taken { id, account_id, lease: Arc::clone(&lease) });
+                return Ok(LeasedId { id, account_id, lease: Arc::clone(&lease) });
             }
-            let mut last = database.unless_away(lease.last.lock()).await?;
+            let mut last = database.unless_unavailable(lease.last.lock()).await?;
             if !lease.free.lock().is_empty() {
                 continue; // another task leased a block meanwhile
             }
             let size = (last.0 * 2).clamp(FIRST_LEASE, LARGEST_LEASE);
             let mut connection = database.connection().await?;
             let leased = lease_block(&mut connection, account_id, type_name, size).await;
-            let Some(first) = connection.conclude(leased)? else {
+            let Some(first) = connection.finish(leased)? else {
                 self.forget(account_id);
                 continue; // the account has ended: its key is gone, or belongs to a new account
             };
@@ -97,7 +97,7 @@ impl Ids {
         }
         let mut connection = database.connection().await?;
         let found = authenticate(&mut connection, credentials, Access::Write).await;
-        let caller = connection.conclude(found)?;
+        let caller = connection.finish(found)?;
         self.0.accounts.lock().insert(credentials.key_sha256, caller.account_id);
         Ok(caller.account_id)
     }
@@ -133,7 +133,7 @@ impl Ids {
                     .await?;
             }
         }
-        connection.end();
+        connection.release();
         Ok(())
     }
 }

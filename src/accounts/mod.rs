@@ -5,11 +5,11 @@
 
 pub mod caller;
 pub mod ids;
-pub mod pace;
 pub mod reserved;
 pub mod settings;
 pub mod shared;
 pub mod store;
 pub mod sweeper;
 pub mod time;
+pub mod timing;
 pub mod watchers;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::pace::Pace;
+use super::timing::Timing;
 
 /// An account's own settings. `None` stands for the server's setting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct OwnSettings {
+pub struct AccountSettings {
     pub check_delay: Option<Duration>,
     pub approval_delay: Option<Duration>,
     pub quote_delay: Option<Duration>,
@@ -22,7 +22,7 @@ pub struct OwnSettings {
 
 /// SQL of an account's own settings, for the alias of its table: an array, so that they are one column everywhere.
 #[macro_export]
-macro_rules! own_settings {
+macro_rules! account_settings {
     ($t:literal) => {
         concat!(
             "array[",
@@ -89,8 +89,8 @@ pub fn milliseconds(delay: Duration) -> i64 {
     i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)
 }
 
-impl OwnSettings {
-    /// Reads the column made by [`own_settings!`](crate::own_settings).
+impl AccountSettings {
+    /// Reads the column made by [`own_settings!`](crate::account_settings).
     ///
     /// # Errors
     /// If the row holds something else.
@@ -109,8 +109,8 @@ impl OwnSettings {
     }
 
     /// Returns the account's timing: its own settings, or else the server's.
-    pub fn pace(&self, server: &Pace) -> Pace {
-        Pace {
+    pub fn timing(&self, server: &Timing) -> Timing {
+        Timing {
             check_delay: self.check_delay.unwrap_or(server.check_delay),
             approves: self.approves.unwrap_or(server.approves),
             approval_delay: self.approval_delay.unwrap_or(server.approval_delay),

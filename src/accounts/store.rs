@@ -1,8 +1,8 @@
 //! SQL of accounts: lookup, locks, settings, replacement and deletion. [`fixtures`](super::fixtures) inserts their
 //! initial data, and [`copy`] copies one.
 
+pub mod clock;
 pub mod copy;
-pub mod walks;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Row};
 use time::OffsetDateTime;
 
 use super::reserved::MASTER_USER;
-use super::settings::{OwnSettings, milliseconds};
+use super::settings::{AccountSettings, milliseconds};
 use super::time::AccountTime;
 
 /// SQL condition of an active account, for the alias of its table: it has not ended and is not a snapshot.
@@ -33,12 +33,12 @@ pub struct Account {
     pub time: AccountTime,
     /// True if its time runs, also during an advance, which freezes it temporarily.
     pub runs: bool,
-    pub own: OwnSettings,
+    pub settings: AccountSettings,
 }
 
 const COLUMNS: &str = concat!(
     "a.id, a.name, a.created_at, a.frozen_at, a.ahead, a.frozen_at is null or a.walked_until is not null, ",
-    crate::own_settings!("a")
+    crate::account_settings!("a")
 );
 
 fn read(row: &PgRow) -> Result<Account, sqlx::Error> {
@@ -48,7 +48,7 @@ fn read(row: &PgRow) -> Result<Account, sqlx::Error> {
         created_at: row.try_get(2)?,
         time: AccountTime::read(row, 3)?,
         runs: row.try_get(5)?,
-        own: OwnSettings::read(row, 6)?,
+        settings: AccountSettings::read(row, 6)?,
     })
 }
 
@@ -95,7 +95,7 @@ pub async fn has_receiver(connection: &mut PgConnection, id: i64) -> Result<bool
 ///
 /// # Errors
 /// Database errors.
-pub async fn save_settings(connection: &mut PgConnection, id: i64, own: &OwnSettings) -> Result<(), sqlx::Error> {
+pub async fn save_settings(connection: &mut PgConnection, id: i64, own: &AccountSettings) -> Result<(), sqlx::Error> {
     let sql = "update accounts set check_delay = $2, approval_delay = $3, quote_delay = $4, step_delay = $5,
             approval = $6, progression = $7
         where id = $1";
@@ -138,18 +138,18 @@ pub async fn lock(connection: &mut PgConnection, id: i64) -> Result<Option<Accou
 ///
 /// # Errors
 /// Database errors.
-pub async fn share(connection: &mut PgConnection, id: i64) -> Result<Option<Account>, sqlx::Error> {
+pub async fn lock_shared(connection: &mut PgConnection, id: i64) -> Result<Option<Account>, sqlx::Error> {
     let sql = AssertSqlSafe(format!(
         "select {COLUMNS} from accounts a where a.id = $1 and a.ended_at is null for share of a"
     ));
     sqlx::query(sql).bind(id).fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
 
-/// Takes the lock of [`share`] on the account of a key, if the key exists.
+/// Takes the lock of [`lock_shared`] on the account of a key, if the key exists.
 ///
 /// # Errors
 /// Database errors.
-pub async fn share_of(connection: &mut PgConnection, key_sha256: [u8; 32]) -> Result<(), sqlx::Error> {
+pub async fn lock_shared_by_key(connection: &mut PgConnection, key_sha256: [u8; 32]) -> Result<(), sqlx::Error> {
     let sql =
         "select a.id from api_keys k join accounts a on a.id = k.account_id where k.key_sha256 = $1 for share of a";
     sqlx::query(sql).bind(key_sha256.as_slice()).fetch_optional(connection).await.map(|_| ())
@@ -268,15 +268,15 @@ pub async fn clear(connection: &mut PgConnection, id: i64) -> Result<(), sqlx::E
 ///
 /// # Errors
 /// Database errors.
-pub async fn own_settings_held(
+pub async fn lock_settings(
     connection: &mut PgConnection,
     ids: &[i64],
-) -> Result<HashMap<i64, OwnSettings>, sqlx::Error> {
+) -> Result<HashMap<i64, AccountSettings>, sqlx::Error> {
     const SQL: &str = concat!(
         "select a.id, ",
-        crate::own_settings!("a"),
+        crate::account_settings!("a"),
         " from accounts a where a.id = any($1) and a.ended_at is null order by a.id for share of a skip locked"
     );
     let rows = sqlx::query(SQL).bind(ids).fetch_all(connection).await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, OwnSettings::read(row, 1)?))).collect()
+    rows.iter().map(|row| Ok((row.try_get(0)?, AccountSettings::read(row, 1)?))).collect()
 }

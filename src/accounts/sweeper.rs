@@ -53,11 +53,11 @@ impl Sweeper {
 async fn ended(database: &Database) -> Option<Vec<i64>> {
     let mut connection = database.connection().await.ok()?;
     let ended = store::ended(&mut connection).await;
-    connection.conclude(ended).ok()
+    connection.finish(ended).ok()
 }
 
 async fn clear(database: &Database, account_id: i64) -> Option<()> {
     let mut connection = database.connection().await.ok()?;
     let cleared = store::clear(&mut connection, account_id).await;
-    connection.conclude(cleared).ok()
+    connection.finish(cleared).ok()
 }

@@ -36,7 +36,7 @@ impl AccountTime {
 
     /// Converts an instant of the account's time to the server's. A frozen account reached its past instants long ago
     /// (the epoch), and does not reach later ones (`None`).
-    pub fn comes(&self, instant: OffsetDateTime) -> Option<OffsetDateTime> {
+    pub fn to_server_time(&self, instant: OffsetDateTime) -> Option<OffsetDateTime> {
         match self.frozen_at {
             Some(frozen_at) => (instant <= frozen_at).then_some(OffsetDateTime::UNIX_EPOCH),
             None => instant.checked_sub(self.ahead),
@@ -44,14 +44,14 @@ impl AccountTime {
     }
 
     /// Returns whether time moves on command only, in leaps.
-    pub fn leaps(&self, clock: &Clock) -> bool {
+    pub fn advances_by_hand(&self, clock: &Clock) -> bool {
         self.frozen_at.is_some() || clock.is_moved_by_hand()
     }
 
     /// Returns the instant to record for work in the real world that was due at `due_at`. It is now; where time leaps,
     /// it is the due time, as after a real wait.
-    pub fn happens_at(&self, clock: &Clock, due_at: OffsetDateTime) -> OffsetDateTime {
-        if self.leaps(clock) { due_at } else { self.now(clock) }
+    pub fn recorded_at(&self, clock: &Clock, due_at: OffsetDateTime) -> OffsetDateTime {
+        if self.advances_by_hand(clock) { due_at } else { self.now(clock) }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::accounts::caller::Access;
 use crate::concierge::cash_wallets::{CashWallet, SCHEMA, complete, currencies, render, store};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
-use crate::jsonapi::render::{Included, document};
+use crate::jsonapi::render::{Included, render_document};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, not_found};
 use crate::web::numbered::Numbered;
@@ -16,7 +16,7 @@ use crate::web::numbered::Numbered;
 /// `GET /api/cash_wallets`: the acting user's wallets, one for each currency of the ports.
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let page = Numbered::read(&call, &SCHEMA);
-    let page = call.checked(&app, Access::Read, page).await?;
+    let page = call.authorize_parsed(&app, Access::Read, page).await?;
     let wallets = find(&app, &call, currencies()).await?;
     Ok(page.respond(wallets.iter().map(render).collect()))
 }
@@ -28,14 +28,14 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
         let known = currencies().contains(&currency);
         if known { Ok((query, currency)) } else { Err(not_found(&SCHEMA, &call.id)) }
     });
-    let (query, currency) = call.checked(&app, Access::Read, read).await?;
+    let (query, currency) = call.authorize_parsed(&app, Access::Read, read).await?;
     let wallets = find(&app, &call, vec![currency]).await?;
     let wallet = wallets.first().ok_or_else(|| not_found(&SCHEMA, &call.id))?;
-    Ok(answer(StatusCode::OK, document(&render(wallet), &Included::default(), &query)))
+    Ok(answer(StatusCode::OK, render_document(&render(wallet), &Included::default(), &query)))
 }
 
 async fn find(app: &App, call: &Call, currencies: Vec<String>) -> Result<Vec<CashWallet>, Errors> {
     let mut connection = app.database.connection().await?;
     let stored = store::find(&mut connection, call.credentials()?, &currencies).await;
-    Ok(complete(currencies, &connection.conclude(stored)?))
+    Ok(complete(currencies, &connection.finish(stored)?))
 }

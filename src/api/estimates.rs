@@ -9,11 +9,11 @@ use crate::accounts::caller::{Access, Credentials, authenticate};
 use crate::concierge::estimates::document::{SCHEMA, read_new, render_outputs, render_sum};
 use crate::concierge::estimates::store;
 use crate::concierge::estimates::store::Hold;
-use crate::concierge::estimates::{HOLD, NewEstimate, NewOutput, fingerprint, hint_token};
+use crate::concierge::estimates::{EstimatedOutput, HOLD, NewEstimate, fingerprint, hint_token};
 use crate::concierge::ports::Port;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
-use crate::jsonapi::render::{Included, Resource, document};
+use crate::jsonapi::render::{Included, Resource, render_document};
 use crate::web::app::App;
 use crate::web::call::{Call, answer};
 
@@ -26,14 +26,14 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let credentials = call.credentials_if_any()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
     let (query, new) = match credentials {
-        Some(_) => call.checked(&app, Access::Read, read).await?,
+        Some(_) => call.authorize_parsed(&app, Access::Read, read).await?,
         None => read?,
     };
     let now = match credentials {
         Some(credentials) => {
             let mut connection = app.database.connection().await?;
             let caller = authenticate(&mut connection, credentials, Access::Read).await;
-            connection.conclude(caller)?.time.now(&app.clock)
+            connection.finish(caller)?.time.now(&app.clock)
         }
         None => app.clock.now(),
     };
@@ -44,7 +44,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
             render_sum(from, to, amount.clone(), app.rules.prices.taken(from, to, &amount), now)
         }
     };
-    Ok(answer(StatusCode::CREATED, document(&estimate, &Included::default(), &query)))
+    Ok(answer(StatusCode::CREATED, render_document(&estimate, &Included::default(), &query)))
 }
 
 /// Prices outputs and holds the prices under a token.
@@ -52,7 +52,7 @@ async fn estimate_outputs(
     app: &App,
     credentials: Option<&Credentials>,
     origin: &'static Port,
-    outputs: &[NewOutput],
+    outputs: &[EstimatedOutput],
     now: OffsetDateTime,
 ) -> Result<Resource, Errors> {
     let outputs_sha256 = fingerprint(outputs.iter().map(|output| (output.port.code, &output.price)));
@@ -65,7 +65,7 @@ async fn estimate_outputs(
     };
     let mut connection = app.database.connection().await?;
     let saved = store::hold(&mut connection, credentials, &token, &hold, now).await;
-    connection.conclude(saved)?;
+    connection.finish(saved)?;
     let priced = outputs.iter().map(|output| (output.port, app.rules.prices.price(origin, output.port, &output.price)));
     Ok(render_outputs(origin, priced.collect(), token, now))
 }

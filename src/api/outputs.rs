@@ -5,17 +5,17 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::accounts::caller::Access;
-use crate::accounts::ids::Taken;
+use crate::accounts::ids::LeasedId;
 use crate::concierge::outputs::document::{OUTCOME, SCHEMA, explain, read_new, read_outcome, render};
 use crate::concierge::outputs::scenario::Scenario;
 use crate::concierge::outputs::store;
-use crate::concierge::outputs::store::Outcome;
-use crate::concierge::outputs::{Complete, NewOutput, Output, state};
+use crate::concierge::outputs::store::CreationResult;
+use crate::concierge::outputs::{NewOutput, Output, OutputDetails, state};
 use crate::concierge::{users, withdrawal_instructions};
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
-use crate::jsonapi::render::{Resource, included};
+use crate::jsonapi::render::{Resource, render_included};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
 use crate::web::include;
@@ -23,7 +23,7 @@ use crate::web::listing;
 
 /// `GET /api/concierge_request_outputs`
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
-    let render = |complete: &Complete| render(&complete.output);
+    let render = |complete: &OutputDetails| render(&complete.output);
     listing::respond(&app, &call, &SCHEMA, &store::TABLE, render, related).await
 }
 
@@ -34,7 +34,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         let outcome = read_outcome(call.header(OUTCOME)?.as_deref())?;
         Ok((query, outcome, read_new(&call.body)?))
     });
-    let (query, outcome, (new, reader)) = call.checked(&app, Access::Write, read).await?;
+    let (query, outcome, (new, reader)) = call.authorize_parsed(&app, Access::Write, read).await?;
     let (taken, output, resource, outcome) = loop {
         let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
         let output = accepting(taken.id, &new);
@@ -46,18 +46,22 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
             Err(errors) => return Err(taken.refused(errors)),
         }
     };
-    let Outcome {
-        caller, user: Some(user), withdrawal_instruction: Some(withdrawal_instruction), created: true, ..
+    let CreationResult {
+        caller,
+        user: Some(user),
+        withdrawal_instruction: Some(withdrawal_instruction),
+        created: true,
+        ..
     } = outcome
     else {
         return Err(taken.refused(explain(reader, &new, &outcome)));
     };
-    let due_at = caller.time.now(&app.clock) + caller.own.pace(&app.rules.pace).check_delay;
-    app.set_off(&caller, Some(due_at)).await;
+    let due_at = caller.time.now(&app.clock) + caller.settings.timing(&app.rules.timing).check_delay;
+    app.schedule(&caller, Some(due_at)).await;
     if outcome.told {
-        app.tell(&caller);
+        app.notify(&caller);
     }
-    let known = related(&Complete { output, user, withdrawal_instruction });
+    let known = related(&OutputDetails { output, user, withdrawal_instruction });
     let document = include::document(&app, caller.account_id, &resource, known, &query).await?;
     Ok(created(&SCHEMA, &resource.id, document))
 }
@@ -65,7 +69,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
 /// Collects the parameters of the statement.
 fn creation(
     app: &App,
-    taken: &Taken,
+    taken: &LeasedId,
     new: &NewOutput,
     resource: &Resource,
     (outcome, call): (Option<Scenario>, &Call),
@@ -79,10 +83,10 @@ fn creation(
         port_code: new.port_code.clone(),
         price: new.price.clone(),
         now: app.clock.now(),
-        check_delay: app.rules.pace.check_delay,
+        check_delay: app.rules.timing.check_delay,
         outcome: outcome.map(Scenario::name),
         caused_by: call.request_id.clone(),
-        snapshot: included(resource, &app.rules.public_url),
+        snapshot: render_included(resource, &app.rules.public_url),
     }
 }
 
@@ -104,7 +108,7 @@ fn accepting(id: i64, new: &NewOutput) -> Output {
 }
 
 /// Renders the related resources in an output's row.
-fn related(complete: &Complete) -> Vec<Resource> {
+fn related(complete: &OutputDetails) -> Vec<Resource> {
     let instruction = withdrawal_instructions::document::render(&complete.withdrawal_instruction);
     vec![users::document::render(&complete.user), instruction]
 }
@@ -112,7 +116,7 @@ fn related(complete: &Complete) -> Vec<Resource> {
 /// `GET /api/concierge_request_outputs/:id`
 pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
-    let query = call.checked(&app, Access::Read, query).await?;
+    let query = call.authorize_parsed(&app, Access::Read, query).await?;
     let (caller, complete) = app.find_outputs.call(*call.credentials()?, id_number(&call.id)).await?;
     let complete = complete.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
     let output = render(&complete.output);

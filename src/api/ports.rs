@@ -7,7 +7,7 @@ use axum::response::Response;
 use crate::concierge::ports::{PORTS, SCHEMA, find, render};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
-use crate::jsonapi::render::{Included, document};
+use crate::jsonapi::render::{Included, render_document};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, not_found};
 use crate::web::numbered::Numbered;
@@ -28,5 +28,5 @@ pub async fn list(State(_): State<App>, call: Call) -> Result<Response, Errors> 
 pub async fn show(State(_): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single)?;
     let port = find(&call.id).ok_or_else(|| not_found(&SCHEMA, &call.id))?;
-    Ok(answer(StatusCode::OK, document(&render(port), &Included::default(), &query)))
+    Ok(answer(StatusCode::OK, render_document(&render(port), &Included::default(), &query)))
 }

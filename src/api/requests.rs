@@ -28,21 +28,21 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
-    let (query, (new, mut reader)) = call.checked(&app, Access::Write, read).await?;
+    let (query, (new, mut reader)) = call.authorize_parsed(&app, Access::Write, read).await?;
     let (taken, creation) = loop {
         let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
         let id = (taken.account_id, taken.id);
         let mut connection = app.database.connection().await?;
         let (now, cause) = (app.clock.now(), Cause::request(&call.request_id));
         let creation = actions::draft(&mut connection, credentials, id, &new, now, &app.rules, cause).await;
-        match connection.conclude(creation) {
+        match connection.finish(creation) {
             Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(taken.account_id),
             creation => break (taken, creation),
         }
     };
     let refused = match creation {
         Ok((caller, Some(request))) => {
-            app.tell(&caller);
+            app.notify(&caller);
             let request = render(&request);
             let document = include::document(&app, caller.account_id, &request, Vec::new(), &query).await?;
             return Ok(created(&SCHEMA, &request.id, document));
@@ -61,10 +61,10 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
 /// `GET /api/concierge_requests/:id`
 pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
-    let query = call.checked(&app, Access::Read, query).await?;
+    let query = call.authorize_parsed(&app, Access::Read, query).await?;
     let mut connection = app.database.connection().await?;
     let found = store::find(&mut connection, call.credentials()?, id_number(&call.id)).await;
-    respond(&app, &call, connection.conclude(found)?, &query).await
+    respond(&app, &call, connection.finish(found)?, &query).await
 }
 
 /// `PATCH /api/concierge_requests/:id`
@@ -72,11 +72,11 @@ pub async fn update(State(app): State<App>, call: Call) -> Result<Response, Erro
     let credentials = call.credentials()?;
     let changes = read_changes(&call.body, &call.id);
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, changes?)));
-    let (query, changes) = call.checked(&app, Access::Write, read).await?;
+    let (query, changes) = call.authorize_parsed(&app, Access::Write, read).await?;
     let mut connection = app.database.connection().await?;
     let id = id_number(&call.id);
     let updated = store::update(&mut connection, credentials, id, &changes, app.clock.now()).await;
-    respond(&app, &call, connection.conclude(updated)?, &query).await
+    respond(&app, &call, connection.finish(updated)?, &query).await
 }
 
 /// `POST /api/concierge_requests/:id/request_quote`
@@ -99,7 +99,7 @@ pub async fn cancel(State(app): State<App>, call: Call) -> Result<Response, Erro
 async fn act(app: &App, call: &Call, action: Result<Action, Errors>) -> Result<Response, Errors> {
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, action?)));
-    let (query, action) = call.checked(app, Access::Write, read).await?;
+    let (query, action) = call.authorize_parsed(app, Access::Write, read).await?;
     let id = id_number(&call.id);
     let mut connection = app.database.connection().await?;
     let now = app.clock.now();
@@ -109,16 +109,16 @@ async fn act(app: &App, call: &Call, action: Result<Action, Errors>) -> Result<R
         store::find(&mut connection, credentials, id).await
     }
     .await;
-    let found = connection.conclude(done)?;
+    let found = connection.finish(done)?;
     if let (caller, Some(_)) = &found {
-        app.set_off(caller, Some(caller.time.at(now))).await;
-        app.tell(caller);
+        app.schedule(caller, Some(caller.time.at(now))).await;
+        app.notify(caller);
     }
     respond(app, call, found, &query).await
 }
 
 /// Answers the document of a request, or 404.
-async fn respond(app: &App, call: &Call, found: store::Found, query: &Query) -> Result<Response, Errors> {
+async fn respond(app: &App, call: &Call, found: store::FoundRequest, query: &Query) -> Result<Response, Errors> {
     let (caller, request) = found;
     let request = render(&request.ok_or_else(|| not_found(&SCHEMA, &call.id))?);
     Ok(answer(StatusCode::OK, include::document(app, caller.account_id, &request, Vec::new(), query).await?))

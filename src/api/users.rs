@@ -7,11 +7,11 @@ use axum::response::Response;
 use crate::accounts::caller::Access;
 use crate::concierge::users::document::{SCHEMA, read_changes, read_new, render};
 use crate::concierge::users::store;
-use crate::concierge::users::store::Which;
+use crate::concierge::users::store::UserSelector;
 use crate::jsonapi::document::{Purpose, id_number};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
-use crate::jsonapi::render::{Included, document};
+use crate::jsonapi::render::{Included, render_document};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
 use crate::web::listing;
@@ -25,19 +25,19 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
-    let (query, email) = call.checked(&app, Access::Write, read).await?;
+    let (query, email) = call.authorize_parsed(&app, Access::Write, read).await?;
     loop {
         let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
-        let (id, now, pace) = ((taken.account_id, taken.id), app.clock.now(), &app.rules.pace);
+        let (id, now, timing) = ((taken.account_id, taken.id), app.clock.now(), &app.rules.timing);
         let mut connection = app.database.connection().await?;
-        let made = store::create(&mut connection, credentials, id, email.as_deref(), now, pace).await;
-        match connection.conclude(made) {
+        let made = store::create(&mut connection, credentials, id, email.as_deref(), now, timing).await;
+        match connection.finish(made) {
             Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(taken.account_id),
             Ok((caller, user)) => {
                 let user = render(&user.ok_or_else(|| not_found(&SCHEMA, "me"))?);
-                let pace = caller.own.pace(pace);
-                app.set_off(&caller, pace.approves.then(|| caller.time.at(now) + pace.approval_delay)).await;
-                return Ok(created(&SCHEMA, &user.id, document(&user, &Included::default(), &query)));
+                let timing = caller.settings.timing(timing);
+                app.schedule(&caller, timing.approves.then(|| caller.time.at(now) + timing.approval_delay)).await;
+                return Ok(created(&SCHEMA, &user.id, render_document(&user, &Included::default(), &query)));
             }
             Err(errors) => return Err(taken.refused(errors)),
         }
@@ -46,48 +46,48 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
 
 /// `GET /api/users/me`: the acting user.
 pub async fn show_me(app: State<App>, call: Call) -> Result<Response, Errors> {
-    show_user(app, call, Which::Caller).await
+    show_user(app, call, UserSelector::Caller).await
 }
 
 /// `GET /api/users/:id`
 pub async fn show(app: State<App>, call: Call) -> Result<Response, Errors> {
-    let which = Which::Id(id_number(&call.id));
+    let which = UserSelector::Id(id_number(&call.id));
     show_user(app, call, which).await
 }
 
-async fn show_user(State(app): State<App>, call: Call, which: Which) -> Result<Response, Errors> {
+async fn show_user(State(app): State<App>, call: Call, which: UserSelector) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
-    let query = call.checked(&app, Access::Read, query).await?;
+    let query = call.authorize_parsed(&app, Access::Read, query).await?;
     let mut connection = app.database.connection().await?;
     let user = store::find(&mut connection, call.credentials()?, which).await;
-    let user = connection.conclude(user)?.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
-    Ok(answer(StatusCode::OK, document(&render(&user), &Included::default(), &query)))
+    let user = connection.finish(user)?.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
+    Ok(answer(StatusCode::OK, render_document(&render(&user), &Included::default(), &query)))
 }
 
 /// `PATCH /api/users/me`: ignores an id in the document.
 pub async fn update_me(app: State<App>, call: Call) -> Result<Response, Errors> {
     let changes = read_changes(&call.body, Purpose::UpdateByRole, &app.address_rules);
-    update_user(app, call, Which::Caller, changes).await
+    update_user(app, call, UserSelector::Caller, changes).await
 }
 
 /// `PATCH /api/users/:id`
 pub async fn update(app: State<App>, call: Call) -> Result<Response, Errors> {
     let changes = read_changes(&call.body, Purpose::Update(&call.id), &app.address_rules);
-    let which = Which::Id(id_number(&call.id));
+    let which = UserSelector::Id(id_number(&call.id));
     update_user(app, call, which, changes).await
 }
 
 async fn update_user(
     State(app): State<App>,
     call: Call,
-    which: Which,
-    changes: Result<crate::concierge::users::Changes, Errors>,
+    which: UserSelector,
+    changes: Result<crate::concierge::users::UserChanges, Errors>,
 ) -> Result<Response, Errors> {
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, changes?)));
-    let (query, changes) = call.checked(&app, Access::Write, read).await?;
+    let (query, changes) = call.authorize_parsed(&app, Access::Write, read).await?;
     let mut connection = app.database.connection().await?;
     let user = store::update(&mut connection, credentials, which, &changes).await;
-    let user = connection.conclude(user)?.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
-    Ok(answer(StatusCode::OK, document(&render(&user), &Included::default(), &query)))
+    let user = connection.finish(user)?.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
+    Ok(answer(StatusCode::OK, render_document(&render(&user), &Included::default(), &query)))
 }

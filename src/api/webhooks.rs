@@ -9,13 +9,13 @@ use axum::response::Response;
 use crate::accounts::caller::Access;
 use crate::concierge::users::document::read_webhook_url;
 use crate::concierge::users::store;
-use crate::concierge::users::store::Which;
-use crate::concierge::users::{Changes, User};
+use crate::concierge::users::store::UserSelector;
+use crate::concierge::users::{User, UserChanges};
 use crate::events::address::AddressRules;
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
-use crate::jsonapi::render::{Included, Resource, Value, document};
+use crate::jsonapi::render::{Included, Resource, Value, render_document};
 use crate::jsonapi::schema::{Attribute, Schema};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
@@ -59,35 +59,35 @@ fn render(user: &User) -> Option<Resource> {
 /// `GET /api/webhooks`: one webhook or none.
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let page = Numbered::read(&call, &SCHEMA);
-    let page = call.checked(&app, Access::Read, page).await?;
+    let page = call.authorize_parsed(&app, Access::Read, page).await?;
     Ok(page.respond(find(&app, &call).await?.into_iter().collect()))
 }
 
 /// `GET /api/webhooks/:id`
 pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
-    let query = call.checked(&app, Access::Read, query).await?;
+    let query = call.authorize_parsed(&app, Access::Read, query).await?;
     let found = find(&app, &call).await?.filter(|webhook| webhook.id == call.id);
     let webhook = found.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
-    Ok(answer(StatusCode::OK, document(&webhook, &Included::default(), &query)))
+    Ok(answer(StatusCode::OK, render_document(&webhook, &Included::default(), &query)))
 }
 
 /// `POST /api/webhooks`: sets the URL, or replaces it.
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let read =
         call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_url(&call.body, &app.address_rules)?)));
-    let (query, url) = call.checked(&app, Access::Write, read).await?;
-    let changes = Changes { webhook_url: Some(Some(url)), ..Changes::default() };
+    let (query, url) = call.authorize_parsed(&app, Access::Write, read).await?;
+    let changes = UserChanges { webhook_url: Some(Some(url)), ..UserChanges::default() };
     let mut connection = app.database.connection().await?;
-    let user = store::update(&mut connection, call.credentials()?, Which::Caller, &changes).await;
-    let webhook = connection.conclude(user)?.as_ref().and_then(render);
+    let user = store::update(&mut connection, call.credentials()?, UserSelector::Caller, &changes).await;
+    let webhook = connection.finish(user)?.as_ref().and_then(render);
     let webhook = webhook.ok_or_else(|| not_found(&SCHEMA, "me"))?;
-    Ok(created(&SCHEMA, &webhook.id, document(&webhook, &Included::default(), &query)))
+    Ok(created(&SCHEMA, &webhook.id, render_document(&webhook, &Included::default(), &query)))
 }
 
 /// Loads the webhook of the acting user.
 async fn find(app: &App, call: &Call) -> Result<Option<Resource>, Errors> {
     let mut connection = app.database.connection().await?;
-    let user = store::find(&mut connection, call.credentials()?, Which::Caller).await;
-    Ok(connection.conclude(user)?.as_ref().and_then(render))
+    let user = store::find(&mut connection, call.credentials()?, UserSelector::Caller).await;
+    Ok(connection.finish(user)?.as_ref().and_then(render))
 }

@@ -29,21 +29,21 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
-    let (query, (new, mut reader)) = call.checked(&app, Access::Write, read).await?;
+    let (query, (new, mut reader)) = call.authorize_parsed(&app, Access::Write, read).await?;
     let (taken, creation) = loop {
         let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
         let (id, now) = ((taken.account_id, taken.id), app.clock.now());
         let mut connection = app.database.connection().await?;
         let (origin, cause) = (&app.rules.public_url, Cause::request(&call.request_id));
         let creation = actions::create(&mut connection, credentials, id, &new, now, origin, cause).await;
-        match connection.conclude(creation) {
+        match connection.finish(creation) {
             Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(taken.account_id),
             creation => break (taken, creation),
         }
     };
     let refused = match creation {
         Ok((caller, Some(instruction))) => {
-            app.tell(&caller);
+            app.notify(&caller);
             let instruction = render(&instruction);
             let document = include::document(&app, caller.account_id, &instruction, Vec::new(), &query).await?;
             return Ok(created(&SCHEMA, &instruction.id, document));
@@ -62,10 +62,10 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
 /// `GET /api/withdrawal_instructions/:id`
 pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
-    let query = call.checked(&app, Access::Read, query).await?;
+    let query = call.authorize_parsed(&app, Access::Read, query).await?;
     let mut connection = app.database.connection().await?;
     let found = store::find(&mut connection, call.credentials()?, id_number(&call.id)).await;
-    let (caller, instruction) = connection.conclude(found)?;
+    let (caller, instruction) = connection.finish(found)?;
     let instruction = render(&instruction.ok_or_else(|| not_found(&SCHEMA, &call.id))?);
     Ok(answer(StatusCode::OK, include::document(&app, caller.account_id, &instruction, Vec::new(), &query).await?))
 }
@@ -73,15 +73,15 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
 /// `DELETE /api/withdrawal_instructions/:id`: refused while an output in a non-final state uses it.
 pub async fn delete(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Nothing);
-    call.checked(&app, Access::Write, query).await?;
+    call.authorize_parsed(&app, Access::Write, query).await?;
     let mut connection = app.database.connection().await?;
     let id = id_number(&call.id);
     let now = app.clock.now();
     let (origin, cause) = (&app.rules.public_url, Cause::request(&call.request_id));
     let deletion = actions::delete(&mut connection, call.credentials()?, id, now, origin, cause).await;
-    match connection.conclude(deletion)? {
+    match connection.finish(deletion)? {
         (caller, Deletion::Deleted) => {
-            app.tell(&caller);
+            app.notify(&caller);
             Ok(StatusCode::NO_CONTENT.into_response())
         }
         (_, Deletion::NotFound) => Err(not_found(&SCHEMA, &call.id)),

@@ -6,27 +6,29 @@ use std::collections::HashMap;
 
 use sqlx::postgres::PgConnection;
 
-use super::money::{self, Credit};
-use super::requests::life::Life;
+use super::cash_wallets::ledger;
+use super::cash_wallets::ledger::Credit;
+use super::requests::progress::Progress;
 use super::{outputs, requests, users};
-use crate::events::{self, Cause, Event, Snapshot};
+use crate::events;
+use crate::events::{Cause, Event, ResourceSnapshot};
 use crate::jsonapi::render::Resource;
 
 /// Changes to locked rows.
 #[derive(Debug, Default)]
 pub struct Changes {
-    pub users: Vec<users::store::Move>,
-    pub outputs: Vec<outputs::store::life::Move>,
+    pub users: Vec<users::store::UserTransition>,
+    pub outputs: Vec<outputs::store::transitions::OutputTransition>,
     /// Outputs without a next step until something else happens, by account and id.
     /// Their timers are removed.
     pub stopped: Vec<(i64, i64)>,
-    pub requests: Vec<Life>,
+    pub requests: Vec<Progress>,
     /// Credits to wallets, at most one for each wallet.
     pub credits: Vec<Credit>,
 }
 
 /// Saved resources by account, type and id.
-type Snapshots = HashMap<(i64, &'static str, i64), Snapshot>;
+type Snapshots = HashMap<(i64, &'static str, i64), ResourceSnapshot>;
 
 impl Changes {
     /// Saves all changes and records their events.
@@ -37,11 +39,11 @@ impl Changes {
     /// Database errors; the caller must roll the transaction back.
     pub async fn save(self, connection: &mut PgConnection, origin: &str) -> Result<(), sqlx::Error> {
         if !self.credits.is_empty() {
-            money::credit(connection, &self.credits).await?;
+            ledger::credit(connection, &self.credits).await?;
         }
         let mut snapshots = Snapshots::new();
         let mut keep = |account_id: i64, made_by: Option<i64>, resource: &Resource| {
-            let snapshot = Snapshot::of(resource, made_by, origin);
+            let snapshot = ResourceSnapshot::of(resource, made_by, origin);
             snapshots.insert((account_id, snapshot.type_name, snapshot.id), snapshot);
         };
         if !self.users.is_empty() {
@@ -50,24 +52,24 @@ impl Changes {
             }
         }
         if !self.outputs.is_empty() {
-            for (account_id, made_by, output) in outputs::store::life::save(connection, &self.outputs).await? {
+            for (account_id, made_by, output) in outputs::store::transitions::save(connection, &self.outputs).await? {
                 keep(account_id, made_by, &outputs::document::render(&output));
             }
         }
         if !self.stopped.is_empty() {
-            outputs::store::life::stop_timers(connection, &self.stopped).await?;
+            outputs::store::transitions::stop_timers(connection, &self.stopped).await?;
         }
         if !self.requests.is_empty() {
-            requests::store::life::save(connection, &self.requests).await?;
-            let with_events = self.requests.iter().filter(|life| !life.told.is_empty());
-            let with_events: Vec<(i64, i64)> = with_events.map(|life| (life.account_id, life.id)).collect();
+            requests::store::transitions::save(connection, &self.requests).await?;
+            let with_events = self.requests.iter().filter(|progress| !progress.told.is_empty());
+            let with_events: Vec<(i64, i64)> = with_events.map(|progress| (progress.account_id, progress.id)).collect();
             for request in requests::store::load_all(connection, &with_events).await? {
-                keep(request.life.account_id, request.made_by, &requests::document::render(&request));
+                keep(request.progress.account_id, request.made_by, &requests::document::render(&request));
             }
         }
         let events = self.events(&snapshots);
         if !events.is_empty() {
-            events::store::write(connection, &events).await?;
+            events::store::record(connection, &events).await?;
         }
         Ok(())
     }
@@ -78,7 +80,7 @@ impl Changes {
         let event = |(account_id, type_name, id), event_type, at, failures, cause: &Cause| {
             // a deleted row has no event
             let resource = snapshots.get(&(account_id, type_name, id))?.clone();
-            let resource = Snapshot { failures, ..resource };
+            let resource = ResourceSnapshot { failures, ..resource };
             Some(Event { account_id, event_type, at, resource, cause: cause.clone(), is_made_up: false })
         };
         let users = self.users.iter().filter_map(|step| {
@@ -91,11 +93,13 @@ impl Changes {
             event(output, step.to.event_type(), step.at, failures, &step.cause)
         });
         let requests = |ended: bool| {
-            let lives =
-                self.requests.iter().filter(move |life| (life.state == requests::state::State::Finished) == ended);
-            lives.flat_map(move |life| {
-                let request = (life.account_id, requests::SCHEMA.type_name, life.id);
-                let pending = life.told.iter();
+            let lives = self
+                .requests
+                .iter()
+                .filter(move |progress| (progress.state == requests::state::State::Finished) == ended);
+            lives.flat_map(move |progress| {
+                let request = (progress.account_id, requests::SCHEMA.type_name, progress.id);
+                let pending = progress.told.iter();
                 pending.filter_map(move |pending| event(request, pending.event_type, pending.at, None, &pending.cause))
             })
         };

@@ -1,4 +1,4 @@
-//! The accounts of a step, each with its time and its pace, and the result of one kind of work.
+//! The accounts of a step, each with its time and its timing, and the result of one kind of work.
 
 use std::collections::HashMap;
 
@@ -7,8 +7,8 @@ use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::query::Query;
 use time::OffsetDateTime;
 
-use crate::accounts::pace::Pace;
-use crate::accounts::store::own_settings_held;
+use crate::accounts::store::lock_settings;
+use crate::accounts::timing::Timing;
 use std::time::Duration;
 
 /// Most outputs or users moved by one transaction.
@@ -18,16 +18,16 @@ pub const INSTANT: Duration = Duration::from_micros(1);
 
 /// An account with due work.
 #[derive(Debug, Clone, Copy)]
-pub struct Account {
+pub struct DueAccount {
     pub id: i64,
     /// End of the step, in account time; later work waits.
     pub until: OffsetDateTime,
-    pub pace: Pace,
+    pub timing: Timing,
 }
 
 /// The accounts of a step.
 #[derive(Debug, Clone)]
-pub struct Due(pub Vec<Account>);
+pub struct Due(pub Vec<DueAccount>);
 
 impl Due {
     /// Returns a statement with its first parameters bound: account ids, ends of the step, row limit of each account,
@@ -51,24 +51,24 @@ impl Due {
     ///
     /// # Errors
     /// Database errors.
-    pub async fn hold(&self, connection: &mut PgConnection, server: &Pace) -> Result<Self, sqlx::Error> {
+    pub async fn lock_settings(&self, connection: &mut PgConnection, server: &Timing) -> Result<Self, sqlx::Error> {
         let ids: Vec<i64> = self.0.iter().map(|account| account.id).collect();
-        let held = own_settings_held(connection, &ids).await?;
-        let account = |account: &Account| {
+        let held = lock_settings(connection, &ids).await?;
+        let account = |account: &DueAccount| {
             let own = held.get(&account.id)?;
-            Some(Account { pace: own.pace(server), ..*account })
+            Some(DueAccount { timing: own.timing(server), ..*account })
         };
         Ok(Self(self.0.iter().filter_map(account).collect()))
     }
 
-    fn account(&self, id: i64) -> &Account {
+    fn account(&self, id: i64) -> &DueAccount {
         // claimed rows always belong to one of these accounts
         self.0.iter().find(|account| account.id == id).unwrap_or(&self.0[0])
     }
 
-    /// Returns the pace of one of the accounts.
-    pub fn pace(&self, account_id: i64) -> &Pace {
-        &self.account(account_id).pace
+    /// Returns the timing of one of the accounts.
+    pub fn timing(&self, account_id: i64) -> &Timing {
+        &self.account(account_id).timing
     }
 
     /// Returns the end of the step in one of the accounts.
@@ -77,10 +77,10 @@ impl Due {
     }
 
     /// Ends the step of each account at its full batch, so that later work waits for the remaining rows.
-    pub fn hold_back(&mut self, moved: &Moved) {
+    pub fn limit_to(&mut self, moved: &BatchResult) {
         for account in &mut self.0 {
-            if let Some(full_to) = moved.full_to.get(&account.id) {
-                account.until = account.until.min(*full_to);
+            if let Some(full_until) = moved.full_until.get(&account.id) {
+                account.until = account.until.min(*full_until);
             }
         }
     }
@@ -88,16 +88,16 @@ impl Due {
 
 /// Result of one kind of work.
 #[derive(Debug, Default)]
-pub struct Moved {
+pub struct BatchResult {
     /// Rows moved or deferred, by account.
     pub rows: HashMap<i64, usize>,
     /// Due time of the last claimed row, for accounts with a full batch. More rows may be due.
-    full_to: HashMap<i64, OffsetDateTime>,
+    full_until: HashMap<i64, OffsetDateTime>,
     /// Due time of the first claimed row.
     first: Option<OffsetDateTime>,
 }
 
-impl Moved {
+impl BatchResult {
     /// Returns the result of a claim under a row limit. Rows come account by account, each in order of time.
     pub fn new(due: &Due, limit: i64, claimed: impl Iterator<Item = (i64, OffsetDateTime)>) -> Self {
         let (mut moved, mut last) = (Self::default(), HashMap::new());
@@ -108,12 +108,12 @@ impl Moved {
         }
         let share = usize::try_from(due.share(limit)).unwrap_or(usize::MAX);
         let is_full = |account_id: &i64| moved.rows.get(account_id).is_some_and(|rows| *rows >= share);
-        moved.full_to = last.into_iter().filter(|(account_id, _)| is_full(account_id)).collect();
+        moved.full_until = last.into_iter().filter(|(account_id, _)| is_full(account_id)).collect();
         moved
     }
 
     /// Returns the result of a claim that delays no other work.
-    pub fn counted(claimed: impl Iterator<Item = i64>) -> Self {
+    pub fn from_counts(claimed: impl Iterator<Item = i64>) -> Self {
         let mut moved = Self::default();
         for account_id in claimed {
             *moved.rows.entry(account_id).or_default() += 1;
@@ -124,8 +124,8 @@ impl Moved {
     /// Returns the end of a batch of one account that keeps instants whole.
     /// The last instant of a full batch may be incomplete: it waits for the next batch, unless it is the only one.
     /// So an advance of the clock gives the same batches, wherever it starts.
-    pub fn whole_instants(&self) -> OffsetDateTime {
-        match (self.first, self.full_to.values().next()) {
+    pub fn last_whole_instant(&self) -> OffsetDateTime {
+        match (self.first, self.full_until.values().next()) {
             (Some(first), Some(cut)) if first < *cut => *cut - INSTANT,
             (_, Some(cut)) => *cut,
             _ => time::PrimitiveDateTime::MAX.assume_utc(),

@@ -14,12 +14,12 @@ use crate::jsonapi::schema::Schema;
 pub struct EventType {
     /// The `event_type` of its events.
     pub name: &'static str,
-    pub tells: Tells,
+    pub subject: EventSubject,
 }
 
 /// Resource of an event, with its state at the event if it has states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tells {
+pub enum EventSubject {
     Output(OutputState),
     Request(RequestState),
     User(ComplianceState),
@@ -34,11 +34,11 @@ impl EventType {
 
     /// Returns the schema of the event's resource.
     pub const fn schema(&self) -> &'static Schema {
-        match self.tells {
-            Tells::Output(_) => &outputs::SCHEMA,
-            Tells::Request(_) => &requests::SCHEMA,
-            Tells::User(_) => &users::SCHEMA,
-            Tells::WithdrawalInstruction => &withdrawal_instructions::SCHEMA,
+        match self.subject {
+            EventSubject::Output(_) => &outputs::SCHEMA,
+            EventSubject::Request(_) => &requests::SCHEMA,
+            EventSubject::User(_) => &users::SCHEMA,
+            EventSubject::WithdrawalInstruction => &withdrawal_instructions::SCHEMA,
         }
     }
 }
@@ -57,11 +57,11 @@ const REQUESTS: usize = requests::state::MACHINE.states.len();
 const USERS: [ComplianceState; 3] = [ComplianceState::Enabled, ComplianceState::Disabled, ComplianceState::Rejected];
 /// Event types without a state change.
 const WITHOUT_TRANSITION: [EventType; 5] = [
-    EventType { name: RECEIPT_CREATED, tells: Tells::Request(RequestState::Finished) },
-    EventType { name: CREDIT_NOTE_CREATED, tells: Tells::Request(RequestState::Finished) },
-    EventType { name: CREATED, tells: Tells::WithdrawalInstruction },
-    EventType { name: UPDATED, tells: Tells::WithdrawalInstruction },
-    EventType { name: DESTROYED, tells: Tells::WithdrawalInstruction },
+    EventType { name: RECEIPT_CREATED, subject: EventSubject::Request(RequestState::Finished) },
+    EventType { name: CREDIT_NOTE_CREATED, subject: EventSubject::Request(RequestState::Finished) },
+    EventType { name: CREATED, subject: EventSubject::WithdrawalInstruction },
+    EventType { name: UPDATED, subject: EventSubject::WithdrawalInstruction },
+    EventType { name: DESTROYED, subject: EventSubject::WithdrawalInstruction },
 ];
 
 /// All event types: outputs, requests and users in the order of their states, then types without a state change.
@@ -71,13 +71,13 @@ pub static EVENT_TYPES: [EventType; OUTPUTS + REQUESTS + USERS.len() + WITHOUT_T
     while place < all.len() {
         all[place] = if place < OUTPUTS {
             let state = outputs::state::MACHINE.states[place];
-            EventType { name: state.event_type(), tells: Tells::Output(state) }
+            EventType { name: state.event_type(), subject: EventSubject::Output(state) }
         } else if place < OUTPUTS + REQUESTS {
             let state = requests::state::MACHINE.states[place - OUTPUTS];
-            EventType { name: state.event_type(), tells: Tells::Request(state) }
+            EventType { name: state.event_type(), subject: EventSubject::Request(state) }
         } else if place < OUTPUTS + REQUESTS + USERS.len() {
             let state = USERS[place - OUTPUTS - REQUESTS];
-            EventType { name: state.event_type(), tells: Tells::User(state) }
+            EventType { name: state.event_type(), subject: EventSubject::User(state) }
         } else {
             WITHOUT_TRANSITION[place - OUTPUTS - REQUESTS - USERS.len()]
         };

@@ -58,7 +58,7 @@ impl<T> Table<T> {
     ) -> Result<Listing<T>, StoreError> {
         let (sql, arguments) = self.statement(credentials, query)?;
         let rows = sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_all(connection).await?;
-        let caller = Caller::judge(rows.first(), Access::Read)?;
+        let caller = Caller::authorize(rows.first(), Access::Read)?;
         let total = rows.first().map(|row| row.try_get(caller::COLUMNS)).transpose()?.filter(|total| *total <= COUNTED);
         let mut resources = Vec::with_capacity(rows.len());
         for row in &rows {

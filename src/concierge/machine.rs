@@ -11,7 +11,7 @@ pub trait Named: Copy + PartialEq + 'static {
 
 /// A transition from one state to another.
 #[derive(Debug, Clone, Copy)]
-pub struct Arrow<S, T> {
+pub struct Transition<S, T> {
     pub from: S,
     /// Trigger of the transition.
     pub trigger: T,
@@ -22,30 +22,30 @@ pub struct Arrow<S, T> {
 #[derive(Debug)]
 pub struct Machine<S: 'static, T: 'static> {
     pub states: &'static [S],
-    pub arrows: &'static [Arrow<S, T>],
+    pub transitions: &'static [Transition<S, T>],
 }
 
 impl<S: Named, T: Named> Machine<S, T> {
     /// Returns the state after a trigger, or `None` if the state does not allow it.
     pub fn after(&self, from: S, trigger: T) -> Option<S> {
-        self.arrows.iter().find(|arrow| arrow.from == from && arrow.trigger == trigger).map(|arrow| arrow.to)
+        self.transitions.iter().find(|arrow| arrow.from == from && arrow.trigger == trigger).map(|arrow| arrow.to)
     }
 
     /// Returns the states that allow a trigger.
     pub fn possible(&self, trigger: T) -> impl Iterator<Item = S> {
-        self.arrows.iter().filter(move |arrow| arrow.trigger == trigger).map(|arrow| arrow.from)
+        self.transitions.iter().filter(move |arrow| arrow.trigger == trigger).map(|arrow| arrow.from)
     }
 
     /// Returns the shortest path from one state to another as triggers.
     /// The path is empty if the two are equal.
-    pub fn way(&self, from: S, to: S) -> Option<Vec<T>> {
+    pub fn path(&self, from: S, to: S) -> Option<Vec<T>> {
         let mut paths: Vec<(S, Vec<T>)> = vec![(from, Vec::new())];
         let mut next = 0;
         while let Some((state, path)) = paths.get(next).cloned() {
             if state == to {
                 return Some(path);
             }
-            for arrow in self.arrows.iter().filter(|arrow| arrow.from == state) {
+            for arrow in self.transitions.iter().filter(|arrow| arrow.from == state) {
                 if !paths.iter().any(|(known, _)| *known == arrow.to) {
                     let mut path = path.clone();
                     path.push(arrow.trigger);
@@ -59,7 +59,7 @@ impl<S: Named, T: Named> Machine<S, T> {
 
     /// Returns true if no transition leaves the state.
     pub fn is_final(&self, state: S) -> bool {
-        self.arrows.iter().all(|arrow| arrow.from != state)
+        self.transitions.iter().all(|arrow| arrow.from != state)
     }
 
     /// Returns the state with this name.
@@ -74,7 +74,7 @@ impl<S: Named, T: Named> Machine<S, T> {
                 |(place, state)| json!({"name": state.name(), "initial": place == 0, "final": self.is_final(*state)}),
             );
         let arrows = self
-            .arrows
+            .transitions
             .iter()
             .map(|arrow| json!({"from": arrow.from.name(), "trigger": arrow.trigger.name(), "to": arrow.to.name()}));
         json!({"states": states.collect::<Vec<_>>(), "arrows": arrows.collect::<Vec<_>>()})
@@ -85,7 +85,7 @@ impl<S: Named, T: Named> Machine<S, T> {
         let mut lines = vec!["stateDiagram-v2".to_owned()];
         lines.extend(self.states.first().map(|state| format!("    [*] --> {}", state.name())));
         lines.extend(
-            self.arrows
+            self.transitions
                 .iter()
                 .map(|arrow| format!("    {} --> {} : {}", arrow.from.name(), arrow.to.name(), arrow.trigger.name())),
         );

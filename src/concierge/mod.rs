@@ -15,7 +15,6 @@ pub mod event_types;
 pub mod fixtures;
 pub mod listing;
 pub mod machine;
-pub mod money;
 pub mod outputs;
 pub mod ports;
 pub mod pricing;

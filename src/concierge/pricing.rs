@@ -65,7 +65,7 @@ pub struct Priced {
 /// Deductions on both sides, for the older form of estimates.
 /// The budget less `origin_taken`, exchanged and truncated, equals `result` plus `destination_taken`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
+pub struct Deductions {
     /// Sum for the payee: the `amount` of the budget, in the destination's currency.
     pub result: BigDecimal,
     /// The origin's fee, in its currency.
@@ -137,13 +137,13 @@ impl Prices {
     }
 
     /// Returns the deductions on both sides of a budget above zero.
-    pub fn taken(&self, origin: &Port, destination: &Port, budget: &BigDecimal) -> Taken {
+    pub fn taken(&self, origin: &Port, destination: &Port, budget: &BigDecimal) -> Deductions {
         let (from, to) = (self.of(origin), self.of(destination));
         let result = self.price(origin, destination, &Price::Budget(budget.clone())).amount;
         let budget = units(budget);
         let origin_taken = &budget * (BigInt::from(ONE) - &from.kept) / ONE;
         let arrived = (budget - &origin_taken) * &to.per_usd / &from.per_usd;
-        Taken { destination_taken: decimal(arrived) - &result, result, origin_taken: decimal(origin_taken) }
+        Deductions { destination_taken: decimal(arrived) - &result, result, origin_taken: decimal(origin_taken) }
     }
 }
 

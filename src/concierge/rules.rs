@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::accounts::pace::Pace;
+use crate::accounts::timing::Timing;
 use crate::concierge::pricing::Prices;
 
 /// Settings of payouts.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// Pace of accounts without their own.
-    pub pace: Pace,
+    /// Timing of accounts without their own.
+    pub timing: Timing,
     /// Prices of the day.
     pub prices: Arc<Prices>,
     /// Scheme and host of URLs in events.

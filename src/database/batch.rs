@@ -136,7 +136,7 @@ impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + '
         let mut connection = self.batch.database.connection().await?;
         let answers = (self.batch.statement)(&mut connection, self.key, calls);
         let answers = tokio::time::timeout(PATIENCE, answers).await.unwrap_or(Err(sqlx::Error::PoolTimedOut.into()));
-        connection.conclude(answers)
+        connection.finish(answers)
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use account::Account;
+use account::OsAccount;
 use child::Tied;
 pub use error::PrivateError;
 use folders::{DataDir, Scratch};
@@ -65,7 +65,7 @@ impl PrivatePostgres {
     /// # Errors
     /// As in [`PrivatePostgres::start`].
     pub fn start_from(folders: &[PathBuf], options: Options) -> Result<Self, PrivateError> {
-        let account = Account::choose()?;
+        let account = OsAccount::choose()?;
         let programs = Programs::installed(folders, account)?;
         folders::sweep(account);
         let data = options.data_dir.map(|folder| DataDir::claim(&folder, account)).transpose()?;
@@ -109,7 +109,7 @@ impl PrivatePostgres {
     }
 
     /// Returns whether the data is deleted when the server stops.
-    pub fn is_throw_away(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         self.data.is_none()
     }
 

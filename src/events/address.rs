@@ -64,13 +64,13 @@ impl AddressRules {
         let reached = [Some(address), translated(address)];
         let lies_in = |network: &IpNet| reached.iter().flatten().any(|address| network.contains(address));
         if let Some((_, description)) = NEVER.iter().find(|(network, _)| lies_in(network)) {
-            return refuse(Reason::Never(description));
+            return refuse(RefusalReason::Never(description));
         }
         if self.deny.iter().any(lies_in) {
-            return refuse(Reason::Denied);
+            return refuse(RefusalReason::Denied);
         }
         if !self.allow.is_empty() && !self.allow.iter().any(|network| network.contains(&address)) {
-            return refuse(Reason::NotAllowed);
+            return refuse(RefusalReason::NotAllowed);
         }
         Ok(())
     }
@@ -81,12 +81,12 @@ impl AddressRules {
 #[error("the address {address} may not be called: {reason}")]
 pub struct Refusal {
     pub address: IpAddr,
-    pub reason: Reason,
+    pub reason: RefusalReason,
 }
 
 /// Reason of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
+pub enum RefusalReason {
     /// Refused under any settings; holds the description of the network.
     #[error("it is {0}")]
     Never(&'static str),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 /// The kind of a cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum CauseKind {
     /// A call of the API.
     Request,
     /// A due time.
@@ -16,9 +16,9 @@ pub enum Kind {
 }
 
 /// Every kind.
-pub const KINDS: [Kind; 4] = [Kind::Request, Kind::Timer, Kind::Money, Kind::Simulation];
+pub const KINDS: [CauseKind; 4] = [CauseKind::Request, CauseKind::Timer, CauseKind::Money, CauseKind::Simulation];
 
-impl Kind {
+impl CauseKind {
     /// Returns the name used by the store and the control plane.
     pub const fn name(self) -> &'static str {
         match self {
@@ -38,24 +38,24 @@ impl Kind {
 /// The cause of an event. The events of a cascade share the cause of its first change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
-    pub kind: Kind,
+    pub kind: CauseKind,
     /// `X-Request-Id` of a call, or the decision that chose a timed step.
     pub by: Option<Arc<str>>,
 }
 
 impl Cause {
     /// A due time, with one possible step.
-    pub const TIMER: Self = Self { kind: Kind::Timer, by: None };
+    pub const TIMER: Self = Self { kind: CauseKind::Timer, by: None };
     /// Available money.
-    pub const MONEY: Self = Self { kind: Kind::Money, by: None };
+    pub const MONEY: Self = Self { kind: CauseKind::Money, by: None };
 
     /// Returns the cause for a call of the API with this `X-Request-Id`.
     pub fn request(id: &Arc<str>) -> Self {
-        Self { kind: Kind::Request, by: Some(Arc::clone(id)) }
+        Self { kind: CauseKind::Request, by: Some(Arc::clone(id)) }
     }
 
     /// Returns the cause for a call of the control plane with this `X-Request-Id`.
     pub fn simulation(id: &Arc<str>) -> Self {
-        Self { kind: Kind::Simulation, by: Some(Arc::clone(id)) }
+        Self { kind: CauseKind::Simulation, by: Some(Arc::clone(id)) }
     }
 }

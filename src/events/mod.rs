@@ -24,7 +24,7 @@ pub struct Event {
     pub account_id: i64,
     pub event_type: &'static str,
     pub at: OffsetDateTime,
-    pub resource: Snapshot,
+    pub resource: ResourceSnapshot,
     pub cause: Cause,
     /// `true` for a synthetic event, made on request without a change.
     pub is_made_up: bool,
@@ -32,7 +32,7 @@ pub struct Event {
 
 /// A resource as it was at its event.
 #[derive(Debug, Clone)]
-pub struct Snapshot {
+pub struct ResourceSnapshot {
     pub type_name: &'static str,
     pub id: i64,
     /// JSON of the resource, as in a document's `included`.
@@ -43,10 +43,10 @@ pub struct Snapshot {
     pub failures: Option<i32>,
 }
 
-impl Snapshot {
+impl ResourceSnapshot {
     /// Returns a snapshot of a resource. `origin` is the origin of its URLs.
     pub fn of(resource: &Resource, made_by: Option<i64>, origin: &str) -> Self {
-        let json = render::included(resource, origin).into();
+        let json = render::render_included(resource, origin).into();
         Self { type_name: resource.schema.type_name, id: id_number(&resource.id), json, made_by, failures: None }
     }
 }

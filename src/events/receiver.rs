@@ -14,42 +14,42 @@ pub const LONGEST: usize = 2048;
 ///
 /// # Errors
 /// The first fault of the URL.
-pub fn read(text: &str, rules: &AddressRules) -> Result<Url, Fault> {
+pub fn read(text: &str, rules: &AddressRules) -> Result<Url, UrlFault> {
     let length = text.chars().count();
     if length > LONGEST {
-        return Err(Fault::TooLong(length));
+        return Err(UrlFault::TooLong(length));
     }
     // the parser would drop them, and the stored URL would differ from the called one
     if text.contains(|character: char| character.is_whitespace() || character.is_control()) {
-        return Err(Fault::Spaced);
+        return Err(UrlFault::Spaced);
     }
     let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
     if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-        return Err(Fault::NotHttp);
+        return Err(UrlFault::NotHttp);
     }
-    let url = Url::parse(text).map_err(Fault::Malformed)?;
+    let url = Url::parse(text).map_err(UrlFault::Malformed)?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Fault::UserInfo);
+        return Err(UrlFault::UserInfo);
     }
     if url.fragment().is_some() {
-        return Err(Fault::Fragment);
+        return Err(UrlFault::Fragment);
     }
     match url.host() {
         Some(Host::Ipv4(address)) => rules.check(address.into())?,
         Some(Host::Ipv6(address)) => rules.check(address.into())?,
         Some(Host::Domain(_)) => {}
-        None => return Err(Fault::Malformed(url::ParseError::EmptyHost)),
+        None => return Err(UrlFault::Malformed(url::ParseError::EmptyHost)),
     }
     // the parser accepts names such as `{`
     if Uri::try_from(url.as_str()).is_err() {
-        return Err(Fault::NotForHttp);
+        return Err(UrlFault::NotForHttp);
     }
     Ok(url)
 }
 
 /// A fault of a URL. Each message continues the words "must be".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum UrlFault {
     #[error("an http or https URL, such as https://example.com/hook")]
     NotHttp,
     #[error("a valid URL; this one has an {0}")]

@@ -4,7 +4,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::Event;
-use super::cause::{Cause, Kind};
+use super::cause::{Cause, CauseKind};
 use crate::accounts::reserved::MASTER_USER;
 
 /// Lateral join `r`: the `id` of the user who would receive event `e` now, or null.
@@ -51,7 +51,7 @@ pub async fn last_id(connection: &mut PgConnection, account_id: i64) -> Result<i
 ///
 /// # Errors
 /// Database errors.
-pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<(), sqlx::Error> {
+pub async fn record(connection: &mut PgConnection, events: &[Event]) -> Result<(), sqlx::Error> {
     const SQL: &str = concat!("with told as (
             select * from unnest(
                 $1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $11::bigint[], $7::bigint[],
@@ -139,7 +139,7 @@ pub async fn write(connection: &mut PgConnection, events: &[Event]) -> Result<()
 /// Other values in these columns.
 pub fn read_cause(row: &PgRow, at: usize) -> Result<Option<Cause>, sqlx::Error> {
     let Some(kind) = row.try_get::<Option<&str>, _>(at)? else { return Ok(None) };
-    let kind = Kind::named(kind).ok_or_else(|| sqlx::Error::Decode(format!("unknown cause {kind:?}").into()))?;
+    let kind = CauseKind::named(kind).ok_or_else(|| sqlx::Error::Decode(format!("unknown cause {kind:?}").into()))?;
     let by: Option<&str> = row.try_get(at + 1)?;
     Ok(Some(Cause { kind, by: by.map(Into::into) }))
 }
@@ -148,7 +148,7 @@ pub fn read_cause(row: &PgRow, at: usize) -> Result<Option<Cause>, sqlx::Error> 
 ///
 /// # Errors
 /// Database errors.
-pub async fn last_causes(
+pub async fn latest_causes(
     connection: &mut PgConnection,
     type_name: &str,
     resources: &[(i64, i64)],

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::reading::Reading;
-use super::{Effect, Fault, Listed, MOST, On, RequestFault, WebhookEffect, WebhookFault, When};
+use super::reading::FaultReader;
+use super::{Effect, Fault, FaultTarget, ListedFault, MOST, RequestFault, WebhookEffect, WebhookFault, When};
 use crate::jsonapi::document::{MOST_FAULTS, kind};
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, DOCUMENT_INVALID, Error, Errors};
 use crate::jsonapi::json;
@@ -59,7 +59,7 @@ fn read_item(item: &Value, index: usize, mismatch: Mismatch, errors: &mut Vec<Er
         errors.push(Error::new(ATTRIBUTE_INVALID, detail).at(pointer));
         return None;
     };
-    let mut reading = Reading::new(members, pointer);
+    let mut reading = FaultReader::new(members, pointer);
     let fault = reading.fault();
     if let Some(fault) = &fault {
         reading.mismatch(mismatch(fault));
@@ -72,7 +72,7 @@ fn read_item(item: &Value, index: usize, mismatch: Mismatch, errors: &mut Vec<Er
 /// Reads a stored fault. Returns `None` for a kind of fault unknown to this server.
 pub fn read_stored(text: &str) -> Option<Fault> {
     let document: Value = serde_json::from_str(text).ok()?;
-    let mut reading = Reading::new(document.as_object()?, String::new());
+    let mut reading = FaultReader::new(document.as_object()?, String::new());
     reading.fault().filter(|_| reading.errors.is_empty())
 }
 
@@ -85,7 +85,7 @@ pub fn render(fault: &Fault) -> Map<String, Value> {
     let time = |time: Duration| Value::from(humantime::format_duration(time).to_string());
     let when = |when: When| Value::from(if when == When::Before { "before" } else { "after" });
     match &fault.on {
-        On::Requests(RequestFault { method, path, latency, effect }) => {
+        FaultTarget::Requests(RequestFault { method, path, latency, effect }) => {
             if let Some(method) = *method {
                 add("method", method.into());
             }
@@ -106,7 +106,7 @@ pub fn render(fault: &Fault) -> Map<String, Value> {
                 None => {}
             }
         }
-        On::Webhooks(WebhookFault { events, effect }) => {
+        FaultTarget::Webhooks(WebhookFault { events, effect }) => {
             add("webhook", events.as_str().into());
             match *effect {
                 WebhookEffect::Duplicate => add("duplicate", true.into()),
@@ -127,7 +127,7 @@ pub fn render(fault: &Fault) -> Map<String, Value> {
 }
 
 /// Renders a list of faults with their hits. `remaining` is null for a fault without limit.
-pub fn render_list(faults: &[Listed]) -> Value {
+pub fn render_list(faults: &[ListedFault]) -> Value {
     let shown = faults.iter().map(|listed| {
         let mut members = render(&listed.fault);
         members.insert("hits".to_owned(), listed.hits.into());

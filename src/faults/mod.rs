@@ -29,7 +29,7 @@ pub const LONGEST_LATENCY: Duration = Duration::from_mins(1);
 /// A failure to inject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    pub on: On,
+    pub on: FaultTarget,
     /// Number of times the fault applies. `None`: without limit.
     pub times: Option<i64>,
     /// Number of matches that pass before the fault applies.
@@ -38,7 +38,7 @@ pub struct Fault {
 
 /// The target and the effect of a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum On {
+pub enum FaultTarget {
     Requests(RequestFault),
     Webhooks(WebhookFault),
 }
@@ -98,14 +98,14 @@ pub enum WebhookEffect {
 
 /// A fault in a list, with its hits.
 #[derive(Debug, Clone)]
-pub struct Listed {
+pub struct ListedFault {
     /// Position in the list, from 1.
     pub id: i32,
     pub fault: Fault,
     pub hits: i64,
 }
 
-impl Listed {
+impl ListedFault {
     /// Returns whether the fault has no hits remaining.
     pub fn is_used_up(&self) -> bool {
         self.fault.times.is_some_and(|times| self.hits >= times)

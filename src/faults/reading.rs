@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use super::STATUSES;
 use super::pattern::{EventPattern, PathPattern};
 use super::{
-    Effect, FAULT_MATCHES_NOTHING, Fault, LONGEST_LATENCY, METHODS, On, RequestFault, WebhookEffect, WebhookFault, When,
+    Effect, FAULT_MATCHES_NOTHING, Fault, FaultTarget, LONGEST_LATENCY, METHODS, RequestFault, WebhookEffect,
+    WebhookFault, When,
 };
 use crate::jsonapi::document::{MOST_FAULTS, quote};
 use crate::jsonapi::duration;
@@ -32,14 +33,14 @@ const SHARED: [&str; 4] = ["times", "after", "hits", "remaining"];
 
 /// A fault being read. Members are looked up by name. `null` counts as absent, as everywhere.
 #[derive(Debug)]
-pub struct Reading<'a> {
+pub struct FaultReader<'a> {
     members: &'a Map<String, Value>,
     pointer: String,
     /// Errors found so far.
     pub errors: Vec<Error>,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> FaultReader<'a> {
     /// Starts to read the fault at `pointer`.
     pub fn new(members: &'a Map<String, Value>, pointer: String) -> Self {
         Self { members, pointer, errors: Vec::new() }
@@ -49,8 +50,11 @@ impl<'a> Reading<'a> {
     pub fn fault(&mut self) -> Option<Fault> {
         let times = self.whole("times", 1..=MOST_TIMES);
         let after = self.whole("after", 0..=MOST_TIMES).unwrap_or_default();
-        let on =
-            if self.has("webhook") { self.webhooks().map(On::Webhooks) } else { self.requests().map(On::Requests) };
+        let on = if self.has("webhook") {
+            self.webhooks().map(FaultTarget::Webhooks)
+        } else {
+            self.requests().map(FaultTarget::Requests)
+        };
         on.map(|on| Fault { on, times, after })
     }
 

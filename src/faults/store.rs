@@ -5,7 +5,7 @@ use sqlx::{Acquire, Row};
 use uuid::Uuid;
 
 use super::document::{read_stored, render};
-use super::{Fault, Listed, On, WebhookEffect};
+use super::{Fault, FaultTarget, ListedFault, WebhookEffect};
 use crate::accounts::store::lock;
 use crate::database::{StoreError, settle};
 
@@ -15,7 +15,7 @@ pub struct List {
     /// Id of the list. `None`: the account has no faults.
     pub id: Option<Uuid>,
     /// The faults, in order.
-    pub faults: Vec<Listed>,
+    pub faults: Vec<ListedFault>,
 }
 
 /// Replaces an account's list of faults. An empty list deletes the faults.
@@ -39,7 +39,7 @@ pub async fn replace(connection: &mut PgConnection, account_id: i64, faults: &[F
         sqlx::query(sql)
             .bind(account_id)
             .bind(Uuid::new_v4())
-            .bind(faults.iter().map(|fault| matches!(fault.on, On::Webhooks(_))).collect::<Vec<_>>())
+            .bind(faults.iter().map(|fault| matches!(fault.on, FaultTarget::Webhooks(_))).collect::<Vec<_>>())
             .bind(texts.collect::<Vec<_>>())
             .bind(faults.iter().map(|fault| fault.times).collect::<Vec<_>>())
             .bind(faults.iter().map(|fault| fault.after).collect::<Vec<_>>())
@@ -83,7 +83,7 @@ fn read_rows(rows: &[PgRow], at: usize) -> Result<List, sqlx::Error> {
         list.id = Some(row.try_get(at)?);
         // a newer server may have stored a kind unknown here; this server does not apply it
         if let Some(fault) = read_stored(row.try_get(at + 3)?) {
-            list.faults.push(Listed { id: row.try_get(at + 1)?, hits: row.try_get(at + 2)?, fault });
+            list.faults.push(ListedFault { id: row.try_get(at + 1)?, hits: row.try_get(at + 2)?, fault });
         }
     }
     Ok(list)
@@ -91,7 +91,7 @@ fn read_rows(rows: &[PgRow], at: usize) -> Result<List, sqlx::Error> {
 
 /// Result of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claim {
+pub enum FaultClaim {
     /// The fault with this id applies.
     Acts(i32),
     /// The remaining faults let the match pass.
@@ -110,7 +110,7 @@ pub async fn claim(
     account_id: i64,
     list: Uuid,
     ids: &[i32],
-) -> Result<Claim, sqlx::Error> {
+) -> Result<FaultClaim, sqlx::Error> {
     // locked first and in order, so concurrent claims see each other's counts
     let sql = "with matching as (
             select id, passed < lets_pass as passes from faults
@@ -128,9 +128,9 @@ pub async fn claim(
         select (select id from acting), exists (select from matching)";
     let row = sqlx::query(sql).bind(account_id).bind(list).bind(ids).fetch_one(connection).await?;
     Ok(match (row.try_get(0)?, row.try_get(1)?) {
-        (Some(id), _) => Claim::Acts(id),
-        (None, true) => Claim::Passes,
-        (None, false) => Claim::Gone,
+        (Some(id), _) => FaultClaim::Acts(id),
+        (None, true) => FaultClaim::Passes,
+        (None, false) => FaultClaim::Gone,
     })
 }
 
@@ -153,18 +153,18 @@ pub async fn claim_webhook_fault(
             .iter()
             .filter(|listed| !listed.is_used_up())
             .filter_map(|listed| match &listed.fault.on {
-                On::Webhooks(fault) if fault.events.matches(event_type) => Some((listed.id, fault.effect)),
-                On::Webhooks(_) | On::Requests(_) => None,
+                FaultTarget::Webhooks(fault) if fault.events.matches(event_type) => Some((listed.id, fault.effect)),
+                FaultTarget::Webhooks(_) | FaultTarget::Requests(_) => None,
             })
             .collect();
         let ids: Vec<i32> = matching.iter().map(|(id, _)| *id).collect();
         let Some(id) = list.id.filter(|_| !ids.is_empty()) else { return Ok(None) };
         match claim(connection, account_id, id, &ids).await? {
-            Claim::Acts(id) => {
+            FaultClaim::Acts(id) => {
                 return Ok(matching.into_iter().find(|(known, _)| *known == id).map(|(_, effect)| effect));
             }
-            Claim::Passes => return Ok(None),
-            Claim::Gone => {}
+            FaultClaim::Passes => return Ok(None),
+            FaultClaim::Gone => {}
         }
     }
     Ok(None)

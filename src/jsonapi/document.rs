@@ -110,7 +110,7 @@ impl Reader {
     ///
     /// # Errors
     /// As in [`Reader::open_plain`].
-    pub fn read_nothing(body: &[u8]) -> Result<(), Errors> {
+    pub fn expect_empty(body: &[u8]) -> Result<(), Errors> {
         Self::open_plain(body, &[])?.finish(Some(()))
     }
 

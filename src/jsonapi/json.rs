@@ -26,7 +26,7 @@ pub fn read(bytes: &[u8]) -> Result<Value, Vec<Error>> {
         vec![Error::new(JSON_INVALID, format!("invalid JSON at line {line}, column {column}: {what}"))]
     };
     let mut strict = serde_json::Deserializer::from_slice(bytes);
-    Checked { text: bytes, depth: DEPTH }.deserialize(&mut strict).map_err(invalid)?;
+    MemberWalk { text: bytes, depth: DEPTH }.deserialize(&mut strict).map_err(invalid)?;
     strict.end().map_err(invalid)?;
     let value = serde_json::from_slice(bytes).map_err(invalid)?;
     if bytes.contains(&b'\\') && bytes.windows(6).any(|escape| escape == br"\u0000") {
@@ -77,12 +77,12 @@ fn find_nul(value: &Value, pointer: &mut String, faults: &mut Vec<Error>) {
 
 /// Walks a text and keeps only the member names of the enclosing objects.
 #[derive(Clone, Copy)]
-struct Checked<'a> {
+struct MemberWalk<'a> {
     text: &'a [u8],
     depth: usize,
 }
 
-impl Checked<'_> {
+impl MemberWalk<'_> {
     fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
         match self.depth.checked_sub(1) {
             Some(depth) => Ok(Self { depth, ..*self }),
@@ -91,7 +91,7 @@ impl Checked<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Checked<'_> {
+impl<'de> DeserializeSeed<'de> for MemberWalk<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -99,7 +99,7 @@ impl<'de> DeserializeSeed<'de> for Checked<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Checked<'_> {
+impl<'de> Visitor<'de> for MemberWalk<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {

@@ -28,7 +28,7 @@ pub enum Target {
 #[derive(Debug, Clone)]
 pub struct Query {
     /// Relationship paths to include.
-    pub include: Vec<Vec<Step>>,
+    pub include: Vec<Vec<IncludeStep>>,
     /// True if the answer has the member `included`, by default or by the client's `include`. It may be empty.
     pub is_compound: bool,
     /// The requested fields, by type.
@@ -46,7 +46,7 @@ pub struct Query {
 
 /// One relationship of an include path.
 #[derive(Debug, Clone, Copy)]
-pub struct Step {
+pub struct IncludeStep {
     /// The type that has the relationship.
     pub owner: &'static str,
     pub relationship: &'static Relationship,
@@ -104,7 +104,7 @@ impl Query {
         let empty = Self { is_compound: !include.is_empty(), include, ..Self::plain("") };
         let Some(raw) = raw.filter(|raw| !raw.is_empty()) else { return Ok(empty) };
         let mut reading =
-            Reading { query: empty, schema, size: None, start: None, seen: Vec::new(), faults: Vec::new() };
+            QueryReader { query: empty, schema, size: None, start: None, seen: Vec::new(), faults: Vec::new() };
         for (name, value) in parse(raw.as_bytes()) {
             reading.parameter(&name, &value, target);
         }
@@ -117,7 +117,7 @@ impl Query {
     }
 }
 
-struct Reading {
+struct QueryReader {
     query: Query,
     schema: &'static Schema,
     /// The parameter that set the page size.
@@ -128,7 +128,7 @@ struct Reading {
     faults: Vec<Error>,
 }
 
-impl Reading {
+impl QueryReader {
     fn parameter(&mut self, name: &str, value: &str, target: Target) {
         if self.seen.iter().any(|seen| seen == name) {
             self.fault(PARAMETER_INVALID, name, "is given twice; give it once, with commas between its values".into());
@@ -333,7 +333,7 @@ pub fn split_resource(value: &str) -> (&str, Option<&str>) {
 }
 
 /// Follows a relationship path through the schemas. The error says the fault of `include`.
-fn resolve(schema: &'static Schema, path: &str) -> Result<Vec<Step>, String> {
+fn resolve(schema: &'static Schema, path: &str) -> Result<Vec<IncludeStep>, String> {
     /// Longer paths only lead back to the same resources.
     const LONGEST: usize = 5;
     if path.split('.').count() > LONGEST {
@@ -358,7 +358,7 @@ fn resolve(schema: &'static Schema, path: &str) -> Result<Vec<Step>, String> {
             };
             return Err(format!("has the path \"{path}\"; {type_name} have no relationship \"{name}\", {known}"));
         };
-        resolved.push(Step { owner: schema.type_name, relationship });
+        resolved.push(IncludeStep { owner: schema.type_name, relationship });
         schema = relationship.target;
     }
     Ok(resolved)

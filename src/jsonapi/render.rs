@@ -134,17 +134,17 @@ impl Included {
 }
 
 /// Renders the document of one resource.
-pub fn document(resource: &Resource, included: &Included, query: &Query) -> Vec<u8> {
+pub fn render_document(resource: &Resource, included: &Included, query: &Query) -> Vec<u8> {
     write(&Document { data: Data::One(resource), included, query, links: None })
 }
 
 /// Renders the document of a page of a collection.
-pub fn collection(resources: &[Resource], included: &Included, query: &Query, links: &Links) -> Vec<u8> {
+pub fn render_collection(resources: &[Resource], included: &Included, query: &Query, links: &Links) -> Vec<u8> {
     write(&Document { data: Data::Many(resources), included, query, links: Some(links) })
 }
 
 /// Renders a resource as included in another one's document, with its default fields and URLs of `origin`.
-pub fn included(resource: &Resource, origin: &str) -> String {
+pub fn render_included(resource: &Resource, origin: &str) -> String {
     let query = Query::plain(origin);
     serde_json::to_string(&View { resource, query: &query, primary: false }).unwrap_or_default()
 }

@@ -20,9 +20,9 @@ pub use agenda::Agenda;
 pub use run::{Lifecycle, catch_up};
 
 use crate::accounts::store;
-use crate::concierge::due::Account;
+use crate::concierge::due::BatchResult;
 use crate::concierge::due::Due;
-use crate::concierge::due::Moved;
+use crate::concierge::due::DueAccount;
 use crate::concierge::due::before;
 use crate::concierge::outputs::checks;
 use crate::concierge::outputs::payments;
@@ -30,7 +30,7 @@ use crate::concierge::requests::{deadlines, funding};
 use crate::concierge::rules::Rules;
 use crate::concierge::users::approvals;
 use crate::database::end;
-use agenda::Kind;
+use agenda::WorkKind;
 
 /// Work due within this time after the earliest is done together, where exact order is not required.
 const MOMENT: Duration = Duration::from_millis(250);
@@ -47,20 +47,20 @@ pub async fn step_exactly(
     agenda: &Agenda,
     until: OffsetDateTime,
     rules: &Rules,
-) -> Result<Option<Moved>, sqlx::Error> {
+) -> Result<Option<BatchResult>, sqlx::Error> {
     if agenda.earliest().is_none_or(|earliest| earliest > until) {
         return Ok(None);
     }
     let mut transaction = connection.begin().await?;
     let outcome = async {
         if !store::try_lock(&mut transaction, agenda.account_id).await? {
-            return Ok(Moved::default());
+            return Ok(BatchResult::default());
         }
         // the given agenda was read before the lock
-        let agenda = Agenda::read(&mut transaction, Some(&[agenda.account_id]), &rules.pace).await?;
+        let agenda = Agenda::read(&mut transaction, Some(&[agenda.account_id]), &rules.timing).await?;
         match agenda.first() {
             Some(agenda) => step_first(&mut transaction, agenda, until, rules).await,
-            None => Ok(Moved::default()),
+            None => Ok(BatchResult::default()),
         }
     }
     .await;
@@ -73,18 +73,18 @@ async fn step_first(
     agenda: &Agenda,
     until: OffsetDateTime,
     rules: &Rules,
-) -> Result<Moved, sqlx::Error> {
+) -> Result<BatchResult, sqlx::Error> {
     let Some(kind) = agenda.first().filter(|first| agenda.of(*first) <= Some(until)) else {
-        return Ok(Moved::default());
+        return Ok(BatchResult::default());
     };
-    if agenda.pace.is_manual {
+    if agenda.timing.is_manual {
         // set by transactions already running when `is_manual` was set
         let stopped = timers::stop(connection, agenda.account_id).await?;
         if stopped > 0 {
-            return Ok(Moved::counted(std::iter::once(agenda.account_id)));
+            return Ok(BatchResult::from_counts(std::iter::once(agenda.account_id)));
         }
     }
-    let due = Due(vec![Account { id: agenda.account_id, until: reach(agenda, until), pace: agenda.pace }]);
+    let due = Due(vec![DueAccount { id: agenda.account_id, until: batch_end(agenda, until), timing: agenda.timing }]);
     run_kind(connection, kind, &due, rules, true).await
 }
 
@@ -109,12 +109,12 @@ pub async fn step_by_kind(
         let moment = agenda.earliest().filter(|_| !is_held_up(agenda.account_id)).map(|earliest| earliest + MOMENT);
         moment.map_or(now, |moment| now.min(moment))
     };
-    let account = |agenda: &Agenda| Account { id: agenda.account_id, until: until(agenda), pace: agenda.pace };
+    let account = |agenda: &Agenda| DueAccount { id: agenda.account_id, until: until(agenda), timing: agenda.timing };
     let mut accounts = Due(agendas.iter().map(account).collect());
     let mut rows: HashMap<i64, usize> = HashMap::new();
     // checks first: a check due before its payee's approval must see it pending
-    for kind in [Kind::Check, Kind::Approval, Kind::Payment, Kind::Funding, Kind::Request] {
-        let is_due = |account: &Account| {
+    for kind in [WorkKind::Check, WorkKind::Approval, WorkKind::Payment, WorkKind::Funding, WorkKind::Request] {
+        let is_due = |account: &DueAccount| {
             let agenda = agendas.iter().find(|agenda| agenda.account_id == account.id);
             agenda.and_then(|agenda| agenda.of(kind)).is_some_and(|due_at| due_at <= account.until)
         };
@@ -123,7 +123,7 @@ pub async fn step_by_kind(
             continue;
         }
         let moved = run_kind(connection, kind, &due, rules, false).await?;
-        accounts.hold_back(&moved);
+        accounts.limit_to(&moved);
         for (account_id, count) in moved.rows {
             *rows.entry(account_id).or_default() += count;
         }
@@ -132,36 +132,38 @@ pub async fn step_by_kind(
 }
 
 /// Returns the end of one batch of the earliest work, `until` at most, that crosses no other kind of work.
-pub fn reach(agenda: &Agenda, until: OffsetDateTime) -> OffsetDateTime {
+pub fn batch_end(agenda: &Agenda, until: OffsetDateTime) -> OffsetDateTime {
     let Some((kind, earliest)) = agenda.first().zip(agenda.earliest()) else { return until };
-    let reach = match kind {
-        Kind::Check | Kind::Payment => agenda.earliest_other(kind).map_or(until, |other| before(other, earliest)),
-        Kind::Approval | Kind::Funding | Kind::Request => earliest,
+    let batch_end = match kind {
+        WorkKind::Check | WorkKind::Payment => {
+            agenda.earliest_other(kind).map_or(until, |other| before(other, earliest))
+        }
+        WorkKind::Approval | WorkKind::Funding | WorkKind::Request => earliest,
     };
-    reach.min(until)
+    batch_end.min(until)
 }
 
 /// Runs one batch of a kind in accounts, under locked settings. Skips accounts that have ended or are locked.
 async fn run_kind(
     connection: &mut PgConnection,
-    kind: Kind,
+    kind: WorkKind,
     due: &Due,
     rules: &Rules,
     one_by_one: bool,
-) -> Result<Moved, sqlx::Error> {
+) -> Result<BatchResult, sqlx::Error> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
         let connection = &mut *transaction;
-        let due = due.hold(connection, &rules.pace).await?;
+        let due = due.lock_settings(connection, &rules.timing).await?;
         if due.0.is_empty() {
-            return Ok(Moved::default());
+            return Ok(BatchResult::default());
         }
         let (moved, changes) = match kind {
-            Kind::Approval => approvals::approve(connection, &due).await?,
-            Kind::Check => checks::run(connection, &due, one_by_one).await?,
-            Kind::Payment => payments::go_on(connection, &due, one_by_one).await?,
-            Kind::Funding => funding::give(connection, &due).await?,
-            Kind::Request => deadlines::move_on(connection, &due, &rules.prices).await?,
+            WorkKind::Approval => approvals::run(connection, &due).await?,
+            WorkKind::Check => checks::run(connection, &due, one_by_one).await?,
+            WorkKind::Payment => payments::run(connection, &due, one_by_one).await?,
+            WorkKind::Funding => funding::run(connection, &due).await?,
+            WorkKind::Request => deadlines::run(connection, &due, &rules.prices).await?,
         };
         changes.save(connection, &rules.public_url).await?;
         Ok(moved)

@@ -9,12 +9,12 @@ use tokio::sync::watch;
 
 use super::timers;
 use super::{Agenda, step_by_kind, step_exactly};
-use crate::accounts::store::walks;
+use crate::accounts::store::clock;
 use crate::accounts::watchers::Watchers;
 use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::concierge::rules::Rules;
-use crate::database::{Database, is_away};
+use crate::database::{Database, is_unavailable};
 
 /// Minimum interval of batches after a turn without moves. It groups a steady stream of work into batches.
 const MIN_BATCH_INTERVAL: Duration = Duration::from_millis(20);
@@ -50,7 +50,7 @@ pub struct Lifecycle {
 
 /// Result of one turn of the loop.
 #[derive(Debug, Default)]
-struct Turn {
+struct PollResult {
     /// Rows moved or deferred, by account with due work.
     rows: HashMap<i64, usize>,
     /// Duration of the poll.
@@ -120,10 +120,10 @@ impl Lifecycle {
     }
 
     /// Polls due or all accounts, and runs a batch of due work. `None`: the database is unavailable.
-    async fn turn(&self, now: OffsetDateTime, poll_all: bool, held_up: &HashMap<i64, u32>) -> Option<Turn> {
-        let accounts = if poll_all { None } else { Some(self.alarm.take(now, ACCOUNTS)) };
+    async fn turn(&self, now: OffsetDateTime, poll_all: bool, held_up: &HashMap<i64, u32>) -> Option<PollResult> {
+        let accounts = if poll_all { None } else { Some(self.alarm.take_due(now, ACCOUNTS)) };
         if accounts.as_ref().is_some_and(Vec::is_empty) {
-            return Some(Turn::default());
+            return Some(PollResult::default());
         }
         let connection = self.database.connection().await;
         let mut connection = connection
@@ -131,15 +131,15 @@ impl Lifecycle {
             .ok()?;
         let work = self.poll_and_step(&mut connection, accounts.as_deref(), now, held_up);
         let outcome = match tokio::time::timeout(LONGEST_STEP, work).await {
-            Ok(outcome) => connection.conclude(outcome).ok(),
+            Ok(outcome) => connection.finish(outcome).ok(),
             Err(_) => {
                 tracing::warn!("the database did not answer a step of due work");
-                self.database.cool();
+                self.database.discard_idle();
                 None
             }
         };
         if outcome.is_none() {
-            accounts.iter().flatten().for_each(|account_id| self.alarm.set(*account_id, now));
+            accounts.iter().flatten().for_each(|account_id| self.alarm.schedule(*account_id, now));
         }
         outcome
     }
@@ -150,37 +150,37 @@ impl Lifecycle {
         accounts: Option<&[i64]>,
         now: OffsetDateTime,
         held_up: &HashMap<i64, u32>,
-    ) -> Result<Turn, sqlx::Error> {
+    ) -> Result<PollResult, sqlx::Error> {
         if accounts.is_none() {
-            walks::end_left(connection, now).await?;
-            timers::start_late(connection, now, &self.rules.pace).await?;
+            clock::end_expired(connection, now).await?;
+            timers::start_late(connection, now, &self.rules.timing).await?;
         }
         let begun = tokio::time::Instant::now();
-        let agendas = Agenda::read(connection, accounts, &self.rules.pace).await?;
-        let mut turn = Turn { polling: begun.elapsed(), ..Turn::default() };
+        let agendas = Agenda::read(connection, accounts, &self.rules.timing).await?;
+        let mut turn = PollResult { polling: begun.elapsed(), ..PollResult::default() };
         let mut due: HashMap<i64, Agenda> = HashMap::new();
         for agenda in agendas {
-            if let Some(delivery) = agenda.delivery.and_then(|delivery| agenda.time.comes(delivery)) {
-                self.deliveries.set(agenda.account_id, delivery);
+            if let Some(delivery) = agenda.delivery.and_then(|delivery| agenda.time.to_server_time(delivery)) {
+                self.deliveries.schedule(agenda.account_id, delivery);
             }
-            if let Some(comes) = agenda.earliest().and_then(|earliest| agenda.time.comes(earliest)) {
-                self.alarm.set(agenda.account_id, comes);
+            if let Some(comes) = agenda.earliest().and_then(|earliest| agenda.time.to_server_time(earliest)) {
+                self.alarm.schedule(agenda.account_id, comes);
                 if comes <= now {
                     due.insert(agenda.account_id, agenda);
                 }
             }
         }
         // the accounts due longest; each then queues again behind all due accounts
-        let taken = self.alarm.take(now, ACCOUNTS);
+        let taken = self.alarm.take_due(now, ACCOUNTS);
         let (taken, unknown): (Vec<i64>, Vec<i64>) = taken.into_iter().partition(|account| due.contains_key(account));
         for account_id in unknown {
-            self.alarm.set(account_id, now);
+            self.alarm.schedule(account_id, now);
         }
         let due: Vec<Agenda> = taken.iter().filter_map(|account| due.remove(account)).collect();
         for agenda in &due {
-            self.alarm.set(agenda.account_id, now);
+            self.alarm.schedule(agenda.account_id, now);
         }
-        let is_exact = |agenda: &Agenda| agenda.time.leaps(&self.clock) || agenda.pace.is_manual;
+        let is_exact = |agenda: &Agenda| agenda.time.advances_by_hand(&self.clock) || agenda.timing.is_manual;
         let (leaping, running): (Vec<_>, Vec<_>) = due.into_iter().partition(is_exact);
         for agenda in leaping {
             let until = agenda.time.at(now);
@@ -204,7 +204,7 @@ impl Lifecycle {
                     self.note(&mut turn, agenda.account_id, Ok(rows))?;
                 }
             }
-            Err(error) if is_away(&error) => return Err(error),
+            Err(error) if is_unavailable(&error) => return Err(error),
             Err(error) if running.len() == 1 => self.note(&mut turn, running[0].account_id, Err(error))?,
             // an error of one account must not stop the rest
             Err(_) => {
@@ -220,10 +220,15 @@ impl Lifecycle {
     }
 
     /// Notes the rows moved in an account, and wakes the dispatcher and waiting clients.
-    fn note(&self, turn: &mut Turn, account_id: i64, rows: Result<usize, sqlx::Error>) -> Result<(), sqlx::Error> {
+    fn note(
+        &self,
+        turn: &mut PollResult,
+        account_id: i64,
+        rows: Result<usize, sqlx::Error>,
+    ) -> Result<(), sqlx::Error> {
         let rows = match rows {
             Ok(rows) => rows,
-            Err(error) if is_away(&error) => return Err(error),
+            Err(error) if is_unavailable(&error) => return Err(error),
             Err(error) => {
                 tracing::error!(account_id, %error, "the due work of an account failed");
                 // tried again at the next poll of all accounts
@@ -233,7 +238,7 @@ impl Lifecycle {
             }
         };
         if rows > 0 {
-            self.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
+            self.deliveries.schedule(account_id, OffsetDateTime::UNIX_EPOCH);
             self.watchers.notify(account_id);
         }
         turn.rows.insert(account_id, rows);
@@ -252,7 +257,7 @@ pub async fn catch_up(
     rules: &Rules,
 ) -> Result<(), sqlx::Error> {
     loop {
-        let agendas = Agenda::read(connection, Some(&[account_id]), &rules.pace).await?;
+        let agendas = Agenda::read(connection, Some(&[account_id]), &rules.timing).await?;
         let Some(agenda) = agendas.first() else { return Ok(()) };
         match step_exactly(connection, agenda, agenda.time.at(now), rules).await? {
             None => return Ok(()),

@@ -4,8 +4,8 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use crate::accounts::pace::Pace;
 use crate::accounts::store::find;
+use crate::accounts::timing::Timing;
 use crate::concierge::requests::quote::DRAFT;
 use crate::database::end;
 
@@ -55,11 +55,11 @@ pub async fn start(
     connection: &mut PgConnection,
     id: i64,
     now: OffsetDateTime,
-    pace: &Pace,
+    timing: &Timing,
 ) -> Result<(), sqlx::Error> {
     let late = "update accounts set started_until = clock_timestamp() + make_interval(secs => $2) where id = $1";
     sqlx::query(late).bind(id).bind(LATE).execute(&mut *connection).await?;
-    start_without(connection, id, now, pace, true).await?;
+    start_without(connection, id, now, timing, true).await?;
     // requests may wait for money in these wallets
     let wallets = "with held as (
             select account_id, user_id, currency from cash_wallets where account_id = $1 and due_at is null
@@ -75,7 +75,11 @@ pub async fn start(
 ///
 /// # Errors
 /// Database errors.
-pub async fn start_late(connection: &mut PgConnection, now: OffsetDateTime, server: &Pace) -> Result<(), sqlx::Error> {
+pub async fn start_late(
+    connection: &mut PgConnection,
+    now: OffsetDateTime,
+    server: &Timing,
+) -> Result<(), sqlx::Error> {
     let sql = "select id, started_until < clock_timestamp() from accounts where started_until is not null
         for no key update skip locked";
     let mut transaction = connection.begin().await?;
@@ -83,9 +87,9 @@ pub async fn start_late(connection: &mut PgConnection, now: OffsetDateTime, serv
         let started: Vec<(i64, bool)> = sqlx::query_as(sql).fetch_all(&mut *transaction).await?;
         for (id, is_over) in started {
             let account = find(&mut transaction, id).await?;
-            if let Some(account) = account.filter(|account| !account.own.is_manual) {
-                let (now, pace) = (account.time.at(now), account.own.pace(server));
-                start_without(&mut transaction, id, now, &pace, false).await?;
+            if let Some(account) = account.filter(|account| !account.settings.is_manual) {
+                let (now, timing) = (account.time.at(now), account.settings.timing(server));
+                start_without(&mut transaction, id, now, &timing, false).await?;
             }
             if is_over {
                 let over = "update accounts set started_until = null where id = $1";
@@ -103,13 +107,13 @@ async fn start_without(
     connection: &mut PgConnection,
     id: i64,
     now: OffsetDateTime,
-    pace: &Pace,
+    timing: &Timing,
     all: bool,
 ) -> Result<(), sqlx::Error> {
-    if pace.approves {
+    if timing.approves {
         let users = "update users set due_at = $2
             where account_id = $1 and compliance_state = 'new' and due_at is null";
-        sqlx::query(users).bind(id).bind(now + pace.approval_delay).execute(&mut *connection).await?;
+        sqlx::query(users).bind(id).bind(now + timing.approval_delay).execute(&mut *connection).await?;
     }
     let requests = "with held as (
             select account_id, id from concierge_requests where account_id = $1 and due_at is null
@@ -142,8 +146,8 @@ async fn start_without(
         from held h where o.account_id = h.account_id and o.id = h.id";
     sqlx::query(outputs)
         .bind(id)
-        .bind(now + pace.check_delay)
-        .bind(now + pace.step_delay)
+        .bind(now + timing.check_delay)
+        .bind(now + timing.step_delay)
         .bind(all)
         .execute(connection)
         .await

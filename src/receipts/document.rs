@@ -3,12 +3,12 @@
 use bigdecimal::BigDecimal;
 use serde_json::{Value, json};
 
-use super::{Figures, Kind, Line, Receipt};
+use super::{Figures, Line, PageKind, Receipt};
 use crate::jsonapi::decimal::number;
 use crate::jsonapi::render::timestamp;
 
 /// Renders a receipt or credit note as JSON.
-pub fn render(receipt: &Receipt, kind: Kind) -> Vec<u8> {
+pub fn render(receipt: &Receipt, kind: PageKind) -> Vec<u8> {
     let outputs: Vec<Value> = receipt.outputs.iter().map(|line| render_line(line, kind)).collect();
     json!({
         "request_id": receipt.request_id.to_string(),
@@ -41,7 +41,7 @@ fn render_figures(figures: &Figures) -> Value {
 }
 
 /// Renders an output: its cost on a receipt, its refund on a credit note.
-fn render_line(line: &Line, kind: Kind) -> Value {
+fn render_line(line: &Line, kind: PageKind) -> Value {
     let mut rendered = json!({
         "id": line.id.to_string(),
         "payee_name": line.payee_name,
@@ -50,11 +50,11 @@ fn render_line(line: &Line, kind: Kind) -> Value {
         "budget": line.budget.as_ref().map(money),
     });
     match kind {
-        Kind::Receipt => {
+        PageKind::Receipt => {
             rendered["amount"] = line.amount.as_ref().map(money).into();
             rendered["fee_and_cost"] = line.fee_and_cost.as_ref().map(money).into();
         }
-        Kind::CreditNote => {
+        PageKind::CreditNote => {
             rendered["fee_kept"] = line.fee_kept().as_ref().map(money).into();
             rendered["money_returned"] = money(&line.money_returned);
         }

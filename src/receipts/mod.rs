@@ -27,9 +27,9 @@ pub fn routes(app: &App) -> Router {
 /// Maximum number of outputs listed one by one. The figures cover all outputs.
 const LISTED: i64 = 100;
 
-/// Kind of page.
+/// PageKind of page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum PageKind {
     /// Covers the whole request.
     Receipt,
     /// Covers the returned money. Exists only if money was returned.

@@ -10,7 +10,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::{Kind, Line, Receipt};
+use super::{Line, PageKind, Receipt};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::render::timestamp;
 
@@ -44,10 +44,10 @@ pub static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 });
 
 /// Renders the page of a receipt or credit note. `token` is the token in its address.
-pub fn render(receipt: &Receipt, kind: Kind, token: &str) -> String {
+pub fn render(receipt: &Receipt, kind: PageKind, token: &str) -> String {
     let name = match kind {
-        Kind::Receipt => "Receipt",
-        Kind::CreditNote => "Credit note",
+        PageKind::Receipt => "Receipt",
+        PageKind::CreditNote => "Credit note",
     };
     let title = format!("{name} for request {}", receipt.request_id);
     let content = html! {
@@ -60,7 +60,7 @@ pub fn render(receipt: &Receipt, kind: Kind, token: &str) -> String {
         @if receipt.more() > 0 {
             p { "… and " (receipt.more()) " more. The figures above include them." }
         }
-        @if kind == Kind::CreditNote {
+        @if kind == PageKind::CreditNote {
             p { a href={ "/receipts/" (token) } { "Receipt for this request" } }
         } @else if receipt.money_returned > BigDecimal::default() {
             p { a href={ "/credit_notes/" (token) } { "Credit note for the returned money" } }
@@ -124,7 +124,7 @@ fn render_facts(receipt: &Receipt) -> Markup {
     }
 }
 
-fn render_states(receipt: &Receipt, kind: Kind) -> Markup {
+fn render_states(receipt: &Receipt, kind: PageKind) -> Markup {
     let currency = receipt.currency.to_ascii_uppercase();
     html! {
         div.wide role="region" aria-labelledby="states" tabindex="0" {
@@ -143,7 +143,7 @@ fn render_states(receipt: &Receipt, kind: Kind) -> Markup {
                         td.money { (money(&figures.money_returned)) }
                     }
                 } }
-                @if kind == Kind::CreditNote {
+                @if kind == PageKind::CreditNote {
                     tfoot { tr {
                         th.total scope="row" colspan="3" { "Total" }
                         td.money.total { (money(&receipt.money_returned)) }
@@ -154,7 +154,7 @@ fn render_states(receipt: &Receipt, kind: Kind) -> Markup {
     }
 }
 
-fn render_outputs(receipt: &Receipt, kind: Kind) -> Markup {
+fn render_outputs(receipt: &Receipt, kind: PageKind) -> Markup {
     let currency = receipt.currency.to_ascii_uppercase();
     html! {
         div.wide role="region" aria-labelledby="outputs" tabindex="0" {
@@ -164,11 +164,11 @@ fn render_outputs(receipt: &Receipt, kind: Kind) -> Markup {
                     th scope="col" { "Payee" }
                     th scope="col" { "Port" }
                     th scope="col" { "State" }
-                    @if kind == Kind::Receipt { th.money scope="col" { "Amount" } }
+                    @if kind == PageKind::Receipt { th.money scope="col" { "Amount" } }
                     th.money scope="col" { "Budget, " (currency) }
                     @match kind {
-                        Kind::Receipt => { th.money scope="col" { "Fee and cost, " (currency) } }
-                        Kind::CreditNote => {
+                        PageKind::Receipt => { th.money scope="col" { "Fee and cost, " (currency) } }
+                        PageKind::CreditNote => {
                             th.money scope="col" { "Fee kept, " (currency) }
                             th.money scope="col" { "Returned, " (currency) }
                         }
@@ -180,7 +180,7 @@ fn render_outputs(receipt: &Receipt, kind: Kind) -> Markup {
     }
 }
 
-fn render_line(line: &Line, kind: Kind) -> Markup {
+fn render_line(line: &Line, kind: PageKind) -> Markup {
     // the second part of a port's code is its currency
     let currency = line.port_code.split('_').nth(1).unwrap_or_default().to_ascii_uppercase();
     html! {
@@ -189,13 +189,13 @@ fn render_line(line: &Line, kind: Kind) -> Markup {
             td { (display_name(line.payee_name.as_deref())) }
             td { (line.port_code) }
             td { (line.state) }
-            @if kind == Kind::Receipt {
+            @if kind == PageKind::Receipt {
                 td.money { @if let Some(amount) = &line.amount { (money(amount)) " " (currency) } @else { "–" } }
             }
             td.money { (line.budget.as_ref().map_or("–".to_owned(), money)) }
             @match kind {
-                Kind::Receipt => { td.money { (line.fee_and_cost.as_ref().map_or("–".to_owned(), money)) } }
-                Kind::CreditNote => {
+                PageKind::Receipt => { td.money { (line.fee_and_cost.as_ref().map_or("–".to_owned(), money)) } }
+                PageKind::CreditNote => {
                     td.money { (line.fee_kept().as_ref().map_or("–".to_owned(), money)) }
                     td.money { (money(&line.money_returned)) }
                 }

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::{Kind, Receipt, document, page, store};
+use super::{PageKind, Receipt, document, page, store};
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
 use crate::jsonapi::{MEDIA_TYPE, negotiation};
 use crate::web::app::App;
@@ -18,15 +18,15 @@ const LONGEST_TOKEN: usize = 128;
 
 /// `GET /receipts/:token`
 pub async fn show_receipt(State(app): State<App>, token: Token, headers: HeaderMap) -> Response {
-    respond(&app, token, &headers, Kind::Receipt).await
+    respond(&app, token, &headers, PageKind::Receipt).await
 }
 
 /// `GET /credit_notes/:token`
 pub async fn show_credit_note(State(app): State<App>, token: Token, headers: HeaderMap) -> Response {
-    respond(&app, token, &headers, Kind::CreditNote).await
+    respond(&app, token, &headers, PageKind::CreditNote).await
 }
 
-async fn respond(app: &App, token: Token, headers: &HeaderMap, kind: Kind) -> Response {
+async fn respond(app: &App, token: Token, headers: &HeaderMap, kind: PageKind) -> Response {
     let token = token.map(|Path(token)| token).unwrap_or_default();
     let found = find(app, &token, kind).await;
     let response = match (found, prefers_html(headers)) {
@@ -51,19 +51,19 @@ async fn respond(app: &App, token: Token, headers: &HeaderMap, kind: Kind) -> Re
     with_privacy_headers(response)
 }
 
-async fn find(app: &App, token: &str, kind: Kind) -> Result<Receipt, Errors> {
+async fn find(app: &App, token: &str, kind: PageKind) -> Result<Receipt, Errors> {
     let is_well_formed = (1..=LONGEST_TOKEN).contains(&token.len())
         && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     let mut receipt = None;
     if is_well_formed {
         let mut connection = app.database.connection().await?;
         let found = store::find(&mut connection, token, kind).await;
-        receipt = connection.conclude(found)?;
+        receipt = connection.finish(found)?;
     }
     receipt.ok_or_else(|| {
         let detail = match kind {
-            Kind::Receipt => "this address has no receipt; each finished request has one at its receipt_url",
-            Kind::CreditNote => {
+            PageKind::Receipt => "this address has no receipt; each finished request has one at its receipt_url",
+            PageKind::CreditNote => {
                 "this address has no credit note; each finished request with returned money has one at its \
                  credit_note_url"
             }

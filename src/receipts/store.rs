@@ -4,7 +4,7 @@ use bigdecimal::BigDecimal;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use super::{Figures, Kind, LISTED, Line, Receipt};
+use super::{Figures, LISTED, Line, PageKind, Receipt};
 use crate::concierge::outputs::state::{MACHINE, Refund};
 
 /// Selects a request by its token, the totals of its outputs by state, and its first outputs, one row each.
@@ -58,10 +58,10 @@ const FIND: &str = concat!(
 ///
 /// # Errors
 /// Database errors.
-pub async fn find(connection: &mut PgConnection, token: &str, kind: Kind) -> Result<Option<Receipt>, sqlx::Error> {
+pub async fn find(connection: &mut PgConnection, token: &str, kind: PageKind) -> Result<Option<Receipt>, sqlx::Error> {
     let rows = sqlx::query(FIND)
         .bind(token)
-        .bind(kind == Kind::Receipt)
+        .bind(kind == PageKind::Receipt)
         .bind(LISTED)
         .bind(states(Refund::Budget))
         .bind(states(Refund::BudgetLessFee))

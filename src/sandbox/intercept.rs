@@ -10,23 +10,23 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
-use super::exchanges::record::Record;
-use super::faults::directory::Known;
+use super::faults::cache::CachedAccount;
 use super::faults::prefer;
 use super::faults::truncated::Truncated;
+use super::request_log::record::Record;
+use super::request_log::record::RequestKey;
 use crate::faults::document::render;
-use crate::faults::{Effect, Fault, On, RequestFault, When};
+use crate::faults::{Effect, Fault, FaultTarget, RequestFault, When};
 use crate::jsonapi::error::Errors;
 use crate::sandbox::ControlPlane;
-use crate::sandbox::exchanges::record::Key;
 use crate::web::call::discard;
 use crate::web::connection::Breaker;
 
 /// Passes a request to the emulated API, unless a fault or a preference answers it.
 pub async fn intercept(State(plane): State<ControlPlane>, request: Request, next: Next) -> Response {
-    let key = Key::read(request.headers());
+    let key = RequestKey::read(request.headers());
     let known = match &key {
-        Some(key) => plane.directory.find(&key.sha256).await,
+        Some(key) => plane.fault_cache.find(&key.sha256).await,
         None => Ok(None),
     };
     match (known, key) {
@@ -49,7 +49,13 @@ async fn preferred(plane: &ControlPlane, preference: Result<u16, Errors>, body: 
     }
 }
 
-async fn exchange(plane: ControlPlane, known: Arc<Known>, key: Key, request: Request, next: Next) -> Response {
+async fn exchange(
+    plane: ControlPlane,
+    known: Arc<CachedAccount>,
+    key: RequestKey,
+    request: Request,
+    next: Next,
+) -> Response {
     let (request, record) = Record::begin(&plane, known.account_id, key, request);
     if request.headers().contains_key("prefer") || known.has_faults() {
         // boxed because it is large and rare: every request's future would have its size
@@ -61,8 +67,8 @@ async fn exchange(plane: ControlPlane, known: Arc<Known>, key: Key, request: Req
 /// Answers a request that a preference or a fault may change.
 async fn exchange_with_faults(
     plane: ControlPlane,
-    known: Arc<Known>,
-    key: Key,
+    known: Arc<CachedAccount>,
+    key: RequestKey,
     request: Request,
     next: Next,
     mut record: Record,
@@ -75,12 +81,12 @@ async fn exchange_with_faults(
         return record.end(response).await;
     }
     let path = request.uri().path();
-    let fault = match plane.directory.claim(&key.sha256, &known, request.method().as_str(), path).await {
+    let fault = match plane.fault_cache.claim(&key.sha256, &known, request.method().as_str(), path).await {
         Ok(None) => return record.end(next.run(request).await).await,
         Ok(Some(fault)) => fault,
         Err(errors) => return record.end(errors.into_response()).await,
     };
-    record.fault = Some(render(&Fault { on: On::Requests(fault.clone()), times: None, after: 0 }));
+    record.fault = Some(render(&Fault { on: FaultTarget::Requests(fault.clone()), times: None, after: 0 }));
     let RequestFault { latency, effect, .. } = fault;
     if let Some(latency) = latency {
         tokio::time::sleep(latency).await;

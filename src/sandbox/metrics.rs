@@ -16,7 +16,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub async fn show(State(app): State<App>) -> Result<Response, Errors> {
     let mut connection = app.database.connection().await?;
     let oldest = oldest_pending(&mut connection).await;
-    let oldest = connection.conclude(oldest)?;
+    let oldest = connection.finish(oldest)?;
     let age = oldest.and_then(|oldest| Duration::try_from(app.clock.now() - oldest).ok()).unwrap_or_default();
     Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], app.metrics.text(age)).into_response())
 }

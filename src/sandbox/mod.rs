@@ -4,11 +4,11 @@ pub mod accounts;
 pub mod advice;
 pub mod clock;
 mod events;
-pub mod exchanges;
 pub mod faults;
 mod health;
 pub mod intercept;
 mod metrics;
+pub mod request_log;
 pub mod seed;
 mod settings;
 pub mod simulations;
@@ -58,8 +58,8 @@ fn quick() -> Router<ControlPlane> {
         .route("/_sandbox/events/{id}", get(events::routes::show))
         .route("/_sandbox/events/{id}/redeliver", post(events::routes::redeliver))
         .route("/_sandbox/faults", get(faults::routes::list).put(faults::routes::replace).delete(faults::routes::clear))
-        .route("/_sandbox/requests", get(exchanges::routes::list).delete(exchanges::routes::clear))
-        .route("/_sandbox/requests/{id}", get(exchanges::routes::show))
+        .route("/_sandbox/requests", get(request_log::routes::list).delete(request_log::routes::clear))
+        .route("/_sandbox/requests/{id}", get(request_log::routes::show))
         .route("/_sandbox/advice", get(advice::routes::list))
         .route("/_sandbox/timeline/{type}/{id}", get(timeline::routes::show))
 }

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use sqlx::Acquire;
 
 use crate::accounts::caller::Access;
-use crate::accounts::pace::Pace;
-use crate::accounts::settings::OwnSettings;
+use crate::accounts::settings::AccountSettings;
 use crate::accounts::store;
+use crate::accounts::timing::Timing;
 use crate::database::{StoreError, settle};
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::duration;
@@ -48,14 +48,14 @@ impl Change {
         reader.finish(Some(change))
     }
 
-    fn apply(self, own: OwnSettings) -> OwnSettings {
-        OwnSettings {
-            check_delay: self.check_delay.unwrap_or(own.check_delay),
-            approval_delay: self.approval_delay.unwrap_or(own.approval_delay),
-            quote_delay: self.quote_delay.unwrap_or(own.quote_delay),
-            step_delay: self.step_delay.unwrap_or(own.step_delay),
-            approves: self.approves.unwrap_or(own.approves),
-            is_manual: self.is_manual.unwrap_or(own.is_manual),
+    fn apply(self, settings: AccountSettings) -> AccountSettings {
+        AccountSettings {
+            check_delay: self.check_delay.unwrap_or(settings.check_delay),
+            approval_delay: self.approval_delay.unwrap_or(settings.approval_delay),
+            quote_delay: self.quote_delay.unwrap_or(settings.quote_delay),
+            step_delay: self.step_delay.unwrap_or(settings.step_delay),
+            approves: self.approves.unwrap_or(settings.approves),
+            is_manual: self.is_manual.unwrap_or(settings.is_manual),
         }
     }
 }
@@ -88,23 +88,23 @@ fn delay(reader: &mut Reader, name: &str) -> Option<Option<Duration>> {
     if reader.is_null(name) { Some(None) } else { reader.span(name).map(Some) }
 }
 
-fn render(own: &OwnSettings, server: &Pace) -> Value {
-    let pace = own.pace(server);
+fn render(settings: &AccountSettings, server: &Timing) -> Value {
+    let timing = settings.timing(server);
     let mode = |is_auto: bool| if is_auto { "auto" } else { "manual" };
     json!({
-        "progression": mode(!pace.is_manual),
-        "approval": mode(pace.approves),
-        "check_delay": duration::render(pace.check_delay),
-        "approval_delay": duration::render(pace.approval_delay),
-        "quote_delay": duration::render(pace.quote_delay),
-        "step_delay": duration::render(pace.step_delay),
+        "progression": mode(!timing.is_manual),
+        "approval": mode(timing.approves),
+        "check_delay": duration::render(timing.check_delay),
+        "approval_delay": duration::render(timing.approval_delay),
+        "quote_delay": duration::render(timing.quote_delay),
+        "step_delay": duration::render(timing.step_delay),
     })
 }
 
 /// `GET /_sandbox/settings`
 pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
-    let caller = call.caller(&app, Access::Read, call.no_query()).await?.0;
-    Ok(Json(render(&caller.own, &app.rules.pace)))
+    let caller = call.authorize(&app, Access::Read, call.no_query()).await?.0;
+    Ok(Json(render(&caller.settings, &app.rules.timing)))
 }
 
 /// `PATCH /_sandbox/settings`: changes the settings for all transitions from now on.
@@ -112,28 +112,30 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
 /// When progression becomes `auto`, paused resources continue as if they had just reached their state.
 pub async fn update(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.no_query().and_then(|()| Change::read(&call.body));
-    let (caller, change) = call.caller(&app, Access::Write, read).await?;
+    let (caller, change) = call.authorize(&app, Access::Write, read).await?;
     let mut connection = app.database.connection().await?;
     let saved = async {
         let mut transaction = connection.begin().await?;
         let outcome = async {
             let id = caller.account_id;
             // the account was reset meanwhile; it had these settings until then
-            let Some(account) = store::lock(&mut transaction, id).await? else { return Ok(change.apply(caller.own)) };
-            let (own, now) = (change.apply(account.own), account.time.now(&app.clock));
-            store::save_settings(&mut transaction, id, &own).await?;
-            if own.is_manual && !account.own.is_manual {
+            let Some(account) = store::lock(&mut transaction, id).await? else {
+                return Ok(change.apply(caller.settings));
+            };
+            let (settings, now) = (change.apply(account.settings), account.time.now(&app.clock));
+            store::save_settings(&mut transaction, id, &settings).await?;
+            if settings.is_manual && !account.settings.is_manual {
                 timers::stop(&mut transaction, id).await?;
-            } else if account.own.is_manual && !own.is_manual {
-                timers::start(&mut transaction, id, now, &own.pace(&app.rules.pace)).await?;
+            } else if account.settings.is_manual && !settings.is_manual {
+                timers::start(&mut transaction, id, now, &settings.timing(&app.rules.timing)).await?;
             }
-            Ok::<_, StoreError>(own)
+            Ok::<_, StoreError>(settings)
         }
         .await;
         settle(transaction, outcome).await
     }
     .await;
-    let own = connection.conclude(saved)?;
-    app.set_off(&caller, Some(caller.time.now(&app.clock))).await;
-    Ok(Json(render(&own, &app.rules.pace)))
+    let own = connection.finish(saved)?;
+    app.schedule(&caller, Some(caller.time.now(&app.clock))).await;
+    Ok(Json(render(&own, &app.rules.timing)))
 }

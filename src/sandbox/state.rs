@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 
-use super::clock::turns::Turns;
-use super::exchanges::log::{LIMITS, Log};
-use super::faults::directory::Directory;
+use super::clock::locks::ClockLocks;
+use super::faults::cache::FaultCache;
+use super::request_log::log::{LIMITS, RequestLog};
 use crate::accounts::sweeper::Sweeper;
 use crate::web::app::App;
 
@@ -20,13 +20,13 @@ pub struct ControlPlane(Arc<Parts>);
 pub struct Parts {
     pub app: App,
     /// Serializes the requests that move an account's clock.
-    pub clock_locks: Turns,
+    pub clock_locks: ClockLocks,
     /// Deletes the rows of accounts that have ended.
     pub sweeper: Sweeper,
     /// The account and the faults of each key.
-    pub directory: Directory,
+    pub fault_cache: FaultCache,
     /// The requests to `/api` that this server answered.
-    pub request_log: Log,
+    pub request_log: RequestLog,
     /// The SHA-256 of the server's admin token.
     pub admin_token: Option<[u8; 32]>,
 }
@@ -35,10 +35,10 @@ impl ControlPlane {
     /// Returns the control plane of an application.
     pub fn new(app: App, admin_token: Option<[u8; 32]>) -> Self {
         Self(Arc::new(Parts {
-            clock_locks: Turns::default(),
+            clock_locks: ClockLocks::default(),
             sweeper: Sweeper::default(),
-            directory: Directory::new(app.database.clone()),
-            request_log: Log::new(LIMITS),
+            fault_cache: FaultCache::new(app.database.clone()),
+            request_log: RequestLog::new(LIMITS),
             admin_token,
             app,
         }))
@@ -47,7 +47,7 @@ impl ControlPlane {
     /// Forgets an account that has ended, wherever this server keeps it in memory. None of its events is sent any more.
     pub async fn forget(&self, account_id: i64) {
         self.app.ids.forget(account_id);
-        self.directory.forget(account_id);
+        self.fault_cache.forget(account_id);
         self.request_log.forget(account_id);
         self.app.post.forget(account_id).await;
     }

@@ -3,7 +3,7 @@
 use axum::Json;
 use serde_json::{Value, json};
 
-use crate::concierge::outputs::scenario::{PRECEDENCE, Source, TEST_VALUES, TestValue};
+use crate::concierge::outputs::scenario::{PRECEDENCE, ScenarioSource, TEST_VALUES, TestValue};
 
 /// `GET /_sandbox/test_values`: `precedence` and `test_values`.
 ///
@@ -19,7 +19,7 @@ pub async fn list() -> Json<Value> {
         })
     };
     Json(json!({
-        "precedence": PRECEDENCE.map(Source::name),
+        "precedence": PRECEDENCE.map(ScenarioSource::name),
         "test_values": TEST_VALUES.iter().map(row).collect::<Vec<_>>(),
     }))
 }

@@ -14,7 +14,7 @@ use crate::accounts::ids::Ids;
 use crate::accounts::watchers::Watchers;
 use crate::alarm::Alarm;
 use crate::clock::Clock;
-use crate::concierge::outputs::{Complete, store};
+use crate::concierge::outputs::{OutputDetails, store};
 use crate::concierge::rules::Rules;
 use crate::database::Database;
 use crate::database::batch::Batch;
@@ -50,8 +50,8 @@ pub struct AppState {
     pub address_rules: AddressRules,
     /// Time limit for a body to arrive.
     pub body_timeout: Duration,
-    pub create_outputs: Batch<Credentials, store::Creation, store::Outcome>,
-    pub find_outputs: Batch<Credentials, i64, (Caller, Option<Complete>)>,
+    pub create_outputs: Batch<Credentials, store::Creation, store::CreationResult>,
+    pub find_outputs: Batch<Credentials, i64, (Caller, Option<OutputDetails>)>,
 }
 
 impl App {
@@ -62,12 +62,12 @@ impl App {
 
     /// Schedules the work due at `due_at` in the caller's account. If its clock is frozen and the work is due now, runs
     /// it before returning, so that replays are deterministic.
-    pub async fn set_off(&self, caller: &Caller, due_at: Option<OffsetDateTime>) {
-        let Some(comes) = due_at.and_then(|due_at| caller.time.comes(due_at)) else { return };
+    pub async fn schedule(&self, caller: &Caller, due_at: Option<OffsetDateTime>) {
+        let Some(comes) = due_at.and_then(|due_at| caller.time.to_server_time(due_at)) else { return };
         if caller.time.frozen_at.is_some() {
             self.catch_up(caller.account_id).await;
         }
-        self.alarm.set(caller.account_id, comes);
+        self.alarm.schedule(caller.account_id, comes);
     }
 
     /// Runs everything due in an account with a frozen clock, before returning.
@@ -75,17 +75,17 @@ impl App {
         let done = async {
             let mut connection = self.database.connection().await?;
             let caught_up = catch_up(&mut connection, account_id, self.clock.now(), &self.rules).await;
-            connection.conclude(caught_up)
+            connection.finish(caught_up)
         };
         // a failure is logged, and the background task tries again
         drop(done.await);
-        self.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
+        self.deliveries.schedule(account_id, OffsetDateTime::UNIX_EPOCH);
     }
 
     /// Schedules everything due by now in an account, deliveries included, after a change of its time.
     pub fn wake(&self, account_id: i64) {
-        self.alarm.set(account_id, OffsetDateTime::UNIX_EPOCH);
-        self.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
+        self.alarm.schedule(account_id, OffsetDateTime::UNIX_EPOCH);
+        self.deliveries.schedule(account_id, OffsetDateTime::UNIX_EPOCH);
     }
 
     /// Removes an ended account from this server's memory. None of its events are sent after this returns.
@@ -97,9 +97,9 @@ impl App {
     }
 
     /// Wakes waiting clients and the webhook dispatcher for the caller's account.
-    pub fn tell(&self, caller: &Caller) {
+    pub fn notify(&self, caller: &Caller) {
         self.watchers.notify(caller.account_id);
-        self.deliveries.set(caller.account_id, OffsetDateTime::UNIX_EPOCH);
+        self.deliveries.schedule(caller.account_id, OffsetDateTime::UNIX_EPOCH);
     }
 }
 
@@ -112,7 +112,7 @@ impl Deref for App {
 }
 
 /// Runs work in a separate task, so that it completes even if the client hangs up.
-pub async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+pub async fn run_to_completion<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     match tokio::spawn(work).await {
         Ok(done) => done,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),

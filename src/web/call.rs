@@ -22,7 +22,7 @@ use crate::jsonapi::{MEDIA_TYPE, negotiation};
 use crate::telemetry::REQUEST_ID;
 
 /// Maximum size of a request body, in bytes.
-pub const LARGEST_BODY: usize = 1 << 20;
+pub const MAX_BODY: usize = 1 << 20;
 /// Maximum number of bytes read from a body that is too large.
 /// Reading on lets the client read the answer.
 const LARGEST_DISCARDED: usize = 16 << 20;
@@ -76,10 +76,15 @@ impl Call {
     ///
     /// # Errors
     /// 401, or the validation errors in `read`.
-    pub async fn caller<T>(&self, app: &App, access: Access, read: Result<T, Errors>) -> Result<(Caller, T), Errors> {
+    pub async fn authorize<T>(
+        &self,
+        app: &App,
+        access: Access,
+        read: Result<T, Errors>,
+    ) -> Result<(Caller, T), Errors> {
         let mut connection = app.database.connection().await?;
         let found = authenticate(&mut connection, self.credentials()?, access).await;
-        let caller = connection.conclude(found)?;
+        let caller = connection.finish(found)?;
         Ok((caller, read?))
     }
 
@@ -114,12 +119,12 @@ impl Call {
     ///
     /// # Errors
     /// 401, or the validation errors in `read`.
-    pub async fn checked<T>(&self, app: &App, access: Access, read: Result<T, Errors>) -> Result<T, Errors> {
+    pub async fn authorize_parsed<T>(&self, app: &App, access: Access, read: Result<T, Errors>) -> Result<T, Errors> {
         let credentials = self.credentials()?;
         let Err(faults) = read else { return read };
         let mut connection = app.database.connection().await?;
         let found = authenticate(&mut connection, credentials, access).await;
-        connection.conclude(found)?;
+        connection.finish(found)?;
         Err(faults)
     }
 }
@@ -212,7 +217,7 @@ async fn collect(mut body: Body) -> Result<Bytes, Errors> {
         if length > LARGEST_DISCARDED {
             break;
         }
-        if length <= LARGEST_BODY {
+        if length <= MAX_BODY {
             match &first {
                 None => first = Some(data),
                 Some(start) => {
@@ -224,8 +229,8 @@ async fn collect(mut body: Body) -> Result<Bytes, Errors> {
             }
         }
     }
-    if length > LARGEST_BODY {
-        let detail = format!("the body is larger than {LARGEST_BODY} bytes; send it in smaller parts");
+    if length > MAX_BODY {
+        let detail = format!("the body is larger than {MAX_BODY} bytes; send it in smaller parts");
         return Err(Error::new(BODY_TOO_LARGE, detail).into());
     }
     Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.into() })

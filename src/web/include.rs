@@ -47,7 +47,7 @@ pub async fn follow(
             if !unknown.is_empty() {
                 let mut connection = app.database.connection().await?;
                 let loaded = Box::pin(crate::concierge::load(&mut connection, account_id, target, &unknown)).await;
-                for resource in connection.conclude(loaded)? {
+                for resource in connection.finish(loaded)? {
                     included.add(resource);
                 }
             }
@@ -72,5 +72,5 @@ pub async fn document(
     query: &Query,
 ) -> Result<Vec<u8>, Errors> {
     let included = follow(app, account_id, std::slice::from_ref(resource), known, query).await?;
-    Ok(render::document(resource, &included, query))
+    Ok(render::render_document(resource, &included, query))
 }

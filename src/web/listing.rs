@@ -11,7 +11,7 @@ use crate::concierge::listing::Table;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::links::{Links, PageOf};
 use crate::jsonapi::query::Target;
-use crate::jsonapi::render::{Resource, collection};
+use crate::jsonapi::render::{Resource, render_collection};
 use crate::jsonapi::schema::Schema;
 
 /// Answers the GET of a collection.
@@ -28,14 +28,14 @@ pub async fn respond<T>(
     known: fn(&T) -> Vec<Resource>,
 ) -> Result<Response, Errors> {
     let query = call.query(schema, Target::Collection);
-    let query = call.checked(app, Access::Read, query).await?;
+    let query = call.authorize_parsed(app, Access::Read, query).await?;
     let mut connection = app.database.connection().await?;
     let page = table.page(&mut connection, call.credentials()?, &query).await;
-    let page = connection.conclude(page)?;
+    let page = connection.finish(page)?;
     let resources: Vec<Resource> = page.resources.iter().map(render).collect();
     let known = page.resources.iter().flat_map(known).collect();
     let included = include::follow(app, page.caller.account_id, &resources, known, &query).await?;
     let ends = resources.first().zip(resources.last()).map(|(first, last)| (first.id.as_str(), last.id.as_str()));
     let links = Links::new(schema.path, &query, PageOf { ends, more: page.more, total: page.total });
-    Ok(answer(StatusCode::OK, collection(&resources, &included, &query, &links)))
+    Ok(answer(StatusCode::OK, render_collection(&resources, &included, &query, &links)))
 }

@@ -9,7 +9,7 @@ use super::call::{Call, answer};
 use crate::jsonapi::error::{Error, Errors, PARAMETER_INVALID};
 use crate::jsonapi::links::{Links, PageOf};
 use crate::jsonapi::query::{Query, Start, Target};
-use crate::jsonapi::render::{Included, Resource, collection};
+use crate::jsonapi::render::{Included, Resource, render_collection};
 use crate::jsonapi::schema::{Filter, Schema};
 
 /// The requested page.
@@ -56,6 +56,6 @@ impl Numbered {
         let page: Vec<Resource> = resources.into_iter().skip(*skipped).take(size).collect();
         let more = skipped.saturating_add(size) < total;
         let links = Links::new(schema.path, query, PageOf { ends: None, more, total: i64::try_from(total).ok() });
-        answer(StatusCode::OK, collection(&page, &Included::default(), query, &links))
+        answer(StatusCode::OK, render_collection(&page, &Included::default(), query, &links))
     }
 }

@@ -77,7 +77,7 @@ impl OpenAccounts {
             }
         }
         .await;
-        connection.conclude(ensured)?;
+        connection.finish(ensured)?;
         self.remember(key);
         Ok(())
     }

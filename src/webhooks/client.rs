@@ -156,7 +156,7 @@ impl Sender {
     /// Returns the head of the answer, or the reason for its absence.
     async fn call(&self, request: &Request) -> Result<Response, String> {
         let url = receiver::read(&request.url, &self.rules).map_err(|fault| match fault {
-            receiver::Fault::Refused(refusal) => refusal.to_string(),
+            receiver::UrlFault::Refused(refusal) => refusal.to_string(),
             fault => format!("the URL must be {fault}"),
         })?;
         let post = self.client.post(url).headers(request.headers.clone()).body(request.body.clone());

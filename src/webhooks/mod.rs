@@ -66,7 +66,7 @@ pub async fn run(mut post: Post, alarm: Alarm, mut inbox: Inbox, mut stop: watch
     let clock = post.clock.clone();
     let mut moves = clock.moves();
     loop {
-        let due = alarm.take(clock.now(), usize::MAX);
+        let due = alarm.take_due(clock.now(), usize::MAX);
         post.wants_poll |= !due.is_empty();
         post.newly_due.extend(due);
         post.start_attempts().await;
@@ -253,7 +253,7 @@ impl Post {
                 self.due.insert(*account_id);
             }
             if let Some(next) = next {
-                alarm.set(*account_id, *next);
+                alarm.schedule(*account_id, *next);
             }
         }
         let held: HashSet<i64> = self.leased().into_iter().map(|(account, _)| account).collect();

@@ -76,10 +76,10 @@ pub async fn exchange<T>(
         .inspect_err(|error| tracing::warn!(%error, "the database is unavailable; deliveries wait for it"))
         .ok()?;
     match tokio::time::timeout(LONGEST, work(&mut connection)).await {
-        Ok(outcome) => connection.conclude(outcome).ok(),
+        Ok(outcome) => connection.finish(outcome).ok(),
         Err(_) => {
             tracing::warn!("the database did not answer a poll for due events");
-            database.cool();
+            database.discard_idle();
             None
         }
     }

@@ -34,7 +34,7 @@ const REORDERED: Duration = Duration::from_secs(5);
 impl Attempt {
     /// Makes one attempt and returns its result; `None`: a fault postponed the event.
     pub async fn run(self, delivery: Arc<Delivery>) -> Option<Ended> {
-        let at = delivery.time.happens_at(&self.clock, delivery.due_at);
+        let at = delivery.time.recorded_at(&self.clock, delivery.due_at);
         let fault = match delivery.held_for {
             None if delivery.has_faults => self.fault(&delivery).await,
             Some(Held::Reorder) if self.swap_with_next(&delivery).await => return None,
@@ -57,7 +57,7 @@ impl Attempt {
             }
             None => self.send(&delivery, false).await,
         };
-        let ended_at = delivery.time.happens_at(&self.clock, delivery.due_at);
+        let ended_at = delivery.time.recorded_at(&self.clock, delivery.due_at);
         let (tries, event_id) = (delivery.tries + 1, delivery.envelope.event_id);
         let delay = if outcome.is_received() {
             None
@@ -83,14 +83,14 @@ impl Attempt {
         let mut connection = self.database.connection().await.ok()?;
         let event_type = &delivery.envelope.event_type;
         let claimed = claim_webhook_fault(&mut connection, delivery.account_id, event_type).await;
-        connection.conclude(claimed).ok().flatten()
+        connection.finish(claimed).ok().flatten()
     }
 
     /// Postpones an event. If this fails, the event is sent after its lease expires.
     async fn postpone(&self, delivery: &Delivery, until: OffsetDateTime, why: Held) {
         if let Ok(mut connection) = self.database.connection().await {
             let held = store::hold_back(&mut connection, self.server, delivery.key(), until, why).await;
-            connection.conclude(held).ok();
+            connection.finish(held).ok();
         }
     }
 
@@ -98,6 +98,6 @@ impl Attempt {
     async fn swap_with_next(&self, delivery: &Delivery) -> bool {
         let Ok(mut connection) = self.database.connection().await else { return false };
         let passed = store::let_pass(&mut connection, self.server, delivery.key()).await;
-        connection.conclude(passed).unwrap_or_default()
+        connection.finish(passed).unwrap_or_default()
     }
 }

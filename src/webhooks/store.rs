@@ -272,7 +272,7 @@ pub async fn outlook(
     let rows = sqlx::query(SQL).bind(now).bind(accounts).fetch_all(connection).await?;
     let outlook = |row: &PgRow| {
         let next: Option<OffsetDateTime> = row.try_get(4)?;
-        let next = next.and_then(|next| AccountTime::read(row, 1).ok()?.comes(next));
+        let next = next.and_then(|next| AccountTime::read(row, 1).ok()?.to_server_time(next));
         Ok(Outlook { account_id: row.try_get(0)?, is_due: row.try_get(3)?, next })
     };
     rows.iter().map(outlook).collect()

@@ -74,7 +74,7 @@ async fn while_the_database_is_away_requests_are_told_so_and_then_all_goes_on() 
     // at once, and with every connection
     assert_eq!(failures(&many(&sandbox, 64).await), 0);
     sandbox.get(READY).await.expect(200);
-    within(sandbox.server().reached(due)).await;
+    within(sandbox.server().wait_until(due)).await;
     assert_eq!(
         sandbox.count("select count(*) from events where event_type like '%_accepted'").await,
         32,
@@ -114,7 +114,7 @@ async fn connections_that_fall_silent_are_replaced() {
     assert_away(&sandbox.get(READY).await);
     within(async { while sandbox.get(READY).await.status != 200 {} }).await;
     assert_eq!(failures(&many(&sandbox, 64).await), 0);
-    within(sandbox.server().reached(due)).await;
+    within(sandbox.server().wait_until(due)).await;
     assert_eq!(sandbox.count("select count(*) from events where event_type like '%_accepted'").await, 32);
     sandbox.advance(Duration::from_secs(1)).await;
     sandbox.stop().await;

@@ -8,7 +8,7 @@ use concierge_sandbox::concierge::outputs::scenario::{TEST_VALUES, TestValue};
 use concierge_sandbox::concierge::{outputs, requests};
 use concierge_sandbox::config::Cli;
 use concierge_sandbox::jsonapi::error::Code;
-use concierge_sandbox::sandbox::advice::Kind;
+use concierge_sandbox::sandbox::advice::AdviceKind;
 use concierge_sandbox::{accounts, concierge, jsonapi, sandbox};
 
 use crate::support::{Program, fresh_database};
@@ -64,7 +64,7 @@ fn it_lists_every_test_value() {
 
 #[test]
 fn it_lists_every_piece_of_advice() {
-    let expected = Kind::ALL.map(|kind| format!("| `{}` | {} |", kind.code(), kind.title()));
+    let expected = AdviceKind::ALL.map(|kind| format!("| `{}` | {} |", kind.code(), kind.title()));
     let table = README.split("## Advice").nth(1).unwrap().split("\n## ").next().unwrap();
     let listed: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
     assert_eq!(listed, expected);

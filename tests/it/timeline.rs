@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bigdecimal::BigDecimal;
 use concierge_sandbox::clock::Clock;
-use concierge_sandbox::concierge::outputs::scenario::{Decision, Scenario, Source};
+use concierge_sandbox::concierge::outputs::scenario::{Decision, Scenario, ScenarioSource};
 use concierge_sandbox::concierge::outputs::state as outputs;
-use concierge_sandbox::concierge::requests::life::Life;
+use concierge_sandbox::concierge::requests::progress::Progress;
 use concierge_sandbox::concierge::requests::state as requests;
 use concierge_sandbox::concierge::users::state::ComplianceState;
 use concierge_sandbox::config::Approval;
@@ -390,7 +390,7 @@ fn at(second: u64) -> OffsetDateTime {
 
 /// A request in a state, without a time.
 fn request(state: requests::State) -> Request {
-    let life = Life {
+    let life = Progress {
         account_id: 1,
         id: 1010,
         user_id: 50505,
@@ -426,7 +426,7 @@ fn output(state: outputs::State, scenario: Scenario) -> Output {
         state,
         due_at: Some(at(10)),
         attempts: 1,
-        decision: Decision { scenario, source: Source::Label },
+        decision: Decision { scenario, source: ScenarioSource::Label },
         payee: User { id: 20202, state: ComplianceState::Enabled, due_at: None },
         request: request(requests::State::Working),
     }

@@ -12,7 +12,7 @@ use crate::accounts::time::AccountTime;
 
 /// The purpose of a copy.
 #[derive(Debug, Clone, Copy)]
-pub enum Becomes<'a> {
+pub enum CopyKind<'a> {
     /// A snapshot, in which nothing advances.
     Snapshot {
         /// Name of the account.
@@ -28,7 +28,7 @@ pub enum Becomes<'a> {
     Account(AccountTime),
 }
 
-/// Columns that a copy does not take over. `id` is assigned; [`Becomes`] or [`replace`](super::replace) sets the rest.
+/// Columns that a copy does not take over. `id` is assigned; [`CopyKind`] or [`replace`](super::replace) sets the rest.
 pub const OWN: [&str; 11] = [
     "id",
     "name",
@@ -50,12 +50,12 @@ pub const OWN: [&str; 11] = [
 ///
 /// # Errors
 /// Database errors.
-pub async fn copy(connection: &mut PgConnection, id: i64, becomes: Becomes<'_>) -> Result<i64, sqlx::Error> {
+pub async fn copy(connection: &mut PgConnection, id: i64, becomes: CopyKind<'_>) -> Result<i64, sqlx::Error> {
     let (of, name, runs, time) = match becomes {
-        Becomes::Snapshot { of, name, at, runs } => {
+        CopyKind::Snapshot { of, name, at, runs } => {
             (Some(of), Some(name), Some(runs), AccountTime { frozen_at: Some(at), ..AccountTime::default() })
         }
-        Becomes::Account(time) => (None, None, None, time),
+        CopyKind::Account(time) => (None, None, None, time),
     };
     let sql = statement(&columns(connection).await?);
     sqlx::query_scalar(AssertSqlSafe(sql))

@@ -3,6 +3,7 @@
 //! Requests are paid from the payer's wallet.
 //! This module only shows wallets; `money` changes them.
 
+pub mod ledger;
 pub mod store;
 
 use bigdecimal::BigDecimal;

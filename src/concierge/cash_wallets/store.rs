@@ -27,7 +27,7 @@ pub async fn find(
             on w.account_id = c.account_id and w.user_id = c.user_id and w.currency = any($3)"
     );
     let rows = credentials.query(SQL).bind(currencies).fetch_all(connection).await?;
-    Caller::judge(rows.first(), Access::Read)?;
+    Caller::authorize(rows.first(), Access::Read)?;
     let wallet = |row: &PgRow| {
         let Some(currency) = row.try_get(COLUMNS)? else { return Ok(None) };
         Ok(Some(CashWallet { currency, balance: row.try_get(COLUMNS + 1)? }))

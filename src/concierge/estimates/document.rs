@@ -3,10 +3,10 @@
 use bigdecimal::BigDecimal;
 use time::OffsetDateTime;
 
-use super::{NewEstimate, NewOutput};
+use super::{EstimatedOutput, NewEstimate};
 use crate::concierge::outputs::document::{AMOUNT_NOT_POSITIVE, read_price};
 use crate::concierge::ports::{self, Port};
-use crate::concierge::pricing::{Priced, Taken};
+use crate::concierge::pricing::{Deductions, Priced};
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::render::{Resource, Value};
@@ -53,7 +53,7 @@ fn read_outputs(reader: &mut Reader) -> Option<NewEstimate> {
     let outputs = reader.objects("outputs", |reader| {
         let port = ports::read_port(reader, "port_code");
         let price = read_price(reader);
-        Some(NewOutput { port: port?, price: price? })
+        Some(EstimatedOutput { port: port?, price: price? })
     });
     Some(NewEstimate::Outputs { origin: origin?, outputs: outputs? })
 }
@@ -102,7 +102,7 @@ pub fn render_sum(
     from: &'static Port,
     to: &'static Port,
     amount: BigDecimal,
-    taken: Taken,
+    taken: Deductions,
     now: OffsetDateTime,
 ) -> Resource {
     estimate(

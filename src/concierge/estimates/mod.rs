@@ -23,14 +23,14 @@ pub const HOLD: Duration = Duration::from_mins(10);
 #[derive(Debug, Clone)]
 pub enum NewEstimate {
     /// Outputs of a request at one origin.
-    Outputs { origin: &'static Port, outputs: Vec<NewOutput> },
+    Outputs { origin: &'static Port, outputs: Vec<EstimatedOutput> },
     /// A single sum to send: the older form.
     Sum { from: &'static Port, to: &'static Port, amount: BigDecimal },
 }
 
 /// An output to estimate.
 #[derive(Debug, Clone)]
-pub struct NewOutput {
+pub struct EstimatedOutput {
     /// Destination of the money.
     pub port: &'static Port,
     pub price: Price,

@@ -67,7 +67,7 @@ pub async fn hold(
         .fetch_optional(connection)
         .await?;
     if credentials.is_some() {
-        Caller::judge(row.as_ref(), Access::Read)?;
+        Caller::authorize(row.as_ref(), Access::Read)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Schema, reading and rendering of outputs.
 
 use super::scenario::{Scenario, TEST_VALUES};
-use super::store::Outcome;
+use super::store::CreationResult;
 use super::{NewOutput, Output, Price, state};
 use crate::concierge::{ports, requests, users, withdrawal_instructions};
 use crate::jsonapi::document::{Purpose, Reader};
@@ -68,7 +68,7 @@ pub fn read_new(body: &[u8]) -> Result<(NewOutput, Reader), Errors> {
 }
 
 /// Header for the scenario of a new output's payment.
-pub const OUTCOME: &str = "Sandbox-Outcome";
+pub const OUTCOME: &str = "Sandbox-CreationResult";
 
 /// Reads the scenario in the header [`OUTCOME`].
 ///
@@ -103,7 +103,7 @@ pub fn read_price(reader: &mut Reader) -> Option<Price> {
 }
 
 /// Explains the refusal of an output, with pointers into its document.
-pub fn explain(mut reader: Reader, new: &NewOutput, outcome: &Outcome) -> Errors {
+pub fn explain(mut reader: Reader, new: &NewOutput, outcome: &CreationResult) -> Errors {
     match outcome.request_state {
         None => reader.not_found("request", requests::SCHEMA.type_name, &new.request),
         Some(state) if !state.takes_outputs() => {

@@ -39,7 +39,7 @@ pub struct Output {
 
 /// An output with its default includes.
 #[derive(Debug, Clone)]
-pub struct Complete {
+pub struct OutputDetails {
     pub output: Output,
     pub user: User,
     pub withdrawal_instruction: WithdrawalInstruction,
@@ -64,7 +64,7 @@ impl Price {
 
 /// Returns the cause of a timed step: the timer, with the test value if it decided the step.
 pub fn cause_of(trigger: Trigger, decision: Decision) -> Cause {
-    let by = if trigger.is_for_the_scenario() { decision.asked() } else { None };
+    let by = if trigger.is_decided_by_scenario() { decision.asked() } else { None };
     Cause { by: by.map(Into::into), ..Cause::TIMER }
 }
 

@@ -8,13 +8,13 @@ use time::OffsetDateTime;
 
 use super::cause_of;
 use super::state::{FAILURE, MACHINE, Refund, State, Trigger, next};
-use super::store::life::{DuePayment, Move, claim_payments};
-use crate::accounts::pace::Pace;
+use super::store::transitions::{DuePayment, OutputTransition, claim_payments};
+use crate::accounts::timing::Timing;
+use crate::concierge::cash_wallets::ledger::{Credit, Wallet};
 use crate::concierge::changes::Changes;
-use crate::concierge::due::{BATCH, Due, Moved, before};
-use crate::concierge::money::{Credit, Wallet};
+use crate::concierge::due::{BATCH, BatchResult, Due, before};
 use crate::concierge::ports;
-use crate::concierge::requests::store::life::read_locked;
+use crate::concierge::requests::store::transitions::read_locked;
 
 /// Outputs of one request that ended: their number, their refund, and the end of the last one.
 #[derive(Debug)]
@@ -29,21 +29,21 @@ pub struct Closed {
 ///
 /// # Errors
 /// Database errors.
-pub async fn go_on(
+pub async fn run(
     connection: &mut PgConnection,
     due: &Due,
     one_by_one: bool,
-) -> Result<(Moved, Changes), sqlx::Error> {
+) -> Result<(BatchResult, Changes), sqlx::Error> {
     let outputs = claim_payments(connection, due, BATCH).await?;
-    let moved = Moved::new(due, BATCH, outputs.iter().map(|output| (output.account_id, output.due_at)));
+    let moved = BatchResult::new(due, BATCH, outputs.iter().map(|output| (output.account_id, output.due_at)));
     let mut changes = Changes::default();
     let mut closed: BTreeMap<(i64, i64), Closed> = BTreeMap::new();
-    let mut last = one_by_one.then(|| moved.whole_instants());
+    let mut last = one_by_one.then(|| moved.last_whole_instant());
     for output in &outputs {
         if last.is_some_and(|last| output.due_at > last) {
             break;
         }
-        let ended_in = match step(output, due.pace(output.account_id)) {
+        let ended_in = match step(output, due.timing(output.account_id)) {
             Some(step) => {
                 if let (Some(last), Some(next)) = (&mut last, step.due_at) {
                     *last = (*last).min(before(next, step.at));
@@ -76,17 +76,17 @@ pub async fn go_on(
 }
 
 /// Returns the next transition of a payment; `None` if there is none.
-fn step(output: &DuePayment, pace: &Pace) -> Option<Move> {
+fn step(output: &DuePayment, timing: &Timing) -> Option<OutputTransition> {
     let trigger = next(output.state, output.decision.scenario, output.attempts)?;
     let to = MACHINE.after(output.state, trigger)?;
     let attempts = output.attempts + i32::from(trigger == Trigger::Issue);
     let goes_on = next(to, output.decision.scenario, attempts).is_some();
-    Some(Move {
+    Some(OutputTransition {
         account_id: output.account_id,
         id: output.id,
         to,
         at: output.due_at,
-        due_at: if goes_on { pace.step(output.due_at) } else { None },
+        due_at: if goes_on { timing.step(output.due_at) } else { None },
         rejection_reason: None,
         failure_reason: matches!(to, State::Failed | State::Returned).then_some(FAILURE.into()),
         attempts,
@@ -118,21 +118,21 @@ pub async fn close(
     }
     let requests: Vec<_> = closed.keys().copied().collect();
     let mut credits: BTreeMap<Wallet, Credit> = BTreeMap::new();
-    for mut life in read_locked(connection, &requests).await? {
-        let Some(ended) = closed.get(&(life.account_id, life.id)) else { continue };
-        let done = life.close_outputs(ended.outputs, &ended.returned, ended.at);
+    for mut progress in read_locked(connection, &requests).await? {
+        let Some(ended) = closed.get(&(progress.account_id, progress.id)) else { continue };
+        let done = progress.close_outputs(ended.outputs, &ended.returned, ended.at);
         // only outputs of `working` requests have payments
         debug_assert!(done.is_ok(), "{done:?}");
         if ended.returned > BigDecimal::default() {
-            let currency = ports::currency(&life.port_code).to_owned();
-            let wallet = Wallet { account_id: life.account_id, user_id: life.user_id, currency };
-            let at = due.pace(life.account_id).by_itself(ended.at);
+            let currency = ports::currency(&progress.port_code).to_owned();
+            let wallet = Wallet { account_id: progress.account_id, user_id: progress.user_id, currency };
+            let at = due.timing(progress.account_id).unless_manual(ended.at);
             let none = Credit { wallet: wallet.clone(), amount: BigDecimal::default(), at };
             let credit = credits.entry(wallet).or_insert(none);
             credit.amount += &ended.returned;
             credit.at = credit.at.max(at);
         }
-        changes.requests.push(life);
+        changes.requests.push(progress);
     }
     changes.credits.extend(credits.into_values());
     Ok(())

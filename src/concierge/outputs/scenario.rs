@@ -91,9 +91,9 @@ pub const TEST_VALUES: [TestValue; 7] = [
     },
 ];
 
-/// Source of a scenario.
+/// ScenarioSource of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum ScenarioSource {
     Header,
     Label,
     BankAccountNumber,
@@ -103,10 +103,15 @@ pub enum Source {
 }
 
 /// Sources by precedence, the deciding one first.
-pub const PRECEDENCE: [Source; 5] =
-    [Source::Header, Source::Label, Source::BankAccountNumber, Source::Email, Source::Default];
+pub const PRECEDENCE: [ScenarioSource; 5] = [
+    ScenarioSource::Header,
+    ScenarioSource::Label,
+    ScenarioSource::BankAccountNumber,
+    ScenarioSource::Email,
+    ScenarioSource::Default,
+];
 
-impl Source {
+impl ScenarioSource {
     /// Returns the name for the control plane.
     pub const fn name(self) -> &'static str {
         match self {
@@ -134,17 +139,17 @@ impl Carriers<'_> {
     /// Returns true if a source holds the test value.
     /// Text after `#` in a label, or after `+` or `#` in an e-mail address, is ignored.
     /// E-mail addresses are compared without case.
-    fn ask_for(&self, wanted: &TestValue, source: Source) -> bool {
+    fn ask_for(&self, wanted: &TestValue, source: ScenarioSource) -> bool {
         let is = |found: Option<&str>, wanted: &str| found == Some(wanted);
         match source {
-            Source::Header => is(self.header, wanted.name),
-            Source::Label => is(self.label.and_then(|label| label.split('#').next()), wanted.label),
-            Source::BankAccountNumber => is(self.bank_account_number, wanted.bank_account_number),
-            Source::Email => {
+            ScenarioSource::Header => is(self.header, wanted.name),
+            ScenarioSource::Label => is(self.label.and_then(|label| label.split('#').next()), wanted.label),
+            ScenarioSource::BankAccountNumber => is(self.bank_account_number, wanted.bank_account_number),
+            ScenarioSource::Email => {
                 let local = self.email.and_then(|email| email.split(['@', '+', '#']).next());
                 local.is_some_and(|local| local.eq_ignore_ascii_case(wanted.email))
             }
-            Source::Default => wanted.scenario == Scenario::Settled,
+            ScenarioSource::Default => wanted.scenario == Scenario::Settled,
         }
     }
 }
@@ -153,7 +158,7 @@ impl Carriers<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
     pub scenario: Scenario,
-    pub source: Source,
+    pub source: ScenarioSource,
 }
 
 impl Decision {
@@ -166,11 +171,11 @@ impl Decision {
     pub const fn value(self) -> Option<&'static str> {
         let value = &TEST_VALUES[self.scenario as usize];
         match self.source {
-            Source::Header => Some(value.name),
-            Source::Label => Some(value.label),
-            Source::BankAccountNumber => Some(value.bank_account_number),
-            Source::Email => Some(value.email),
-            Source::Default => None,
+            ScenarioSource::Header => Some(value.name),
+            ScenarioSource::Label => Some(value.label),
+            ScenarioSource::BankAccountNumber => Some(value.bank_account_number),
+            ScenarioSource::Email => Some(value.email),
+            ScenarioSource::Default => None,
         }
     }
 }
@@ -192,6 +197,6 @@ impl Scenario {
             let value = TEST_VALUES.iter().find(|value| carriers.ask_for(value, source))?;
             Some(Decision { scenario: value.scenario, source })
         });
-        asked.unwrap_or(Decision { scenario: Self::Settled, source: Source::Default })
+        asked.unwrap_or(Decision { scenario: Self::Settled, source: ScenarioSource::Default })
     }
 }

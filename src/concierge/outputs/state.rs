@@ -2,8 +2,8 @@
 //!
 //! Pure: the same input gives the same answer.
 
-use super::scenario::{Decision, Scenario, Source};
-use crate::concierge::machine::{Arrow, Machine, Named};
+use super::scenario::{Decision, Scenario, ScenarioSource};
+use crate::concierge::machine::{Machine, Named, Transition};
 use crate::concierge::users::state::ComplianceState;
 
 /// State of an output.
@@ -47,8 +47,8 @@ pub enum Trigger {
 pub const NAMES: [&str; 9] =
     ["accepting", "accepted", "rejected", "working", "settling", "settled", "failed", "returned", "cancelled"];
 
-const fn arrow(from: State, trigger: Trigger, to: State) -> Arrow<State, Trigger> {
-    Arrow { from, trigger, to }
+const fn arrow(from: State, trigger: Trigger, to: State) -> Transition<State, Trigger> {
+    Transition { from, trigger, to }
 }
 
 /// All states and transitions (known from the guides).
@@ -64,7 +64,7 @@ pub static MACHINE: Machine<State, Trigger> = Machine {
         State::Returned,
         State::Cancelled,
     ],
-    arrows: &[
+    transitions: &[
         arrow(State::Accepting, Trigger::Accept, State::Accepted),
         arrow(State::Accepting, Trigger::Reject, State::Rejected),
         arrow(State::Accepted, Trigger::Work, State::Working),
@@ -103,7 +103,7 @@ impl Named for Trigger {
 
 impl Trigger {
     /// Returns true if the scenario decides for or against this trigger.
-    pub const fn is_for_the_scenario(self) -> bool {
+    pub const fn is_decided_by_scenario(self) -> bool {
         match self {
             Self::Reject | Self::Settle | Self::Fail | Self::Retry | Self::Return | Self::Cancel => true,
             Self::Accept | Self::Work | Self::Issue => false,
@@ -170,7 +170,7 @@ pub enum Refund {
 
 /// Result of the preliminary checks of an accepting output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Checked {
+pub enum CheckResult {
     Accepted,
     Rejected {
         reason: &'static str,
@@ -182,24 +182,24 @@ pub enum Checked {
 }
 
 /// Runs the preliminary checks: first the payee's compliance, then the scenario.
-pub const fn check(payee: ComplianceState, decision: Decision) -> Checked {
+pub const fn check(payee: ComplianceState, decision: Decision) -> CheckResult {
     match (payee, decision.scenario) {
-        (ComplianceState::Enabled, Scenario::Rejected) => Checked::Rejected {
+        (ComplianceState::Enabled, Scenario::Rejected) => CheckResult::Rejected {
             reason: match decision.source {
-                Source::Header => "the preliminary checks failed, as the header Sandbox-Outcome asked",
-                Source::Label => "the preliminary checks failed, as the instruction's label asks",
-                Source::BankAccountNumber => {
+                ScenarioSource::Header => "the preliminary checks failed, as the header Sandbox-Outcome asked",
+                ScenarioSource::Label => "the preliminary checks failed, as the instruction's label asks",
+                ScenarioSource::BankAccountNumber => {
                     "the preliminary checks failed, as the instruction's bank_account_number asks"
                 }
-                Source::Email => "the preliminary checks failed, as the payee's e-mail address asks",
-                Source::Default => "the preliminary checks failed",
+                ScenarioSource::Email => "the preliminary checks failed, as the payee's e-mail address asks",
+                ScenarioSource::Default => "the preliminary checks failed",
             },
             asked: true,
         },
-        (ComplianceState::Enabled, _) => Checked::Accepted,
-        (ComplianceState::Rejected, _) => Checked::Rejected { reason: "the payee was rejected", asked: false },
-        (ComplianceState::Disabled, _) => Checked::Rejected { reason: "the payee is disabled", asked: false },
-        (ComplianceState::New, _) => Checked::Deferred,
+        (ComplianceState::Enabled, _) => CheckResult::Accepted,
+        (ComplianceState::Rejected, _) => CheckResult::Rejected { reason: "the payee was rejected", asked: false },
+        (ComplianceState::Disabled, _) => CheckResult::Rejected { reason: "the payee is disabled", asked: false },
+        (ComplianceState::New, _) => CheckResult::Deferred,
     }
 }
 

@@ -1,6 +1,6 @@
-//! All SQL to create and show outputs. [`life`] has the SQL of their transitions.
+//! All SQL to create and show outputs. [`progress`] has the SQL of their transitions.
 
-pub mod life;
+pub mod transitions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
 use super::state::{MACHINE, State};
-use super::{Complete, Output, Price};
+use super::{Output, OutputDetails, Price};
 use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::accounts::reserved::MASTER_USER;
 use crate::accounts::settings::milliseconds;
@@ -84,7 +84,7 @@ macro_rules! complete_joins {
 }
 
 /// The collection.
-pub const TABLE: Table<Complete> = Table {
+pub const TABLE: Table<OutputDetails> = Table {
     name: "concierge_request_outputs",
     columns: complete_columns!("t"),
     joins: complete_joins!("t"),
@@ -119,8 +119,8 @@ pub fn read_state(name: &str) -> Result<State, sqlx::Error> {
     MACHINE.named(name).ok_or_else(|| sqlx::Error::Decode(format!("no output state {name:?}").into()))
 }
 
-fn read_complete(row: &PgRow, at: usize) -> Result<Complete, sqlx::Error> {
-    Ok(Complete {
+fn read_complete(row: &PgRow, at: usize) -> Result<OutputDetails, sqlx::Error> {
+    Ok(OutputDetails {
         output: read(row, at)?,
         user: users::store::read(row, at + COLUMNS)?,
         withdrawal_instruction: withdrawal_instructions::store::read(row, at + COLUMNS + users::store::COLUMNS)?,
@@ -152,7 +152,7 @@ pub struct Creation {
 
 /// Result of creating an output, with the resources found.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct CreationResult {
     pub caller: Caller,
     pub request_state: Option<requests::state::State>,
     pub user: Option<User>,
@@ -258,7 +258,11 @@ pub const CREATE: &str = concat!(
 ///
 /// # Errors
 /// 401 if the caller is not allowed; database errors.
-pub async fn create(connection: &mut PgConnection, credentials: Credentials, calls: Vec<Creation>) -> Answers<Outcome> {
+pub async fn create(
+    connection: &mut PgConnection,
+    credentials: Credentials,
+    calls: Vec<Creation>,
+) -> Answers<CreationResult> {
     let Some(latest) = calls.iter().max_by_key(|call| call.now) else { return Ok(Vec::new()) };
     let (amounts, budgets): (Vec<_>, Vec<_>) = calls.iter().map(|call| call.price.clone().amount_and_budget()).unzip();
     let rows = credentials
@@ -279,19 +283,19 @@ pub async fn create(connection: &mut PgConnection, credentials: Credentials, cal
         .bind(calls.iter().map(|call| &*call.caused_by).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
-    let caller = Caller::judge(rows.first(), Access::Write)?;
+    let caller = Caller::authorize(rows.first(), Access::Write)?;
     let outcomes: Result<_, sqlx::Error> = rows.iter().map(|row| read_outcome(row, caller)).collect();
     Ok(outcomes?)
 }
 
-fn read_outcome(row: &PgRow, caller: Caller) -> Result<Outcome, sqlx::Error> {
+fn read_outcome(row: &PgRow, caller: Caller) -> Result<CreationResult, sqlx::Error> {
     const USER: usize = caller::COLUMNS + 3;
     const INSTRUCTION: usize = USER + users::store::COLUMNS;
     let created: Option<i64> = row.try_get(caller::COLUMNS)?;
     let state: Option<&str> = row.try_get(caller::COLUMNS + 2)?;
     let user: Option<i64> = row.try_get(USER)?;
     let instruction: Option<i64> = row.try_get(INSTRUCTION)?;
-    Ok(Outcome {
+    Ok(CreationResult {
         caller,
         request_state: state.map(requests::store::read_state).transpose()?,
         user: user.map(|_| users::store::read(row, USER)).transpose()?,
@@ -329,9 +333,9 @@ pub async fn find(
     connection: &mut PgConnection,
     credentials: Credentials,
     ids: Vec<i64>,
-) -> Answers<(Caller, Option<Complete>)> {
+) -> Answers<(Caller, Option<OutputDetails>)> {
     let rows = credentials.query(FIND).bind(ids).fetch_all(connection).await?;
-    let caller = Caller::judge(rows.first(), Access::Read)?;
+    let caller = Caller::authorize(rows.first(), Access::Read)?;
     let complete = |row: &PgRow| {
         let found: Option<i64> = row.try_get(caller::COLUMNS)?;
         Ok((caller, found.map(|_| read_complete(row, caller::COLUMNS)).transpose()?))

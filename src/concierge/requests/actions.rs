@@ -11,23 +11,25 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 use super::NewConciergeRequest;
+use super::cascade::cascade_to_outputs;
 use super::document::{HINT_TOKEN, render};
-use super::fan_out::take_outputs_along;
-use super::life::{Life, NotPossible};
+use super::progress::{NotPossible, Progress};
 use super::state::{MACHINE, Trigger};
-use super::store::life::{Outputs, lock, prices_asked, sum_outputs};
-use super::store::{self, Found};
+use super::store;
+use super::store::FoundRequest;
+use super::store::transitions::{Outputs, lock, prices_asked, sum_outputs};
 use crate::accounts::caller::Credentials;
-use crate::accounts::pace::Pace;
-use crate::accounts::store::share_of;
+use crate::accounts::store::lock_shared_by_key;
+use crate::accounts::timing::Timing;
+use crate::concierge::cash_wallets::ledger::{Credit, Wallet};
 use crate::concierge::changes::Changes;
-use crate::concierge::due::{Account, Due};
+use crate::concierge::due::{Due, DueAccount};
 use crate::concierge::machine::Named;
-use crate::concierge::money::{Credit, Wallet};
 use crate::concierge::rules::Rules;
 use crate::concierge::{estimates, ports};
 use crate::database::{StoreError, settle};
-use crate::events::{self, Cause, Event, Snapshot};
+use crate::events;
+use crate::events::{Cause, Event, ResourceSnapshot};
 use crate::jsonapi::error::{Error, Errors};
 use crate::jsonapi::render::timestamp;
 
@@ -61,16 +63,16 @@ pub async fn draft(
     now: OffsetDateTime,
     rules: &Rules,
     cause: Cause,
-) -> Result<Found, StoreError> {
+) -> Result<FoundRequest, StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
         let (caller, request) = store::create(&mut transaction, credentials, id, new, now).await?;
         if let Some(request) = &request {
-            let resource = Snapshot::of(&render(request), request.made_by, &rules.public_url);
-            let event_type = request.life.state.event_type();
+            let resource = ResourceSnapshot::of(&render(request), request.made_by, &rules.public_url);
+            let event_type = request.progress.state.event_type();
             let (account_id, at) = (caller.account_id, caller.time.at(now));
             let event = Event { account_id, event_type, at, resource, cause, is_made_up: false };
-            events::store::write(&mut transaction, &[event]).await?;
+            events::store::record(&mut transaction, &[event]).await?;
         }
         Ok((caller, request))
     }
@@ -100,11 +102,11 @@ pub async fn act(
     let mut transaction = connection.begin().await?;
     let outcome = async {
         // lock the account first: its clock must not be moved while the action waits for the request
-        share_of(&mut transaction, credentials.key_sha256).await?;
-        let (caller, Some(mut life)) = lock(&mut transaction, credentials, id).await? else { return Ok(()) };
-        life.cause = cause;
-        let pace = caller.own.pace(&rules.pace);
-        carry_out(&mut transaction, life, action, caller.time.at(now), (rules, pace)).await
+        lock_shared_by_key(&mut transaction, credentials.key_sha256).await?;
+        let (caller, Some(mut progress)) = lock(&mut transaction, credentials, id).await? else { return Ok(()) };
+        progress.cause = cause;
+        let timing = caller.settings.timing(&rules.timing);
+        run(&mut transaction, progress, action, caller.time.at(now), (rules, timing)).await
     }
     .await;
     settle(transaction, outcome).await
@@ -117,62 +119,62 @@ pub async fn act(
 /// 409 if the request's state does not allow the action.
 /// 422 if a precondition of the action fails.
 /// Database errors.
-pub async fn carry_out(
+pub async fn run(
     connection: &mut PgConnection,
-    mut life: Life,
+    mut progress: Progress,
     action: &Action,
     now: OffsetDateTime,
-    (rules, pace): (&Rules, Pace),
+    (rules, timing): (&Rules, Timing),
 ) -> Result<(), StoreError> {
     match action {
         Action::RequestQuote { hint_token } => {
-            request_quote(connection, &mut life, hint_token.as_deref(), now, &pace).await?;
+            request_quote(connection, &mut progress, hint_token.as_deref(), now, &timing).await?;
         }
         Action::AcceptQuote => {
-            life.accept_quote(now, &pace).map_err(|refused| not_possible(refused, &life, now))?;
+            progress.accept_quote(now, &timing).map_err(|refused| not_possible(refused, &progress, now))?;
         }
-        Action::Cancel => life.cancel(now).map_err(|refused| not_possible(refused, &life, now))?,
+        Action::Cancel => progress.cancel(now).map_err(|refused| not_possible(refused, &progress, now))?,
     }
-    save(connection, life, action, now, (rules, pace)).await
+    save(connection, progress, action, now, (rules, timing)).await
 }
 
 async fn request_quote(
     connection: &mut PgConnection,
-    life: &mut Life,
+    progress: &mut Progress,
     hint_token: Option<&str>,
     now: OffsetDateTime,
-    pace: &Pace,
+    timing: &Timing,
 ) -> Result<(), StoreError> {
     // faults of the state come before faults of the request
-    life.after(Trigger::RequestQuote).map_err(|refused| not_possible(refused, life, now))?;
-    let outputs = sum_outputs(connection, &[(life.account_id, life.id)]).await?;
+    progress.after(Trigger::RequestQuote).map_err(|refused| not_possible(refused, progress, now))?;
+    let outputs = sum_outputs(connection, &[(progress.account_id, progress.id)]).await?;
     let outputs = outputs.first().filter(|outputs| outputs.count > 0).ok_or_else(|| {
-        let detail = format!("request {} has no outputs; add at least one before asking for a quote", life.id);
+        let detail = format!("request {} has no outputs; add at least one before asking for a quote", progress.id);
         Errors::from(Error::new(OUTPUTS_MISSING, detail))
     })?;
     let held_prices = match hint_token {
-        Some(token) => Some(held_prices(connection, life, token, now).await?),
+        Some(token) => Some(held_prices(connection, progress, token, now).await?),
         None => None,
     };
-    let delay = if is_quoted_at_once(life, outputs) { Duration::ZERO } else { pace.quote_delay };
-    life.request_quote(now, delay, held_prices, pace).map_err(|refused| not_possible(refused, life, now))?;
+    let delay = if is_quoted_at_once(progress, outputs) { Duration::ZERO } else { timing.quote_delay };
+    progress.request_quote(now, delay, held_prices, timing).map_err(|refused| not_possible(refused, progress, now))?;
     Ok(())
 }
 
-fn is_quoted_at_once(life: &Life, outputs: &Outputs) -> bool {
-    let codes = std::iter::once(&life.port_code).chain(&outputs.port_codes);
+fn is_quoted_at_once(progress: &Progress, outputs: &Outputs) -> bool {
+    let codes = std::iter::once(&progress.port_code).chain(&outputs.port_codes);
     codes.filter_map(|code| ports::find(code)).all(ports::Port::is_quoted_at_once)
 }
 
 /// Returns the prices held by an estimate of this account for the request's origin and outputs.
 async fn held_prices(
     connection: &mut PgConnection,
-    life: &Life,
+    progress: &Progress,
     token: &str,
     now: OffsetDateTime,
 ) -> Result<String, StoreError> {
     let refuse = |code, detail: String| Err(StoreError::from(Errors::from(Error::new(code, detail).at(HINT_TOKEN))));
-    let Some(hold) = estimates::store::find_hold(connection, life.account_id, token).await? else {
+    let Some(hold) = estimates::store::find_hold(connection, progress.account_id, token).await? else {
         let detail = "`hint_token` belongs to no estimate of this account; leave it out, or make an estimate";
         return refuse(HINT_TOKEN_UNKNOWN, detail.into());
     };
@@ -181,11 +183,12 @@ async fn held_prices(
             format!("`hint_token` expired at {}; leave it out, or make another estimate", timestamp(hold.expires_at));
         return refuse(HINT_TOKEN_EXPIRED, detail);
     }
-    if hold.port_code != life.port_code {
-        let detail = format!("`hint_token` is for port {}; the request's port is {}", hold.port_code, life.port_code);
+    if hold.port_code != progress.port_code {
+        let detail =
+            format!("`hint_token` is for port {}; the request's port is {}", hold.port_code, progress.port_code);
         return refuse(HINT_TOKEN_MISMATCH, detail);
     }
-    let outputs = prices_asked(connection, life).await?;
+    let outputs = prices_asked(connection, progress).await?;
     if estimates::fingerprint(outputs.iter().map(|(port, price)| (port.as_str(), price))) != hold.outputs_sha256 {
         let detail =
             "`hint_token` is for different outputs; the port and the amount or budget of each output must be the same";
@@ -197,32 +200,32 @@ async fn held_prices(
 /// Saves the request and cascades the action to its outputs, up to the limit of one transaction.
 async fn save(
     connection: &mut PgConnection,
-    life: Life,
+    progress: Progress,
     action: &Action,
     now: OffsetDateTime,
-    (rules, pace): (&Rules, Pace),
+    (rules, timing): (&Rules, Timing),
 ) -> Result<(), StoreError> {
     let mut changes = Changes::default();
     match action {
-        Action::RequestQuote { .. } => changes.requests.push(life),
+        Action::RequestQuote { .. } => changes.requests.push(progress),
         Action::AcceptQuote => {
             // a credit of 0 schedules the payer's wallet for funding
-            let currency = ports::currency(&life.port_code).to_owned();
-            let wallet = Wallet { account_id: life.account_id, user_id: life.user_id, currency };
-            let at = pace.by_itself(now);
+            let currency = ports::currency(&progress.port_code).to_owned();
+            let wallet = Wallet { account_id: progress.account_id, user_id: progress.user_id, currency };
+            let at = timing.unless_manual(now);
             changes.credits.push(Credit { wallet, amount: BigDecimal::default(), at });
-            changes.requests.push(life);
+            changes.requests.push(progress);
         }
         Action::Cancel => {
-            let due = Due(vec![Account { id: life.account_id, until: now, pace }]);
-            take_outputs_along(connection, vec![life], &rules.prices, &due, &mut changes).await?;
+            let due = Due(vec![DueAccount { id: progress.account_id, until: now, timing }]);
+            cascade_to_outputs(connection, vec![progress], &rules.prices, &due, &mut changes).await?;
         }
     }
     Ok(changes.save(connection, &rules.public_url).await?)
 }
 
 /// Returns a 409 that names the present state and the states that allow the action.
-fn not_possible(refused: NotPossible, life: &Life, now: OffsetDateTime) -> Errors {
+fn not_possible(refused: NotPossible, progress: &Progress, now: OffsetDateTime) -> Errors {
     let possible: Vec<&str> = MACHINE.possible(refused.trigger).map(Named::name).collect();
     let mut detail = format!(
         "the request is {}; {} is possible while it is {}",
@@ -231,7 +234,7 @@ fn not_possible(refused: NotPossible, life: &Life, now: OffsetDateTime) -> Error
         possible.join(", ")
     );
     if refused.trigger == Trigger::AcceptQuote
-        && let Some(timetable) = life.timetable.filter(|timetable| timetable.accept_quote_before <= now)
+        && let Some(timetable) = progress.timetable.filter(|timetable| timetable.accept_quote_before <= now)
     {
         let before = timestamp(timetable.accept_quote_before);
         detail = format!("the quote was to be accepted before {before}; {detail}");

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::{Changes, ConciergeRequest, NewConciergeRequest, state};
+use super::{ConciergeRequest, NewConciergeRequest, RequestChanges, state};
 use crate::concierge::{outputs, ports, users};
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, Error, Errors};
@@ -100,11 +100,13 @@ pub fn read(reader: &mut Reader) -> Option<NewConciergeRequest> {
 ///
 /// # Errors
 /// Every fault of the document.
-pub fn read_changes(body: &[u8], id: &str) -> Result<Changes, Errors> {
+pub fn read_changes(body: &[u8], id: &str) -> Result<RequestChanges, Errors> {
     let mut reader = Reader::open(body, &SCHEMA, Purpose::Update(id))?;
     let mut text = |name: &str| reader.has_attribute(name).then(|| reader.text(name, LONGEST));
-    let changes =
-        Changes { external_id: text("external_id"), payment_authorization_code: text("payment_authorization_code") };
+    let changes = RequestChanges {
+        external_id: text("external_id"),
+        payment_authorization_code: text("payment_authorization_code"),
+    };
     reader.finish(Some(changes))
 }
 
@@ -130,31 +132,31 @@ pub const HINT_TOKEN: &str = "/data/attributes/hint_token";
 
 /// Renders a request as a resource.
 pub fn render(request: &ConciergeRequest) -> Resource {
-    let life = &request.life;
+    let progress = &request.progress;
     let text = |text: &Option<String>| Value::Text(text.clone());
     let time = |time: Option<time::OffsetDateTime>| time.map_or(Value::Null, Value::Time);
     let page = |shown: bool, path: &str| match &request.receipt_token {
         Some(token) if shown => Value::Link(format!("{path}/{token}")),
         _ => Value::Null,
     };
-    let total = life.total_to_spend.clone().map_or(Value::Null, Value::Decimal);
-    let accept_before = time(life.timetable.map(|timetable| timetable.accept_quote_before));
+    let total = progress.total_to_spend.clone().map_or(Value::Null, Value::Decimal);
+    let accept_before = time(progress.timetable.map(|timetable| timetable.accept_quote_before));
     let count = Value::Integer(request.counts.iter().sum());
     let mut attributes = vec![
-        ("state", Value::Name(life.state.name())),
-        ("port_code", Value::Text(Some(life.port_code.clone()))),
+        ("state", Value::Name(progress.state.name())),
+        ("port_code", Value::Text(Some(progress.port_code.clone()))),
         ("amount", total.clone()),
         ("total_to_spend", total),
         ("funds_available", Value::Decimal(request.funds_available.clone())),
-        ("eta", time(life.timetable.map(|timetable| timetable.eta))),
-        ("quote_requested_at", time(life.quote_requested_at)),
+        ("eta", time(progress.timetable.map(|timetable| timetable.eta))),
+        ("quote_requested_at", time(progress.quote_requested_at)),
         ("accept_quote_before", accept_before.clone()),
-        ("quote_accepted_at", time(life.quote_accepted_at)),
-        ("provision_funds_before", time(life.timetable.map(|timetable| timetable.provision_funds_before))),
+        ("quote_accepted_at", time(progress.quote_accepted_at)),
+        ("provision_funds_before", time(progress.timetable.map(|timetable| timetable.provision_funds_before))),
         ("cancellable_until", accept_before),
-        ("cancellation_reason", text(&life.cancellation_reason)),
+        ("cancellation_reason", text(&progress.cancellation_reason)),
         ("receipt_url", page(true, "/receipts")),
-        ("credit_note_url", page(life.has_credit_note(), "/credit_notes")),
+        ("credit_note_url", page(progress.has_credit_note(), "/credit_notes")),
         ("external_id", text(&request.external_id)),
         ("payment_authorization_code", text(&request.payment_authorization_code)),
         ("outputs_count", count.clone()),
@@ -163,10 +165,10 @@ pub fn render(request: &ConciergeRequest) -> Resource {
     attributes.extend(COUNTERS.into_iter().zip(request.counts.iter().map(|count| Value::Integer(*count))));
     Resource {
         schema: &SCHEMA,
-        id: life.id.to_string(),
+        id: progress.id.to_string(),
         attributes,
         relationships: vec![
-            ("user", Linkage::ToOne(life.user_id.to_string())),
+            ("user", Linkage::ToOne(progress.user_id.to_string())),
             ("outputs", Linkage::ToMany(request.outputs.iter().map(i64::to_string).collect())),
         ],
     }

@@ -2,25 +2,25 @@
 //! Each output is one payment.
 
 pub mod actions;
+pub mod cascade;
 pub mod deadlines;
 pub mod document;
-pub mod fan_out;
 pub mod funding;
-pub mod life;
+pub mod progress;
 pub mod quote;
 pub mod state;
 pub mod store;
 
 use bigdecimal::BigDecimal;
 pub use document::SCHEMA;
-use life::Life;
+use progress::Progress;
 
 use crate::jsonapi::document::Identifier;
 
 /// A request with the data for its document.
 #[derive(Debug, Clone)]
 pub struct ConciergeRequest {
-    pub life: Life,
+    pub progress: Progress,
     pub external_id: Option<String>,
     pub payment_authorization_code: Option<String>,
     pub receipt_token: Option<String>,
@@ -44,9 +44,9 @@ pub struct NewConciergeRequest {
     pub payment_authorization_code: Option<String>,
 }
 
-/// Changes of a PATCH: `None` keeps a value, `Some(None)` clears it.
+/// RequestChanges of a PATCH: `None` keeps a value, `Some(None)` clears it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct RequestChanges {
     pub external_id: Option<Option<String>>,
     pub payment_authorization_code: Option<Option<String>>,
 }

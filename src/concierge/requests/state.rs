@@ -1,6 +1,6 @@
 //! States and transitions of requests. Pure.
 
-use crate::concierge::machine::{Arrow, Machine, Named};
+use crate::concierge::machine::{Machine, Named, Transition};
 
 /// State of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +37,8 @@ pub enum Trigger {
 pub const NAMES: [&str; 7] =
     ["draft", "quote_requested", "quoted", "quote_accepted", "working", "finished", "cancelled"];
 
-const fn arrow(from: State, trigger: Trigger, to: State) -> Arrow<State, Trigger> {
-    Arrow { from, trigger, to }
+const fn arrow(from: State, trigger: Trigger, to: State) -> Transition<State, Trigger> {
+    Transition { from, trigger, to }
 }
 
 /// All states and transitions (known from the guides).
@@ -52,7 +52,7 @@ pub static MACHINE: Machine<State, Trigger> = Machine {
         State::Finished,
         State::Cancelled,
     ],
-    arrows: &[
+    transitions: &[
         arrow(State::Draft, Trigger::RequestQuote, State::QuoteRequested),
         arrow(State::QuoteRequested, Trigger::Quote, State::Quoted),
         arrow(State::Quoted, Trigger::AcceptQuote, State::QuoteAccepted),

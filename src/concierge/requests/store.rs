@@ -1,14 +1,14 @@
 //! All SQL for the documents of requests: inserting, finding, changing and listing.
-//! [`life`] has the SQL of their transitions.
+//! [`progress`] has the SQL of their transitions.
 
-pub mod life;
+pub mod transitions;
 
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
 use super::state::{MACHINE, State};
-use super::{Changes, ConciergeRequest, NewConciergeRequest, quote};
+use super::{ConciergeRequest, NewConciergeRequest, RequestChanges, quote};
 use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::concierge::listing::Table;
 use crate::database::StoreError;
@@ -18,7 +18,7 @@ use crate::jsonapi::document::Identifier;
 macro_rules! request_columns {
     ($t:literal) => {
         concat!(
-            crate::life_columns!($t),
+            crate::progress_columns!($t),
             ", ",
             $t,
             ".external_id, ",
@@ -77,9 +77,9 @@ pub const TABLE: Table<ConciergeRequest> = Table {
 };
 
 fn read(row: &PgRow, at: usize) -> Result<ConciergeRequest, sqlx::Error> {
-    const OWN: usize = life::COLUMNS;
+    const OWN: usize = transitions::COLUMNS;
     Ok(ConciergeRequest {
-        life: life::read(row, at)?,
+        progress: transitions::read(row, at)?,
         external_id: row.try_get(at + OWN)?,
         payment_authorization_code: row.try_get(at + OWN + 1)?,
         receipt_token: row.try_get(at + OWN + 2)?,
@@ -99,7 +99,7 @@ pub fn read_state(name: &str) -> Result<State, sqlx::Error> {
 }
 
 /// A caller and the requested resource.
-pub type Found = (Caller, Option<ConciergeRequest>);
+pub type FoundRequest = (Caller, Option<ConciergeRequest>);
 
 /// Inserts a request in state draft.
 /// Returns `None` if the payer does not exist, or the id does not belong to the caller's account.
@@ -113,7 +113,7 @@ pub async fn create(
     (account_id, id): (i64, i64),
     new: &NewConciergeRequest,
     now: OffsetDateTime,
-) -> Result<Found, StoreError> {
+) -> Result<FoundRequest, StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
@@ -157,7 +157,11 @@ pub async fn create(
 ///
 /// # Errors
 /// 401 if the caller is not allowed; database errors.
-pub async fn find(connection: &mut PgConnection, credentials: &Credentials, id: i64) -> Result<Found, StoreError> {
+pub async fn find(
+    connection: &mut PgConnection,
+    credentials: &Credentials,
+    id: i64,
+) -> Result<FoundRequest, StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
@@ -172,7 +176,7 @@ pub async fn find(connection: &mut PgConnection, credentials: &Credentials, id: 
     read_authorized(row.as_ref(), Access::Read)
 }
 
-/// Changes a request.
+/// RequestChanges a request.
 /// A change to a draft postpones its expiry.
 /// `now` is the server's time.
 ///
@@ -182,9 +186,9 @@ pub async fn update(
     connection: &mut PgConnection,
     credentials: &Credentials,
     id: i64,
-    changes: &Changes,
+    changes: &RequestChanges,
     now: OffsetDateTime,
-) -> Result<Found, StoreError> {
+) -> Result<FoundRequest, StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
@@ -220,8 +224,8 @@ pub async fn update(
     read_authorized(row.as_ref(), Access::Write)
 }
 
-fn read_authorized(row: Option<&PgRow>, access: Access) -> Result<Found, StoreError> {
-    let caller = Caller::judge(row, access)?;
+fn read_authorized(row: Option<&PgRow>, access: Access) -> Result<FoundRequest, StoreError> {
+    let caller = Caller::authorize(row, access)?;
     let Some(row) = row else { return Ok((caller, None)) };
     let id: Option<i64> = row.try_get(FIRST_COLUMN)?;
     Ok((caller, id.map(|_| read(row, FIRST_COLUMN)).transpose()?))

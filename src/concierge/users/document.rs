@@ -1,6 +1,6 @@
 //! Schema, reading and rendering of users.
 
-use super::{Changes, User};
+use super::{User, UserChanges};
 use crate::events::address::AddressRules;
 use crate::events::receiver;
 use crate::jsonapi::document::{Purpose, Reader};
@@ -60,10 +60,10 @@ pub fn read_email(reader: &mut Reader) -> Option<String> {
 ///
 /// # Errors
 /// Every fault of the document.
-pub fn read_changes(body: &[u8], purpose: Purpose<'_>, rules: &AddressRules) -> Result<Changes, Errors> {
+pub fn read_changes(body: &[u8], purpose: Purpose<'_>, rules: &AddressRules) -> Result<UserChanges, Errors> {
     let mut reader = Reader::open(body, &SCHEMA, purpose)?;
     let mut text = |name: &str| reader.has_attribute(name).then(|| reader.text(name, LONGEST));
-    let changes = Changes {
+    let changes = UserChanges {
         name: text("name"),
         email: text("email"),
         webhook_url: reader.has_attribute("webhook_url").then(|| read_webhook_url(&mut reader, "webhook_url", rules)),

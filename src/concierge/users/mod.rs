@@ -24,9 +24,9 @@ pub struct User {
     pub webhook_url: Option<String>,
 }
 
-/// Changes of a PATCH: `None` keeps a value, `Some(None)` clears it.
+/// UserChanges of a PATCH: `None` keeps a value, `Some(None)` clears it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct UserChanges {
     pub name: Option<Option<String>>,
     pub email: Option<Option<String>>,
     pub webhook_url: Option<Option<String>>,

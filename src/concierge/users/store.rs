@@ -5,10 +5,10 @@ use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
 use super::state::ComplianceState;
-use super::{Changes, User};
+use super::{User, UserChanges};
 use crate::accounts::caller::{self, Access, Caller, Credentials};
-use crate::accounts::pace::Pace;
 use crate::accounts::settings::milliseconds;
+use crate::accounts::timing::Timing;
 use crate::concierge::due::Due;
 use crate::concierge::listing::Table;
 use crate::database::StoreError;
@@ -76,13 +76,13 @@ pub fn read_state(name: &str) -> Result<ComplianceState, sqlx::Error> {
 
 /// The user of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub enum UserSelector {
     /// The acting user.
     Caller,
     Id(i64),
 }
 
-impl Which {
+impl UserSelector {
     const fn id(self) -> Option<i64> {
         match self {
             Self::Caller => None,
@@ -98,7 +98,7 @@ impl Which {
 pub async fn find(
     connection: &mut PgConnection,
     credentials: &Credentials,
-    which: Which,
+    which: UserSelector,
 ) -> Result<Option<User>, StoreError> {
     const SQL: &str = concat!(
         "with ",
@@ -125,7 +125,7 @@ pub async fn create(
     (account_id, id): (i64, i64),
     email: Option<&str>,
     now: OffsetDateTime,
-    server: &Pace,
+    server: &Timing,
 ) -> Result<(Caller, Option<User>), StoreError> {
     const SQL: &str = concat!(
         "with ",
@@ -156,19 +156,19 @@ pub async fn create(
         .bind(account_id)
         .fetch_optional(connection)
         .await?;
-    let caller = Caller::judge(row.as_ref(), Access::Write)?;
+    let caller = Caller::authorize(row.as_ref(), Access::Write)?;
     Ok((caller, found(row.as_ref())?))
 }
 
-/// Changes a user.
+/// UserChanges a user.
 ///
 /// # Errors
 /// 401 if the caller is not allowed; database errors.
 pub async fn update(
     connection: &mut PgConnection,
     credentials: &Credentials,
-    which: Which,
-    changes: &Changes,
+    which: UserSelector,
+    changes: &UserChanges,
 ) -> Result<Option<User>, StoreError> {
     const SQL: &str = concat!(
         "with ",
@@ -205,7 +205,7 @@ pub async fn update(
 }
 
 fn read_authorized(row: Option<&PgRow>, access: Access) -> Result<Option<User>, StoreError> {
-    Caller::judge(row, access)?;
+    Caller::authorize(row, access)?;
     Ok(found(row)?)
 }
 
@@ -248,7 +248,7 @@ pub struct DueApproval {
     pub state: ComplianceState,
     pub due_at: OffsetDateTime,
     /// True if the checks of an output wait for the approval.
-    pub is_waited_for: bool,
+    pub has_waiting_outputs: bool,
 }
 
 /// Locks users with a due approval, oldest first per account; skips locked rows.
@@ -272,7 +272,7 @@ pub async fn claim(connection: &mut PgConnection, due: &Due, limit: i64) -> Resu
             id: row.try_get(1)?,
             state: read_state(row.try_get(2)?)?,
             due_at: row.try_get(3)?,
-            is_waited_for: row.try_get(4)?,
+            has_waiting_outputs: row.try_get(4)?,
         })
     };
     rows.iter().map(due).collect()
@@ -280,7 +280,7 @@ pub async fn claim(connection: &mut PgConnection, due: &Due, limit: i64) -> Resu
 
 /// A user's transition at its own time.
 #[derive(Debug, Clone)]
-pub struct Move {
+pub struct UserTransition {
     pub account_id: i64,
     pub id: i64,
     pub to: ComplianceState,
@@ -293,7 +293,10 @@ pub struct Move {
 ///
 /// # Errors
 /// Database errors.
-pub async fn save(connection: &mut PgConnection, moves: &[Move]) -> Result<Vec<(i64, Option<i64>, User)>, sqlx::Error> {
+pub async fn save(
+    connection: &mut PgConnection,
+    moves: &[UserTransition],
+) -> Result<Vec<(i64, Option<i64>, User)>, sqlx::Error> {
     const SQL: &str = concat!(
         "update users u set
             compliance_state = m.state, due_at = null, kyc_accepted = u.kyc_accepted or m.state = 'enabled'

@@ -8,7 +8,8 @@ use super::document::render;
 use super::{NewWithdrawalInstruction, WithdrawalInstruction, store};
 use crate::accounts::caller::{Caller, Credentials};
 use crate::database::{StoreError, settle};
-use crate::events::{self, Cause, Event, Snapshot};
+use crate::events;
+use crate::events::{Cause, Event, ResourceSnapshot};
 
 /// Type of the event for a new instruction.
 pub const CREATED: &str = "withdrawal_instruction_created";
@@ -92,7 +93,7 @@ async fn record(
     (at, cause): (OffsetDateTime, Cause),
     origin: &str,
 ) -> Result<(), sqlx::Error> {
-    let resource = Snapshot::of(&render(instruction), Some(caller.user_id), origin);
+    let resource = ResourceSnapshot::of(&render(instruction), Some(caller.user_id), origin);
     let event = Event { account_id: caller.account_id, event_type, at, resource, cause, is_made_up: false };
-    events::store::write(connection, &[event]).await
+    events::store::record(connection, &[event]).await
 }

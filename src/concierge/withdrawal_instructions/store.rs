@@ -105,7 +105,7 @@ pub async fn create(
         .bind(account_id)
         .fetch_optional(connection)
         .await?;
-    let caller = Caller::judge(row.as_ref(), Access::Write)?;
+    let caller = Caller::authorize(row.as_ref(), Access::Write)?;
     Ok((caller, found(row.as_ref())?))
 }
 
@@ -129,7 +129,7 @@ pub async fn find(
         left join withdrawal_instructions w on w.account_id = c.account_id and w.id = $3 and w.deleted_at is null"
     );
     let row = credentials.query(SQL).bind(id).fetch_optional(connection).await?;
-    let caller = Caller::judge(row.as_ref(), Access::Read)?;
+    let caller = Caller::authorize(row.as_ref(), Access::Read)?;
     Ok((caller, found(row.as_ref())?))
 }
 
@@ -181,7 +181,7 @@ pub async fn lock(
         " from caller c left join instruction w on true"
     );
     let row = credentials.query(SQL).bind(id).fetch_optional(connection).await?;
-    let caller = Caller::judge(row.as_ref(), Access::Write)?;
+    let caller = Caller::authorize(row.as_ref(), Access::Write)?;
     Ok((caller, found(row.as_ref())?))
 }
 

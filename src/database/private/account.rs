@@ -20,14 +20,14 @@ const ENTER: &str = r#"for folder do cd "$folder" 2>/dev/null || exit 0; echo; d
 
 /// The account that runs Postgres: ours, or another one if we are root.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Account {
+pub(super) struct OsAccount {
     /// Its name; empty for ours.
     pub(super) name: &'static str,
     /// Its user id and group id, unless it is ours.
     ids: Option<(u32, u32)>,
 }
 
-impl Account {
+impl OsAccount {
     /// Returns our own account or, for root, the first usable one of `postgres` and `nobody`.
     pub(super) fn choose() -> Result<Self, PrivateError> {
         if !geteuid().is_root() {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::account::Account;
+use super::account::OsAccount;
 use super::error::{PrivateError, failed};
 
 /// Time limit of a child to end after a signal, before it gets the next one.
@@ -50,7 +50,7 @@ exec "$@" 3<&-
 #[derive(Debug)]
 pub(super) struct Tied {
     child: Child,
-    log: Arc<Log>,
+    log: Arc<ProcessLog>,
     /// The signals that stop it, the gentlest first.
     signals: &'static [Signal],
 }
@@ -58,7 +58,7 @@ pub(super) struct Tied {
 impl Tied {
     /// Starts a program. If we are killed before [`Tied::finish`], the folder `doomed` is removed too.
     pub(super) fn spawn(
-        account: Account,
+        account: OsAccount,
         program: &Path,
         args: &[OsString],
         doomed: &Path,
@@ -70,7 +70,7 @@ impl Tied {
         // Out of the terminal's foreground, so that Ctrl-C reaches us only.
         command.process_group(0);
         let mut child = command.spawn().map_err(failed("run", program))?;
-        let log = Arc::new(Log::default());
+        let log = Arc::new(ProcessLog::default());
         if let Some(stderr) = child.stderr.take() {
             let log = Arc::clone(&log);
             thread::spawn(move || log.follow(stderr));
@@ -84,7 +84,7 @@ impl Tied {
     }
 
     /// Waits for `condition`, at most for `limit`, and returns the progress by then.
-    pub(super) fn wait_until(&self, limit: Duration, condition: impl Fn(&Progress) -> bool) -> Progress {
+    pub(super) fn wait_until(&self, limit: Duration, condition: impl Fn(&ProcessState) -> bool) -> ProcessState {
         let mut progress = self.log.progress.lock();
         self.log.changed.wait_while_for(&mut progress, |progress| !condition(progress), limit);
         progress.clone()
@@ -116,7 +116,7 @@ impl Drop for Tied {
 
 /// The progress of a child, read from its standard error. The child has ended when its standard error has.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Progress {
+pub(super) struct ProcessState {
     tail: VecDeque<String>,
     /// True once it accepts connections.
     pub(super) ready: bool,
@@ -124,7 +124,7 @@ pub(super) struct Progress {
     pub(super) ended: bool,
 }
 
-impl Progress {
+impl ProcessState {
     /// Returns the last lines.
     pub(super) fn lines(mut self) -> String {
         self.tail.make_contiguous().join("\n")
@@ -142,12 +142,12 @@ impl Progress {
 
 /// A child's progress, and the notification of its changes.
 #[derive(Debug, Default)]
-struct Log {
-    progress: Mutex<Progress>,
+struct ProcessLog {
+    progress: Mutex<ProcessState>,
     changed: Condvar,
 }
 
-impl Log {
+impl ProcessLog {
     /// Reads a child's standard error to its end.
     fn follow(&self, stderr: impl Read) {
         for bytes in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf, absolute};
 
 use rustix::fs::OFlags;
 
-use super::account::Account;
+use super::account::OsAccount;
 use super::error::{PrivateError, failed};
 use super::programs::Programs;
 use crate::database::private::programs::entries;
@@ -49,7 +49,7 @@ pub(super) struct Scratch {
 
 impl Scratch {
     /// Creates one in the first usable temp folder.
-    pub(super) fn make(account: Account) -> Result<Self, PrivateError> {
+    pub(super) fn make(account: OsAccount) -> Result<Self, PrivateError> {
         let closed = io::Error::other("PostgreSQL's account cannot enter it");
         let mut outcome = Err(failed("use", &std::env::temp_dir())(closed));
         for parent in temp_folders().iter().flat_map(|parent| repeat_n(parent, 3)) {
@@ -68,7 +68,7 @@ impl Scratch {
     }
 
     // Another server may remove it until it is locked, so we check that it still exists.
-    fn make_in(folder: PathBuf, account: Account) -> Result<Self, PrivateError> {
+    fn make_in(folder: PathBuf, account: OsAccount) -> Result<Self, PrivateError> {
         account.make_folder(&folder)?;
         let locked = File::create_new(folder.join(SCRATCH_LOCK)).and_then(|file| {
             file.try_lock()?;
@@ -109,7 +109,7 @@ fn remove_scratch(folder: &Path) {
 }
 
 /// Removes the temporary folders left by killed servers of this account.
-pub(super) fn sweep(account: Account) {
+pub(super) fn sweep(account: OsAccount) {
     for folder in temp_folders().iter().flat_map(|parent| entries(parent, PREFIX)) {
         // Any user may put files there under our name, and as root we must not trust them.
         let ours = |found: Metadata| found.is_dir() && found.uid() == account.uid();
@@ -135,7 +135,7 @@ pub(super) struct DataDir {
 
 impl DataDir {
     /// Locks the folder, created if missing, unless it holds files that are not ours.
-    pub(super) fn claim(folder: &Path, account: Account) -> Result<Self, PrivateError> {
+    pub(super) fn claim(folder: &Path, account: OsAccount) -> Result<Self, PrivateError> {
         let folder = Self::reach(folder, account)?;
         let path = folder.join(DATA_LOCK);
         fs::read_dir(&folder).map_err(failed("read", &folder))?;
@@ -155,7 +155,7 @@ impl DataDir {
     }
 
     /// Creates the folder if missing, resolves its path, and checks that the account can enter it.
-    fn reach(folder: &Path, account: Account) -> Result<PathBuf, PrivateError> {
+    fn reach(folder: &Path, account: OsAccount) -> Result<PathBuf, PrivateError> {
         let wanted = absolute(folder).map_err(failed("find", folder))?;
         let (there, missing): (Vec<&Path>, Vec<&Path>) = wanted.ancestors().partition(|path| path.exists());
         let there = there.first().copied().unwrap_or(Path::new("/"));

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
-use super::account::Account;
-use super::child::{Progress, Tied};
+use super::account::OsAccount;
+use super::child::{ProcessState, Tied};
 use super::error::PrivateError;
 use crate::database::private::error::OLDEST;
 use crate::database::private::error::START_LIMIT;
@@ -71,12 +71,12 @@ pub(super) struct Programs {
     /// The major version.
     pub(super) major: u32,
     /// The account that runs them.
-    pub(super) account: Account,
+    pub(super) account: OsAccount,
 }
 
 impl Programs {
     /// Returns the supported installations in `folders`, newest first, at least one.
-    pub(super) fn installed(folders: &[PathBuf], account: Account) -> Result<Vec<Self>, PrivateError> {
+    pub(super) fn installed(folders: &[PathBuf], account: OsAccount) -> Result<Vec<Self>, PrivateError> {
         let mut all: Vec<Self> = folders.iter().filter_map(|folder| Self::look(folder, account)).collect();
         all.sort_by_key(|programs| Reverse(programs.major));
         let install = install_command();
@@ -89,7 +89,7 @@ impl Programs {
     }
 
     /// Returns the installation in `folder`, if it has one that the account can run.
-    fn look(folder: &Path, account: Account) -> Option<Self> {
+    fn look(folder: &Path, account: OsAccount) -> Option<Self> {
         let postgres = folder.join("postgres");
         if !postgres.is_file() || !folder.join("initdb").is_file() {
             return None;
@@ -137,8 +137,8 @@ impl Programs {
         }
         let server = Tied::spawn(self.account, &self.folder.join("postgres"), &args, scratch, signals)?;
         match server.wait_until(START_LIMIT, |progress| progress.ready || progress.ended) {
-            progress @ Progress { ended: true, .. } => Err(progress.failure(cluster)),
-            Progress { ready: true, .. } => Ok(server),
+            progress @ ProcessState { ended: true, .. } => Err(progress.failure(cluster)),
+            ProcessState { ready: true, .. } => Ok(server),
             progress => Err(PrivateError::TimedOut { log: progress.lines() }),
         }
     }

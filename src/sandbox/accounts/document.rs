@@ -15,25 +15,27 @@ const LONGEST_KEY: usize = 200;
 
 /// Initial state of a fresh account.
 #[derive(Debug, Clone)]
-pub struct Beginning {
+pub struct InitialState {
     /// `None`: a running clock with the server's time.
-    pub clock: Option<Start>,
+    pub clock: Option<InitialClock>,
 }
 
 /// Initial clock of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Start {
+pub struct InitialClock {
     now: OffsetDateTime,
     frozen: bool,
 }
 
-impl Beginning {
+impl InitialState {
     /// Returns the account's time; the server's time is `now`.
     pub fn time(&self, now: OffsetDateTime) -> AccountTime {
         match self.clock {
             None => AccountTime::default(),
-            Some(Start { now: at, frozen: true }) => AccountTime { frozen_at: Some(at), ..AccountTime::default() },
-            Some(Start { now: at, frozen: false }) => AccountTime { ahead: at - now, frozen_at: None },
+            Some(InitialClock { now: at, frozen: true }) => {
+                AccountTime { frozen_at: Some(at), ..AccountTime::default() }
+            }
+            Some(InitialClock { now: at, frozen: false }) => AccountTime { ahead: at - now, frozen_at: None },
         }
     }
 }
@@ -43,7 +45,7 @@ impl Beginning {
 pub struct NewAccount {
     pub key: String,
     pub read_only_key: String,
-    pub beginning: Beginning,
+    pub beginning: InitialState,
 }
 
 /// Reads the account to create. Generates missing keys.
@@ -64,7 +66,7 @@ pub fn read_new(body: &[u8]) -> Result<NewAccount, Errors> {
     let new = NewAccount {
         key: key.unwrap_or_else(generate),
         read_only_key: read_only_key.unwrap_or_else(generate),
-        beginning: Beginning { clock },
+        beginning: InitialState { clock },
     };
     reader.finish(Some(new))
 }
@@ -73,10 +75,10 @@ pub fn read_new(body: &[u8]) -> Result<NewAccount, Errors> {
 ///
 /// # Errors
 /// All faults of the body.
-pub fn read_beginning(body: &[u8]) -> Result<Beginning, Errors> {
+pub fn read_initial_state(body: &[u8]) -> Result<InitialState, Errors> {
     let mut reader = Reader::open_plain(body, &["clock"])?;
     let clock = read_clock(&mut reader);
-    reader.finish(Some(Beginning { clock }))
+    reader.finish(Some(InitialState { clock }))
 }
 
 fn read_key(reader: &mut Reader, name: &str) -> Option<String> {
@@ -89,7 +91,7 @@ fn read_key(reader: &mut Reader, name: &str) -> Option<String> {
 }
 
 /// Reads `clock` with its `now` and `frozen`. `frozen` defaults to true.
-fn read_clock(reader: &mut Reader) -> Option<Start> {
+fn read_clock(reader: &mut Reader) -> Option<InitialClock> {
     let start = reader.inside("clock", &["now", "frozen"], |reader| {
         if reader.is_null("now") {
             reader.missing("now", "an instant, such as 2019-11-25T12:53:02.741Z");
@@ -99,7 +101,7 @@ fn read_clock(reader: &mut Reader) -> Option<Start> {
         if !is_in_calendar {
             reader.invalid("now", "an instant in the years 1900 to 8999");
         }
-        now.map(|now| Start { now, frozen })
+        now.map(|now| InitialClock { now, frozen })
     });
     start.flatten()
 }
@@ -110,6 +112,6 @@ pub fn render(account: &Account, now: OffsetDateTime) -> Value {
         "id": account.name,
         "created_at": timestamp(account.created_at),
         "clock": { "now": timestamp(account.time.at(now)), "frozen": !account.runs },
-        "progression": if account.own.is_manual { "manual" } else { "auto" },
+        "progression": if account.settings.is_manual { "manual" } else { "auto" },
     })
 }

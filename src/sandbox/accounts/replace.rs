@@ -6,7 +6,7 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::document::Beginning;
+use super::document::InitialState;
 use crate::accounts::caller::{Access, Credentials, authenticate};
 use crate::accounts::store::{self, Account};
 use crate::concierge::fixtures::populate;
@@ -14,12 +14,12 @@ use crate::database::{StoreError, settle};
 use crate::jsonapi::error::Errors;
 use crate::sandbox::ControlPlane;
 use crate::sandbox::snapshots;
-use crate::web::app::to_its_end;
+use crate::web::app::run_to_completion;
 
 /// The replacement of an account's data.
 #[derive(Debug, Clone)]
-pub enum Successor {
-    Fresh(Beginning),
+pub enum Replacement {
+    Fresh(InitialState),
     /// A copy of the account's snapshot with this name.
     Snapshot(String),
 }
@@ -28,12 +28,12 @@ pub enum Successor {
 ///
 /// # Errors
 /// 401 unless the caller is authorized; 404 for an unknown snapshot; 503 while the database is unavailable.
-pub async fn replace(plane: ControlPlane, credentials: Credentials, successor: Successor) -> Result<(), Errors> {
+pub async fn replace(plane: ControlPlane, credentials: Credentials, successor: Replacement) -> Result<(), Errors> {
     let replacing = async move {
         let (old, new) = loop {
             let mut connection = plane.app.database.connection().await?;
             let replaced = replace_once(&mut connection, &credentials, &successor, &plane).await;
-            if let Some(replaced) = connection.conclude(replaced)? {
+            if let Some(replaced) = connection.finish(replaced)? {
                 break replaced;
             }
         };
@@ -43,14 +43,14 @@ pub async fn replace(plane: ControlPlane, credentials: Credentials, successor: S
         plane.app.wake(new);
         Ok(())
     };
-    to_its_end(replacing).await
+    run_to_completion(replacing).await
 }
 
 /// Returns the ids of the old and the new account. Returns `None` if a concurrent call replaced the account first.
 async fn replace_once(
     connection: &mut PgConnection,
     credentials: &Credentials,
-    successor: &Successor,
+    successor: &Replacement,
     plane: &ControlPlane,
 ) -> Result<Option<(i64, i64)>, StoreError> {
     let mut transaction = connection.begin().await?;
@@ -69,16 +69,16 @@ async fn replace_once(
 async fn make(
     transaction: &mut PgConnection,
     old: &Account,
-    successor: &Successor,
+    successor: &Replacement,
     now: OffsetDateTime,
 ) -> Result<i64, StoreError> {
     match successor {
-        Successor::Fresh(beginning) => {
+        Replacement::Fresh(beginning) => {
             let time = beginning.time(now);
             Ok(populate(transaction, time, time.at(now)).await?)
         }
-        Successor::Snapshot(name) => {
-            let revived = snapshots::store::revive(transaction, &old.name, name, now).await?;
+        Replacement::Snapshot(name) => {
+            let revived = snapshots::store::restore(transaction, &old.name, name, now).await?;
             Ok(revived.ok_or_else(|| snapshots::document::not_found(name))?)
         }
     }

@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::document::{NewAccount, read_beginning, read_new, render};
-use super::replace::{Successor, replace};
+use super::document::{NewAccount, read_initial_state, read_new, render};
+use super::replace::{Replacement, replace};
 use super::{INVALID_ADMIN_TOKEN, KEY_TAKEN, OWN};
 use crate::accounts::caller::{Access, sha256};
 use crate::accounts::store::{self, Account};
@@ -18,7 +18,7 @@ use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
 use crate::sandbox::ControlPlane;
 use crate::sandbox::snapshots;
-use crate::web::app::to_its_end;
+use crate::web::app::run_to_completion;
 use crate::web::call::Call;
 use sqlx::postgres::PgConnection;
 
@@ -56,7 +56,7 @@ pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Res
         }
     }
     .await;
-    let account = connection.conclude(created)?.ok_or_else(|| not_found(&name))?;
+    let account = connection.finish(created)?.ok_or_else(|| not_found(&name))?;
     let mut shown = render(&account, now);
     shown["key"] = key.into();
     shown["read_only_key"] = read_only_key.into();
@@ -70,7 +70,7 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
     call.no_query()?;
     let mut connection = plane.app.database.connection().await?;
     let accounts = store::list(&mut connection, 0, LISTED).await;
-    let (accounts, now) = (connection.conclude(accounts)?, plane.app.clock.now());
+    let (accounts, now) = (connection.finish(accounts)?, plane.app.clock.now());
     let accounts: Vec<Value> = accounts.iter().map(|account| render(account, now)).collect();
     Ok(Json(json!({ "accounts": accounts })))
 }
@@ -96,11 +96,11 @@ async fn find(plane: &ControlPlane, call: &Call, access: Access) -> Result<Accou
 async fn own(plane: &ControlPlane, call: &Call, access: Access) -> Result<Account, Errors> {
     plane.app.admit(&call.headers).await?;
     loop {
-        let caller = call.caller(&plane.app, access, Ok(())).await?.0;
+        let caller = call.authorize(&plane.app, access, Ok(())).await?.0;
         let mut connection = plane.app.database.connection().await?;
         let account = store::find(&mut connection, caller.account_id).await;
         // an account reset meanwhile is looked up again
-        if let Some(account) = connection.conclude(account)? {
+        if let Some(account) = connection.finish(account)? {
             return Ok(account);
         }
     }
@@ -108,8 +108,8 @@ async fn own(plane: &ControlPlane, call: &Call, access: Access) -> Result<Accoun
 
 /// `DELETE /_sandbox/accounts/:id`: deletes an account with its snapshots and all their data. `me` is the caller's own.
 pub async fn delete(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
-    call.no_query().and_then(|()| Reader::read_nothing(&call.body))?;
-    to_its_end(async move {
+    call.no_query().and_then(|()| Reader::expect_empty(&call.body))?;
+    run_to_completion(async move {
         let (account, ended) = loop {
             let account = find(&plane, &call, Access::Write).await?;
             // an account reset meanwhile is looked up again
@@ -138,7 +138,7 @@ async fn clear(plane: &ControlPlane, ended: &[i64]) -> Result<(), Errors> {
         Ok::<_, sqlx::Error>(())
     }
     .await;
-    connection.conclude(cleared)
+    connection.finish(cleared)
 }
 
 /// Ends an account and its snapshots, and deletes its keys. Returns the ids of the account and its snapshots, or `None`
@@ -158,9 +158,9 @@ async fn end(plane: &ControlPlane, account_id: i64) -> Result<Option<Vec<i64>>, 
 
 /// `POST /_sandbox/reset`: restores the account to its initial data. Its keys stay.
 pub async fn reset(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
-    let read = call.no_query().and_then(|()| read_beginning(&call.body));
-    let (_, beginning) = call.caller(&plane.app, Access::Write, read).await?;
-    replace(plane, *call.credentials()?, Successor::Fresh(beginning)).await?;
+    let read = call.no_query().and_then(|()| read_initial_state(&call.body));
+    let (_, beginning) = call.authorize(&plane.app, Access::Write, read).await?;
+    replace(plane, *call.credentials()?, Replacement::Fresh(beginning)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

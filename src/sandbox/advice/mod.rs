@@ -16,7 +16,7 @@ use crate::jsonapi::render::timestamp;
 
 /// A kind of contract violation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum AdviceKind {
     AuthorizationScheme,
     ContentTypeMissing,
     ContentTypeUnsupported,
@@ -44,7 +44,7 @@ pub enum Example {
     Event(i64),
 }
 
-impl Kind {
+impl AdviceKind {
     /// All kinds, in the order of the list.
     pub const ALL: [Self; 9] = [
         Self::AuthorizationScheme,
@@ -130,7 +130,7 @@ impl Kind {
 }
 
 /// Renders one item of advice. The example is either a request id or an event id; the other member is null.
-pub fn render(kind: Kind, tally: &Tally) -> Value {
+pub fn render(kind: AdviceKind, tally: &Tally) -> Value {
     let times = if tally.count == 1 { "once".to_owned() } else { format!("{} times", tally.count) };
     let (request_id, event_id) = match &tally.example {
         Example::Request(id) => (Some(id.to_string()), None),

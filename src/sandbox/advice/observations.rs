@@ -6,9 +6,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use axum::http::Method;
 use time::{Duration, OffsetDateTime};
 
-use super::{Example, Kind, Tally};
+use super::{AdviceKind, Example, Tally};
 use crate::concierge::event_types::RESOURCE_TYPES;
-use crate::sandbox::exchanges::Exchange;
+use crate::sandbox::request_log::Exchange;
 
 /// Requests allowed for each key within [`SECOND`], as in the real system.
 const RATE: usize = 5;
@@ -32,14 +32,14 @@ pub struct Observed<'a> {
 /// Violations of one account, and the state to detect more.
 #[derive(Debug, Clone, Default)]
 pub struct Observations {
-    tallies: BTreeMap<Kind, Tally>,
-    keys: Vec<Key>,
+    tallies: BTreeMap<AdviceKind, Tally>,
+    keys: Vec<KeyRequests>,
     targets: Vec<Target>,
 }
 
 /// A key's latest requests.
 #[derive(Debug, Clone)]
-struct Key {
+struct KeyRequests {
     sha256: [u8; 32],
     /// In order of time, at most [`RATE`].
     latest: Vec<OffsetDateTime>,
@@ -58,7 +58,7 @@ struct Target {
 
 impl Observations {
     /// Returns the violations with their counts.
-    pub fn tallies(&self) -> impl Iterator<Item = (Kind, &Tally)> {
+    pub fn tallies(&self) -> impl Iterator<Item = (AdviceKind, &Tally)> {
         self.tallies.iter().map(|(kind, tally)| (*kind, tally))
     }
 
@@ -66,12 +66,12 @@ impl Observations {
     /// next arrival at the time of the answer.
     pub fn observe(&mut self, observed: &Observed<'_>, exchange: &Exchange, arrival: u64, answered: u64) {
         if observed.has_scheme {
-            self.count(Kind::AuthorizationScheme, exchange);
+            self.count(AdviceKind::AuthorizationScheme, exchange);
         }
         let status = exchange.response.as_ref().map(|(status, _)| *status);
         if status == Some(415) && exchange.fault.is_none() {
             let is_there = exchange.request.header("content-type").is_some();
-            let kind = if is_there { Kind::ContentTypeUnsupported } else { Kind::ContentTypeMissing };
+            let kind = if is_there { AdviceKind::ContentTypeUnsupported } else { AdviceKind::ContentTypeMissing };
             self.count(kind, exchange);
         }
         let key = self.key(observed.key_sha256);
@@ -90,17 +90,17 @@ impl Observations {
             key.waits = Some((answered, exchange.at.saturating_add(SECOND * f64::from(seconds))));
         }
         if is_excess {
-            self.count(Kind::RateExceeded, exchange);
+            self.count(AdviceKind::RateExceeded, exchange);
         }
         if is_hasty {
-            self.count(Kind::RetryAfterIgnored, exchange);
+            self.count(AdviceKind::RetryAfterIgnored, exchange);
         }
         if status == Some(200) && exchange.method == Method::GET && self.polls(exchange) {
-            self.count(Kind::Polling, exchange);
+            self.count(AdviceKind::Polling, exchange);
         }
     }
 
-    fn count(&mut self, kind: Kind, exchange: &Exchange) {
+    fn count(&mut self, kind: AdviceKind, exchange: &Exchange) {
         let (at, example) = (exchange.at, Example::Request(exchange.id.clone()));
         let tally = self.tallies.entry(kind).or_insert_with(|| {
             let example = example.clone();
@@ -112,12 +112,12 @@ impl Observations {
         tally.example = example;
     }
 
-    fn key(&mut self, sha256: &[u8; 32]) -> &mut Key {
+    fn key(&mut self, sha256: &[u8; 32]) -> &mut KeyRequests {
         let place = self.keys.iter().position(|key| key.sha256 == *sha256).unwrap_or_else(|| {
             if self.keys.len() >= KEYS {
                 self.keys.remove(0);
             }
-            self.keys.push(Key { sha256: *sha256, latest: Vec::with_capacity(RATE + 1), waits: None });
+            self.keys.push(KeyRequests { sha256: *sha256, latest: Vec::with_capacity(RATE + 1), waits: None });
             self.keys.len() - 1
         });
         &mut self.keys[place]

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::{Kind, Tally, render, store};
+use super::{AdviceKind, Tally, render, store};
 use crate::accounts::caller::Access;
 use crate::jsonapi::error::Errors;
 use crate::sandbox::ControlPlane;
@@ -12,17 +12,17 @@ use crate::web::call::Call;
 
 /// `GET /_sandbox/advice`
 pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
-    let (caller, ()) = call.caller(&plane.app, Access::Read, call.no_query()).await?;
+    let (caller, ()) = call.authorize(&plane.app, Access::Read, call.no_query()).await?;
     let mut connection = plane.app.database.connection().await?;
     let webhooks = store::webhooks(&mut connection, caller.account_id).await;
-    let webhooks = connection.conclude(webhooks)?;
+    let webhooks = connection.finish(webhooks)?;
     let observations = plane.request_log.observations(caller.account_id);
-    let mut seen: Vec<(Kind, Tally)> =
+    let mut seen: Vec<(AdviceKind, Tally)> =
         observations.tallies().map(|(kind, tally)| (kind, tally.clone())).chain(webhooks.tallies).collect();
     if !webhooks.has_url
-        && let Some((_, polling)) = seen.iter().find(|(kind, _)| *kind == Kind::Polling)
+        && let Some((_, polling)) = seen.iter().find(|(kind, _)| *kind == AdviceKind::Polling)
     {
-        seen.push((Kind::WebhookUrlMissing, polling.clone()));
+        seen.push((AdviceKind::WebhookUrlMissing, polling.clone()));
     }
     seen.sort_by_key(|(kind, _)| *kind);
     let advice: Vec<Value> = seen.iter().map(|(kind, tally)| render(*kind, tally)).collect();

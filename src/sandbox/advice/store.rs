@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use super::{Example, Kind, Tally};
+use super::{AdviceKind, Example, Tally};
 
 /// Most attempts read for each account, the latest first.
 const ATTEMPTS: i64 = 10_000;
@@ -13,7 +13,7 @@ const SLOW: i32 = 5000;
 /// Violations by an account's webhook receivers.
 #[derive(Debug)]
 pub struct Webhooks {
-    pub tallies: Vec<(Kind, Tally)>,
+    pub tallies: Vec<(AdviceKind, Tally)>,
     /// True if any user has a `webhook_url`.
     pub has_url: bool,
 }
@@ -35,7 +35,7 @@ pub async fn webhooks(connection: &mut PgConnection, account_id: i64) -> Result<
         from latest";
     let row = sqlx::query(sql).bind(account_id).bind(ATTEMPTS).bind(SLOW).fetch_one(connection).await?;
     let mut tallies = Vec::new();
-    for (kind, at) in [(Kind::WebhookAnswerNot200, 0), (Kind::WebhookSlow, 4)] {
+    for (kind, at) in [(AdviceKind::WebhookAnswerNot200, 0), (AdviceKind::WebhookSlow, 4)] {
         tallies.extend(read(&row, at)?.map(|tally| (kind, tally)));
     }
     Ok(Webhooks { tallies, has_url: row.try_get(8)? })

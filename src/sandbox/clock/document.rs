@@ -13,7 +13,7 @@ use crate::jsonapi::render::timestamp;
 
 /// A distance or a target for a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Move {
+pub enum Distance {
     By(std::time::Duration),
     To(OffsetDateTime),
 }
@@ -22,7 +22,7 @@ pub enum Move {
 ///
 /// # Errors
 /// All faults of the body.
-pub fn read_advance(body: &[u8]) -> Result<Move, Errors> {
+pub fn read_advance(body: &[u8]) -> Result<Distance, Errors> {
     const CHOICE: &str = "give `by` (a span of time) or `to` (an instant)";
     let mut reader = Reader::open_plain(body, &["by", "to"])?;
     match (reader.is_null("by"), reader.is_null("to")) {
@@ -35,11 +35,11 @@ pub fn read_advance(body: &[u8]) -> Result<Move, Errors> {
             reader.finish(None)
         }
         (false, true) => {
-            let by = reader.span("by").map(Move::By);
+            let by = reader.span("by").map(Distance::By);
             reader.finish(by)
         }
         (true, false) => {
-            let to = reader.time("to").map(Move::To);
+            let to = reader.time("to").map(Distance::To);
             reader.finish(to)
         }
     }
@@ -49,13 +49,13 @@ pub fn read_advance(body: &[u8]) -> Result<Move, Errors> {
 ///
 /// # Errors
 /// All faults of the body.
-pub fn read_set(body: &[u8]) -> Result<(Move, Option<bool>), Errors> {
+pub fn read_set(body: &[u8]) -> Result<(Distance, Option<bool>), Errors> {
     let mut reader = Reader::open_plain(body, &["to", "frozen"])?;
     let frozen = reader.boolean("frozen");
     if reader.is_null("to") {
         reader.missing("to", "an instant, such as 2030-01-01T00:00:00Z");
     }
-    let to = reader.time("to").map(|to| (Move::To(to), frozen));
+    let to = reader.time("to").map(|to| (Distance::To(to), frozen));
     reader.finish(to)
 }
 
@@ -63,15 +63,15 @@ pub fn read_set(body: &[u8]) -> Result<(Move, Option<bool>), Errors> {
 ///
 /// # Errors
 /// 422 if the target is in the past, or more than ten years away.
-pub fn target(from: OffsetDateTime, by: Move) -> Result<OffsetDateTime, Errors> {
+pub fn target(from: OffsetDateTime, by: Distance) -> Result<OffsetDateTime, Errors> {
     let refuse = |code, detail: String| {
-        let name = if matches!(by, Move::By(_)) { "by" } else { "to" };
+        let name = if matches!(by, Distance::By(_)) { "by" } else { "to" };
         let detail = format!("`{name}` {detail}");
         Err(crate::jsonapi::error::Error::new(code, detail).at(format!("/{name}")).into())
     };
     let to = match by {
-        Move::By(span) => from.checked_add(time::Duration::try_from(span).unwrap_or(time::Duration::MAX)),
-        Move::To(to) => Some(to),
+        Distance::By(span) => from.checked_add(time::Duration::try_from(span).unwrap_or(time::Duration::MAX)),
+        Distance::To(to) => Some(to),
     };
     match to {
         Some(to) if to < from => {

@@ -1,11 +1,11 @@
 //! An account's clock over HTTP: freeze, resume, advance and set. Work due before the new time runs before the call
 //! returns, each at its own due time.
 
+pub mod advance;
 mod document;
-mod happened;
+pub mod locks;
+pub mod report;
 pub mod routes;
-pub mod turns;
-pub mod walk;
 
 crate::codes! {
     CLOCK_BACKWARDS = 422 "clock_backwards" "A clock can't be set back";

@@ -4,22 +4,23 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
+use super::advance::{self, Until};
 use super::document::{read_advance, read_set, render};
-use super::happened;
-use super::walk::{self, Until, walk};
+use super::report;
 use crate::accounts::caller::{Access, Caller};
-use crate::accounts::store::{self, walks};
+use crate::accounts::store;
+use crate::accounts::store::clock;
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::Errors;
 use crate::lifecycle::Agenda;
 use crate::sandbox::ControlPlane;
-use crate::web::app::to_its_end;
+use crate::web::app::run_to_completion;
 use crate::web::call::Call;
 
 /// `GET /_sandbox/clock`
 pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     loop {
-        let caller = call.caller(&plane.app, Access::Read, call.no_query()).await?.0;
+        let caller = call.authorize(&plane.app, Access::Read, call.no_query()).await?.0;
         // an account reset meanwhile is looked up again
         if let Some(clock) = clock(&plane, caller.account_id).await? {
             return Ok(Json(clock));
@@ -30,12 +31,12 @@ pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
 /// `POST /_sandbox/clock/freeze`: freezes the clock at its current time. Runs all work due by then.
 pub async fn freeze(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     loop {
-        let read = call.no_query().and_then(|()| Reader::read_nothing(&call.body));
-        let caller = call.caller(&plane.app, Access::Write, read).await?.0;
+        let read = call.no_query().and_then(|()| Reader::expect_empty(&call.body));
+        let caller = call.authorize(&plane.app, Access::Write, read).await?.0;
         let _turn = plane.clock_locks.take(caller.account_id).await?;
         let mut connection = plane.app.database.connection().await?;
-        let frozen = walks::freeze(&mut connection, caller.account_id, plane.app.clock.now()).await;
-        connection.conclude(frozen)?;
+        let frozen = clock::freeze(&mut connection, caller.account_id, plane.app.clock.now()).await;
+        connection.finish(frozen)?;
         plane.app.catch_up(caller.account_id).await;
         if let Some(clock) = clock(&plane, caller.account_id).await? {
             return Ok(Json(clock));
@@ -46,12 +47,12 @@ pub async fn freeze(State(plane): State<ControlPlane>, call: Call) -> Result<Jso
 /// `POST /_sandbox/clock/resume`: lets the clock run from its current time.
 pub async fn resume(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     loop {
-        let read = call.no_query().and_then(|()| Reader::read_nothing(&call.body));
-        let caller = call.caller(&plane.app, Access::Write, read).await?.0;
+        let read = call.no_query().and_then(|()| Reader::expect_empty(&call.body));
+        let caller = call.authorize(&plane.app, Access::Write, read).await?.0;
         let _turn = plane.clock_locks.take(caller.account_id).await?;
         let mut connection = plane.app.database.connection().await?;
-        let resumed = walks::resume(&mut connection, caller.account_id, plane.app.clock.now()).await;
-        connection.conclude(resumed)?;
+        let resumed = clock::resume(&mut connection, caller.account_id, plane.app.clock.now()).await;
+        connection.finish(resumed)?;
         plane.app.wake(caller.account_id);
         plane.app.watchers.notify(caller.account_id);
         if let Some(clock) = clock(&plane, caller.account_id).await? {
@@ -63,14 +64,14 @@ pub async fn resume(State(plane): State<ControlPlane>, call: Call) -> Result<Jso
 /// `POST /_sandbox/clock/advance`: advances the clock by a span of time, or to an instant.
 pub async fn advance(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.no_query().and_then(|()| read_advance(&call.body));
-    let (caller, by) = call.caller(&plane.app, Access::Write, read).await?;
+    let (caller, by) = call.authorize(&plane.app, Access::Write, read).await?;
     advance_and_list(plane, caller, Until::Moved(by), None).await
 }
 
 /// `POST /_sandbox/clock/set`: advances the clock to an instant, and freezes it there or lets it run.
 pub async fn set(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.no_query().and_then(|()| read_set(&call.body));
-    let (caller, (to, frozen)) = call.caller(&plane.app, Access::Write, read).await?;
+    let (caller, (to, frozen)) = call.authorize(&plane.app, Access::Write, read).await?;
     advance_and_list(plane, caller, Until::Moved(to), frozen).await
 }
 
@@ -83,7 +84,7 @@ pub async fn settle(State(plane): State<ControlPlane>, call: Call) -> Result<Jso
         let within = if reader.is_null("within") { Some(WITHIN) } else { reader.span("within") };
         reader.finish(within)
     });
-    let (caller, within) = call.caller(&plane.app, Access::Write, read).await?;
+    let (caller, within) = call.authorize(&plane.app, Access::Write, read).await?;
     advance_and_list(plane, caller, Until::Quiet(within), None).await
 }
 
@@ -96,18 +97,18 @@ async fn advance_and_list(
 ) -> Result<Json<Value>, Errors> {
     let advancing = async move {
         let account_id = caller.account_id;
-        let walked = walk(&plane, account_id, until, freeze).await?;
+        let walked = advance::advance(&plane, account_id, until, freeze).await?;
         let mut connection = plane.app.database.connection().await?;
-        let listed = happened::list(&mut connection, account_id, walked).await;
-        let (happened, more) = connection.conclude(listed)?;
-        let mut shown = clock(&plane, account_id).await?.ok_or_else(walk::interrupted)?;
+        let listed = report::list(&mut connection, account_id, walked).await;
+        let (report, more) = connection.finish(listed)?;
+        let mut shown = clock(&plane, account_id).await?.ok_or_else(advance::clock_moved)?;
         shown["from"] = crate::jsonapi::render::timestamp(walked.from).into();
         shown["to"] = crate::jsonapi::render::timestamp(walked.to).into();
-        shown["happened"] = json!(happened);
+        shown["happened"] = json!(report);
         shown["more_happened"] = json!(more);
         Ok(Json(shown))
     };
-    to_its_end(advancing).await
+    run_to_completion(advancing).await
 }
 
 /// Renders an account's clock, or returns `None` if the account has ended.
@@ -115,10 +116,10 @@ async fn clock(plane: &ControlPlane, account_id: i64) -> Result<Option<Value>, E
     let mut connection = plane.app.database.connection().await?;
     let found = async {
         let account = store::find(&mut connection, account_id).await?;
-        let agendas = Agenda::read(&mut connection, Some(&[account_id]), &plane.app.rules.pace).await?;
+        let agendas = Agenda::read(&mut connection, Some(&[account_id]), &plane.app.rules.timing).await?;
         Ok::<_, sqlx::Error>(account.zip(agendas.into_iter().next()))
     }
     .await;
-    let found = connection.conclude(found)?;
+    let found = connection.finish(found)?;
     Ok(found.map(|(account, agenda)| render(account.time, account.runs, &plane.app.clock, agenda.next())))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::{Attempt, Complete, DELIVERED, Record, STATES};
+use super::{AttemptRow, DELIVERED, EventDetails, EventRow, STATES};
 use crate::concierge::event_types::{self, EventType, RESOURCE_TYPES};
 use crate::concierge::outputs;
 use crate::jsonapi::document::{Identifier, kind, quote};
@@ -48,7 +48,7 @@ pub static SCHEMA: Schema = Schema {
 };
 
 /// Renders an event as a resource.
-pub fn render(record: &Record) -> Resource {
+pub fn render(record: &EventRow) -> Resource {
     let time = |time: Option<time::OffsetDateTime>| time.map_or(Value::Null, Value::Time);
     let resource = Linkage::Reference { type_name: record.resource_type.clone(), id: record.resource_id.to_string() };
     let mut relationships = vec![("resource", resource)];
@@ -76,7 +76,7 @@ pub fn render(record: &Record) -> Resource {
 
 /// Renders the document of one event, with its delivery attempts and its resource in the state at the event. `include=`
 /// omits the resource.
-pub fn document(event: &Complete, mut query: Query) -> Vec<u8> {
+pub fn document(event: &EventDetails, mut query: Query) -> Vec<u8> {
     let mut resource = render(&event.record);
     resource.attributes.push(("attempts", Value::Objects(event.attempts.iter().map(render_attempt).collect())));
     let mut included = Included::default();
@@ -84,10 +84,10 @@ pub fn document(event: &Complete, mut query: Query) -> Vec<u8> {
         query.is_compound = true;
         event.resource.iter().for_each(|resource| included.show_stored(resource.clone()));
     }
-    render::document(&resource, &included, &query)
+    render::render_document(&resource, &included, &query)
 }
 
-fn render_attempt(attempt: &Attempt) -> Vec<(&'static str, Value)> {
+fn render_attempt(attempt: &AttemptRow) -> Vec<(&'static str, Value)> {
     vec![
         ("number", Value::Integer(attempt.number.into())),
         ("at", Value::Time(attempt.at)),

@@ -3,7 +3,7 @@
 //! Recording an event is left to its cause, and delivery to [`events`](crate::events).
 
 mod document;
-mod repeat;
+pub mod redeliver;
 pub mod routes;
 mod sample;
 mod store;
@@ -18,7 +18,7 @@ crate::codes! {
 
 /// An event and the state of its delivery.
 #[derive(Debug, Clone)]
-pub struct Record {
+pub struct EventRow {
     pub id: i64,
     pub event_type: String,
     /// Type of its resource.
@@ -43,17 +43,17 @@ pub struct Record {
 
 /// An event with its delivery attempts and its resource.
 #[derive(Debug, Clone)]
-pub struct Complete {
-    pub record: Record,
+pub struct EventDetails {
+    pub record: EventRow,
     /// All delivery attempts, the first one first.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<AttemptRow>,
     /// The resource in its state at the event. `None` for old events, recorded before this was kept.
     pub resource: Option<Box<RawValue>>,
 }
 
 /// A delivery attempt.
 #[derive(Debug, Clone)]
-pub struct Attempt {
+pub struct AttemptRow {
     /// Counts from 1.
     pub number: i32,
     pub at: OffsetDateTime,

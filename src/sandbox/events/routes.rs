@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::document::{SCHEMA, document, read_new, read_since, render};
 use super::store::queue::Repeated;
-use super::{Complete, WEBHOOK_URL_MISSING, repeat, store, trigger as made_up};
+use super::{EventDetails, WEBHOOK_URL_MISSING, redeliver, store, trigger as made_up};
 use crate::accounts::caller::{Access, Caller, authenticate};
 use crate::database::StoreError;
 use crate::events::Cause;
@@ -27,7 +27,7 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors
 /// `GET /_sandbox/events/:id`: shows an event with its delivery attempts and its resource.
 pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
-    let query = call.checked(&app, Access::Read, query).await?;
+    let query = call.authorize_parsed(&app, Access::Read, query).await?;
     let (_, event) = find(&app, &call, id_number(&call.id)).await?;
     let event = event.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
     Ok(answer(StatusCode::OK, document(&event, query)))
@@ -36,7 +36,7 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
 /// `POST /_sandbox/events/:id/redeliver`: sends the same bytes of an event again.
 pub async fn redeliver(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
-    let query = call.checked(&app, Access::Write, query).await?;
+    let query = call.authorize_parsed(&app, Access::Write, query).await?;
     let id = id_number(&call.id);
     loop {
         let mut connection = app.database.connection().await?;
@@ -44,17 +44,17 @@ pub async fn redeliver(State(app): State<App>, call: Call) -> Result<Response, E
             let (caller, event) = store::find(&mut connection, call.credentials()?, Access::Write, id).await?;
             let event = event.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
             let now = caller.time.now(&app.clock);
-            let repeated = repeat::redeliver(&mut connection, caller.account_id, &event.record, now).await?;
+            let repeated = redeliver::redeliver(&mut connection, caller.account_id, &event.record, now).await?;
             Ok::<_, StoreError>((caller, repeated))
         }
         .await;
-        let (caller, repeated) = connection.conclude(done)?;
+        let (caller, repeated) = connection.finish(done)?;
         if repeated == Some(Repeated::NoReceiver) {
             return Err(no_receiver());
         }
         // read before the dispatcher wakes, so the answer shows the event before its delivery
         let found = find(&app, &call, id).await;
-        app.tell(&caller);
+        app.notify(&caller);
         // after a reset meanwhile, the event is looked up again in the new account
         if let (then, Some(event)) = found?
             && then.account_id == caller.account_id
@@ -67,17 +67,18 @@ pub async fn redeliver(State(app): State<App>, call: Call) -> Result<Response, E
 /// `POST /_sandbox/events/recover`: sends all undelivered events again.
 pub async fn recover(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.query(&SCHEMA, Target::Nothing).and_then(|_| read_since(&call.body));
-    let since = call.checked(&app, Access::Write, read).await?;
+    let since = call.authorize_parsed(&app, Access::Write, read).await?;
     let mut connection = app.database.connection().await?;
     let done = async {
         let caller = authenticate(&mut connection, call.credentials()?, Access::Write).await?;
-        let recovered = repeat::recover(&mut connection, caller.account_id, since, caller.time.now(&app.clock)).await;
+        let recovered =
+            redeliver::recover(&mut connection, caller.account_id, since, caller.time.now(&app.clock)).await;
         // batches committed before a failure are delivered all the same
-        app.tell(&caller);
+        app.notify(&caller);
         recovered
     }
     .await;
-    let recovered = connection.conclude(done)?;
+    let recovered = connection.finish(done)?;
     if recovered.count == 0 && recovered.without_receiver > 0 {
         return Err(no_receiver());
     }
@@ -87,24 +88,24 @@ pub async fn recover(State(app): State<App>, call: Call) -> Result<Json<Value>, 
 /// `POST /_sandbox/events/trigger`: creates a synthetic event.
 pub async fn trigger(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
-    let (query, new) = call.checked(&app, Access::Write, read).await?;
+    let (query, new) = call.authorize_parsed(&app, Access::Write, read).await?;
     loop {
         let now = app.clock.now();
         let mut connection = app.database.connection().await?;
         let (origin, cause) = (&app.rules.public_url, Cause::simulation(&call.request_id));
         let written = made_up::trigger(&mut connection, call.credentials()?, &new, now, origin, cause).await;
         // after a reset meanwhile, the event is created again in the new account
-        if let Some((caller, event)) = connection.conclude(written)? {
-            app.tell(&caller);
+        if let Some((caller, event)) = connection.finish(written)? {
+            app.notify(&caller);
             return Ok(created(&SCHEMA, &event.record.id.to_string(), document(&event, query)));
         }
     }
 }
 
-async fn find(app: &App, call: &Call, id: i64) -> Result<(Caller, Option<Complete>), Errors> {
+async fn find(app: &App, call: &Call, id: i64) -> Result<(Caller, Option<EventDetails>), Errors> {
     let mut connection = app.database.connection().await?;
     let found = store::find(&mut connection, call.credentials()?, Access::Read, id).await;
-    connection.conclude(found)
+    connection.finish(found)
 }
 
 /// Returns the 409 for an event without a receiver.

@@ -7,10 +7,10 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use crate::accounts::reserved::{FIRST_OUTPUT, MASTER_USER};
-use crate::concierge::event_types::{EventType, Tells};
+use crate::concierge::event_types::{EventSubject, EventType};
 use crate::concierge::fixtures::{INSTRUCTION_BODY, PAYEE};
 use crate::concierge::outputs::state::{FAILURE, NAMES, State as OutputState};
-use crate::concierge::requests::life::Life;
+use crate::concierge::requests::progress::Progress;
 use crate::concierge::requests::quote::Timetable;
 use crate::concierge::requests::state::{CANCELLED_BY_USER, CREDIT_NOTE_CREATED, State as RequestState};
 use crate::concierge::users::state::ComplianceState;
@@ -32,8 +32,8 @@ const DECIMALS: i64 = 8;
 
 /// Returns a sample resource for an event at that instant. For an output, also returns its failed payment attempts.
 pub fn sample(event_type: &EventType, at: OffsetDateTime) -> (Resource, Option<i32>) {
-    match event_type.tells {
-        Tells::Output(state) => {
+    match event_type.subject {
+        EventSubject::Output(state) => {
             let attempts = match state {
                 OutputState::Settling | OutputState::Settled | OutputState::Failed | OutputState::Returned => 1,
                 OutputState::Accepting
@@ -44,12 +44,12 @@ pub fn sample(event_type: &EventType, at: OffsetDateTime) -> (Resource, Option<i
             };
             (outputs::document::render(&output(state)), Some(state.failures(attempts)))
         }
-        Tells::Request(state) => {
+        EventSubject::Request(state) => {
             let has_credit_note = event_type.name == CREDIT_NOTE_CREATED;
             (requests::document::render(&request(state, has_credit_note, at)), None)
         }
-        Tells::User(state) => (users::document::render(&user(state)), None),
-        Tells::WithdrawalInstruction => (withdrawal_instructions::document::render(&instruction()), None),
+        EventSubject::User(state) => (users::document::render(&user(state)), None),
+        EventSubject::WithdrawalInstruction => (withdrawal_instructions::document::render(&instruction()), None),
     }
 }
 
@@ -93,7 +93,7 @@ fn request(state: RequestState, has_credit_note: bool, at: OffsetDateTime) -> re
         RequestState::Cancelled => (true, false, OutputState::Cancelled),
     };
     let is_asked = state != RequestState::Draft;
-    let life = Life {
+    let progress = Progress {
         account_id: 0,
         id: REQUEST,
         user_id: MASTER_USER,
@@ -114,7 +114,7 @@ fn request(state: RequestState, has_credit_note: bool, at: OffsetDateTime) -> re
         told: Vec::new(),
     };
     requests::ConciergeRequest {
-        life,
+        progress,
         external_id: None,
         payment_authorization_code: None,
         receipt_token: (state == RequestState::Finished).then(|| RECEIPT.to_owned()),

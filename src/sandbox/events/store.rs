@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use super::{Attempt, Complete, Record};
+use super::{AttemptRow, EventDetails, EventRow};
 use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::concierge::listing::Table;
 use crate::concierge::outputs::store::read_state;
@@ -37,10 +37,11 @@ macro_rules! record_columns {
 const COLUMNS: usize = 12;
 
 /// The collection.
-pub const TABLE: Table<Record> = Table { name: records!(), columns: record_columns!(), joins: "", condition: "", read };
+pub const TABLE: Table<EventRow> =
+    Table { name: records!(), columns: record_columns!(), joins: "", condition: "", read };
 
-fn read(row: &PgRow, at: usize) -> Result<Record, sqlx::Error> {
-    Ok(Record {
+fn read(row: &PgRow, at: usize) -> Result<EventRow, sqlx::Error> {
+    Ok(EventRow {
         id: row.try_get(at)?,
         event_type: row.try_get(at + 1)?,
         resource_type: row.try_get(at + 2)?,
@@ -66,7 +67,7 @@ pub async fn find(
     credentials: &Credentials,
     access: Access,
     id: i64,
-) -> Result<(Caller, Option<Complete>), StoreError> {
+) -> Result<(Caller, Option<EventDetails>), StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
@@ -85,7 +86,7 @@ pub async fn find(
     const FIRST: usize = caller::COLUMNS;
     const RESOURCE: usize = FIRST + COLUMNS;
     let rows = credentials.query(SQL).bind(id).fetch_all(connection).await?;
-    let caller = Caller::judge(rows.first(), access)?;
+    let caller = Caller::authorize(rows.first(), access)?;
     let Some(first) = rows.first() else { return Ok((caller, None)) };
     if first.try_get::<Option<i64>, _>(FIRST)?.is_none() {
         return Ok((caller, None));
@@ -97,12 +98,12 @@ pub async fn find(
         attempts.extend(read_attempt(row, RESOURCE + 1)?);
     }
     let resource = resource.map_err(|error| sqlx::Error::Decode(error.into()))?;
-    Ok((caller, Some(Complete { record: read(first, FIRST)?, attempts, resource })))
+    Ok((caller, Some(EventDetails { record: read(first, FIRST)?, attempts, resource })))
 }
 
-fn read_attempt(row: &PgRow, at: usize) -> Result<Option<Attempt>, sqlx::Error> {
+fn read_attempt(row: &PgRow, at: usize) -> Result<Option<AttemptRow>, sqlx::Error> {
     let Some(number) = row.try_get(at)? else { return Ok(None) };
-    Ok(Some(Attempt {
+    Ok(Some(AttemptRow {
         number,
         at: row.try_get(at + 1)?,
         status: row.try_get(at + 2)?,

@@ -5,12 +5,14 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 use super::document::NewEvent;
-use super::{Complete, sample, store};
+use super::{EventDetails, sample, store};
 use crate::accounts::caller::{Access, Caller, Credentials, authenticate};
 use crate::accounts::store::lock;
-use crate::concierge::{self, event_types::Tells};
+use crate::concierge;
+use crate::concierge::event_types::EventSubject;
 use crate::database::{StoreError, settle};
-use crate::events::{self, Cause, Event, Snapshot};
+use crate::events;
+use crate::events::{Cause, Event, ResourceSnapshot};
 use crate::jsonapi::document::Identifier;
 use crate::jsonapi::error::{Error, Errors, RELATED_RESOURCE_NOT_FOUND};
 
@@ -30,7 +32,7 @@ pub async fn trigger(
     now: OffsetDateTime,
     origin: &str,
     cause: Cause,
-) -> Result<Option<(Caller, Complete)>, StoreError> {
+) -> Result<Option<(Caller, EventDetails)>, StoreError> {
     let mut transaction = connection.begin().await?;
     let outcome = async {
         let caller = authenticate(&mut transaction, credentials, Access::Write).await?;
@@ -42,14 +44,14 @@ pub async fn trigger(
             Some(id) => snapshot(&mut transaction, account_id, new, id, made_by, origin).await?,
             None => {
                 let (resource, failures) = sample::sample(new.event_type, now);
-                let sample = Snapshot { failures, ..Snapshot::of(&resource, made_by, origin) };
+                let sample = ResourceSnapshot { failures, ..ResourceSnapshot::of(&resource, made_by, origin) };
                 store::queue::hold(&mut transaction, account_id, sample.type_name, sample.id).await?;
                 sample
             }
         };
         let event_type = new.event_type.name;
         let event = Event { account_id, event_type, at: now, resource, cause, is_made_up: true };
-        events::store::write(&mut transaction, &[event]).await?;
+        events::store::record(&mut transaction, &[event]).await?;
         // this transaction locks the counter of ids, so no later event exists
         let id = events::store::last_id(&mut transaction, account_id).await?;
         let (_, event) = store::find(&mut transaction, credentials, Access::Write, id).await?;
@@ -67,7 +69,7 @@ async fn snapshot(
     id: &Identifier,
     made_by: Option<i64>,
     origin: &str,
-) -> Result<Snapshot, StoreError> {
+) -> Result<ResourceSnapshot, StoreError> {
     let schema = new.event_type.schema();
     store::queue::hold(connection, account_id, schema.type_name, id.number()).await?;
     let found = concierge::load(connection, account_id, schema, &[id.number()]).await?;
@@ -75,9 +77,9 @@ async fn snapshot(
         let detail = format!("`resource.id` is {:?}; none of the {} has this id", id.text, schema.type_name);
         return Err(Errors::from(Error::new(RELATED_RESOURCE_NOT_FOUND, detail).at("/resource/id")).into());
     };
-    let failures = match new.event_type.tells {
-        Tells::Output(_) => Some(store::failures(connection, account_id, id.number()).await?),
-        Tells::Request(_) | Tells::User(_) | Tells::WithdrawalInstruction => None,
+    let failures = match new.event_type.subject {
+        EventSubject::Output(_) => Some(store::failures(connection, account_id, id.number()).await?),
+        EventSubject::Request(_) | EventSubject::User(_) | EventSubject::WithdrawalInstruction => None,
     };
-    Ok(Snapshot { failures, ..Snapshot::of(resource, made_by, origin) })
+    Ok(ResourceSnapshot { failures, ..ResourceSnapshot::of(resource, made_by, origin) })
 }

@@ -3,12 +3,12 @@
 use crate::api::ROUTES;
 use crate::concierge::event_types;
 use crate::faults::METHODS;
-use crate::faults::{Fault, On, RequestFault, WebhookFault};
+use crate::faults::{Fault, FaultTarget, RequestFault, WebhookFault};
 
 /// Returns the member that makes a fault match nothing, and the detail of the error. `None`: the fault can match.
 pub fn mismatch(fault: &Fault) -> Option<(&'static str, String)> {
     match &fault.on {
-        On::Requests(RequestFault { method, path, .. }) => {
+        FaultTarget::Requests(RequestFault { method, path, .. }) => {
             let mut answered: Vec<&str> = Vec::new();
             for route in ROUTES.iter().filter(|route| path.matches_template(route.path)) {
                 answered.extend(route.methods);
@@ -23,7 +23,7 @@ pub fn mismatch(fault: &Fault) -> Option<(&'static str, String)> {
                 ("method", format!("`method` is {method:?}; it must be one of this path's: {}", known.join(", ")))
             })
         }
-        On::Webhooks(WebhookFault { events, .. }) => {
+        FaultTarget::Webhooks(WebhookFault { events, .. }) => {
             let matches_any = event_types::NAMES.iter().any(|name| events.matches(name));
             (!matches_any).then(|| {
                 let known = event_types::NAMES.join(", ");

@@ -6,8 +6,8 @@
 //! * [`intercept`](super::intercept) applies faults of requests.
 //! * The dispatcher of webhooks applies faults of webhooks, through [`store::claim_webhook_fault`].
 
+pub mod cache;
 mod check;
-pub mod directory;
 pub mod prefer;
 pub mod routes;
 pub mod truncated;

@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::Value;
 
+use super::cache::MAX_AGE;
 use super::check::mismatch;
-use super::directory::FRESH;
 use crate::accounts::caller::Access;
 use crate::database::StoreError;
 use crate::faults::document::{read_list, render_list};
@@ -17,24 +17,24 @@ use crate::web::call::Call;
 
 /// `GET /_sandbox/faults`: lists the faults with their hits.
 pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
-    let (caller, ()) = call.caller(&plane.app, Access::Read, call.no_query()).await?;
+    let (caller, ()) = call.authorize(&plane.app, Access::Read, call.no_query()).await?;
     let mut connection = plane.app.database.connection().await?;
     let listed = store::list(&mut connection, caller.account_id).await;
-    let listed = connection.conclude(listed)?;
+    let listed = connection.finish(listed)?;
     Ok(Json(render_list(&listed.faults)))
 }
 
 /// `PUT /_sandbox/faults`: replaces the faults. All servers apply the new list before the call returns.
 pub async fn replace(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.no_query().and_then(|()| read_list(&call.body, mismatch));
-    let (caller, faults) = call.caller(&plane.app, Access::Write, read).await?;
+    let (caller, faults) = call.authorize(&plane.app, Access::Write, read).await?;
     let listed = set(&plane, caller.account_id, &faults).await?;
     Ok(Json(render_list(&listed.faults)))
 }
 
 /// `DELETE /_sandbox/faults`: deletes the faults. No server applies one after the call returns.
 pub async fn clear(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
-    let (caller, ()) = call.caller(&plane.app, Access::Write, call.no_query()).await?;
+    let (caller, ()) = call.authorize(&plane.app, Access::Write, call.no_query()).await?;
     set(&plane, caller.account_id, &[]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -47,8 +47,8 @@ async fn set(plane: &ControlPlane, account_id: i64, faults: &[Fault]) -> Result<
         Ok::<_, StoreError>(store::list(&mut connection, account_id).await?)
     }
     .await;
-    let listed = connection.conclude(done)?;
-    plane.directory.forget(account_id);
-    tokio::time::sleep(FRESH).await;
+    let listed = connection.finish(done)?;
+    plane.fault_cache.forget(account_id);
+    tokio::time::sleep(MAX_AGE).await;
     Ok(listed)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{KINDS, Kind, Reference, STATE_NOT_SEEDABLE, Seed, SeededOutput, SeededWallet};
+use super::{KINDS, STATE_NOT_SEEDABLE, Seed, SeedReference, SeedType, SeededOutput, SeededWallet};
 use crate::concierge::outputs::state::State;
 use crate::concierge::users::User;
 use crate::concierge::users::state::ComplianceState;
@@ -48,10 +48,10 @@ pub fn read(body: &[u8], acting: i64, rules: &AddressRules) -> Result<(Seed, Rea
         let Some(at) = reader.type_among(&types) else { continue };
         let mut item = Item { reader: &mut reader, seed: &mut seed, place, acting };
         match KINDS.get(at) {
-            Some(Kind::User) => item.user(rules),
-            Some(Kind::WithdrawalInstruction) => item.instruction(),
-            Some(Kind::Request) => item.request(),
-            Some(Kind::Output) => item.output(),
+            Some(SeedType::User) => item.user(rules),
+            Some(SeedType::WithdrawalInstruction) => item.instruction(),
+            Some(SeedType::Request) => item.request(),
+            Some(SeedType::Output) => item.output(),
             None => item.wallet(),
         }
     }
@@ -67,7 +67,7 @@ struct Item<'a> {
 }
 
 impl Item<'_> {
-    fn id(&mut self, kind: Kind) -> Option<i64> {
+    fn id(&mut self, kind: SeedType) -> Option<i64> {
         let expected = "a number from 1 to 999999999999999, as a string or a number";
         let id = self.reader.own_id(expected)?.number();
         if !(1..=LARGEST_ID).contains(&id) {
@@ -79,19 +79,19 @@ impl Item<'_> {
     }
 
     /// Reads the id in a relationship. Returns 0, which is no valid id, if it is unreadable.
-    fn reference(&mut self, schema: &'static Schema, name: &'static str, kind: Kind) -> i64 {
+    fn reference(&mut self, schema: &'static Schema, name: &'static str, kind: SeedType) -> i64 {
         let is_acting = !self.reader.has_relationship(name) && schema.type_name != outputs::SCHEMA.type_name;
         if is_acting {
             return self.acting;
         }
         let Some(id) = self.reader.linkage(schema, name, true) else { return 0 };
         let number = id.number();
-        self.seed.references.push(Reference { place: self.place, name, kind, id });
+        self.seed.references.push(SeedReference { place: self.place, name, kind, id });
         number
     }
 
     fn user(&mut self, rules: &AddressRules) {
-        let id = self.id(Kind::User);
+        let id = self.id(SeedType::User);
         self.reader.only_attributes_of(&users::SCHEMA);
         let email = users::document::read_email(self.reader);
         let name = self.reader.text("name", users::document::LONGEST);
@@ -120,26 +120,26 @@ impl Item<'_> {
     }
 
     fn instruction(&mut self) {
-        let id = self.id(Kind::WithdrawalInstruction);
+        let id = self.id(SeedType::WithdrawalInstruction);
         self.reader.only_attributes_of(&withdrawal_instructions::SCHEMA);
         let new = withdrawal_instructions::document::read(self.reader);
-        let user_id = self.reference(&withdrawal_instructions::SCHEMA, "user", Kind::User);
+        let user_id = self.reference(&withdrawal_instructions::SCHEMA, "user", SeedType::User);
         self.seed.instructions.extend(id.zip(new).map(|(id, new)| (id, user_id, new)));
     }
 
     fn request(&mut self) {
-        let id = self.id(Kind::Request);
+        let id = self.id(SeedType::Request);
         self.reader.only_attributes_of(&requests::SCHEMA);
         let new = requests::document::read(self.reader);
         let draft = requests::state::MACHINE.states[0].name();
         let state = self.reader.text("state", usize::MAX);
         self.check_state(state.as_deref(), &requests::state::NAMES, &[draft]);
-        let user_id = self.reference(&requests::SCHEMA, "user", Kind::User);
+        let user_id = self.reference(&requests::SCHEMA, "user", SeedType::User);
         self.seed.requests.extend(id.zip(new).map(|(id, new)| (id, user_id, new)));
     }
 
     fn output(&mut self) {
-        let id = self.id(Kind::Output);
+        let id = self.id(SeedType::Output);
         self.reader.only_attributes_of(&outputs::SCHEMA);
         let port_code = ports::read_code(self.reader);
         let price = outputs::document::read_price(self.reader);
@@ -154,10 +154,10 @@ impl Item<'_> {
             self.reader.fault(ATTRIBUTE_INVALID, &pointer, detail);
         }
         let rejection_reason = is_rejected.then(|| reason.unwrap_or_else(|| REASON.to_owned()));
-        let request_id = self.reference(&outputs::SCHEMA, "request", Kind::Request);
-        let user_id = self.reference(&outputs::SCHEMA, "user", Kind::User);
+        let request_id = self.reference(&outputs::SCHEMA, "request", SeedType::Request);
+        let user_id = self.reference(&outputs::SCHEMA, "user", SeedType::User);
         let withdrawal_instruction_id =
-            self.reference(&outputs::SCHEMA, "withdrawal_instruction", Kind::WithdrawalInstruction);
+            self.reference(&outputs::SCHEMA, "withdrawal_instruction", SeedType::WithdrawalInstruction);
         let (Some(id), Some(port_code), Some(price), Some(state)) = (id, port_code, price, state) else { return };
         self.seed.outputs.push(SeededOutput {
             place: self.place,
@@ -207,7 +207,7 @@ impl Item<'_> {
             self.reader.missing("balance", "an amount of money, such as 1000");
         }
         let balance = self.reader.decimal_from_zero("balance");
-        let user_id = self.reference(&WALLET, "user", Kind::User);
+        let user_id = self.reference(&WALLET, "user", SeedType::User);
         let (Some(currency), Some(balance)) = (currency, balance) else { return };
         if self.seed.wallets.iter().any(|other| (other.user_id, &other.currency) == (user_id, &currency)) {
             self.reader.invalid_id("unique for each user; the document already has this wallet of the user");

@@ -3,17 +3,17 @@
 //!
 //! Seeded resources get the timers of new resources. They get no events until something changes them.
 
-pub mod beginning;
+pub mod bootstrap;
 pub mod document;
-mod judge;
 pub mod routes;
 mod store;
+pub mod validate;
 
 use bigdecimal::BigDecimal;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use crate::accounts::pace::Pace;
+use crate::accounts::timing::Timing;
 use crate::concierge::outputs::{self, Price};
 use crate::concierge::requests::NewConciergeRequest;
 use crate::concierge::users::User;
@@ -28,7 +28,7 @@ crate::codes! {
 
 /// Resource types with id counters. A type refers only to types before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub enum SeedType {
     User,
     WithdrawalInstruction,
     Request,
@@ -36,9 +36,9 @@ pub enum Kind {
 }
 
 /// Every kind, in the order of its declaration.
-pub const KINDS: [Kind; 4] = [Kind::User, Kind::WithdrawalInstruction, Kind::Request, Kind::Output];
+pub const KINDS: [SeedType; 4] = [SeedType::User, SeedType::WithdrawalInstruction, SeedType::Request, SeedType::Output];
 
-impl Kind {
+impl SeedType {
     /// Returns the type's name, also the name of its table and of its counter.
     pub const fn name(self) -> &'static str {
         match self {
@@ -63,18 +63,18 @@ pub struct Seed {
     pub outputs: Vec<SeededOutput>,
     pub wallets: Vec<SeededWallet>,
     /// The ids in the document, each with the index of its resource.
-    pub ids: Vec<(Kind, i64, usize)>,
-    pub references: Vec<Reference>,
+    pub ids: Vec<(SeedType, i64, usize)>,
+    pub references: Vec<SeedReference>,
 }
 
 /// A reference from one resource to another.
 #[derive(Debug, Clone)]
-pub struct Reference {
+pub struct SeedReference {
     /// Index of the resource in the document.
     pub place: usize,
     /// Name of the relationship.
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: SeedType,
     pub id: Identifier,
 }
 
@@ -107,16 +107,16 @@ pub struct SeededWallet {
 ///
 /// # Errors
 /// Every fault of the document; database errors. The caller must then roll back.
-pub async fn plant(
+pub async fn apply(
     transaction: &mut PgConnection,
     account_id: i64,
     (seed, mut reader): (&Seed, Reader),
     now: OffsetDateTime,
-    pace: &Pace,
+    timing: &Timing,
 ) -> Result<(), StoreError> {
-    let found = store::look(transaction, account_id, seed).await?;
-    judge::judge(&mut reader, seed, &found);
+    let found = store::find_existing(transaction, account_id, seed).await?;
+    validate::validate(&mut reader, seed, &found);
     reader.finish(Some(()))?;
-    store::insert(transaction, account_id, seed, now, pace).await?;
+    store::insert(transaction, account_id, seed, now, timing).await?;
     Ok(store::advance_counters(transaction, account_id, seed).await?)
 }

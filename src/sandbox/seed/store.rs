@@ -4,9 +4,9 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::judge::Found;
-use super::{KINDS, Kind, Seed};
-use crate::accounts::pace::Pace;
+use super::validate::ExistingData;
+use super::{KINDS, Seed, SeedType};
+use crate::accounts::timing::Timing;
 use crate::concierge::outputs::state::State;
 use crate::concierge::requests;
 use crate::concierge::requests::quote::prune_at;
@@ -19,13 +19,17 @@ use crate::concierge::users::state::ComplianceState;
 ///
 /// # Errors
 /// Database errors.
-pub async fn look(connection: &mut PgConnection, account_id: i64, seed: &Seed) -> Result<Found, sqlx::Error> {
+pub async fn find_existing(
+    connection: &mut PgConnection,
+    account_id: i64,
+    seed: &Seed,
+) -> Result<ExistingData, sqlx::Error> {
     let counters = "select type, next_id from id_counters where account_id = $1 and type = any($2)
         order by type for no key update";
-    let types = KINDS.map(Kind::name);
+    let types = KINDS.map(SeedType::name);
     let next_ids: Vec<(String, i64)> =
         sqlx::query_as(counters).bind(account_id).bind(types).fetch_all(&mut *connection).await?;
-    let mut found = Found { next_ids: next_ids.into_iter().collect(), ..Found::default() };
+    let mut found = ExistingData { next_ids: next_ids.into_iter().collect(), ..ExistingData::default() };
     for kind in KINDS {
         let wanted = seed.ids.iter().filter(|(wanted, ..)| *wanted == kind).map(|(_, id, _)| *id);
         let sql = format!("select id from {} where account_id = $1 and id = any($2)", kind.name());
@@ -33,23 +37,23 @@ pub async fn look(connection: &mut PgConnection, account_id: i64, seed: &Seed) -
         let taken: Vec<i64> = taken.fetch_all(&mut *connection).await?;
         found.taken.extend(taken.into_iter().map(|id| (kind, id)));
     }
-    let named = |kind: Kind| {
+    let named = |kind: SeedType| {
         let named = seed.references.iter().filter(move |reference| reference.kind == kind);
         named.map(|reference| reference.id.number()).collect::<Vec<i64>>()
     };
     let requests = "select id, state from concierge_requests where account_id = $1 and id = any($2)
         order by id for share";
     let requests: Vec<(i64, String)> =
-        sqlx::query_as(requests).bind(account_id).bind(named(Kind::Request)).fetch_all(&mut *connection).await?;
+        sqlx::query_as(requests).bind(account_id).bind(named(SeedType::Request)).fetch_all(&mut *connection).await?;
     for (id, state) in requests {
         found.requests.insert(id, requests::store::read_state(&state)?);
     }
     let users = "select id from users where account_id = $1 and id = any($2)";
-    let users = sqlx::query_scalar(users).bind(account_id).bind(named(Kind::User));
+    let users = sqlx::query_scalar(users).bind(account_id).bind(named(SeedType::User));
     found.users = users.fetch_all(&mut *connection).await?.into_iter().collect();
     let instructions = "select id, user_id from withdrawal_instructions
         where account_id = $1 and id = any($2) and deleted_at is null order by id for key share";
-    let instructions = sqlx::query_as(instructions).bind(account_id).bind(named(Kind::WithdrawalInstruction));
+    let instructions = sqlx::query_as(instructions).bind(account_id).bind(named(SeedType::WithdrawalInstruction));
     let instructions: Vec<(i64, i64)> = instructions.fetch_all(connection).await?;
     found.instructions = instructions.into_iter().collect();
     Ok(found)
@@ -66,13 +70,13 @@ pub async fn insert(
     account_id: i64,
     seed: &Seed,
     now: OffsetDateTime,
-    pace: &Pace,
+    timing: &Timing,
 ) -> Result<(), sqlx::Error> {
-    insert_users(&mut *connection, account_id, seed, now, pace).await?;
+    insert_users(&mut *connection, account_id, seed, now, timing).await?;
     insert_instructions(&mut *connection, account_id, seed, now).await?;
-    insert_requests(&mut *connection, account_id, seed, now, pace).await?;
-    insert_outputs(&mut *connection, account_id, seed, now, pace).await?;
-    fill_wallets(connection, account_id, seed, pace.by_itself(now)).await
+    insert_requests(&mut *connection, account_id, seed, now, timing).await?;
+    insert_outputs(&mut *connection, account_id, seed, now, timing).await?;
+    fill_wallets(connection, account_id, seed, timing.unless_manual(now)).await
 }
 
 async fn insert_users(
@@ -80,7 +84,7 @@ async fn insert_users(
     account_id: i64,
     seed: &Seed,
     now: OffsetDateTime,
-    pace: &Pace,
+    timing: &Timing,
 ) -> Result<(), sqlx::Error> {
     let sql = "insert into users (account_id, id, name, email, kyc_accepted, otp_enabled, do_not_email,
             trezor_login_enabled, compliance_state, webhook_url, created_at, due_at)
@@ -89,7 +93,7 @@ async fn insert_users(
             $9::text[], $10::text[]) as u (id, name, email, kyc_accepted, otp_enabled, do_not_email,
             trezor_login_enabled, compliance_state, webhook_url)";
     let users = &seed.users;
-    let approved_at = pace.approves.then(|| pace.by_itself(now + pace.approval_delay)).flatten();
+    let approved_at = timing.approves.then(|| timing.unless_manual(now + timing.approval_delay)).flatten();
     sqlx::query(sql)
         .bind(account_id)
         .bind(users.iter().map(|user| user.id).collect::<Vec<_>>())
@@ -140,7 +144,7 @@ async fn insert_requests(
     account_id: i64,
     seed: &Seed,
     now: OffsetDateTime,
-    pace: &Pace,
+    timing: &Timing,
 ) -> Result<(), sqlx::Error> {
     let sql = "insert into concierge_requests (account_id, id, user_id, port_code, state, external_id,
             payment_authorization_code, created_at, state_since, due_at)
@@ -156,7 +160,7 @@ async fn insert_requests(
         .bind(all.iter().map(|(.., new)| new.external_id.as_deref()).collect::<Vec<_>>())
         .bind(all.iter().map(|(.., new)| new.payment_authorization_code.as_deref()).collect::<Vec<_>>())
         .bind(now)
-        .bind(pace.by_itself(prune_at(now)))
+        .bind(timing.unless_manual(prune_at(now)))
         .execute(connection)
         .await
         .map(|_| ())
@@ -167,7 +171,7 @@ async fn insert_outputs(
     account_id: i64,
     seed: &Seed,
     now: OffsetDateTime,
-    pace: &Pace,
+    timing: &Timing,
 ) -> Result<(), sqlx::Error> {
     let sql = "insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,
             port_code, amount, budget, state, rejection_reason, created_at, state_since, due_at)
@@ -191,7 +195,7 @@ async fn insert_outputs(
         .bind(all.iter().map(|output| output.rejection_reason.as_deref()).collect::<Vec<_>>())
         .bind(now)
         .bind(State::Accepting.name())
-        .bind(pace.by_itself(now + pace.check_delay))
+        .bind(timing.unless_manual(now + timing.check_delay))
         .execute(connection)
         .await
         .map(|_| ())
@@ -232,5 +236,11 @@ pub async fn advance_counters(connection: &mut PgConnection, account_id: i64, se
         let ids = seed.ids.iter().filter(|(seeded, ..)| *seeded == kind);
         ids.map(|(_, id, _)| id + 1).max().unwrap_or_default()
     });
-    sqlx::query(sql).bind(account_id).bind(KINDS.map(Kind::name)).bind(highest).execute(connection).await.map(|_| ())
+    sqlx::query(sql)
+        .bind(account_id)
+        .bind(KINDS.map(SeedType::name))
+        .bind(highest)
+        .execute(connection)
+        .await
+        .map(|_| ())
 }

@@ -69,7 +69,7 @@ pub fn read_money(body: &[u8]) -> Result<(String, BigDecimal), Errors> {
 
 /// A target state, and permission to pass through intermediate states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Transition<S> {
+pub struct TargetState<S> {
     pub to: S,
     pub through: bool,
 }
@@ -78,7 +78,7 @@ pub struct Transition<S> {
 ///
 /// # Errors
 /// Every fault of the body.
-pub fn read_transition<S: Named, T>(body: &[u8], machine: &Machine<S, T>) -> Result<Transition<S>, Errors>
+pub fn read_transition<S: Named, T>(body: &[u8], machine: &Machine<S, T>) -> Result<TargetState<S>, Errors>
 where
     T: Named,
 {
@@ -95,5 +95,5 @@ where
             reader.invalid("state", &expected);
         }
     }
-    reader.finish(to.map(|to| Transition { to, through }))
+    reader.finish(to.map(|to| TargetState { to, through }))
 }

@@ -13,9 +13,9 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 use crate::accounts::caller::Caller;
-use crate::accounts::pace::Pace;
-use crate::accounts::store::share;
-use crate::concierge::due::{Account, Due};
+use crate::accounts::store::lock_shared;
+use crate::accounts::timing::Timing;
+use crate::concierge::due::{Due, DueAccount};
 use crate::concierge::machine::{Machine, Named};
 use crate::concierge::requests::actions::ACTION_NOT_POSSIBLE;
 use crate::events::Cause;
@@ -27,7 +27,7 @@ crate::codes! {
 }
 
 /// Maximum number of transitions in one call, automatic ones in between included. Every path is shorter.
-const LONGEST_WAY: usize = 50;
+const MAX_STEPS: usize = 50;
 
 /// The account, the time and the cause of a simulation.
 #[derive(Debug, Clone)]
@@ -49,27 +49,27 @@ impl Actor<'_> {
     async fn hold(&self, transaction: &mut PgConnection) -> Result<Self, sqlx::Error> {
         let mut actor = self.clone();
         // nobody sees the result in a deleted account
-        if let Some(account) = share(transaction, self.caller.account_id).await? {
+        if let Some(account) = lock_shared(transaction, self.caller.account_id).await? {
             actor.now = account.time.now(&self.app.clock);
-            (actor.caller.time, actor.caller.own) = (account.time, account.own);
+            (actor.caller.time, actor.caller.settings) = (account.time, account.settings);
         }
         Ok(actor)
     }
 
     /// Returns the account's delays.
-    pub fn pace(&self) -> Pace {
-        self.caller.own.pace(&self.app.rules.pace)
+    pub fn timing(&self) -> Timing {
+        self.caller.settings.timing(&self.app.rules.timing)
     }
 
     /// Returns the account as the input of background steps.
     pub fn due(&self) -> Due {
-        Due(vec![Account { id: self.caller.account_id, until: self.now, pace: self.pace() }])
+        Due(vec![DueAccount { id: self.caller.account_id, until: self.now, timing: self.timing() }])
     }
 
     /// Schedules the consequences, and wakes waiting clients and the webhook dispatcher.
     pub async fn follow_up(&self) {
-        self.app.set_off(&self.caller, Some(self.now)).await;
-        self.app.tell(&self.caller);
+        self.app.schedule(&self.caller, Some(self.now)).await;
+        self.app.notify(&self.caller);
     }
 }
 
@@ -77,13 +77,13 @@ impl Actor<'_> {
 ///
 /// # Errors
 /// 409 otherwise, with the path.
-fn check_way<S: Named, T: Named>(
+fn check_path<S: Named, T: Named>(
     what: &str,
     machine: &Machine<S, T>,
     (from, to): (S, S),
     through: bool,
 ) -> Result<(), Errors> {
-    let path = machine.way(from, to).ok_or_else(|| refuse(what, machine, from, to.name()))?;
+    let path = machine.path(from, to).ok_or_else(|| refuse(what, machine, from, to.name()))?;
     let detail = match path.len() {
         0 => format!("{what} is already {}", from.name()),
         1 => return Ok(()),
@@ -109,7 +109,7 @@ fn is_not_possible(refused: &Errors) -> bool {
 /// Returns 409 with the current state and its possible transitions.
 fn refuse<S: Named, T: Named>(what: &str, machine: &Machine<S, T>, state: S, asked: &str) -> Errors {
     let possible: Vec<&str> =
-        machine.arrows.iter().filter(|arrow| arrow.from == state).map(|arrow| arrow.trigger.name()).collect();
+        machine.transitions.iter().filter(|arrow| arrow.from == state).map(|arrow| arrow.trigger.name()).collect();
     let possible =
         if possible.is_empty() { "it is final".to_owned() } else { format!("possible: {}", possible.join(", ")) };
     let detail = format!("{what} is {}; `{asked}` is not possible in this state ({possible})", state.name());

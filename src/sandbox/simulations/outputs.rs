@@ -7,17 +7,17 @@ use bigdecimal::BigDecimal;
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
-use super::{Actor, LONGEST_WAY, check_way, is_not_possible, refuse, requests};
+use super::{Actor, MAX_STEPS, check_path, is_not_possible, refuse, requests};
 use crate::concierge::changes::Changes;
 use crate::concierge::machine::Named;
 use crate::concierge::outputs::SCHEMA;
 use crate::concierge::outputs::payments::{Closed, close, refund};
 use crate::concierge::outputs::state::{FAILURE, MACHINE, State, Trigger, next};
-use crate::concierge::outputs::store::life::{DuePayment, Move, lock, lock_open};
+use crate::concierge::outputs::store::transitions::{DuePayment, OutputTransition, lock, lock_open};
 use crate::concierge::requests::actions::ACTION_NOT_POSSIBLE;
-use crate::concierge::requests::life::Life;
+use crate::concierge::requests::progress::Progress;
 use crate::concierge::requests::state::State as RequestState;
-use crate::concierge::requests::store::life::{lock_of_output, lock_one};
+use crate::concierge::requests::store::transitions::{lock_of_output, lock_one};
 use crate::database::{StoreError, settle};
 use crate::jsonapi::error::{Error, Errors};
 use crate::web::call::not_found;
@@ -56,39 +56,39 @@ async fn take(
     let actor = &actor.hold(connection).await?;
     let (account_id, now) = (actor.caller.account_id, actor.now);
     let unknown = || not_found(&SCHEMA, &id.to_string());
-    let life = lock_of_output(connection, account_id, id).await?.ok_or_else(unknown)?;
+    let progress = lock_of_output(connection, account_id, id).await?.ok_or_else(unknown)?;
     let output = lock(connection, account_id, id, now).await?.ok_or_else(unknown)?;
     let name = format!("output {id}");
     let to =
         MACHINE.after(output.state, trigger).ok_or_else(|| refuse(&name, &MACHINE, output.state, trigger.name()))?;
-    if life.state != RequestState::Working && !matches!(trigger, Trigger::Accept | Trigger::Reject) {
+    if progress.state != RequestState::Working && !matches!(trigger, Trigger::Accept | Trigger::Reject) {
         let detail = format!(
             "{name} is {}; `{}` requires a working request, but request {} is {}. To move the request, POST \
              {{\"state\":\"working\",\"through\":true}} to /_sandbox/simulations/concierge_requests/{}/transition",
             output.state.name(),
             trigger.name(),
-            life.id,
-            life.state.name(),
-            life.id
+            progress.id,
+            progress.state.name(),
+            progress.id
         );
         return Err(Errors::from(Error::new(ACTION_NOT_POSSIBLE, detail)).into());
     }
-    save(connection, actor, &life, &[Step { output: &output, trigger, to }], reason).await?;
+    save(connection, actor, &progress, &[OutputStep { output: &output, trigger, to }], reason).await?;
     Ok(to)
 }
 
 /// A transition of a locked output.
 #[derive(Debug, Clone, Copy)]
-struct Step<'a> {
+struct OutputStep<'a> {
     output: &'a DuePayment,
     trigger: Trigger,
     to: State,
 }
 
-impl<'a> Step<'a> {
+impl<'a> OutputStep<'a> {
     /// Returns the first transition on the path to a state.
     fn towards(output: &'a DuePayment, state: State) -> Option<Self> {
-        let trigger = *MACHINE.way(output.state, state)?.first()?;
+        let trigger = *MACHINE.path(output.state, state)?.first()?;
         Some(Self { output, trigger, to: MACHINE.after(output.state, trigger)? })
     }
 
@@ -102,11 +102,11 @@ impl<'a> Step<'a> {
 async fn save(
     connection: &mut PgConnection,
     actor: &Actor<'_>,
-    request: &Life,
-    steps: &[Step<'_>],
+    request: &Progress,
+    steps: &[OutputStep<'_>],
     reason: Option<&str>,
 ) -> Result<(), sqlx::Error> {
-    let (account_id, now, pace) = (actor.caller.account_id, actor.now, actor.pace());
+    let (account_id, now, timing) = (actor.caller.account_id, actor.now, actor.timing());
     let is_working = request.state == RequestState::Working;
     let reason = |default: &'static str| reason.map_or(Cow::Borrowed(default), |reason| Cow::Owned(reason.to_owned()));
     let mut changes = Changes::default();
@@ -114,12 +114,12 @@ async fn save(
     for step in steps {
         let (output, to) = (step.output, step.to);
         let goes_on = is_working && next(to, output.decision.scenario, step.attempts()).is_some();
-        changes.outputs.push(Move {
+        changes.outputs.push(OutputTransition {
             account_id,
             id: output.id,
             to,
             at: now,
-            due_at: if goes_on { pace.step(now) } else { None },
+            due_at: if goes_on { timing.step(now) } else { None },
             rejection_reason: (to == State::Rejected).then(|| reason(REJECTION)),
             failure_reason: matches!(to, State::Failed | State::Returned).then(|| reason(FAILURE)),
             attempts: step.attempts(),
@@ -133,7 +133,7 @@ async fn save(
     if closed.outputs > 0 {
         let closed = BTreeMap::from([((account_id, request.id), closed)]);
         close(connection, &closed, &actor.due(), &mut changes).await?;
-        changes.requests.iter_mut().for_each(|life| life.cause = actor.cause.clone());
+        changes.requests.iter_mut().for_each(|progress| progress.cause = actor.cause.clone());
     }
     changes.save(connection, &actor.app.rules.public_url).await
 }
@@ -166,14 +166,16 @@ pub async fn settle_all(
 async fn settle_some(connection: &mut PgConnection, actor: &Actor<'_>, request_id: i64) -> Result<usize, StoreError> {
     let actor = &actor.hold(connection).await?;
     let account_id = actor.caller.account_id;
-    let life = lock_one(connection, account_id, request_id).await?;
-    let Some(life) = life.filter(|life| life.state == RequestState::Working) else { return Ok(0) };
+    let progress = lock_one(connection, account_id, request_id).await?;
+    let Some(progress) = progress.filter(|progress| progress.state == RequestState::Working) else { return Ok(0) };
     let mut outputs = lock_open(connection, account_id, request_id, actor.now, BATCH).await?;
     let settled = outputs.len();
     while !outputs.is_empty() {
-        let steps: Vec<Step<'_>> = outputs.iter().filter_map(|output| Step::towards(output, State::Settled)).collect();
-        save(connection, actor, &life, &steps, None).await?;
-        let moved = |step: &Step<'_>| DuePayment { state: step.to, attempts: step.attempts(), ..step.output.clone() };
+        let steps: Vec<OutputStep<'_>> =
+            outputs.iter().filter_map(|output| OutputStep::towards(output, State::Settled)).collect();
+        save(connection, actor, &progress, &steps, None).await?;
+        let moved =
+            |step: &OutputStep<'_>| DuePayment { state: step.to, attempts: step.attempts(), ..step.output.clone() };
         outputs = steps.iter().filter(|step| step.to != State::Settled).map(moved).collect();
     }
     Ok(settled)
@@ -201,18 +203,18 @@ pub async fn go(
 ) -> Result<(), StoreError> {
     let from = state(connection, actor, id).await?;
     let name = format!("output {id}");
-    check_way(&name, &MACHINE, (from, to), through)?;
+    check_path(&name, &MACHINE, (from, to), through)?;
     // the background task may move it meanwhile, so each round computes the path again
-    let mut left = LONGEST_WAY;
+    let mut left = MAX_STEPS;
     loop {
         let from = state(connection, actor, id).await?;
-        let path = MACHINE.way(from, to).ok_or_else(|| refuse(&name, &MACHINE, from, to.name()))?;
+        let path = MACHINE.path(from, to).ok_or_else(|| refuse(&name, &MACHINE, from, to.name()))?;
         let Some(trigger) = path.first().copied() else { return Ok(()) };
         let stepped = async {
             if through && !matches!(trigger, Trigger::Accept | Trigger::Reject) {
-                let life = lock_of_output(connection, actor.caller.account_id, id).await?;
-                if let Some(life) = life.filter(|life| life.state != RequestState::Working) {
-                    requests::go(connection, actor, life.id, RequestState::Working, true).await?;
+                let progress = lock_of_output(connection, actor.caller.account_id, id).await?;
+                if let Some(progress) = progress.filter(|progress| progress.state != RequestState::Working) {
+                    requests::go(connection, actor, progress.id, RequestState::Working, true).await?;
                 }
             }
             step(connection, actor, id, trigger, None).await

@@ -4,17 +4,18 @@ use bigdecimal::BigDecimal;
 use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
-use super::{Actor, LONGEST_WAY, check_way, is_not_possible, outputs, refuse};
+use super::{Actor, MAX_STEPS, check_path, is_not_possible, outputs, refuse};
+use crate::concierge::cash_wallets::ledger;
+use crate::concierge::cash_wallets::ledger::{Credit, Wallet};
 use crate::concierge::changes::Changes;
 use crate::concierge::machine::Named;
-use crate::concierge::money::{self, Credit, Wallet};
 use crate::concierge::ports;
 use crate::concierge::requests::SCHEMA;
 use crate::concierge::requests::actions::{self, ACTION_NOT_POSSIBLE, Action};
-use crate::concierge::requests::fan_out::take_outputs_along;
-use crate::concierge::requests::life::{Life, NotPossible};
+use crate::concierge::requests::cascade::cascade_to_outputs;
+use crate::concierge::requests::progress::{NotPossible, Progress};
 use crate::concierge::requests::state::{MACHINE, State, Trigger};
-use crate::concierge::requests::store::life::{lock_one, sum_outputs};
+use crate::concierge::requests::store::transitions::{lock_one, sum_outputs};
 use crate::database::{StoreError, settle};
 use crate::jsonapi::error::{Error, Errors};
 use crate::web::call::not_found;
@@ -35,17 +36,17 @@ pub async fn step(
         let mut transaction = connection.begin().await?;
         let outcome = async {
             let actor = &actor.hold(&mut transaction).await?;
-            let life = lock_one(&mut transaction, actor.caller.account_id, id).await?;
-            let mut life = life.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?;
-            life.cause = actor.cause.clone();
+            let progress = lock_one(&mut transaction, actor.caller.account_id, id).await?;
+            let mut progress = progress.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?;
+            progress.cause = actor.cause.clone();
             match first.take() {
                 Some((trigger, prices)) => {
-                    begin(&mut transaction, actor, life, trigger, prices).await?;
+                    begin(&mut transaction, actor, progress, trigger, prices).await?;
                     Ok(true)
                 }
                 // the remaining outputs, unless the background task was faster
-                None if has_cascade_left(&life, trigger) => {
-                    cascade(&mut transaction, actor, life).await?;
+                None if has_cascade_left(&progress, trigger) => {
+                    cascade(&mut transaction, actor, progress).await?;
                     Ok(true)
                 }
                 None => Ok(false),
@@ -59,11 +60,11 @@ pub async fn step(
 }
 
 /// Returns true while the transition has a cascade to complete.
-fn has_cascade_left(life: &Life, trigger: Trigger) -> bool {
-    let is_under_way = life.outputs_done_to.is_some();
+fn has_cascade_left(progress: &Progress, trigger: Trigger) -> bool {
+    let is_under_way = progress.outputs_done_to.is_some();
     match trigger {
-        Trigger::Quote => is_under_way && life.state == State::QuoteRequested,
-        Trigger::Cancel | Trigger::Expire => is_under_way && life.state == State::Cancelled,
+        Trigger::Quote => is_under_way && progress.state == State::QuoteRequested,
+        Trigger::Cancel | Trigger::Expire => is_under_way && progress.state == State::Cancelled,
         Trigger::RequestQuote | Trigger::AcceptQuote | Trigger::Fund | Trigger::Finish => false,
     }
 }
@@ -71,82 +72,82 @@ fn has_cascade_left(life: &Life, trigger: Trigger) -> bool {
 async fn begin(
     connection: &mut PgConnection,
     actor: &Actor<'_>,
-    mut life: Life,
+    mut progress: Progress,
     trigger: Trigger,
     prices: Option<String>,
 ) -> Result<(), StoreError> {
-    let (now, pace, rules) = (actor.now, actor.pace(), &actor.app.rules);
-    let name = format!("request {}", life.id);
+    let (now, timing, rules) = (actor.now, actor.timing(), &actor.app.rules);
+    let name = format!("request {}", progress.id);
     let not_possible = |refused: NotPossible| refuse(&name, &MACHINE, refused.state, trigger.name());
-    life.after(trigger).map_err(not_possible)?;
+    progress.after(trigger).map_err(not_possible)?;
     match trigger {
         Trigger::RequestQuote => {
             let action = Action::RequestQuote { hint_token: None };
-            return actions::carry_out(connection, life, &action, now, (rules, pace)).await;
+            return actions::run(connection, progress, &action, now, (rules, timing)).await;
         }
         Trigger::AcceptQuote => {
-            return actions::carry_out(connection, life, &Action::AcceptQuote, now, (rules, pace)).await;
+            return actions::run(connection, progress, &Action::AcceptQuote, now, (rules, timing)).await;
         }
-        Trigger::Cancel => return actions::carry_out(connection, life, &Action::Cancel, now, (rules, pace)).await,
+        Trigger::Cancel => return actions::run(connection, progress, &Action::Cancel, now, (rules, timing)).await,
         Trigger::Quote => {
             // the quote is due now
-            life.due_at = Some(now);
+            progress.due_at = Some(now);
             if prices.is_some() {
                 // these prices apply to all outputs, so a cascade in progress restarts at the first
-                (life.held_prices, life.outputs_done_to) = (prices, life.outputs_done_to.map(|_| 0));
+                (progress.held_prices, progress.outputs_done_to) = (prices, progress.outputs_done_to.map(|_| 0));
             }
         }
-        Trigger::Expire => life.expire(now).map_err(not_possible)?,
-        Trigger::Fund => return fund(connection, actor, life).await,
+        Trigger::Expire => progress.expire(now).map_err(not_possible)?,
+        Trigger::Fund => return fund(connection, actor, progress).await,
         Trigger::Finish => {
             let detail = format!(
                 "{name} is working; it finishes automatically once all its outputs are final, but {} are still open",
-                life.outputs_open
+                progress.outputs_open
             );
             return Err(Errors::from(Error::new(ACTION_NOT_POSSIBLE, detail)).into());
         }
     }
-    cascade(connection, actor, life).await
+    cascade(connection, actor, progress).await
 }
 
-async fn cascade(connection: &mut PgConnection, actor: &Actor<'_>, life: Life) -> Result<(), StoreError> {
+async fn cascade(connection: &mut PgConnection, actor: &Actor<'_>, progress: Progress) -> Result<(), StoreError> {
     let (mut changes, rules) = (Changes::default(), &actor.app.rules);
-    take_outputs_along(connection, vec![life], &rules.prices, &actor.due(), &mut changes).await?;
+    cascade_to_outputs(connection, vec![progress], &rules.prices, &actor.due(), &mut changes).await?;
     Ok(changes.save(connection, &rules.public_url).await?)
 }
 
-/// Credits the money missing in the payer's wallet, then debits the cost of the request.
-async fn fund(connection: &mut PgConnection, actor: &Actor<'_>, mut life: Life) -> Result<(), StoreError> {
-    let (now, pace) = (actor.now, actor.pace());
-    let outputs = sum_outputs(connection, &[(life.account_id, life.id)]).await?;
+/// Credits the ledger missing in the payer's wallet, then debits the cost of the request.
+async fn fund(connection: &mut PgConnection, actor: &Actor<'_>, mut progress: Progress) -> Result<(), StoreError> {
+    let (now, timing) = (actor.now, actor.timing());
+    let outputs = sum_outputs(connection, &[(progress.account_id, progress.id)]).await?;
     let (open, rejected) =
         outputs.first().map_or_else(Default::default, |outputs| (outputs.open, outputs.rejected.clone()));
-    let currency = ports::currency(&life.port_code).to_owned();
-    let wallet = Wallet { account_id: life.account_id, user_id: life.user_id, currency };
+    let currency = ports::currency(&progress.port_code).to_owned();
+    let wallet = Wallet { account_id: progress.account_id, user_id: progress.user_id, currency };
     // creates the wallet if it does not exist
     let nothing = Credit { wallet: wallet.clone(), amount: BigDecimal::default(), at: None };
-    money::credit(connection, &[nothing]).await?;
-    let needed = life.total_to_spend.clone().unwrap_or_default();
-    let locked = money::lock(connection, &[wallet]).await?;
+    ledger::credit(connection, &[nothing]).await?;
+    let needed = progress.total_to_spend.clone().unwrap_or_default();
+    let locked = ledger::lock(connection, &[wallet]).await?;
     let filled = locked.into_iter().map(|(wallet, balance, due_at)| {
         // another request may wait for the refund of rejected outputs
-        let looked_at = if rejected > BigDecimal::default() { pace.by_itself(now) } else { None };
+        let looked_at = if rejected > BigDecimal::default() { timing.unless_manual(now) } else { None };
         let left = balance.max(needed.clone()) - &needed + &rejected;
         (wallet, left, due_at.into_iter().chain(looked_at).min())
     });
     let filled: Vec<_> = filled.collect();
-    let done = life.fund(now, pace.step_delay, open, rejected);
+    let done = progress.fund(now, timing.step_delay, open, rejected);
     // `begin` checked that the transition is possible
     debug_assert!(done.is_ok(), "{done:?}");
-    money::save(connection, &filled).await?;
-    let changes = Changes { requests: vec![life], ..Changes::default() };
+    ledger::save(connection, &filled).await?;
+    let changes = Changes { requests: vec![progress], ..Changes::default() };
     Ok(changes.save(connection, &actor.app.rules.public_url).await?)
 }
 
 /// Returns the state of a request.
 async fn state(connection: &mut PgConnection, actor: &Actor<'_>, id: i64) -> Result<State, StoreError> {
-    let life = lock_one(connection, actor.caller.account_id, id).await?;
-    Ok(life.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?.state)
+    let progress = lock_one(connection, actor.caller.account_id, id).await?;
+    Ok(progress.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?.state)
 }
 
 /// Moves a request to a state.
@@ -165,14 +166,14 @@ pub async fn go(
 ) -> Result<(), StoreError> {
     let from = state(connection, actor, id).await?;
     let name = format!("request {id}");
-    check_way(&name, &MACHINE, (from, to), through)?;
+    check_path(&name, &MACHINE, (from, to), through)?;
     // the background task may move it meanwhile, so each round computes the path again
-    let mut left = LONGEST_WAY;
+    let mut left = MAX_STEPS;
     loop {
         let from = state(connection, actor, id).await?;
-        let Some(path) = MACHINE.way(from, to) else {
+        let Some(path) = MACHINE.path(from, to) else {
             // the background task moved it past the target
-            return if MACHINE.way(to, from).is_some() {
+            return if MACHINE.path(to, from).is_some() {
                 Ok(())
             } else {
                 Err(refuse(&name, &MACHINE, from, to.name()).into())

@@ -18,7 +18,7 @@ use crate::jsonapi::document::{Reader, id_number};
 use crate::jsonapi::error::{Error, Errors, ROUTE_UNKNOWN};
 use crate::jsonapi::query::Target;
 use crate::jsonapi::schema::Schema;
-use crate::web::app::{App, to_its_end};
+use crate::web::app::{App, run_to_completion};
 use crate::web::call::{Call, answer, not_found};
 use crate::web::include;
 
@@ -46,16 +46,16 @@ pub async fn simulate(
 ) -> Result<Response, Errors> {
     let schema = schema(&type_name)?;
     let read = call.query(schema, Target::Single).and_then(|query| Ok((query, read(&app, schema, &verb, &call.body)?)));
-    let (caller, (query, simulation)) = call.caller(&app, Access::Write, read).await?;
+    let (caller, (query, simulation)) = call.authorize(&app, Access::Write, read).await?;
     let (cause, number) = (Cause::simulation(&call.request_id), id_number(&id));
     let done = {
         let app = app.clone();
         async move { carry_out(&app, caller, cause, number, simulation).await }
     };
-    to_its_end(done).await?;
+    run_to_completion(done).await?;
     let mut connection = app.database.connection().await?;
     let found = concierge::load(&mut connection, caller.account_id, schema, &[number]).await;
-    let found = connection.conclude(found.map_err(StoreError::from))?;
+    let found = connection.finish(found.map_err(StoreError::from))?;
     let resource = found.first().ok_or_else(|| not_found(schema, &id))?;
     let document = include::document(&app, caller.account_id, resource, Vec::new(), &query).await?;
     Ok(answer(StatusCode::OK, document))
@@ -86,7 +86,7 @@ async fn carry_out(app: &App, caller: Caller, cause: Cause, number: i64, simulat
     })
     .await;
     // on a longer path, transitions before a refusal have consequences, too
-    let done = connection.conclude(done);
+    let done = connection.finish(done);
     actor.follow_up().await;
     done
 }
@@ -118,12 +118,12 @@ fn read(app: &App, schema: &Schema, verb: &str, body: &[u8]) -> Result<Simulatio
         let prices = if trigger == request_states::Trigger::Quote {
             read_prices(body, &app.rules.prices)?
         } else {
-            Reader::read_nothing(body)?;
+            Reader::expect_empty(body)?;
             None
         };
         Ok(Simulation::RequestStep(trigger, prices))
     } else {
-        let decide = |to| Reader::read_nothing(body).map(|()| Simulation::Decide(to));
+        let decide = |to| Reader::expect_empty(body).map(|()| Simulation::Decide(to));
         match verb {
             "enable" => decide(ComplianceState::Enabled),
             "disable" => decide(ComplianceState::Disabled),
@@ -137,7 +137,7 @@ fn read(app: &App, schema: &Schema, verb: &str, body: &[u8]) -> Result<Simulatio
 
 fn trigger<S: Named, T: Named>(machine: &Machine<S, T>, verb: &str) -> Result<T, Errors> {
     let mut names: Vec<&str> = Vec::new();
-    for arrow in machine.arrows {
+    for arrow in machine.transitions {
         if arrow.trigger.name() == verb {
             return Ok(arrow.trigger);
         }

@@ -5,8 +5,9 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
 use super::{Actor, FUNDS_MISSING};
+use crate::concierge::cash_wallets::ledger;
+use crate::concierge::cash_wallets::ledger::{Credit, Wallet};
 use crate::concierge::changes::Changes;
-use crate::concierge::money::{self, Credit, Wallet};
 use crate::concierge::outputs;
 use crate::concierge::requests::actions::ACTION_NOT_POSSIBLE;
 use crate::concierge::users::state::ComplianceState;
@@ -56,13 +57,13 @@ async fn decide_once(
         let detail = format!("user {id} is already {}; possible: {}", from.name(), possible.join(", "));
         return Err(Errors::from(Error::new(ACTION_NOT_POSSIBLE, detail)).into());
     }
-    if !actor.pace().is_manual {
-        let resumed = outputs::store::life::resume(connection, &[(account_id, id, at)], BATCH).await?;
+    if !actor.timing().is_manual {
+        let resumed = outputs::store::transitions::resume(connection, &[(account_id, id, at)], BATCH).await?;
         if i64::try_from(resumed).is_ok_and(|resumed| resumed >= BATCH) {
             return Ok(false);
         }
     }
-    let step = store::Move { account_id, id, to, at, cause: actor.cause.clone() };
+    let step = store::UserTransition { account_id, id, to, at, cause: actor.cause.clone() };
     let changes = Changes { users: vec![step], ..Changes::default() };
     changes.save(connection, &actor.app.rules.public_url).await?;
     Ok(true)
@@ -82,9 +83,9 @@ pub async fn credit(
     let outcome = async {
         let actor = &actor.hold(&mut transaction).await?;
         let wallet = Wallet { account_id: actor.caller.account_id, user_id: id, currency };
-        let at = actor.pace().by_itself(actor.now);
+        let at = actor.timing().unless_manual(actor.now);
         find(&mut transaction, actor, id).await?;
-        Ok(money::credit(&mut transaction, &[Credit { wallet, amount, at }]).await?)
+        Ok(ledger::credit(&mut transaction, &[Credit { wallet, amount, at }]).await?)
     }
     .await;
     settle(transaction, outcome).await
@@ -109,10 +110,10 @@ pub async fn debit(
     let outcome = async {
         find(&mut transaction, actor, id).await?;
         let wallet = Wallet { account_id: actor.caller.account_id, user_id: id, currency };
-        let locked = money::lock(&mut transaction, std::slice::from_ref(&wallet)).await?;
+        let locked = ledger::lock(&mut transaction, std::slice::from_ref(&wallet)).await?;
         match locked.into_iter().next() {
             Some((wallet, balance, due_at)) if balance >= amount => {
-                Ok(money::save(&mut transaction, &[(wallet, balance - amount, due_at)]).await?)
+                Ok(ledger::save(&mut transaction, &[(wallet, balance - amount, due_at)]).await?)
             }
             locked => {
                 let balance = locked.map(|(_, balance, _)| balance).unwrap_or_default();

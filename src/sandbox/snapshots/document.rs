@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Snapshot;
+use super::AccountSnapshot;
 use super::store::COUNTED;
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::Error;
@@ -35,7 +35,7 @@ pub fn read_name(body: &[u8]) -> Result<String, Errors> {
 }
 
 /// Renders a snapshot.
-pub fn render(snapshot: &Snapshot) -> Value {
+pub fn render(snapshot: &AccountSnapshot) -> Value {
     let counts = COUNTED.into_iter().zip(&snapshot.counts);
     let counts: Map<String, Value> = counts.map(|(name, count)| (name.to_owned(), (*count).into())).collect();
     json!({

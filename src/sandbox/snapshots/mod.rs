@@ -17,7 +17,7 @@ pub const MOST: i64 = 20;
 
 /// A snapshot as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct AccountSnapshot {
     pub name: String,
     /// In the account's time.
     pub taken_at: OffsetDateTime,

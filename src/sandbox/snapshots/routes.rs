@@ -9,7 +9,7 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
 use super::document::{read_name, render};
-use super::{MOST, Snapshot, TOO_MANY_SNAPSHOTS, store};
+use super::{AccountSnapshot, MOST, TOO_MANY_SNAPSHOTS, store};
 use crate::accounts::caller::Access;
 use crate::accounts::store::{self as accounts, Account};
 use crate::clock::Clock;
@@ -17,14 +17,14 @@ use crate::database::{StoreError, settle};
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::{Error, Errors};
 use crate::sandbox::ControlPlane;
-use crate::sandbox::accounts::replace::{Successor, replace};
+use crate::sandbox::accounts::replace::{Replacement, replace};
 use crate::sandbox::snapshots::document::not_found;
 use crate::web::call::Call;
 
 /// `GET /_sandbox/snapshots`: lists all snapshots.
 pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     loop {
-        let caller = call.caller(&plane.app, Access::Read, call.no_query()).await?.0;
+        let caller = call.authorize(&plane.app, Access::Read, call.no_query()).await?.0;
         let mut connection = plane.app.database.connection().await?;
         let listed = async {
             let Some(account) = accounts::find(&mut connection, caller.account_id).await? else { return Ok(None) };
@@ -32,7 +32,7 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
         }
         .await;
         // the account may have been reset meanwhile: look it up again
-        if let Some(listed) = connection.conclude::<Option<Vec<Snapshot>>>(listed)? {
+        if let Some(listed) = connection.finish::<Option<Vec<AccountSnapshot>>>(listed)? {
             let listed: Vec<Value> = listed.iter().map(render).collect();
             return Ok(Json(json!({ "snapshots": listed })));
         }
@@ -43,7 +43,7 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
 pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Response, Errors> {
     loop {
         let read = call.no_query().and_then(|()| read_name(&call.body));
-        let (caller, name) = call.caller(&plane.app, Access::Write, read).await?;
+        let (caller, name) = call.authorize(&plane.app, Access::Write, read).await?;
         // an advance in progress has stopped the clock: wait for its end
         let _turn = plane.clock_locks.take(caller.account_id).await?;
         let mut connection = plane.app.database.connection().await?;
@@ -58,7 +58,7 @@ pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Res
             settle(transaction, outcome).await
         }
         .await;
-        if let Some(taken) = connection.conclude(taken)? {
+        if let Some(taken) = connection.finish(taken)? {
             plane.sweeper.wake();
             return Ok((StatusCode::CREATED, Json(taken)).into_response());
         }
@@ -87,16 +87,16 @@ async fn take(
 
 /// `POST /_sandbox/snapshots/:name/restore`: restores the account, except its keys and snapshots.
 pub async fn restore(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
-    let read = call.no_query().and_then(|()| Reader::read_nothing(&call.body));
-    call.caller(&plane.app, Access::Write, read).await?;
-    replace(plane, *call.credentials()?, Successor::Snapshot(call.id.clone())).await?;
+    let read = call.no_query().and_then(|()| Reader::expect_empty(&call.body));
+    call.authorize(&plane.app, Access::Write, read).await?;
+    replace(plane, *call.credentials()?, Replacement::Snapshot(call.id.clone())).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// `DELETE /_sandbox/snapshots/:name`
 pub async fn delete(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
     loop {
-        let caller = call.caller(&plane.app, Access::Write, call.no_query()).await?.0;
+        let caller = call.authorize(&plane.app, Access::Write, call.no_query()).await?.0;
         let mut connection = plane.app.database.connection().await?;
         let ended = async {
             let mut transaction = connection.begin().await?;
@@ -110,7 +110,7 @@ pub async fn delete(State(plane): State<ControlPlane>, call: Call) -> Result<Sta
             settle(transaction, outcome).await
         }
         .await;
-        if let Some(ended) = connection.conclude(ended)? {
+        if let Some(ended) = connection.finish(ended)? {
             if ended.is_empty() {
                 return Err(not_found(&call.id));
             }

@@ -6,9 +6,9 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
 use time::OffsetDateTime;
 
-use super::Snapshot;
+use super::AccountSnapshot;
 use crate::accounts::store::Account;
-use crate::accounts::store::copy::{Becomes, copy};
+use crate::accounts::store::copy::{CopyKind, copy};
 use crate::accounts::time::AccountTime;
 
 /// Tables counted for a snapshot.
@@ -21,7 +21,11 @@ pub const COUNTED: [&str; 5] =
 ///
 /// # Errors
 /// Database errors.
-pub async fn list(connection: &mut PgConnection, of: &str, name: Option<&str>) -> Result<Vec<Snapshot>, sqlx::Error> {
+pub async fn list(
+    connection: &mut PgConnection,
+    of: &str,
+    name: Option<&str>,
+) -> Result<Vec<AccountSnapshot>, sqlx::Error> {
     let counts = COUNTED.map(|table| format!("(select count(*) from {table} t where t.account_id = a.id)")).join(", ");
     let sql = format!(
         "select a.snapshot_name, a.frozen_at, a.snapshot_runs, array[{counts}] from accounts a
@@ -29,7 +33,7 @@ pub async fn list(connection: &mut PgConnection, of: &str, name: Option<&str>) -
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(of).bind(name).fetch_all(connection).await?;
     let snapshot = |row: &PgRow| {
-        Ok(Snapshot {
+        Ok(AccountSnapshot {
             name: row.try_get(0)?,
             taken_at: row.try_get(1)?,
             runs: row.try_get(2)?,
@@ -59,7 +63,7 @@ pub async fn take(
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let (at, runs) = (account.time.at(now), account.runs);
-    copy(connection, account.id, Becomes::Snapshot { of: &account.name, name, at, runs }).await.map(|_| ())
+    copy(connection, account.id, CopyKind::Snapshot { of: &account.name, name, at, runs }).await.map(|_| ())
 }
 
 /// Creates an account from a snapshot and returns its id; `None` for an unknown name.
@@ -68,7 +72,7 @@ pub async fn take(
 ///
 /// # Errors
 /// Database errors.
-pub async fn revive(
+pub async fn restore(
     connection: &mut PgConnection,
     of: &str,
     name: &str,
@@ -82,7 +86,7 @@ pub async fn revive(
     } else {
         AccountTime { frozen_at: Some(at), ..AccountTime::default() }
     };
-    copy(connection, id, Becomes::Account(time)).await.map(Some)
+    copy(connection, id, CopyKind::Account(time)).await.map(Some)
 }
 
 /// Ends all snapshots of the account named `of`, or only the one named `name`.

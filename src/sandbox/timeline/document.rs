@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::outlook::{Outlook, Step, Wait};
-use super::{Attempt, Delivery, Subject, Timeline, Transition};
+use super::{PastTransition, Subject, Timeline, TimelineAttempt, TimelineDelivery};
 use crate::concierge::outputs::scenario::Decision;
 use crate::concierge::{requests, users};
 use crate::events::Cause;
@@ -40,7 +40,7 @@ fn money(value: &BigDecimal) -> Value {
     decimal::number(value).map_or(Value::Null, Value::Number)
 }
 
-fn transition(step: &Transition) -> Value {
+fn transition(step: &PastTransition) -> Value {
     json!({
         "at": render::timestamp(step.told.at),
         "from": step.from,
@@ -52,8 +52,8 @@ fn transition(step: &Transition) -> Value {
     })
 }
 
-fn delivery(delivery: &Delivery) -> Value {
-    let attempt = |Attempt { at, status, error }: &Attempt| json!({ "at": render::timestamp(*at), "status": status, "error": error });
+fn delivery(delivery: &TimelineDelivery) -> Value {
+    let attempt = |TimelineAttempt { at, status, error }: &TimelineAttempt| json!({ "at": render::timestamp(*at), "status": status, "error": error });
     json!({
         "state": delivery.state,
         "next_attempt_at": time(delivery.due_at),

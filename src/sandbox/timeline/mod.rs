@@ -81,29 +81,29 @@ pub async fn present(
 
 /// An event and its delivery.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct RecordedEvent {
     pub id: i64,
     pub event_type: String,
     pub at: OffsetDateTime,
     /// Cause of the event. Old events have none recorded.
     pub cause: Option<Cause>,
     /// `None` if the event had no receiver.
-    pub delivery: Option<Delivery>,
+    pub delivery: Option<TimelineDelivery>,
 }
 
 /// The delivery of an event.
 #[derive(Debug, Clone)]
-pub struct Delivery {
+pub struct TimelineDelivery {
     pub state: String,
     /// Due time of the next attempt.
     pub due_at: Option<OffsetDateTime>,
     /// The last attempts, oldest first.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<TimelineAttempt>,
 }
 
 /// An attempt to deliver an event.
 #[derive(Debug, Clone)]
-pub struct Attempt {
+pub struct TimelineAttempt {
     pub at: OffsetDateTime,
     /// HTTP status of the answer, if there was one.
     pub status: Option<i16>,
@@ -113,13 +113,13 @@ pub struct Attempt {
 
 /// A past transition of a resource.
 #[derive(Debug, Clone)]
-pub struct Transition {
+pub struct PastTransition {
     /// `None` for the creation of the resource.
     pub from: Option<&'static str>,
     pub to: &'static str,
     /// `None` if the state did not change.
     pub trigger: Option<&'static str>,
-    pub told: Told,
+    pub told: RecordedEvent,
 }
 
 /// Maximum number of transitions in a timeline. Older ones are left out.
@@ -129,7 +129,7 @@ const MOST: usize = 1000;
 #[derive(Debug, Clone)]
 pub struct Timeline {
     pub present: Present,
-    pub transitions: Vec<Transition>,
+    pub transitions: Vec<PastTransition>,
     /// True if older transitions are left out.
     pub left_off: bool,
 }

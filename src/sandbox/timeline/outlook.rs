@@ -5,9 +5,10 @@ use time::OffsetDateTime;
 
 use crate::concierge::machine::Named;
 use crate::concierge::outputs::scenario::Decision;
-use crate::concierge::outputs::state::{self as outputs, Checked, check};
+use crate::concierge::outputs::state as outputs;
+use crate::concierge::outputs::state::{CheckResult, check};
 use crate::concierge::ports;
-use crate::concierge::requests::life::Life;
+use crate::concierge::requests::progress::Progress;
 use crate::concierge::requests::quote::prune_at;
 use crate::concierge::requests::state as requests;
 use crate::concierge::users::state::ComplianceState;
@@ -80,7 +81,7 @@ pub struct User {
 /// Facts about a request.
 #[derive(Debug, Clone)]
 pub struct Request {
-    pub life: Life,
+    pub progress: Progress,
     /// Balance of the payer's wallet.
     pub balance: BigDecimal,
     /// Time of the next check of the payer's wallet.
@@ -98,20 +99,24 @@ pub fn of_output(output: &Output) -> Outlook {
     if outputs::MACHINE.is_final(output.state) {
         return Outlook::Final;
     }
-    let life = &output.request.life;
-    if life.state == requests::State::Cancelled {
+    let progress = &output.request.progress;
+    if progress.state == requests::State::Cancelled {
         // the request's cascade cancels the output
-        return due(output.state, outputs::Trigger::Cancel, life.due_at);
+        return due(output.state, outputs::Trigger::Cancel, progress.due_at);
     }
     match (output.state, output.due_at) {
         (outputs::State::Accepting, _) => of_checks(output),
-        (outputs::State::Accepted, None) if life.state == requests::State::Working => {
-            due(output.state, outputs::Trigger::Work, life.due_at)
+        (outputs::State::Accepted, None) if progress.state == requests::State::Working => {
+            due(output.state, outputs::Trigger::Work, progress.due_at)
         }
         (outputs::State::Accepted, None) => Outlook::Waiting {
             trigger: outputs::Trigger::Work.name(),
             to: outputs::State::Working.name(),
-            waits_for: Wait::Request { id: life.id, state: life.state, outlook: Box::new(of_request(&output.request)) },
+            waits_for: Wait::Request {
+                id: progress.id,
+                state: progress.state,
+                outlook: Box::new(of_request(&output.request)),
+            },
             otherwise: None,
         },
         (_, due_at) => match outputs::next(output.state, output.decision.scenario, output.attempts) {
@@ -129,9 +134,9 @@ fn of_checks(output: &Output) -> Outlook {
         due_at.zip(output.due_at).is_some_and(|(approved_at, checked_at)| approved_at <= checked_at);
     let approved = payee.approved().unwrap_or(payee);
     let decide = |payee| match check(payee, output.decision) {
-        Checked::Accepted => Some(outputs::Trigger::Accept),
-        Checked::Rejected { .. } => Some(outputs::Trigger::Reject),
-        Checked::Deferred => None,
+        CheckResult::Accepted => Some(outputs::Trigger::Accept),
+        CheckResult::Rejected { .. } => Some(outputs::Trigger::Reject),
+        CheckResult::Deferred => None,
     };
     if let Some(trigger) = decide(if is_approved_first { approved } else { payee }) {
         return due(output.state, trigger, output.due_at);
@@ -156,46 +161,46 @@ fn due(from: outputs::State, trigger: outputs::Trigger, due_at: Option<OffsetDat
 
 /// Returns the outlook of a request.
 pub fn of_request(request: &Request) -> Outlook {
-    let life = &request.life;
+    let progress = &request.progress;
     let step = |trigger: requests::Trigger, due_at: Option<OffsetDateTime>| {
-        let to = requests::MACHINE.after(life.state, trigger)?;
+        let to = requests::MACHINE.after(progress.state, trigger)?;
         Some(Step { trigger: trigger.name(), to: to.name(), due_at: due_at? })
     };
     let due = |trigger, due_at| step(trigger, due_at).map_or(Outlook::ByHand, Outlook::Due);
     let waiting = |trigger: requests::Trigger, waits_for, expires_at| {
-        let Some(to) = requests::MACHINE.after(life.state, trigger) else { return Outlook::ByHand };
+        let Some(to) = requests::MACHINE.after(progress.state, trigger) else { return Outlook::ByHand };
         let otherwise = step(requests::Trigger::Expire, expires_at);
         Outlook::Waiting { trigger: trigger.name(), to: to.name(), waits_for, otherwise }
     };
     let call =
         |trigger: requests::Trigger, before| waiting(trigger, Wait::Call { action: trigger.name(), before }, before);
-    match life.state {
+    match progress.state {
         requests::State::Draft => {
             // each new output postpones the expiry
-            let pruned_at = life.due_at.max(request.last_output_at.map(prune_at));
+            let pruned_at = progress.due_at.max(request.last_output_at.map(prune_at));
             call(requests::Trigger::RequestQuote, pruned_at)
         }
-        requests::State::QuoteRequested => due(requests::Trigger::Quote, life.due_at),
-        requests::State::Quoted => call(requests::Trigger::AcceptQuote, life.due_at),
+        requests::State::QuoteRequested => due(requests::Trigger::Quote, progress.due_at),
+        requests::State::Quoted => call(requests::Trigger::AcceptQuote, progress.due_at),
         requests::State::QuoteAccepted => {
-            let needed = life.total_to_spend.clone().unwrap_or_default();
+            let needed = progress.total_to_spend.clone().unwrap_or_default();
             let given_at =
-                request.money_due_at.map(|at| life.quote_accepted_at.map_or(at, |accepted| accepted.max(at)));
+                request.money_due_at.map(|at| progress.quote_accepted_at.map_or(at, |accepted| accepted.max(at)));
             if given_at.is_some() && request.balance >= needed {
                 return due(requests::Trigger::Fund, given_at);
             }
-            let currency = ports::currency(&life.port_code).to_owned();
-            let (user_id, available, before) = (life.user_id, request.balance.clone(), life.due_at);
+            let currency = ports::currency(&progress.port_code).to_owned();
+            let (user_id, available, before) = (progress.user_id, request.balance.clone(), progress.due_at);
             let money = Wait::Money { user_id, currency, needed, available, before };
             waiting(requests::Trigger::Fund, money, before)
         }
-        requests::State::Working if life.outputs_open == 0 => due(requests::Trigger::Finish, life.due_at),
+        requests::State::Working if progress.outputs_open == 0 => due(requests::Trigger::Finish, progress.due_at),
         requests::State::Working => {
-            let next_due_at = [life.due_at, request.outputs_due_at].into_iter().flatten().min();
+            let next_due_at = [progress.due_at, request.outputs_due_at].into_iter().flatten().min();
             if next_due_at.is_none() && request.outputs_accepting == 0 {
                 return Outlook::Stuck;
             }
-            waiting(requests::Trigger::Finish, Wait::Outputs { open: life.outputs_open, next_due_at }, None)
+            waiting(requests::Trigger::Finish, Wait::Outputs { open: progress.outputs_open, next_due_at }, None)
         }
         requests::State::Finished | requests::State::Cancelled => Outlook::Final,
     }

@@ -17,10 +17,10 @@ use crate::web::app::App;
 use crate::web::call::{Call, not_found};
 
 /// Type and id of a resource. Unreadable ones count as unknown.
-type Resource = Result<Path<(String, String)>, PathRejection>;
+type ResourcePath = Result<Path<(String, String)>, PathRejection>;
 
 /// `GET /_sandbox/timeline/:type/:id`
-pub async fn show(State(app): State<App>, resource: Resource, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn show(State(app): State<App>, resource: ResourcePath, call: Call) -> Result<Json<Value>, Errors> {
     let (type_name, id) = resource.map(|Path(resource)| resource).unwrap_or_default();
     let known = || {
         let detail =
@@ -31,7 +31,7 @@ pub async fn show(State(app): State<App>, resource: Resource, call: Call) -> Res
         call.query(subject.schema(), Target::Nothing)?;
         Ok(subject)
     });
-    let subject = call.checked(&app, Access::Read, subject).await?;
+    let subject = call.authorize_parsed(&app, Access::Read, subject).await?;
     let number = id_number(&id);
     let mut connection = app.database.connection().await?;
     let found = async {
@@ -45,6 +45,6 @@ pub async fn show(State(app): State<App>, resource: Resource, call: Call) -> Res
         settle(transaction, found).await
     }
     .await;
-    let found = connection.conclude(found)?.ok_or_else(|| not_found(subject.schema(), &id))?;
+    let found = connection.finish(found)?.ok_or_else(|| not_found(subject.schema(), &id))?;
     Ok(Json(document::timeline(subject, number, &found)))
 }

@@ -6,9 +6,9 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::outlook::{self, of_instruction, of_output, of_request, of_user};
-use super::trace::{GONE, THERE};
-use super::{Attempt, Delivery, Present, Told};
-use crate::concierge::requests::store::life as requests;
+use super::trace::{CREATED, DELETED};
+use super::{Present, RecordedEvent, TimelineAttempt, TimelineDelivery};
+use crate::concierge::requests::store::transitions as requests;
 use crate::concierge::users::state::ComplianceState;
 use crate::concierge::{outputs, users};
 use crate::events::store::read_cause;
@@ -21,7 +21,7 @@ macro_rules! request_columns {
     () => {
         concat!(
             "coalesce(wallet.balance, 0), wallet.due_at, others.last_created_at, others.due_at, others.accepting, ",
-            crate::life_columns!("r")
+            crate::progress_columns!("r")
         )
     };
 }
@@ -50,7 +50,7 @@ fn read_request(row: &PgRow, at: usize) -> Result<outlook::Request, sqlx::Error>
         last_output_at: row.try_get(at + 2)?,
         outputs_due_at: row.try_get(at + 3)?,
         outputs_accepting: row.try_get(at + 4)?,
-        life: requests::read(row, at + 5)?,
+        progress: requests::read(row, at + 5)?,
     })
 }
 
@@ -77,7 +77,7 @@ pub async fn output(connection: &mut PgConnection, account_id: i64, id: i64) -> 
         state: outputs::store::read_state(row.try_get(0)?)?,
         due_at: row.try_get(2)?,
         attempts: row.try_get(3)?,
-        decision: outputs::store::life::read_decision(&row, 4)?,
+        decision: outputs::store::transitions::read_decision(&row, 4)?,
         payee: read_user(&row, 8)?,
         request: read_request(&row, 11)?,
     };
@@ -108,14 +108,14 @@ pub async fn request(connection: &mut PgConnection, account_id: i64, id: i64) ->
     };
     let request = read_request(&row, 0)?;
     let outlook = of_request(&request);
-    let life = request.life;
+    let progress = request.progress;
     Ok(Some(Present {
-        state: life.state.name(),
-        since: life.state_since,
+        state: progress.state.name(),
+        since: progress.state_since,
         decision: None,
         outlook,
         began_in: crate::concierge::requests::state::MACHINE.states[0].name(),
-        cancellation_reason: life.cancellation_reason,
+        cancellation_reason: progress.cancellation_reason,
     }))
 }
 
@@ -167,11 +167,11 @@ pub async fn instruction(
     };
     let is_deleted = row.try_get(1)?;
     Ok(Some(Present {
-        state: if is_deleted { GONE } else { THERE },
+        state: if is_deleted { DELETED } else { CREATED },
         since: row.try_get(0)?,
         decision: None,
         outlook: of_instruction(is_deleted),
-        began_in: THERE,
+        began_in: CREATED,
         cancellation_reason: None,
     }))
 }
@@ -186,7 +186,7 @@ pub async fn told(
     type_name: &str,
     id: i64,
     limit: usize,
-) -> Result<Vec<Told>, sqlx::Error> {
+) -> Result<Vec<RecordedEvent>, sqlx::Error> {
     let sql = "select e.id, e.event_type, e.created_at, e.cause, e.caused_by, d.state, d.due_at
         from events e left join deliveries d on d.account_id = e.account_id and d.event_id = e.id
         where e.account_id = $1 and e.resource_type = $2 and e.resource_id = $3 and not e.is_made_up
@@ -202,12 +202,12 @@ pub async fn told(
         let attempts = attempts.remove(&id).unwrap_or_default();
         let state: Option<String> = row.try_get(5)?;
         let due_at = row.try_get(6)?;
-        Ok(Told {
+        Ok(RecordedEvent {
             id,
             event_type: row.try_get(1)?,
             at: row.try_get(2)?,
             cause: read_cause(row, 3)?,
-            delivery: state.map(|state| Delivery { state, due_at, attempts }),
+            delivery: state.map(|state| TimelineDelivery { state, due_at, attempts }),
         })
     };
     rows.iter().map(told).collect()
@@ -218,16 +218,16 @@ async fn attempts(
     connection: &mut PgConnection,
     account_id: i64,
     events: &[i64],
-) -> Result<HashMap<i64, Vec<Attempt>>, sqlx::Error> {
+) -> Result<HashMap<i64, Vec<TimelineAttempt>>, sqlx::Error> {
     let sql = "select e.id, a.at, a.status, a.error from unnest($2::bigint[]) as e (id) cross join lateral (
             select * from delivery_attempts a where a.account_id = $1 and a.event_id = e.id
             order by a.number desc limit $3
         ) a
         order by e.id, a.number";
     let rows = sqlx::query(sql).bind(account_id).bind(events).bind(MOST_ATTEMPTS).fetch_all(connection).await?;
-    let mut attempts: HashMap<i64, Vec<Attempt>> = HashMap::new();
+    let mut attempts: HashMap<i64, Vec<TimelineAttempt>> = HashMap::new();
     for row in rows {
-        let attempt = Attempt { at: row.try_get(1)?, status: row.try_get(2)?, error: row.try_get(3)? };
+        let attempt = TimelineAttempt { at: row.try_get(1)?, status: row.try_get(2)?, error: row.try_get(3)? };
         attempts.entry(row.try_get(0)?).or_default().push(attempt);
     }
     Ok(attempts)

@@ -1,8 +1,8 @@
 //! Derives a resource's transitions from its events. Pure.
 
-use super::{Subject, Told, Transition};
-use crate::concierge::event_types::{EventType, Tells};
-use crate::concierge::machine::{Arrow, Machine, Named};
+use super::{PastTransition, RecordedEvent, Subject};
+use crate::concierge::event_types::{EventSubject, EventType};
+use crate::concierge::machine::{Machine, Named, Transition};
 use crate::concierge::requests::state::{CANCELLED_BY_USER, Trigger};
 use crate::concierge::users::state::ComplianceState;
 use crate::concierge::withdrawal_instructions::actions::DESTROYED;
@@ -13,9 +13,9 @@ const CREATE: &str = "create";
 /// Trigger of the deletion of a withdrawal instruction.
 const DESTROY: &str = "destroy";
 /// State of an existing withdrawal instruction.
-pub const THERE: &str = "created";
+pub const CREATED: &str = "created";
 /// State of a deleted withdrawal instruction.
-pub const GONE: &str = "destroyed";
+pub const DELETED: &str = "destroyed";
 
 /// Returns the transitions of a resource from its events, oldest first. The resource began in the state `began_in`.
 ///
@@ -24,10 +24,10 @@ pub const GONE: &str = "destroyed";
 pub fn trace(
     subject: Subject,
     began_in: &'static str,
-    events: Vec<Told>,
+    events: Vec<RecordedEvent>,
     left_off: bool,
     cancellation_reason: Option<&str>,
-) -> Vec<Transition> {
+) -> Vec<PastTransition> {
     let mut reached = None;
     let mut transitions = Vec::with_capacity(events.len());
     for event in events {
@@ -40,7 +40,7 @@ pub fn trace(
             Some(from) => find_trigger(subject, from, to, cancellation_reason),
         };
         reached = Some(to);
-        transitions.push(Transition { from, to, trigger, told: event });
+        transitions.push(PastTransition { from, to, trigger, told: event });
     }
     transitions.drain(..usize::from(left_off && !transitions.is_empty()));
     transitions
@@ -54,7 +54,7 @@ fn state_before(subject: Subject, began_in: &'static str, to: &str) -> Option<&'
         Subject::User if to == began_in => Some(ComplianceState::New.name()),
         _ if to == began_in => None,
         Subject::Output if between(&outputs::state::MACHINE, began_in, to).next().is_none() => {
-            let arrow = outputs::state::MACHINE.arrows.iter().find(|arrow| arrow.to.name() == to);
+            let arrow = outputs::state::MACHINE.transitions.iter().find(|arrow| arrow.to.name() == to);
             Some(arrow.map_or(began_in, |arrow| arrow.from.name()))
         }
         Subject::Output | Subject::Request | Subject::User | Subject::WithdrawalInstruction => Some(began_in),
@@ -63,12 +63,12 @@ fn state_before(subject: Subject, began_in: &'static str, to: &str) -> Option<&'
 
 /// Returns the new state in an event.
 fn state_of(event_type: &EventType) -> &'static str {
-    match event_type.tells {
-        Tells::Output(state) => state.name(),
-        Tells::Request(state) => state.name(),
-        Tells::User(state) => state.name(),
-        Tells::WithdrawalInstruction if event_type.name == DESTROYED => GONE,
-        Tells::WithdrawalInstruction => THERE,
+    match event_type.subject {
+        EventSubject::Output(state) => state.name(),
+        EventSubject::Request(state) => state.name(),
+        EventSubject::User(state) => state.name(),
+        EventSubject::WithdrawalInstruction if event_type.name == DESTROYED => DELETED,
+        EventSubject::WithdrawalInstruction => CREATED,
     }
 }
 
@@ -84,11 +84,11 @@ fn find_trigger(subject: Subject, from: &str, to: &str, cancellation_reason: Opt
             arrows.find(|trigger| *trigger == likely).or(first).map(Named::name)
         }
         Subject::User => ComplianceState::named(to).map(ComplianceState::verb),
-        Subject::WithdrawalInstruction => (to == GONE).then_some(DESTROY),
+        Subject::WithdrawalInstruction => (to == DELETED).then_some(DESTROY),
     }
 }
 
 fn between<S: Named, T: Named>(machine: &Machine<S, T>, from: &str, to: &str) -> impl Iterator<Item = T> {
-    let leads = move |arrow: &&Arrow<S, T>| arrow.from.name() == from && arrow.to.name() == to;
-    machine.arrows.iter().filter(leads).map(|arrow| arrow.trigger)
+    let leads = move |arrow: &&Transition<S, T>| arrow.from.name() == from && arrow.to.name() == to;
+    machine.transitions.iter().filter(leads).map(|arrow| arrow.trigger)
 }

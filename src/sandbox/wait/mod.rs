@@ -1,10 +1,10 @@
 //! `GET /_sandbox/wait`: blocks until a resource reaches a state or an event occurs, so that clients need not poll.
 
+pub mod explanation;
 mod query;
 pub mod routes;
 mod store;
 mod verdict;
-mod words;
 
 crate::codes! {
     WAIT_TIMEOUT = 408 "wait_timeout" "The wait timed out";

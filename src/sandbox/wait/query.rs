@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_mins(10);
 
 /// A resource named in the query.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
+pub struct NamedResource {
     pub subject: Subject,
     /// As it was sent.
     pub text: String,
@@ -30,14 +30,14 @@ pub struct Named {
 #[derive(Debug, Clone)]
 pub enum Awaited {
     /// A state of a resource.
-    State { resource: Named, state: String },
+    State { resource: NamedResource, state: String },
     /// The first event of a type after the event `since`. With `delivered`, also its delivery.
-    Event { event_type: &'static EventType, resource: Option<Named>, since: i64, delivered: bool },
+    Event { event_type: &'static EventType, resource: Option<NamedResource>, since: i64, delivered: bool },
 }
 
 /// An awaited state or event, and the timeout.
 #[derive(Debug, Clone)]
-pub struct Wait {
+pub struct WaitQuery {
     pub awaited: Awaited,
     pub timeout: Duration,
 }
@@ -46,7 +46,7 @@ pub struct Wait {
 ///
 /// # Errors
 /// 400 for every unusable parameter.
-pub fn read<N: AsRef<str>, V: AsRef<str>>(parameters: impl Iterator<Item = (N, V)>) -> Result<Wait, Errors> {
+pub fn read<N: AsRef<str>, V: AsRef<str>>(parameters: impl Iterator<Item = (N, V)>) -> Result<WaitQuery, Errors> {
     let mut faults = Vec::new();
     let mut given = Given::default();
     for (name, value) in parameters {
@@ -93,12 +93,12 @@ pub fn read<N: AsRef<str>, V: AsRef<str>>(parameters: impl Iterator<Item = (N, V
             return Err(missing("state", detail));
         }
     };
-    Ok(Wait { awaited, timeout })
+    Ok(WaitQuery { awaited, timeout })
 }
 
 #[derive(Debug, Default)]
 struct Given {
-    resource: Option<Named>,
+    resource: Option<NamedResource>,
     state: Option<String>,
     event: Option<&'static EventType>,
     delivered: Option<bool>,
@@ -118,7 +118,7 @@ impl Given {
                 let named = Subject::named(type_name).zip(id);
                 let (subject, id) =
                     named.ok_or_else(|| invalid("a type and an id, such as concierge_request_outputs/32323"))?;
-                self.resource = Some(Named { subject, text: value.to_owned(), id: id_number(id) });
+                self.resource = Some(NamedResource { subject, text: value.to_owned(), id: id_number(id) });
             }
             "state" => self.state = Some(value.to_owned()),
             "event" => {

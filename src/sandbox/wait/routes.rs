@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
-use super::query::{Awaited, Named, Wait, read};
-use super::store::{Delivery, first_event};
+use super::query::{Awaited, NamedResource, WaitQuery, read};
+use super::store::{AwaitedDelivery, first_event};
 use super::verdict::{Verdict, of_event, of_state};
 use super::{WAIT_IMPOSSIBLE, WAIT_TIMEOUT};
 use crate::accounts::caller::{Access, Caller, authenticate};
@@ -33,7 +33,7 @@ struct Poll {
 ///
 /// Answers 408 after the timeout, and 409 as soon as the condition can no longer hold.
 pub async fn wait(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
-    let (caller, Wait { awaited, timeout }) = call.caller(&app, Access::Read, read(call.parameters())).await?;
+    let (caller, WaitQuery { awaited, timeout }) = call.authorize(&app, Access::Read, read(call.parameters())).await?;
     let deadline = Instant::now() + timeout;
     let mut seen = None;
     loop {
@@ -42,7 +42,7 @@ pub async fn wait(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
         let happened = watched.notified();
         let mut connection = app.database.connection().await?;
         let polled = poll(&mut connection, &call, &awaited, &mut seen).await;
-        let Poll { verdict, shown } = connection.conclude(polled)?;
+        let Poll { verdict, shown } = connection.finish(polled)?;
         let reason = match verdict {
             Verdict::Holds => return Ok(Json(shown)),
             Verdict::Never(reason) => {
@@ -93,7 +93,7 @@ async fn poll(
             }
             let with_present = resource.as_ref().zip(present.as_ref());
             let verdict = of_event(event_type, *since, *delivered, found.as_ref(), with_present, caller.time);
-            let event = found.map(|Delivery { event_id, state, attempts, .. }| {
+            let event = found.map(|AwaitedDelivery { event_id, state, attempts, .. }| {
                 json!({ "id": event_id.to_string(), "event_type": event_type.name, "delivery_state": state, "attempts_count": attempts })
             });
             Ok(Poll { verdict, shown: json!({ "event": event }) })
@@ -101,13 +101,13 @@ async fn poll(
     }
 }
 
-async fn find(connection: &mut PgConnection, caller: &Caller, resource: &Named) -> Result<Present, StoreError> {
+async fn find(connection: &mut PgConnection, caller: &Caller, resource: &NamedResource) -> Result<Present, StoreError> {
     let found = present(connection, caller.account_id, resource.subject, resource.id).await?;
     let schema = resource.subject.schema();
     let id = resource.text.split_once('/').map_or("", |(_, id)| id);
     found.ok_or_else(|| not_found(schema, id).into())
 }
 
-fn shown(resource: &Named) -> Value {
+fn shown(resource: &NamedResource) -> Value {
     json!({ "type": resource.subject.schema().type_name, "id": resource.id.to_string() })
 }

@@ -8,7 +8,7 @@ use crate::events::store::last_id;
 
 /// An event and the state of its delivery.
 #[derive(Debug, Clone)]
-pub struct Delivery {
+pub struct AwaitedDelivery {
     pub event_id: i64,
     pub state: String,
     pub attempts: i32,
@@ -29,7 +29,7 @@ pub async fn first_event(
     event_type: &str,
     (resource_type, resource_id): (&str, Option<i64>),
     since: i64,
-) -> Result<(Option<Delivery>, i64), sqlx::Error> {
+) -> Result<(Option<AwaitedDelivery>, i64), sqlx::Error> {
     // read first: event ids follow the order of commits
     let last = last_id(&mut *connection, account_id).await?;
     let sql = "select e.id, coalesce(d.state, 'no_receiver'), coalesce(d.attempts, 0), d.due_at, (
@@ -49,7 +49,7 @@ pub async fn first_event(
         .fetch_optional(connection)
         .await?;
     let Some(row) = row else { return Ok((None, last)) };
-    let found = Delivery {
+    let found = AwaitedDelivery {
         event_id: row.try_get(0)?,
         state: row.try_get(1)?,
         attempts: row.try_get(2)?,

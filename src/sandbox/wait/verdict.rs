@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::query::Named;
-use super::store::Delivery;
-use super::words::{self, way};
+use super::explanation;
+use super::explanation::path;
+use super::query::NamedResource;
+use super::store::AwaitedDelivery;
 use crate::accounts::time::AccountTime;
-use crate::concierge::event_types::{EventType, Tells};
+use crate::concierge::event_types::{EventSubject, EventType};
 use crate::jsonapi::render::timestamp;
 use crate::sandbox::timeline::{Present, document};
 
@@ -16,14 +17,14 @@ pub enum Verdict {
     /// The condition holds.
     Holds,
     /// The condition does not hold yet.
-    NotYet(Reason),
+    NotYet(Explanation),
     /// The condition can no longer hold.
-    Never(Reason),
+    Never(Explanation),
 }
 
-/// Reason for a condition that does not hold.
+/// Explanation for a condition that does not hold.
 #[derive(Debug)]
-pub struct Reason {
+pub struct Explanation {
     /// Text for people.
     pub detail: String,
     /// Data for programs.
@@ -31,16 +32,16 @@ pub struct Reason {
 }
 
 /// Checks that a resource is in a state.
-pub fn of_state(resource: &Named, present: &Present, state: &str, time: AccountTime) -> Verdict {
+pub fn of_state(resource: &NamedResource, present: &Present, state: &str, time: AccountTime) -> Verdict {
     if present.state == state {
         return Verdict::Holds;
     }
     let reason = reason(resource, present, Some(state), time);
-    if way(resource.subject, present.state, state).is_some() {
+    if path(resource.subject, present.state, state).is_some() {
         return Verdict::NotYet(reason);
     }
     let detail = format!("`{state}` is no longer reachable; {}", reason.detail);
-    Verdict::Never(Reason { detail, ..reason })
+    Verdict::Never(Explanation { detail, ..reason })
 }
 
 /// Checks that an event occurred after the event `since`. With `delivered`, also checks its delivery.
@@ -50,28 +51,28 @@ pub fn of_event(
     event_type: &EventType,
     since: i64,
     delivered: bool,
-    found: Option<&Delivery>,
-    resource: Option<(&Named, &Present)>,
+    found: Option<&AwaitedDelivery>,
+    resource: Option<(&NamedResource, &Present)>,
     time: AccountTime,
 ) -> Verdict {
     let Some(found) = found else {
-        let state = match event_type.tells {
-            Tells::Output(state) => Some(state.name()),
-            Tells::Request(state) => Some(state.name()),
-            Tells::User(state) => Some(state.name()),
-            Tells::WithdrawalInstruction => None,
+        let state = match event_type.subject {
+            EventSubject::Output(state) => Some(state.name()),
+            EventSubject::Request(state) => Some(state.name()),
+            EventSubject::User(state) => Some(state.name()),
+            EventSubject::WithdrawalInstruction => None,
         };
         let reason = match resource {
             Some((named, present)) => reason(named, present, state, time),
-            None => Reason { detail: words::clock(time, true), meta: json!({ "clock": clock(time) }) },
+            None => Explanation { detail: explanation::clock(time, true), meta: json!({ "clock": clock(time) }) },
         };
         let place = if since > 0 { format!("after event {since}") } else { "yet".to_owned() };
         let detail = format!("{} has not occurred {place}; {}", event_type.name, reason.detail);
-        let reason = Reason { detail, ..reason };
+        let reason = Explanation { detail, ..reason };
         return match (resource, state) {
             // no path leads to the state, so the event cannot occur any more
             (Some((named, present)), Some(state))
-                if present.state != state && way(named.subject, present.state, state).is_none() =>
+                if present.state != state && path(named.subject, present.state, state).is_none() =>
             {
                 Verdict::Never(reason)
             }
@@ -99,10 +100,10 @@ pub fn of_event(
             "is {} ({tried}), next attempt at {}; {}",
             found.state,
             next.unwrap_or_default(),
-            words::clock(time, true)
+            explanation::clock(time, true)
         ),
     };
-    let reason = Reason { detail: format!("event {} {detail}", found.event_id), meta };
+    let reason = Explanation { detail: format!("event {} {detail}", found.event_id), meta };
     if matches!(found.state.as_str(), "no_receiver" | "given_up") {
         Verdict::Never(reason)
     } else {
@@ -111,14 +112,14 @@ pub fn of_event(
 }
 
 /// Returns the reason for a resource not being in the awaited state.
-fn reason(resource: &Named, present: &Present, awaited: Option<&str>, time: AccountTime) -> Reason {
+fn reason(resource: &NamedResource, present: &Present, awaited: Option<&str>, time: AccountTime) -> Explanation {
     let meta = json!({
         "state": present.state,
         "since": present.since.map(timestamp),
         "next": document::outlook(&present.outlook),
         "clock": clock(time),
     });
-    Reason { detail: words::situation(resource, present, awaited, time), meta }
+    Explanation { detail: explanation::describe(resource, present, awaited, time), meta }
 }
 
 fn clock(time: AccountTime) -> Value {

@@ -221,13 +221,13 @@ impl Sandbox {
     /// Moves the clock on and returns when everything due by then has happened.
     pub async fn advance(&self, by: Duration) {
         let now = self.clock.advance(by);
-        within(self.server().reached(now)).await;
+        within(self.server().wait_until(now)).await;
     }
 
     /// Moves the clock on and returns when everything due by then has happened, and was told of.
     pub async fn tell(&self, by: Duration) {
         self.clock.advance(by);
-        within(self.server().told()).await;
+        within(self.server().wait_until_delivered()).await;
     }
 
     /// Makes another account, with that key.

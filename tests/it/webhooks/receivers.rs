@@ -137,7 +137,7 @@ async fn what_waited_for_a_url_that_is_gone_goes_to_the_master_s() {
     as_payee(&sandbox, Method::PATCH, "/api/users/me", &url(None)).await;
     let recover = sandbox.request(Method::POST, "/_sandbox/events/recover");
     send(recover).await.expect(200);
-    within(sandbox.server().told()).await;
+    within(sandbox.server().wait_until_delivered()).await;
     let expected = ["draft", "quote_requested", "quoted"].map(|state| format!("concierge_request_{state}"));
     assert_eq!(types(&about(&master.calls(), "concierge_requests", request)), expected);
     sandbox.stop().await;

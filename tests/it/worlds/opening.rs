@@ -1,6 +1,6 @@
 //! Who may have accounts: `--accounts open`, and `--admin-token`.
 
-use concierge_sandbox::config::Accounts;
+use concierge_sandbox::config::AccountPolicy;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::support::{Account, Sandbox, documented_output, send};
 const COUNT: &str = "select count(*) from accounts where ended_at is null";
 
 async fn open() -> Sandbox {
-    Sandbox::start_with(|config| config.accounts = Accounts::Open).await
+    Sandbox::start_with(|config| config.accounts = AccountPolicy::Open).await
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn an_open_account_that_was_deleted_begins_anew() {
 async fn an_admin_token_keeps_accounts_from_everybody_else() {
     let sandbox = Sandbox::start_with(|config| {
         config.admin_token = Some("let me in".into());
-        config.accounts = Accounts::Open;
+        config.accounts = AccountPolicy::Open;
     });
     let sandbox = sandbox.await;
     let before = sandbox.count(COUNT).await;
@@ -134,7 +134,7 @@ async fn an_admin_token_keeps_accounts_from_everybody_else() {
 async fn a_call_about_other_accounts_makes_none_of_its_own() {
     let start = |admin_token: Option<&str>| {
         let admin_token = admin_token.map(str::to_owned);
-        Sandbox::start_with(move |config| (config.accounts, config.admin_token) = (Accounts::Open, admin_token))
+        Sandbox::start_with(move |config| (config.accounts, config.admin_token) = (AccountPolicy::Open, admin_token))
     };
     for (admin_token, refused) in [(Some("admin"), true), (None, false)] {
         let sandbox = start(admin_token).await;
@@ -158,7 +158,7 @@ async fn a_call_about_other_accounts_makes_none_of_its_own() {
 async fn an_admin_token_that_could_be_a_key_has_no_account() {
     let sandbox = Sandbox::start_with(|config| {
         config.admin_token = Some("admin".into());
-        config.accounts = Accounts::Open;
+        config.accounts = AccountPolicy::Open;
     });
     let sandbox = sandbox.await;
     let before = sandbox.count(COUNT).await;

@@ -9,17 +9,21 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 use super::SCHEMA;
-use super::life::Life;
+use super::progress::Progress;
 use super::state::State;
-use super::store::life as store;
-use crate::accounts::pace::Pace;
+use super::store::transitions as store;
+use crate::accounts::timing::Timing;
 use crate::concierge::changes::Changes;
 use crate::concierge::due::Due;
-use crate::concierge::outputs::store::life::{Move, Quoted, Taken, save_prices, take_along};
-use crate::concierge::outputs::{self, Price};
+use crate::concierge::outputs;
+use crate::concierge::outputs::Price;
+use crate::concierge::outputs::store::transitions::{
+    CascadeOutput, OutputTransition, Quoted, next_in_cascade, save_prices,
+};
 use crate::concierge::ports;
 use crate::concierge::pricing::Prices;
-use crate::events::{self, Cause};
+use crate::events;
+use crate::events::Cause;
 
 /// Maximum number of outputs in one transaction.
 const BATCH: usize = 1000;
@@ -30,16 +34,16 @@ const BATCH: usize = 1000;
 ///
 /// # Errors
 /// Database errors.
-pub async fn take_outputs_along(
+pub async fn cascade_to_outputs(
     connection: &mut PgConnection,
-    mut requests: Vec<Life>,
+    mut requests: Vec<Progress>,
     prices: &Prices,
     due: &Due,
     changes: &mut Changes,
 ) -> Result<(), sqlx::Error> {
     recall_causes(connection, &mut requests).await?;
     let share = (BATCH / requests.len().max(1)).max(1);
-    let mut taken = take_along(connection, &requests, share + 1).await?;
+    let mut taken = next_in_cascade(connection, &requests, share + 1).await?;
     // one output more than the share means that the request has further outputs
     let mut counts = vec![0; requests.len()];
     taken.retain(|output| {
@@ -52,11 +56,11 @@ pub async fn take_outputs_along(
     let mut prices = PriceLists::new(prices);
     let mut quoted = Vec::new();
     for output in &taken {
-        let Some(life) = requests.get(output.request) else { continue };
-        match life.state {
-            State::QuoteRequested => quoted.extend(prices.quote(life, output)),
-            State::Working => changes.outputs.extend(start(life, output, due.pace(life.account_id))),
-            State::Cancelled => changes.outputs.extend(cancel(life, output)),
+        let Some(progress) = requests.get(output.request) else { continue };
+        match progress.state {
+            State::QuoteRequested => quoted.extend(prices.quote(progress, output)),
+            State::Working => changes.outputs.extend(start(progress, output, due.timing(progress.account_id))),
+            State::Cancelled => changes.outputs.extend(cancel(progress, output)),
             State::Draft | State::Quoted | State::QuoteAccepted | State::Finished => {}
         }
     }
@@ -65,12 +69,12 @@ pub async fn take_outputs_along(
     }
     let last: HashMap<usize, i64> = taken.iter().map(|output| (output.request, output.id)).collect();
     let mut done = Vec::new();
-    for (place, mut life) in requests.into_iter().enumerate() {
+    for (place, mut progress) in requests.into_iter().enumerate() {
         if counts[place] > share {
-            life.outputs_done_to = last.get(&place).copied().or(life.outputs_done_to);
-            changes.requests.push(life);
+            progress.outputs_done_to = last.get(&place).copied().or(progress.outputs_done_to);
+            changes.requests.push(progress);
         } else {
-            done.push(life);
+            done.push(progress);
         }
     }
     finish_cascades(connection, done, due, changes).await
@@ -78,15 +82,15 @@ pub async fn take_outputs_along(
 
 /// Restores the causes of cancelled requests in a continued cascade.
 /// Their outputs are cancelled with the same cause.
-async fn recall_causes(connection: &mut PgConnection, requests: &mut [Life]) -> Result<(), sqlx::Error> {
-    let going_on = |life: &&mut Life| life.state == State::Cancelled && life.told.is_empty();
-    let ids: Vec<_> = requests.iter_mut().filter(going_on).map(|life| (life.account_id, life.id)).collect();
+async fn recall_causes(connection: &mut PgConnection, requests: &mut [Progress]) -> Result<(), sqlx::Error> {
+    let going_on = |progress: &&mut Progress| progress.state == State::Cancelled && progress.told.is_empty();
+    let ids: Vec<_> = requests.iter_mut().filter(going_on).map(|progress| (progress.account_id, progress.id)).collect();
     if ids.is_empty() {
         return Ok(());
     }
-    let causes = events::store::last_causes(connection, SCHEMA.type_name, &ids).await?;
-    for (life, cause) in requests.iter_mut().filter(going_on).zip(causes) {
-        life.cause = cause.unwrap_or(Cause::TIMER);
+    let causes = events::store::latest_causes(connection, SCHEMA.type_name, &ids).await?;
+    for (progress, cause) in requests.iter_mut().filter(going_on).zip(causes) {
+        progress.cause = cause.unwrap_or(Cause::TIMER);
     }
     Ok(())
 }
@@ -94,31 +98,34 @@ async fn recall_causes(connection: &mut PgConnection, requests: &mut [Life]) -> 
 /// Finishes the transitions of requests after their last output.
 async fn finish_cascades(
     connection: &mut PgConnection,
-    done: Vec<Life>,
+    done: Vec<Progress>,
     due: &Due,
     changes: &mut Changes,
 ) -> Result<(), sqlx::Error> {
-    let priced: Vec<_> =
-        done.iter().filter(|life| life.state == State::QuoteRequested).map(|life| (life.account_id, life.id)).collect();
+    let priced: Vec<_> = done
+        .iter()
+        .filter(|progress| progress.state == State::QuoteRequested)
+        .map(|progress| (progress.account_id, progress.id))
+        .collect();
     let mut totals =
         if priced.is_empty() { Vec::new() } else { store::sum_outputs(connection, &priced).await? }.into_iter();
-    for mut life in done {
-        let at = life.due_at.or(life.state_since).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let moved = match life.state {
+    for mut progress in done {
+        let at = progress.due_at.or(progress.state_since).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let moved = match progress.state {
             State::QuoteRequested => {
                 let total = totals.next().map_or_else(BigDecimal::default, |outputs| outputs.budget);
-                life.quote(total, at, due.pace(life.account_id))
+                progress.quote(total, at, due.timing(progress.account_id))
             }
-            State::Working if life.outputs_open == 0 => life.finish(at),
+            State::Working if progress.outputs_open == 0 => progress.finish(at),
             State::Working | State::Cancelled => {
-                life.took_outputs_along();
+                progress.end_cascade();
                 Ok(())
             }
             State::Draft | State::Quoted | State::QuoteAccepted | State::Finished => Ok(()),
         };
         // each state is paired with a transition that it allows
         debug_assert!(moved.is_ok(), "{moved:?}");
-        changes.requests.push(life);
+        changes.requests.push(progress);
     }
     Ok(())
 }
@@ -135,9 +142,9 @@ impl<'a> PriceLists<'a> {
     }
 
     /// Computes the missing one of an output's `amount` and `budget`.
-    fn quote(&mut self, life: &Life, output: &Taken) -> Option<Quoted> {
-        let held = self.held.entry((life.account_id, life.id)).or_insert_with(|| {
-            let held = life.held_prices.as_deref()?;
+    fn quote(&mut self, progress: &Progress, output: &CascadeOutput) -> Option<Quoted> {
+        let held = self.held.entry((progress.account_id, progress.id)).or_insert_with(|| {
+            let held = progress.held_prices.as_deref()?;
             Prices::read(held)
                 .inspect_err(|error| tracing::error!(%error, "held prices unreadable, using current prices"))
                 .ok()
@@ -147,10 +154,10 @@ impl<'a> PriceLists<'a> {
             (None, Some(budget)) => Price::Budget(budget.clone()),
             (None, None) => return None,
         };
-        let (origin, destination) = (ports::find(&life.port_code)?, ports::find(&output.port_code)?);
+        let (origin, destination) = (ports::find(&progress.port_code)?, ports::find(&output.port_code)?);
         let priced = held.as_ref().unwrap_or(self.current).price(origin, destination, &price);
         Some(Quoted {
-            account_id: life.account_id,
+            account_id: progress.account_id,
             id: output.id,
             amount: priced.amount,
             budget: priced.budget,
@@ -160,18 +167,18 @@ impl<'a> PriceLists<'a> {
 }
 
 /// Starts an accepted output without a timer, unless timing is manual.
-fn start(life: &Life, output: &Taken, pace: &Pace) -> Option<Move> {
+fn start(progress: &Progress, output: &CascadeOutput, timing: &Timing) -> Option<OutputTransition> {
     if output.state != outputs::state::State::Accepted || output.is_timed {
         return None;
     }
-    let at = pace.by_itself(life.due_at?)?;
+    let at = timing.unless_manual(progress.due_at?)?;
     let to = outputs::state::MACHINE.after(output.state, outputs::state::Trigger::Work)?;
-    Some(Move {
-        account_id: life.account_id,
+    Some(OutputTransition {
+        account_id: progress.account_id,
         id: output.id,
         to,
         at,
-        due_at: pace.step(at),
+        due_at: timing.step(at),
         rejection_reason: None,
         failure_reason: None,
         attempts: output.attempts,
@@ -180,17 +187,17 @@ fn start(life: &Life, output: &Taken, pace: &Pace) -> Option<Move> {
 }
 
 /// Cancels an output if its state allows it.
-fn cancel(life: &Life, output: &Taken) -> Option<Move> {
+fn cancel(progress: &Progress, output: &CascadeOutput) -> Option<OutputTransition> {
     let to = outputs::state::MACHINE.after(output.state, outputs::state::Trigger::Cancel)?;
-    Some(Move {
-        account_id: life.account_id,
+    Some(OutputTransition {
+        account_id: progress.account_id,
         id: output.id,
         to,
-        at: life.state_since?,
+        at: progress.state_since?,
         due_at: None,
         rejection_reason: None,
         failure_reason: None,
         attempts: output.attempts,
-        cause: life.cause.clone(),
+        cause: progress.cause.clone(),
     })
 }

@@ -1,4 +1,4 @@
-//! A cache of the account and the faults of each key. An entry is used for [`FRESH`], so requests of an account without
+//! A cache of the account and the faults of each key. An entry is used for [`MAX_AGE`], so requests of an account without
 //! faults pay almost nothing.
 //!
 //! Every server sees a change of faults after that time, so a request that changes faults waits for it. Under load no
@@ -13,12 +13,12 @@ use tokio::time::Instant;
 
 use crate::database::Database;
 use crate::faults::store;
-use crate::faults::store::{Claim, List};
-use crate::faults::{On, RequestFault};
+use crate::faults::store::{FaultClaim, List};
+use crate::faults::{FaultTarget, RequestFault};
 use crate::jsonapi::error::Errors;
 
 /// Time for which an entry may be used.
-pub const FRESH: Duration = Duration::from_millis(50);
+pub const MAX_AGE: Duration = Duration::from_millis(50);
 /// Age at which an entry is refreshed in the background.
 const STALE: Duration = Duration::from_millis(35);
 /// Entries kept before expired entries are dropped.
@@ -28,14 +28,14 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The cache. Cheap to clone; clones share the entries.
 #[derive(Debug, Clone)]
-pub struct Directory {
+pub struct FaultCache {
     database: Database,
     entries: Arc<Mutex<HashMap<[u8; 32], Arc<Entry>>>>,
 }
 
 /// The account of a key, as recently read.
 #[derive(Debug)]
-pub struct Known {
+pub struct CachedAccount {
     pub account_id: i64,
     /// Faults of its requests.
     list: List,
@@ -44,24 +44,24 @@ pub struct Known {
 #[derive(Debug, Default)]
 struct Entry {
     /// The account, with the instant before it was read.
-    known: Mutex<Option<(Instant, Arc<Known>)>>,
+    known: Mutex<Option<(Instant, Arc<CachedAccount>)>>,
     /// Locked during a read from the database.
     reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Entry {
     /// Returns the account and its age.
-    fn known(&self) -> Option<(Duration, Arc<Known>)> {
+    fn known(&self) -> Option<(Duration, Arc<CachedAccount>)> {
         self.known.lock().as_ref().map(|(since, known)| (since.elapsed(), Arc::clone(known)))
     }
 
     /// Returns the account and its age, unless it has expired.
-    fn fresh(&self) -> Option<(Duration, Arc<Known>)> {
-        self.known().filter(|(age, _)| *age < FRESH)
+    fn fresh(&self) -> Option<(Duration, Arc<CachedAccount>)> {
+        self.known().filter(|(age, _)| *age < MAX_AGE)
     }
 }
 
-impl Directory {
+impl FaultCache {
     /// Creates an empty directory.
     pub fn new(database: Database) -> Self {
         Self { database, entries: Arc::default() }
@@ -71,7 +71,7 @@ impl Directory {
     ///
     /// # Errors
     /// 503 while the database is unavailable.
-    pub async fn find(&self, key_sha256: &[u8; 32]) -> Result<Option<Arc<Known>>, Errors> {
+    pub async fn find(&self, key_sha256: &[u8; 32]) -> Result<Option<Arc<CachedAccount>>, Errors> {
         let entry = self.entry(key_sha256);
         let Some((age, known)) = entry.fresh() else {
             // boxed because it is large and rare: every request's future would have its size
@@ -90,8 +90,8 @@ impl Directory {
         Ok(Some(known))
     }
 
-    async fn find_expired(&self, key_sha256: &[u8; 32], entry: &Entry) -> Result<Option<Arc<Known>>, Errors> {
-        let _lock = self.database.unless_away(entry.reading.lock()).await?;
+    async fn find_expired(&self, key_sha256: &[u8; 32], entry: &Entry) -> Result<Option<Arc<CachedAccount>>, Errors> {
+        let _lock = self.database.unless_unavailable(entry.reading.lock()).await?;
         // a concurrent request read it meanwhile
         if let Some((_, known)) = entry.fresh() {
             return Ok(Some(known));
@@ -106,7 +106,7 @@ impl Directory {
     pub async fn claim(
         &self,
         key_sha256: &[u8; 32],
-        known: &Arc<Known>,
+        known: &Arc<CachedAccount>,
         method: &str,
         path: &str,
     ) -> Result<Option<RequestFault>, Errors> {
@@ -117,12 +117,12 @@ impl Directory {
             let ids: Vec<i32> = matching.iter().map(|(id, _)| *id).collect();
             let mut connection = self.database.connection().await?;
             let claim = with_timeout(store::claim(&mut connection, known.account_id, list, &ids)).await;
-            match connection.conclude(claim)? {
-                Claim::Acts(id) => {
+            match connection.finish(claim)? {
+                FaultClaim::Acts(id) => {
                     return Ok(matching.into_iter().find(|(known, _)| *known == id).map(|(_, fault)| fault.clone()));
                 }
-                Claim::Passes => return Ok(None),
-                Claim::Gone => {
+                FaultClaim::Passes => return Ok(None),
+                FaultClaim::Gone => {
                     let entry = self.entry(key_sha256);
                     let Some(reread) = self.read(key_sha256, &entry).await? else { return Ok(None) };
                     known = reread;
@@ -133,7 +133,7 @@ impl Directory {
     }
 
     /// Drops the entries of a changed account, so this server sees the change at once. Other servers see it after
-    /// [`FRESH`].
+    /// [`MAX_AGE`].
     pub fn forget(&self, account_id: i64) {
         // a read in progress then fills an entry outside of the map
         self.entries.lock().retain(|_, entry| entry.known().is_none_or(|(_, known)| known.account_id != account_id));
@@ -154,11 +154,11 @@ impl Directory {
         Arc::clone(entries.entry(*key_sha256).or_default())
     }
 
-    async fn read(&self, key_sha256: &[u8; 32], entry: &Entry) -> Result<Option<Arc<Known>>, Errors> {
+    async fn read(&self, key_sha256: &[u8; 32], entry: &Entry) -> Result<Option<Arc<CachedAccount>>, Errors> {
         let mut connection = self.database.connection().await?;
         let since = Instant::now();
         let found = with_timeout(store::find(&mut connection, key_sha256)).await;
-        let known = connection.conclude(found)?.map(|(account_id, list)| Arc::new(Known { account_id, list }));
+        let known = connection.finish(found)?.map(|(account_id, list)| Arc::new(CachedAccount { account_id, list }));
         entry.known.lock().clone_from(&known.as_ref().map(|known| (since, Arc::clone(known))));
         if known.is_none() {
             // the key may belong to an account the next time
@@ -168,7 +168,7 @@ impl Directory {
     }
 }
 
-impl Known {
+impl CachedAccount {
     /// Returns whether the account has faults of requests.
     pub fn has_faults(&self) -> bool {
         !self.list.faults.is_empty()
@@ -177,11 +177,11 @@ impl Known {
     /// Returns the faults that match a request and have hits remaining, each with its id.
     fn matching(&self, method: &str, path: &str) -> impl Iterator<Item = (i32, &RequestFault)> {
         self.list.faults.iter().filter(|listed| !listed.is_used_up()).filter_map(move |listed| match &listed.fault.on {
-            On::Requests(fault) => {
+            FaultTarget::Requests(fault) => {
                 let is_meant = fault.method.is_none_or(|meant| meant == method) && fault.path.matches(path);
                 is_meant.then_some((listed.id, fault))
             }
-            On::Webhooks(_) => None,
+            FaultTarget::Webhooks(_) => None,
         })
     }
 }

@@ -15,19 +15,19 @@ pub const LONGEST: usize = 16 << 10;
 
 /// The bytes kept so far of a body. Clones share the same body.
 #[derive(Debug, Clone, Default)]
-pub struct Kept(Arc<Mutex<Beginning>>);
+pub struct CapturedBody(Arc<Mutex<BodyStart>>);
 
 #[derive(Debug, Default)]
-struct Beginning {
+struct BodyStart {
     bytes: Vec<u8>,
     /// Size of the body so far, in bytes.
     size: usize,
 }
 
-impl Kept {
+impl CapturedBody {
     /// Takes the kept bytes into a message with these headers. Bytes that arrive later are lost.
     pub fn message(&self, headers: Box<str>) -> Message {
-        let Beginning { bytes, size } = std::mem::take(&mut *self.0.lock());
+        let BodyStart { bytes, size } = std::mem::take(&mut *self.0.lock());
         let is_cut = size > bytes.len();
         Message { headers, body: redact::body(bytes), body_size: size, is_cut }
     }
@@ -52,12 +52,12 @@ pub fn message(headers: Box<str>, body: &[u8]) -> Message {
 #[derive(Debug)]
 pub struct Captured {
     body: Body,
-    kept: Kept,
+    kept: CapturedBody,
 }
 
 impl Captured {
     /// Wraps a body. Its beginning goes to `kept` as it is read.
-    pub fn new(body: Body, kept: Kept) -> Self {
+    pub fn new(body: Body, kept: CapturedBody) -> Self {
         Self { body, kept }
     }
 }

@@ -17,11 +17,11 @@ const SINCE: &str = "filter[since]";
 
 /// A filter on exchanges.
 #[derive(Debug)]
-pub struct Query {
+pub struct LogQuery {
     methods: Vec<String>,
     path: Option<PathPattern>,
     statuses: Vec<Status>,
-    since: Option<Since>,
+    since: Option<Position>,
     /// Most exchanges shown.
     pub size: usize,
 }
@@ -37,14 +37,14 @@ enum Status {
 }
 
 #[derive(Debug)]
-enum Since {
+enum Position {
     /// Exchanges at this time or later.
     Time(OffsetDateTime),
     /// Exchanges after the one with this id.
     Exchange(String),
 }
 
-impl Query {
+impl LogQuery {
     /// Reads the query parameters.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl Query {
             }
             SINCE => {
                 let expected = "the id of a request, or a time in RFC 3339 format such as 2019-11-25T12:53:02.741Z";
-                self.since = Some(Since::read(value).ok_or_else(|| invalid(expected))?);
+                self.since = Some(Position::read(value).ok_or_else(|| invalid(expected))?);
                 Ok(())
             }
             "page[size]" => {
@@ -118,7 +118,7 @@ impl Query {
     /// # Errors
     /// 400 if it does not exist, or no longer.
     pub fn check(&self, exchanges: &[Arc<Exchange>]) -> Result<(), Errors> {
-        let Some(Since::Exchange(id)) = &self.since else { return Ok(()) };
+        let Some(Position::Exchange(id)) = &self.since else { return Ok(()) };
         if exchanges.iter().any(|exchange| *exchange.id == **id) {
             return Ok(());
         }
@@ -131,7 +131,7 @@ impl Query {
 
     /// Returns whether an exchange is the one in `filter[since]`.
     pub fn is_before(&self, exchange: &Exchange) -> bool {
-        matches!(&self.since, Some(Since::Exchange(id)) if **id == *exchange.id)
+        matches!(&self.since, Some(Position::Exchange(id)) if **id == *exchange.id)
     }
 
     /// Returns whether an exchange matches the filters.
@@ -145,7 +145,7 @@ impl Query {
         (self.methods.is_empty() || self.methods.iter().any(|method| method == exchange.method.as_str()))
             && self.path.as_ref().is_none_or(|path| path.matches(&exchange.path))
             && (self.statuses.is_empty() || self.statuses.iter().any(has_status))
-            && !matches!(self.since, Some(Since::Time(time)) if exchange.at < time)
+            && !matches!(self.since, Some(Position::Time(time)) if exchange.at < time)
     }
 }
 
@@ -164,7 +164,7 @@ impl Status {
     }
 }
 
-impl Since {
+impl Position {
     fn read(text: &str) -> Option<Self> {
         if Uuid::try_parse(text).is_ok() {
             return Some(Self::Exchange(text.to_owned()));

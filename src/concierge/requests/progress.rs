@@ -6,13 +6,14 @@ use bigdecimal::BigDecimal;
 use time::OffsetDateTime;
 
 use super::quote::Timetable;
-use super::state::{self, MACHINE, State, Trigger};
-use crate::accounts::pace::Pace;
+use super::state;
+use super::state::{MACHINE, State, Trigger};
+use crate::accounts::timing::Timing;
 use crate::events::Cause;
 
 /// The part of a request that transitions change.
 #[derive(Debug, Clone)]
-pub struct Life {
+pub struct Progress {
     pub account_id: i64,
     pub id: i64,
     /// The payer.
@@ -40,12 +41,12 @@ pub struct Life {
     /// Cause of the next transition.
     pub cause: Cause,
     /// Events since the row was read, not yet recorded.
-    pub told: Vec<Told>,
+    pub told: Vec<PendingEvent>,
 }
 
 /// An event of a request, not yet recorded.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct PendingEvent {
     pub event_type: &'static str,
     pub at: OffsetDateTime,
     pub cause: Cause,
@@ -58,7 +59,7 @@ pub struct NotPossible {
     pub trigger: Trigger,
 }
 
-impl Life {
+impl Progress {
     /// Returns the state after a trigger.
     ///
     /// # Errors
@@ -77,7 +78,7 @@ impl Life {
     }
 
     fn record(&mut self, event_type: &'static str, at: OffsetDateTime) {
-        self.told.push(Told { event_type, at, cause: self.cause.clone() });
+        self.told.push(PendingEvent { event_type, at, cause: self.cause.clone() });
     }
 
     /// Applies the payer's request for a quote.
@@ -89,7 +90,7 @@ impl Life {
         at: OffsetDateTime,
         delay: Duration,
         held_prices: Option<String>,
-        pace: &Pace,
+        timing: &Timing,
     ) -> Result<(), NotPossible> {
         self.apply(Trigger::RequestQuote, at)?;
         let timetable = Timetable::from(at, delay);
@@ -97,7 +98,7 @@ impl Life {
         self.timetable = Some(timetable);
         self.held_prices = held_prices;
         self.outputs_done_to = Some(0);
-        self.due_at = pace.by_itself(timetable.eta);
+        self.due_at = timing.unless_manual(timetable.eta);
         Ok(())
     }
 
@@ -105,11 +106,16 @@ impl Life {
     ///
     /// # Errors
     /// [`NotPossible`] if the present state does not allow it.
-    pub fn quote(&mut self, total_to_spend: BigDecimal, at: OffsetDateTime, pace: &Pace) -> Result<(), NotPossible> {
+    pub fn quote(
+        &mut self,
+        total_to_spend: BigDecimal,
+        at: OffsetDateTime,
+        timing: &Timing,
+    ) -> Result<(), NotPossible> {
         self.apply(Trigger::Quote, at)?;
         self.total_to_spend = Some(total_to_spend);
         // under manual timing a quote may come after its deadline; it then expires at once
-        self.due_at = self.timetable.and_then(|timetable| pace.by_itself(timetable.accept_quote_before.max(at)));
+        self.due_at = self.timetable.and_then(|timetable| timing.unless_manual(timetable.accept_quote_before.max(at)));
         Ok(())
     }
 
@@ -118,14 +124,14 @@ impl Life {
     ///
     /// # Errors
     /// [`NotPossible`] if the present state does not allow it.
-    pub fn accept_quote(&mut self, at: OffsetDateTime, pace: &Pace) -> Result<(), NotPossible> {
+    pub fn accept_quote(&mut self, at: OffsetDateTime, timing: &Timing) -> Result<(), NotPossible> {
         let is_late = self.timetable.is_some_and(|timetable| timetable.accept_quote_before <= at);
-        if is_late && !pace.is_manual {
+        if is_late && !timing.is_manual {
             return Err(NotPossible { state: self.state, trigger: Trigger::AcceptQuote });
         }
         self.apply(Trigger::AcceptQuote, at)?;
         self.quote_accepted_at = Some(at);
-        self.due_at = self.timetable.and_then(|timetable| pace.by_itself(timetable.provision_funds_before));
+        self.due_at = self.timetable.and_then(|timetable| timing.unless_manual(timetable.provision_funds_before));
         Ok(())
     }
 
@@ -207,7 +213,7 @@ impl Life {
     }
 
     /// Ends the cascade to the outputs.
-    pub fn took_outputs_along(&mut self) {
+    pub fn end_cascade(&mut self) {
         self.due_at = None;
         self.outputs_done_to = None;
     }

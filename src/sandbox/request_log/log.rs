@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use super::Exchange;
 use crate::sandbox::advice::observations::{Observations, Observed};
 
-/// Limits of the log.
+/// LogLimits of the log.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct LogLimits {
     /// Most exchanges of one account.
     pub exchanges: usize,
     /// Most bytes of the exchanges of all accounts, approximately.
@@ -22,27 +22,27 @@ pub struct Limits {
     pub accounts: usize,
 }
 
-/// Limits of a server.
-pub const LIMITS: Limits = Limits { exchanges: 1000, bytes: 64 << 20, accounts: 10_000 };
+/// LogLimits of a server.
+pub const LIMITS: LogLimits = LogLimits { exchanges: 1000, bytes: 64 << 20, accounts: 10_000 };
 
 /// The log of all accounts.
 #[derive(Debug)]
-pub struct Log {
-    limits: Limits,
+pub struct RequestLog {
+    limits: LogLimits,
     arrivals: AtomicU64,
-    kept: Mutex<Kept>,
+    kept: Mutex<KeptExchanges>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    accounts: HashMap<i64, Account>,
+struct KeptExchanges {
+    accounts: HashMap<i64, AccountLog>,
     /// The account of each exchange, in order of arrival.
     order: BTreeMap<u64, i64>,
     bytes: usize,
 }
 
 #[derive(Debug, Default)]
-struct Account {
+struct AccountLog {
     /// In order of arrival.
     exchanges: BTreeMap<u64, Arc<Exchange>>,
     observations: Observations,
@@ -50,9 +50,9 @@ struct Account {
     latest: u64,
 }
 
-impl Log {
+impl RequestLog {
     /// Creates an empty log.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: LogLimits) -> Self {
         Self { limits, arrivals: AtomicU64::default(), kept: Mutex::default() }
     }
 
@@ -66,7 +66,7 @@ impl Log {
         let exchange = Arc::new(exchange);
         let answered = self.arrivals.load(Ordering::Relaxed);
         // freed after the lock is released
-        let dropped: (Vec<_>, Option<Account>);
+        let dropped: (Vec<_>, Option<AccountLog>);
         {
             let mut kept = self.kept.lock();
             let idle =
@@ -120,9 +120,9 @@ impl Log {
     }
 }
 
-impl Kept {
+impl KeptExchanges {
     /// Removes the account that was idle longest, if there are `most` accounts.
-    fn make_room(&mut self, most: usize) -> Option<Account> {
+    fn make_room(&mut self, most: usize) -> Option<AccountLog> {
         if self.accounts.len() < most {
             return None;
         }
@@ -130,7 +130,7 @@ impl Kept {
         idle.and_then(|account_id| self.remove(account_id))
     }
 
-    fn remove(&mut self, account_id: i64) -> Option<Account> {
+    fn remove(&mut self, account_id: i64) -> Option<AccountLog> {
         let account = self.accounts.remove(&account_id)?;
         for (arrival, exchange) in &account.exchanges {
             self.order.remove(arrival);

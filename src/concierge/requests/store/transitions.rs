@@ -5,18 +5,19 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
-use super::super::life::Life;
-use super::super::quote::Timetable;
-use crate::accounts::caller::{self, Access, Caller, Credentials};
+use crate::accounts::caller;
+use crate::accounts::caller::{Access, Caller, Credentials};
+use crate::concierge::cash_wallets::ledger::Wallet;
 use crate::concierge::due::Due;
-use crate::concierge::money::Wallet;
 use crate::concierge::outputs::Price;
+use crate::concierge::requests::progress::Progress;
+use crate::concierge::requests::quote::Timetable;
 use crate::database::StoreError;
 use crate::events::Cause;
 
 /// Columns for [`read`], prefixed with a table alias.
 #[macro_export]
-macro_rules! life_columns {
+macro_rules! progress_columns {
     ($t:literal) => {
         concat!(
             $t,
@@ -66,7 +67,7 @@ pub const COLUMNS: usize = 18;
 ///
 /// # Errors
 /// A decoding error if the row does not match.
-pub fn read(row: &PgRow, at: usize) -> Result<Life, sqlx::Error> {
+pub fn read(row: &PgRow, at: usize) -> Result<Progress, sqlx::Error> {
     let eta: Option<OffsetDateTime> = row.try_get(at + 9)?;
     let accept_quote_before: Option<OffsetDateTime> = row.try_get(at + 10)?;
     let provision_funds_before: Option<OffsetDateTime> = row.try_get(at + 11)?;
@@ -77,7 +78,7 @@ pub fn read(row: &PgRow, at: usize) -> Result<Life, sqlx::Error> {
             provision_funds_before,
         },
     );
-    Ok(Life {
+    Ok(Progress {
         id: row.try_get(at)?,
         account_id: row.try_get(at + 1)?,
         user_id: row.try_get(at + 2)?,
@@ -99,7 +100,7 @@ pub fn read(row: &PgRow, at: usize) -> Result<Life, sqlx::Error> {
     })
 }
 
-fn read_all(rows: &[PgRow]) -> Result<Vec<Life>, sqlx::Error> {
+fn read_all(rows: &[PgRow]) -> Result<Vec<Progress>, sqlx::Error> {
     rows.iter().map(|row| read(row, 0)).collect()
 }
 
@@ -111,7 +112,7 @@ pub async fn lock(
     connection: &mut PgConnection,
     credentials: &Credentials,
     id: i64,
-) -> Result<(Caller, Option<Life>), StoreError> {
+) -> Result<(Caller, Option<Progress>), StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
@@ -123,11 +124,11 @@ pub async fn lock(
         select ",
         crate::caller_columns!(),
         ", ",
-        crate::life_columns!("r"),
+        crate::progress_columns!("r"),
         " from caller c left join request r on true"
     );
     let row = credentials.query(SQL).bind(id).fetch_optional(connection).await?;
-    let caller = Caller::judge(row.as_ref(), Access::Write)?;
+    let caller = Caller::authorize(row.as_ref(), Access::Write)?;
     let Some(row) = row else { return Ok((caller, None)) };
     let found: Option<i64> = row.try_get(caller::COLUMNS)?;
     Ok((caller, found.map(|_| read(&row, caller::COLUMNS)).transpose()?))
@@ -137,10 +138,14 @@ pub async fn lock(
 ///
 /// # Errors
 /// Database errors.
-pub async fn lock_one(connection: &mut PgConnection, account_id: i64, id: i64) -> Result<Option<Life>, sqlx::Error> {
+pub async fn lock_one(
+    connection: &mut PgConnection,
+    account_id: i64,
+    id: i64,
+) -> Result<Option<Progress>, sqlx::Error> {
     const SQL: &str = concat!(
         "select ",
-        crate::life_columns!("r"),
+        crate::progress_columns!("r"),
         " from concierge_requests r where r.account_id = $1 and r.id = $2 for no key update of r"
     );
     let row = sqlx::query(SQL).bind(account_id).bind(id).fetch_optional(connection).await?;
@@ -155,10 +160,10 @@ pub async fn lock_of_output(
     connection: &mut PgConnection,
     account_id: i64,
     output_id: i64,
-) -> Result<Option<Life>, sqlx::Error> {
+) -> Result<Option<Progress>, sqlx::Error> {
     const SQL: &str = concat!(
         "select ",
-        crate::life_columns!("r"),
+        crate::progress_columns!("r"),
         " from concierge_request_outputs o
         join concierge_requests r on r.account_id = o.account_id and r.id = o.request_id
         where o.account_id = $1 and o.id = $2 for no key update of r"
@@ -172,10 +177,10 @@ pub async fn lock_of_output(
 ///
 /// # Errors
 /// Database errors.
-pub async fn claim(connection: &mut PgConnection, due: &Due, limit: i64) -> Result<Vec<Life>, sqlx::Error> {
+pub async fn claim(connection: &mut PgConnection, due: &Due, limit: i64) -> Result<Vec<Progress>, sqlx::Error> {
     const SQL: &str = concat!(
         "select ",
-        crate::life_columns!("r"),
+        crate::progress_columns!("r"),
         " from unnest($1::bigint[], $2::timestamptz[]) as a (account_id, until)
         cross join lateral (
             select * from concierge_requests r
@@ -197,10 +202,10 @@ pub async fn claim(connection: &mut PgConnection, due: &Due, limit: i64) -> Resu
 ///
 /// # Errors
 /// Database errors.
-pub async fn claim_waiting(connection: &mut PgConnection, wallets: &[Wallet]) -> Result<Vec<Life>, sqlx::Error> {
+pub async fn claim_waiting(connection: &mut PgConnection, wallets: &[Wallet]) -> Result<Vec<Progress>, sqlx::Error> {
     const SQL: &str = concat!(
         "select ",
-        crate::life_columns!("r"),
+        crate::progress_columns!("r"),
         " from unnest($1::bigint[], $2::bigint[], $3::text[]) as w (account_id, user_id, currency)
         join concierge_requests r
             on r.account_id = w.account_id and r.user_id = w.user_id and r.currency = w.currency
@@ -223,10 +228,10 @@ pub async fn claim_waiting(connection: &mut PgConnection, wallets: &[Wallet]) ->
 ///
 /// # Errors
 /// Database errors.
-pub async fn waiting_besides(
+pub async fn wallets_with_further_requests(
     connection: &mut PgConnection,
     wallets: &[Wallet],
-    held: &[Life],
+    held: &[Progress],
 ) -> Result<Vec<Wallet>, sqlx::Error> {
     let sql = "select distinct r.account_id, r.user_id, r.currency
         from unnest($1::bigint[], $2::bigint[], $3::text[]) as w (account_id, user_id, currency)
@@ -241,8 +246,8 @@ pub async fn waiting_besides(
         .bind(wallets.iter().map(|wallet| wallet.account_id).collect::<Vec<_>>())
         .bind(wallets.iter().map(|wallet| wallet.user_id).collect::<Vec<_>>())
         .bind(wallets.iter().map(|wallet| wallet.currency.as_str()).collect::<Vec<_>>())
-        .bind(held.iter().map(|life| life.account_id).collect::<Vec<_>>())
-        .bind(held.iter().map(|life| life.id).collect::<Vec<_>>())
+        .bind(held.iter().map(|progress| progress.account_id).collect::<Vec<_>>())
+        .bind(held.iter().map(|progress| progress.id).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     let wallet =
@@ -254,10 +259,10 @@ pub async fn waiting_besides(
 ///
 /// # Errors
 /// Database errors.
-pub async fn read_locked(connection: &mut PgConnection, requests: &[(i64, i64)]) -> Result<Vec<Life>, sqlx::Error> {
+pub async fn read_locked(connection: &mut PgConnection, requests: &[(i64, i64)]) -> Result<Vec<Progress>, sqlx::Error> {
     const SQL: &str = concat!(
         "select ",
-        crate::life_columns!("r"),
+        crate::progress_columns!("r"),
         " from unnest($1::bigint[], $2::bigint[]) as d (account_id, id)
         join concierge_requests r on r.account_id = d.account_id and r.id = d.id"
     );
@@ -271,7 +276,7 @@ pub async fn read_locked(connection: &mut PgConnection, requests: &[(i64, i64)])
 ///
 /// # Errors
 /// Database errors.
-pub async fn save(connection: &mut PgConnection, requests: &[Life]) -> Result<(), sqlx::Error> {
+pub async fn save(connection: &mut PgConnection, requests: &[Progress]) -> Result<(), sqlx::Error> {
     const SQL: &str = "
         update concierge_requests r set
             state = m.state, state_since = m.state_since, due_at = m.due_at, outputs_done_to = m.outputs_done_to,
@@ -293,24 +298,24 @@ pub async fn save(connection: &mut PgConnection, requests: &[Life]) -> Result<()
             cancellation_reason, total_to_spend, money_returned, held_prices, outputs_open
         )
         where r.account_id = m.account_id and r.id = m.id";
-    let times = |of: fn(&Life) -> Option<OffsetDateTime>| requests.iter().map(of).collect::<Vec<_>>();
+    let times = |of: fn(&Progress) -> Option<OffsetDateTime>| requests.iter().map(of).collect::<Vec<_>>();
     sqlx::query(SQL)
-        .bind(requests.iter().map(|life| life.account_id).collect::<Vec<_>>())
-        .bind(requests.iter().map(|life| life.id).collect::<Vec<_>>())
-        .bind(requests.iter().map(|life| life.state.name()).collect::<Vec<_>>())
-        .bind(times(|life| life.state_since))
-        .bind(times(|life| life.due_at))
-        .bind(requests.iter().map(|life| life.outputs_done_to).collect::<Vec<_>>())
-        .bind(times(|life| life.quote_requested_at))
-        .bind(times(|life| life.timetable.map(|timetable| timetable.eta)))
-        .bind(times(|life| life.timetable.map(|timetable| timetable.accept_quote_before)))
-        .bind(times(|life| life.timetable.map(|timetable| timetable.provision_funds_before)))
-        .bind(times(|life| life.quote_accepted_at))
-        .bind(requests.iter().map(|life| life.cancellation_reason.as_deref()).collect::<Vec<_>>())
-        .bind(requests.iter().map(|life| life.total_to_spend.clone()).collect::<Vec<_>>())
-        .bind(requests.iter().map(|life| life.money_returned.clone()).collect::<Vec<_>>())
-        .bind(requests.iter().map(|life| life.held_prices.as_deref()).collect::<Vec<_>>())
-        .bind(requests.iter().map(|life| life.outputs_open).collect::<Vec<_>>())
+        .bind(requests.iter().map(|progress| progress.account_id).collect::<Vec<_>>())
+        .bind(requests.iter().map(|progress| progress.id).collect::<Vec<_>>())
+        .bind(requests.iter().map(|progress| progress.state.name()).collect::<Vec<_>>())
+        .bind(times(|progress| progress.state_since))
+        .bind(times(|progress| progress.due_at))
+        .bind(requests.iter().map(|progress| progress.outputs_done_to).collect::<Vec<_>>())
+        .bind(times(|progress| progress.quote_requested_at))
+        .bind(times(|progress| progress.timetable.map(|timetable| timetable.eta)))
+        .bind(times(|progress| progress.timetable.map(|timetable| timetable.accept_quote_before)))
+        .bind(times(|progress| progress.timetable.map(|timetable| timetable.provision_funds_before)))
+        .bind(times(|progress| progress.quote_accepted_at))
+        .bind(requests.iter().map(|progress| progress.cancellation_reason.as_deref()).collect::<Vec<_>>())
+        .bind(requests.iter().map(|progress| progress.total_to_spend.clone()).collect::<Vec<_>>())
+        .bind(requests.iter().map(|progress| progress.money_returned.clone()).collect::<Vec<_>>())
+        .bind(requests.iter().map(|progress| progress.held_prices.as_deref()).collect::<Vec<_>>())
+        .bind(requests.iter().map(|progress| progress.outputs_open).collect::<Vec<_>>())
         .execute(connection)
         .await
         .map(|_| ())
@@ -368,10 +373,13 @@ pub async fn sum_outputs(connection: &mut PgConnection, requests: &[(i64, i64)])
 ///
 /// # Errors
 /// Database errors.
-pub async fn prices_asked(connection: &mut PgConnection, life: &Life) -> Result<Vec<(String, Price)>, sqlx::Error> {
+pub async fn prices_asked(
+    connection: &mut PgConnection,
+    progress: &Progress,
+) -> Result<Vec<(String, Price)>, sqlx::Error> {
     let sql =
         "select port_code, amount, budget from concierge_request_outputs where account_id = $1 and request_id = $2";
-    let rows = sqlx::query(sql).bind(life.account_id).bind(life.id).fetch_all(connection).await?;
+    let rows = sqlx::query(sql).bind(progress.account_id).bind(progress.id).fetch_all(connection).await?;
     let asked = |row: &PgRow| {
         let price = match row.try_get(1)? {
             Some(amount) => Price::Amount(amount),

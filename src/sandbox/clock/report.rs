@@ -5,7 +5,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
-use super::walk::Walked;
+use super::advance::Advanced;
 use crate::jsonapi::render::timestamp;
 
 /// Most entries in the list.
@@ -19,7 +19,7 @@ const LISTED: i64 = 1000;
 pub async fn list(
     connection: &mut PgConnection,
     account_id: i64,
-    walked: Walked,
+    walked: Advanced,
 ) -> Result<(Vec<Value>, bool), sqlx::Error> {
     let sql = "select * from (
             (

@@ -1,6 +1,6 @@
 //! Explains a wait in words: the resource's next transition, its condition, and a simulation that triggers it. Pure.
 
-use super::query::Named;
+use super::query::NamedResource;
 use crate::accounts::time::AccountTime;
 use crate::concierge::machine::{Machine, Named as HasName};
 use crate::concierge::outputs::state as outputs;
@@ -11,8 +11,8 @@ use crate::sandbox::timeline::outlook::{Outlook, Wait};
 use crate::sandbox::timeline::{Present, Subject};
 
 /// Describes a resource: its state, its next transition, and a simulation that leads to the awaited state.
-pub fn situation(resource: &Named, present: &Present, awaited: Option<&str>, time: AccountTime) -> String {
-    let Named { text, .. } = resource;
+pub fn describe(resource: &NamedResource, present: &Present, awaited: Option<&str>, time: AccountTime) -> String {
+    let NamedResource { text, .. } = resource;
     let (state, outlook) = (present.state, &present.outlook);
     let simulation = match outlook {
         Outlook::Stuck | Outlook::ByHand => awaited.and_then(|awaited| simulation(resource, state, awaited)),
@@ -35,10 +35,10 @@ pub fn clock(time: AccountTime, time_helps: bool) -> String {
 }
 
 /// Returns the triggers on the path from one state to another, if there is a path.
-pub fn way(subject: Subject, from: &str, to: &str) -> Option<Vec<&'static str>> {
+pub fn path(subject: Subject, from: &str, to: &str) -> Option<Vec<&'static str>> {
     fn along<S: HasName, T: HasName>(machine: &Machine<S, T>, from: &str, to: &str) -> Option<Vec<&'static str>> {
-        let way = machine.way(machine.named(from)?, machine.named(to)?)?;
-        Some(way.into_iter().map(T::name).collect())
+        let path = machine.path(machine.named(from)?, machine.named(to)?)?;
+        Some(path.into_iter().map(T::name).collect())
     }
     match subject {
         Subject::Output => along(&outputs::MACHINE, from, to),
@@ -53,10 +53,10 @@ pub fn way(subject: Subject, from: &str, to: &str) -> Option<Vec<&'static str>> 
 }
 
 /// Returns the call of the simulation that moves a resource to a state.
-fn simulation(resource: &Named, from: &str, to: &str) -> Option<String> {
-    let way = way(resource.subject, from, to)?;
+fn simulation(resource: &NamedResource, from: &str, to: &str) -> Option<String> {
+    let steps = path(resource.subject, from, to)?;
     let path = format!("/_sandbox/simulations/{}", resource.text);
-    match (resource.subject, way.as_slice()) {
+    match (resource.subject, steps.as_slice()) {
         (_, []) => None,
         // for a request, only `transition` also moves its outputs
         (Subject::Output | Subject::User, [verb]) => Some(format!("POST {path}/{verb}")),

@@ -6,8 +6,9 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::Record;
-use super::store::queue::{self, Repeated, Unreceived};
+use super::EventRow;
+use super::store::queue;
+use super::store::queue::{Repeated, Unreceived};
 use crate::accounts::store::lock;
 use crate::database::{StoreError, settle};
 use crate::jsonapi::since::Since;
@@ -23,7 +24,7 @@ const BATCH: i64 = 1000;
 pub async fn redeliver(
     connection: &mut PgConnection,
     account_id: i64,
-    record: &Record,
+    record: &EventRow,
     now: OffsetDateTime,
 ) -> Result<Option<Repeated>, StoreError> {
     let brought = queue::bring_forward(connection, account_id, &[record.id], now).await?;

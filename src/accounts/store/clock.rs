@@ -47,7 +47,7 @@ pub async fn resume(connection: &mut PgConnection, id: i64, now: OffsetDateTime)
 ///
 /// # Errors
 /// Database errors.
-pub async fn begin(
+pub async fn start(
     connection: &mut PgConnection,
     id: i64,
     walk: Uuid,
@@ -67,7 +67,7 @@ pub async fn begin(
 ///
 /// # Errors
 /// Database errors.
-pub async fn keep(connection: &mut PgConnection, id: i64, walk: Uuid) -> Result<(), sqlx::Error> {
+pub async fn renew(connection: &mut PgConnection, id: i64, walk: Uuid) -> Result<(), sqlx::Error> {
     let sql = "update accounts set walked_until = clock_timestamp() + make_interval(secs => $3)
         where id = $1 and walk = $2 and walked_until is not null";
     sqlx::query(sql).bind(id).bind(walk).bind(LEASE).execute(connection).await.map(|_| ())
@@ -77,7 +77,7 @@ pub async fn keep(connection: &mut PgConnection, id: i64, walk: Uuid) -> Result<
 ///
 /// # Errors
 /// Database errors.
-pub async fn go_on(
+pub async fn move_to(
     connection: &mut PgConnection,
     id: i64,
     walk: Uuid,
@@ -116,7 +116,7 @@ pub async fn end(
 ///
 /// # Errors
 /// Database errors.
-pub async fn end_left(connection: &mut PgConnection, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+pub async fn end_expired(connection: &mut PgConnection, now: OffsetDateTime) -> Result<(), sqlx::Error> {
     let sql = "update accounts set walk = null, walked_until = null, frozen_at = null,
             ahead = round(extract(epoch from frozen_at - $1) * 1000)
         where id in (

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{ID_TAKEN, Kind, Reference, Seed};
+use super::{ID_TAKEN, Seed, SeedReference, SeedType};
 use crate::accounts::reserved::FIRST_IDS;
 use crate::concierge::outputs::document::{INSTRUCTION_OF_ANOTHER_USER, REQUEST_NOT_DRAFT};
 use crate::concierge::requests::state::State;
@@ -10,11 +10,11 @@ use crate::jsonapi::document::Reader;
 
 /// The account's data that a seed refers to.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct ExistingData {
     /// The next id of each type, by type name. Servers have leased all ids below.
     pub next_ids: HashMap<String, i64>,
     /// Requested ids that are taken.
-    pub taken: HashSet<(Kind, i64)>,
+    pub taken: HashSet<(SeedType, i64)>,
     pub users: HashSet<i64>,
     /// Ids of instructions, each with the id of its user.
     pub instructions: HashMap<i64, i64>,
@@ -22,8 +22,8 @@ pub struct Found {
 }
 
 /// Records every fault in the reader.
-pub fn judge(reader: &mut Reader, seed: &Seed, found: &Found) {
-    let mut named: HashMap<(Kind, i64), usize> = HashMap::new();
+pub fn validate(reader: &mut Reader, seed: &Seed, found: &ExistingData) {
+    let mut named: HashMap<(SeedType, i64), usize> = HashMap::new();
     for (kind, id, place) in &seed.ids {
         reader.turn_to(*place);
         if let Some(first) = named.get(&(*kind, *id)) {
@@ -37,19 +37,19 @@ pub fn judge(reader: &mut Reader, seed: &Seed, found: &Found) {
         }
     }
     for reference in &seed.references {
-        let Reference { place, name, kind, id } = reference;
+        let SeedReference { place, name, kind, id } = reference;
         let number = id.number();
         let is_there = named.contains_key(&(*kind, number))
             || match kind {
-                Kind::User => found.users.contains(&number),
-                Kind::WithdrawalInstruction => found.instructions.contains_key(&number),
-                Kind::Request => found.requests.contains_key(&number),
-                Kind::Output => false,
+                SeedType::User => found.users.contains(&number),
+                SeedType::WithdrawalInstruction => found.instructions.contains_key(&number),
+                SeedType::Request => found.requests.contains_key(&number),
+                SeedType::Output => false,
             };
         reader.turn_to(*place);
         if !is_there {
             reader.not_found(name, kind.name(), id);
-        } else if let (Kind::Request, Some(state)) = (kind, found.requests.get(&number))
+        } else if let (SeedType::Request, Some(state)) = (kind, found.requests.get(&number))
             && !state.takes_outputs()
         {
             let detail =
@@ -61,7 +61,7 @@ pub fn judge(reader: &mut Reader, seed: &Seed, found: &Found) {
 }
 
 /// Checks that each output's instruction belongs to its payee.
-fn check_instructions(reader: &mut Reader, seed: &Seed, found: &Found) {
+fn check_instructions(reader: &mut Reader, seed: &Seed, found: &ExistingData) {
     let seeded: HashMap<i64, i64> = seed.instructions.iter().map(|(id, user_id, _)| (*id, *user_id)).collect();
     for output in &seed.outputs {
         let id = output.withdrawal_instruction_id;
@@ -79,7 +79,7 @@ fn check_instructions(reader: &mut Reader, seed: &Seed, found: &Found) {
 ///
 /// Counting starts at the next id of a fresh account. Ids below are never leased.
 /// A server may give a leased id to a new resource at any time.
-fn why_taken(kind: Kind, id: i64, found: &Found) -> Option<String> {
+fn why_taken(kind: SeedType, id: i64, found: &ExistingData) -> Option<String> {
     let name = kind.name();
     if found.taken.contains(&(kind, id)) {
         return Some(format!(

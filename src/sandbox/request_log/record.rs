@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::capture::{self, Captured, Kept};
+use super::capture;
+use super::capture::{Captured, CapturedBody};
 use super::{Exchange, Message, redact};
 use crate::accounts::caller::sha256;
 use crate::jsonapi::error::{Error, Errors, INTERNAL};
@@ -23,13 +24,13 @@ use crate::telemetry::REQUEST_ID;
 
 /// The key of a request.
 #[derive(Debug, Clone, Copy)]
-pub struct Key {
+pub struct RequestKey {
     pub sha256: [u8; 32],
     /// True if a scheme came before the key. The API refuses that, but the key still identifies the account.
     pub has_scheme: bool,
 }
 
-impl Key {
+impl RequestKey {
     /// Reads the key of a request, if it has one.
     pub fn read(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get(header::AUTHORIZATION)?.as_bytes();
@@ -47,7 +48,7 @@ impl Key {
 pub struct Record {
     plane: ControlPlane,
     account_id: i64,
-    key: Key,
+    key: RequestKey,
     arrival: u64,
     begun: Instant,
     at: OffsetDateTime,
@@ -56,7 +57,7 @@ pub struct Record {
     path: Box<str>,
     query: Option<Box<str>>,
     headers: Box<str>,
-    body: Option<Kept>,
+    body: Option<CapturedBody>,
     /// The fault or preference applied to the request.
     pub fault: Option<Map<String, Value>>,
     response: Option<(u16, Message)>,
@@ -64,10 +65,10 @@ pub struct Record {
 
 impl Record {
     /// Starts the record of a request. Returns the request with its body captured.
-    pub fn begin(plane: &ControlPlane, account_id: i64, key: Key, request: Request) -> (Request, Self) {
+    pub fn begin(plane: &ControlPlane, account_id: i64, key: RequestKey, request: Request) -> (Request, Self) {
         let (parts, body) = request.into_parts();
         let id = parts.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-        let kept = (!body.is_end_stream()).then(Kept::default);
+        let kept = (!body.is_end_stream()).then(CapturedBody::default);
         let record = Self {
             plane: plane.clone(),
             account_id,

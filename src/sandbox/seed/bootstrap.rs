@@ -6,10 +6,10 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
+use super::apply;
 use super::document::read;
-use super::plant;
-use crate::accounts::pace::Pace;
 use crate::accounts::reserved::MASTER_USER;
+use crate::accounts::timing::Timing;
 use crate::concierge::fixtures::{has_default_account, make_default_account};
 use crate::database::{StoreError, settle};
 use crate::events::address::AddressRules;
@@ -17,10 +17,10 @@ use crate::jsonapi::error::{Error, Errors, Source};
 
 /// Inputs for the creation of the default account.
 #[derive(Debug)]
-pub struct Beginning<'a> {
+pub struct Bootstrap<'a> {
     /// The server's time.
     pub now: OffsetDateTime,
-    pub pace: &'a Pace,
+    pub timing: &'a Timing,
     pub rules: &'a AddressRules,
     pub seed: Option<&'a SeedFile>,
 }
@@ -50,18 +50,18 @@ impl SeedFile {
 /// The faults of the seed; database errors.
 pub async fn ensure_default_account(
     connection: &mut PgConnection,
-    beginning: &Beginning<'_>,
+    beginning: &Bootstrap<'_>,
 ) -> Result<(), StoreError> {
     if has_default_account(connection).await? {
         return Ok(());
     }
-    let Beginning { now, pace, rules, seed } = *beginning;
+    let Bootstrap { now, timing, rules, seed } = *beginning;
     let mut transaction = connection.begin().await?;
     let outcome = async {
         let account_id = make_default_account(&mut transaction, now).await?;
         if let Some(file) = seed {
             let (seed, reader) = read(&file.text, MASTER_USER, rules)?;
-            plant(&mut transaction, account_id, (&seed, reader), now, pace).await?;
+            apply(&mut transaction, account_id, (&seed, reader), now, timing).await?;
         }
         Ok(())
     }
@@ -78,7 +78,7 @@ pub async fn ensure_default_account(
 }
 
 /// Joins faults into one line, each with its pointer.
-pub fn list(faults: &Errors) -> String {
+pub fn describe_faults(faults: &Errors) -> String {
     let fault = |error: &Error| match &error.source {
         Some(Source::Pointer(pointer)) if !pointer.is_empty() => format!("{pointer}: {}", error.detail),
         _ => error.detail.clone(),

@@ -7,15 +7,16 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
-use super::super::Output;
-use super::super::scenario::{Carriers, Decision, Scenario};
-use super::super::state::State;
 use super::{read, read_state};
 use crate::concierge::due::Due;
+use crate::concierge::outputs::Output;
+use crate::concierge::outputs::scenario::{Carriers, Decision, Scenario};
+use crate::concierge::outputs::state::State;
 use crate::concierge::requests;
-use crate::concierge::requests::life::Life;
+use crate::concierge::requests::progress::Progress;
 use crate::concierge::requests::store::read_state as read_request_state;
-use crate::concierge::users::{self, state::ComplianceState};
+use crate::concierge::users;
+use crate::concierge::users::state::ComplianceState;
 use crate::events::Cause;
 
 /// Reads the scenario of a payment from four columns:
@@ -197,7 +198,7 @@ fn read_payment(row: &PgRow) -> Result<DuePayment, sqlx::Error> {
 
 /// An output in a cascade of its request.
 #[derive(Debug, Clone)]
-pub struct Taken {
+pub struct CascadeOutput {
     /// Index of its request, from 0.
     pub request: usize,
     pub id: i64,
@@ -213,11 +214,11 @@ pub struct Taken {
 ///
 /// # Errors
 /// Database errors.
-pub async fn take_along(
+pub async fn next_in_cascade(
     connection: &mut PgConnection,
-    requests: &[Life],
+    requests: &[Progress],
     limit: usize,
-) -> Result<Vec<Taken>, sqlx::Error> {
+) -> Result<Vec<CascadeOutput>, sqlx::Error> {
     let sql = "select r.position - 1, o.id, o.state, o.due_at is not null, o.attempts, o.port_code, o.amount, o.budget
         from unnest($1::bigint[], $2::bigint[], $3::bigint[]) with ordinality as r (account_id, id, done_to, position),
         lateral (
@@ -227,15 +228,15 @@ pub async fn take_along(
         ) o
         order by r.position, o.id";
     let rows = sqlx::query(sql)
-        .bind(requests.iter().map(|life| life.account_id).collect::<Vec<_>>())
-        .bind(requests.iter().map(|life| life.id).collect::<Vec<_>>())
-        .bind(requests.iter().map(|life| life.outputs_done_to.unwrap_or_default()).collect::<Vec<_>>())
+        .bind(requests.iter().map(|progress| progress.account_id).collect::<Vec<_>>())
+        .bind(requests.iter().map(|progress| progress.id).collect::<Vec<_>>())
+        .bind(requests.iter().map(|progress| progress.outputs_done_to.unwrap_or_default()).collect::<Vec<_>>())
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(connection)
         .await?;
     let taken = |row: &PgRow| {
         let request: i64 = row.try_get(0)?;
-        Ok(Taken {
+        Ok(CascadeOutput {
             request: usize::try_from(request).unwrap_or_default(),
             id: row.try_get(1)?,
             state: read_state(row.try_get(2)?)?,
@@ -333,7 +334,7 @@ pub async fn resume(
 
 /// An output's transition at its own time.
 #[derive(Debug, Clone)]
-pub struct Move {
+pub struct OutputTransition {
     pub account_id: i64,
     pub id: i64,
     pub to: State,
@@ -352,7 +353,7 @@ pub struct Move {
 /// Database errors.
 pub async fn save(
     connection: &mut PgConnection,
-    moves: &[Move],
+    moves: &[OutputTransition],
 ) -> Result<Vec<(i64, Option<i64>, Output)>, sqlx::Error> {
     const SQL: &str = concat!(
         "update concierge_request_outputs o set

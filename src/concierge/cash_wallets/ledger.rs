@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
-use super::due::Due;
+use crate::concierge::due::Due;
 
 /// A wallet, identified by user and currency.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,7 +20,7 @@ pub struct Wallet {
 
 /// A wallet with new money; requests may wait for it.
 #[derive(Debug, Clone)]
-pub struct Filled {
+pub struct DueWallet {
     pub wallet: Wallet,
     pub due_at: OffsetDateTime,
 }
@@ -29,7 +29,7 @@ pub struct Filled {
 ///
 /// # Errors
 /// Database errors.
-pub async fn filled(connection: &mut PgConnection, due: &Due, limit: i64) -> Result<Vec<Filled>, sqlx::Error> {
+pub async fn due_wallets(connection: &mut PgConnection, due: &Due, limit: i64) -> Result<Vec<DueWallet>, sqlx::Error> {
     let sql = "select w.account_id, w.user_id, w.currency, w.due_at
         from unnest($1::bigint[], $2::timestamptz[]) as a (account_id, until)
         cross join lateral (
@@ -37,11 +37,11 @@ pub async fn filled(connection: &mut PgConnection, due: &Due, limit: i64) -> Res
             order by w.due_at, w.user_id, w.currency limit $3
         ) w limit $4";
     let rows = due.query(sql, limit).fetch_all(connection).await?;
-    let filled = |row: &PgRow| {
+    let read = |row: &PgRow| {
         let (account_id, user_id, currency) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        Ok(Filled { wallet: Wallet { account_id, user_id, currency }, due_at: row.try_get(3)? })
+        Ok(DueWallet { wallet: Wallet { account_id, user_id, currency }, due_at: row.try_get(3)? })
     };
-    rows.iter().map(filled).collect()
+    rows.iter().map(read).collect()
 }
 
 /// Locks wallets in key order and reads their balances.

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::document::render;
-use super::query::Query;
+use super::query::LogQuery;
 use crate::accounts::caller::Access;
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
 use crate::sandbox::ControlPlane;
@@ -14,7 +14,7 @@ use crate::web::call::Call;
 
 /// `GET /_sandbox/requests`: lists exchanges, the newest first.
 pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
-    let (caller, query) = call.caller(&plane.app, Access::Read, Query::read(&call)).await?;
+    let (caller, query) = call.authorize(&plane.app, Access::Read, LogQuery::read(&call)).await?;
     let exchanges = plane.request_log.exchanges(caller.account_id);
     query.check(&exchanges)?;
     let newer = exchanges.iter().take_while(|exchange| !query.is_before(exchange));
@@ -26,7 +26,7 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
 
 /// `GET /_sandbox/requests/:id`: shows an exchange. Its id is the answer's `X-Request-Id`.
 pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
-    let (caller, ()) = call.caller(&plane.app, Access::Read, call.no_query()).await?;
+    let (caller, ()) = call.authorize(&plane.app, Access::Read, call.no_query()).await?;
     let exchanges = plane.request_log.exchanges(caller.account_id);
     let found = exchanges.iter().find(|exchange| *exchange.id == *call.id).ok_or_else(|| {
         let detail = format!(
@@ -40,7 +40,7 @@ pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
 
 /// `DELETE /_sandbox/requests`: deletes the exchanges, and the advice drawn from them.
 pub async fn clear(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
-    let (caller, ()) = call.caller(&plane.app, Access::Write, call.no_query()).await?;
+    let (caller, ()) = call.authorize(&plane.app, Access::Write, call.no_query()).await?;
     plane.request_log.forget(caller.account_id);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The clock locks of all accounts.
 #[derive(Debug, Default)]
-pub struct Turns(Shared<Queue>);
+pub struct ClockLocks(Shared<Queue>);
 
 /// The clock lock of one account.
 #[derive(Debug, Default)]
@@ -29,25 +29,25 @@ struct Queue {
 
 /// A held clock lock. Dropping it releases the lock.
 #[derive(Debug)]
-pub struct Turn {
+pub struct ClockLock {
     queue: Arc<Queue>,
     _first: OwnedMutexGuard<()>,
 }
 
-impl Turns {
+impl ClockLocks {
     /// Locks an account's clock.
     ///
     /// # Errors
     /// 409 if the holder has waited long for a handler's answer. That handler may have sent this request, and would
     /// wait for itself.
-    pub async fn take(&self, account_id: i64) -> Result<Turn, Errors> {
+    pub async fn take(&self, account_id: i64) -> Result<ClockLock, Errors> {
         let queue = self.0.of(account_id);
         let mut first = pin!(Arc::clone(&queue.first).lock_owned());
         loop {
             if let Ok(first) = tokio::time::timeout(PATIENCE, &mut first).await {
                 // a cancelled delivery left it set
                 *queue.delivering_since.lock() = None;
-                return Ok(Turn { queue, _first: first });
+                return Ok(ClockLock { queue, _first: first });
             }
             if queue.delivering_since.lock().is_some_and(|since| since.elapsed() >= PATIENCE) {
                 let detail = "another request is moving the clock of this account and waits for a webhook's answer; a \
@@ -58,7 +58,7 @@ impl Turns {
     }
 }
 
-impl Turn {
+impl ClockLock {
     /// Awaits the delivery of events, and marks the lock as waiting for their receivers.
     pub async fn tell<T>(&self, delivery: impl Future<Output = T>) -> T {
         *self.queue.delivering_since.lock() = Some(Instant::now());

@@ -9,27 +9,28 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::CLOCK_MOVED;
-use super::document::{Move, target};
-use super::turns::Turn;
-use crate::accounts::store::{self, walks};
+use super::document::{Distance, target};
+use super::locks::ClockLock;
+use crate::accounts::store;
+use crate::accounts::store::clock;
 use crate::database::StoreError;
 use crate::events::store::last_id;
 use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
-use crate::lifecycle::{Agenda, reach, step_exactly};
+use crate::lifecycle::{Agenda, batch_end, step_exactly};
 use crate::sandbox::ControlPlane;
 
 /// The end of an advance.
 #[derive(Debug, Clone, Copy)]
 pub enum Until {
     /// After a span of time, or at an instant.
-    Moved(Move),
+    Moved(Distance),
     /// At the first instant with nothing due within this time.
     Quiet(Duration),
 }
 
 /// Start and end of an advance, in the account's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Walked {
+pub struct Advanced {
     pub from: OffsetDateTime,
     pub to: OffsetDateTime,
     /// Id of the last event before the advance.
@@ -47,27 +48,32 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// # Errors
 /// 422 if the target is in the past or too far away. 409 if another server moves the clock or the account was reset.
 /// 503 while the database is unavailable or the server stops. After an error the clock is at the instant it reached.
-pub async fn walk(plane: &ControlPlane, account_id: i64, until: Until, freeze: Option<bool>) -> Result<Walked, Errors> {
+pub async fn advance(
+    plane: &ControlPlane,
+    account_id: i64,
+    until: Until,
+    freeze: Option<bool>,
+) -> Result<Advanced, Errors> {
     let turn = plane.clock_locks.take(account_id).await?;
     let advance = Advance { plane, account_id, token: Uuid::new_v4(), turn };
     let now = plane.app.clock.now();
     let mut connection = plane.app.database.connection().await?;
     let begun = async {
-        let Some(account) = store::find(&mut connection, account_id).await? else { return Err(interrupted().into()) };
+        let Some(account) = store::find(&mut connection, account_id).await? else { return Err(clock_moved().into()) };
         // checked first: a refused advance must not stop the clock
         last(account.time.at(now), until)?;
-        let from = walks::begin(&mut connection, account_id, advance.token, now).await?;
-        from.ok_or_else(|| StoreError::from(interrupted()))
+        let from = clock::start(&mut connection, account_id, advance.token, now).await?;
+        from.ok_or_else(|| StoreError::from(clock_moved()))
     }
     .await;
-    let from = connection.conclude(begun)?;
+    let from = connection.finish(begun)?;
     let walked = tokio::select! {
         walked = advance.start(from, until) => walked,
         never = advance.renew_lease() => match never {},
     };
     let mut connection = plane.app.database.connection().await?;
-    let ended = walks::end(&mut connection, account_id, advance.token, plane.app.clock.now(), freeze).await;
-    connection.conclude(ended)?;
+    let ended = clock::end(&mut connection, account_id, advance.token, plane.app.clock.now(), freeze).await;
+    connection.finish(ended)?;
     plane.app.wake(account_id);
     walked
 }
@@ -77,34 +83,34 @@ struct Advance<'a> {
     plane: &'a ControlPlane,
     account_id: i64,
     token: Uuid,
-    turn: Turn,
+    turn: ClockLock,
 }
 
 impl Advance<'_> {
     /// Renews the lease of the advance without end. Another server lets the clock run if the lease expires.
     async fn renew_lease(&self) -> Infallible {
         loop {
-            tokio::time::sleep(walks::RENEWAL).await;
+            tokio::time::sleep(clock::RENEWAL).await;
             // the advance reports an unavailable database
             if let Ok(mut connection) = self.plane.app.database.connection().await {
-                let kept = walks::keep(&mut connection, self.account_id, self.token).await;
-                drop(connection.conclude(kept));
+                let kept = clock::renew(&mut connection, self.account_id, self.token).await;
+                drop(connection.finish(kept));
             }
         }
     }
 
-    async fn start(&self, from: OffsetDateTime, until: Until) -> Result<Walked, Errors> {
+    async fn start(&self, from: OffsetDateTime, until: Until) -> Result<Advanced, Errors> {
         // work due before the start would have run anyway: it is not part of the advance
-        self.run(from, Until::Moved(Move::To(from)), true).await?;
+        self.run(from, Until::Moved(Distance::To(from)), true).await?;
         let mut connection = self.plane.app.database.connection().await?;
         let look = async {
             let has_receiver = store::has_receiver(&mut connection, self.account_id).await?;
             Ok::<_, sqlx::Error>((has_receiver, last_id(&mut connection, self.account_id).await?))
         }
         .await;
-        let (has_receiver, last_event) = connection.conclude(look)?;
+        let (has_receiver, last_event) = connection.finish(look)?;
         let to = self.run(from, until, has_receiver).await?;
-        Ok(Walked { from, to, last_event })
+        Ok(Advanced { from, to, last_event })
     }
 
     /// Advances from an instant and returns the instant reached. The clock stops at each instant with work due.
@@ -115,8 +121,8 @@ impl Advance<'_> {
         let mut at = from;
         loop {
             let mut connection = plane.app.database.connection().await?;
-            let agenda = Agenda::read(&mut connection, Some(&[account_id]), &plane.app.rules.pace).await;
-            let agenda = connection.conclude(agenda)?.into_iter().next().ok_or_else(interrupted)?;
+            let agenda = Agenda::read(&mut connection, Some(&[account_id]), &plane.app.rules.timing).await;
+            let agenda = connection.finish(agenda)?.into_iter().next().ok_or_else(clock_moved)?;
             let last = if matches!(until, Until::Quiet(_)) { last(at, until)? } else { to };
             let Some(next) = agenda.next().filter(|next| *next <= last) else {
                 if matches!(until, Until::Moved(_)) && to > at {
@@ -127,20 +133,20 @@ impl Advance<'_> {
             };
             if next > at {
                 let leaps = !has_receiver && agenda.delivery.is_none() && matches!(until, Until::Moved(_));
-                let next = if leaps { reach(&agenda, last).truncate_to_millisecond().max(next) } else { next };
+                let next = if leaps { batch_end(&agenda, last).truncate_to_millisecond().max(next) } else { next };
                 self.move_to(next).await?;
                 at = next;
             }
             if agenda.earliest().is_some_and(|earliest| earliest <= at) {
                 let mut connection = plane.app.database.connection().await?;
                 let moved = step_exactly(&mut connection, &agenda, at, &plane.app.rules).await;
-                if connection.conclude(moved)?.is_some_and(|moved| moved.rows.is_empty()) {
+                if connection.finish(moved)?.is_some_and(|moved| moved.rows.is_empty()) {
                     // the background or a request in flight holds the row lock
                     tokio::time::sleep(PAUSE).await;
                 }
                 plane.app.watchers.notify(account_id);
             } else {
-                plane.app.deliveries.set(account_id, OffsetDateTime::UNIX_EPOCH);
+                plane.app.deliveries.schedule(account_id, OffsetDateTime::UNIX_EPOCH);
                 if !self.turn.tell(plane.app.post.caught_up(Some(account_id))).await {
                     let detail = "the server is stopping; repeat the request in a moment";
                     return Err(Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1));
@@ -151,8 +157,8 @@ impl Advance<'_> {
 
     async fn move_to(&self, to: OffsetDateTime) -> Result<(), Errors> {
         let mut connection = self.plane.app.database.connection().await?;
-        let moved = walks::go_on(&mut connection, self.account_id, self.token, to).await;
-        if connection.conclude(moved)? { Ok(()) } else { Err(interrupted()) }
+        let moved = clock::move_to(&mut connection, self.account_id, self.token, to).await;
+        if connection.finish(moved)? { Ok(()) } else { Err(clock_moved()) }
     }
 }
 
@@ -161,12 +167,12 @@ fn last(at: OffsetDateTime, until: Until) -> Result<OffsetDateTime, Errors> {
     match until {
         Until::Moved(by) => target(at, by),
         // the clock never leaves the calendar
-        Until::Quiet(within) => Ok(target(at, Move::By(within)).unwrap_or(at)),
+        Until::Quiet(within) => Ok(target(at, Distance::By(within)).unwrap_or(at)),
     }
 }
 
 /// Returns the 409 for a clock that another request moved.
-pub fn interrupted() -> Errors {
+pub fn clock_moved() -> Errors {
     let detail = "another request moved the clock of this account or reset the account meanwhile; repeat the request";
     Error::new(CLOCK_MOVED, detail).into()
 }

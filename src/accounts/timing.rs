@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 /// Delays of timed steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct Timing {
     /// Time from a new output to the end of its checks.
     pub check_delay: Duration,
     /// `true` if new users are approved after [`approval_delay`](Self::approval_delay).
@@ -21,14 +21,14 @@ pub struct Pace {
     pub is_manual: bool,
 }
 
-impl Pace {
+impl Timing {
     /// Returns the time of an output's next step, one `step_delay` after `from`; `None` if timers are off.
     pub fn step(&self, from: OffsetDateTime) -> Option<OffsetDateTime> {
-        self.by_itself(from + self.step_delay)
+        self.unless_manual(from + self.step_delay)
     }
 
     /// Returns `at`; `None` if timers are off.
-    pub fn by_itself(&self, at: OffsetDateTime) -> Option<OffsetDateTime> {
+    pub fn unless_manual(&self, at: OffsetDateTime) -> Option<OffsetDateTime> {
         (!self.is_manual).then_some(at)
     }
 }

@@ -5,7 +5,6 @@ mod making;
 mod neighbours;
 mod opening;
 mod pace;
-mod readme;
 mod resetting;
 mod resetting_amid_work;
 mod shared;

@@ -238,7 +238,7 @@ fn print_table(cases: &[(Request, u32)], samples: &[Vec<Sample>]) {
             known(|sample| sample.alone_cpu),
             others.map_or("n/a".to_owned(), |share| format!("{:.0} %", share * 100.0)),
             number(ratio),
-            target.map(|(.., target)| target.authorize(ratio)).unwrap_or_default(),
+            target.map(|(.., target)| target.judge(ratio)).unwrap_or_default(),
         );
     }
 }

@@ -36,7 +36,7 @@ pub fn figure(name: &str, value: Option<f64>, unit: &str) {
 
 /// Prints a figure with its unit and its target.
 pub fn figure_with_target(name: &str, value: Option<f64>, unit: &str, target: Target) {
-    println!("{name:<58}{:>10} {unit:<4} {}", number(value), target.authorize(value));
+    println!("{name:<58}{:>10} {unit:<4} {}", number(value), target.judge(value));
 }
 
 /// Formats a number with its significant digits.

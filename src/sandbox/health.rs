@@ -17,5 +17,6 @@ pub async fn ready(State(app): State<App>) -> Result<Json<Value>, Errors> {
     if app.database.is_ready().await {
         return Ok(Json(json!({ "status": "ready" })));
     }
-    Err(Errors::from(Error::new(UNAVAILABLE, "the database is unavailable")).retry_after(1))
+    Err(Errors::from(Error::new(UNAVAILABLE, "the database is unavailable; repeat the request in a moment"))
+        .retry_after(1))
 }

@@ -80,7 +80,7 @@ async fn another_account_s_are_its_own() {
     let keys = [("another_key", "write")];
     let now = sandbox.clock.now();
     concierge_sandbox::concierge::fixtures::create_account(&mut connection, "another", &keys, now).await.unwrap();
-    connection.end();
+    connection.release();
     sandbox.sql("update cash_wallets set balance = 7 where currency = 'usd' and account_id = 1").await;
     let get =
         |key: &'static str| send(sandbox.client.get(sandbox.url("/api/cash_wallets")).header("Authorization", key));

@@ -10,7 +10,7 @@ use concierge_sandbox::concierge::outputs::scenario::{TEST_VALUES, TestValue};
 use concierge_sandbox::concierge::{outputs, requests};
 use concierge_sandbox::config::Cli;
 use concierge_sandbox::jsonapi::error::Code;
-use concierge_sandbox::sandbox::advice::Kind;
+use concierge_sandbox::sandbox::advice::AdviceKind;
 use concierge_sandbox::{accounts, concierge, jsonapi, sandbox};
 
 const README: &str = "README.md";
@@ -152,7 +152,7 @@ fn readme_lists_every_test_value() {
 
 #[test]
 fn faults_lists_every_piece_of_advice() {
-    let expected = Kind::ALL.map(|kind| format!("| `{}` | {} |", kind.code(), kind.title()));
+    let expected = AdviceKind::ALL.map(|kind| format!("| `{}` | {} |", kind.code(), kind.title()));
     let page = page("docs/faults.md");
     let listed: Vec<&str> = page.section("Advice").into_iter().filter(|line| line.starts_with("| `")).collect();
     assert_eq!(listed, expected);

@@ -151,7 +151,7 @@ async fn every_fault_is_named_with_its_place_in_the_array() {
     );
     let details = answer.body["errors"].to_string();
     assert!(details.contains("must be \\\"us_usd\\\", in lower case"), "{details}");
-    assert!(details.contains("is a number; each of the outputs must be an object"), "{details}");
+    assert!(details.contains("is a number; it must be an object"), "{details}");
     for (attributes, code, pointer) in [
         (json!({"port_code": "cl_clp"}), "attribute_missing", "/data/attributes"),
         (json!({"port_code": "cl_clp", "outputs": null}), "attribute_missing", "/data/attributes/outputs"),

@@ -171,7 +171,7 @@ fn a_broken_off_initdb_is_cleared_away_and_another_version_is_told() {
 
     fs::write(data_dir.join("postgres/PG_VERSION"), "14\n").unwrap();
     let error = refusal(keep_in(&folder)).to_string();
-    assert!(error.contains("made by PostgreSQL 14"), "{error}");
+    assert!(error.contains("created by PostgreSQL 14"), "{error}");
 }
 
 #[test]

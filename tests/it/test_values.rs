@@ -229,7 +229,7 @@ async fn the_table_is_served_without_a_key() {
     assert_eq!(table["test_values"].as_array().unwrap().len(), TEST_VALUES.len());
     let failed = json!({
         "name": "failed|settled", "label": "sandbox:failed|settled", "bank_account_number": "7263269003",
-        "email_local_part": "sandbox.failed-settled", "what": "the first try fails, the retry succeeds: `settled`",
+        "email_local_part": "sandbox.failed-settled", "what": "the first attempt fails, the retry succeeds: `settled`",
     });
     assert_eq!(table["test_values"][3], failed);
     sandbox.stop().await;

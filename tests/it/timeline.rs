@@ -167,7 +167,7 @@ async fn users_and_instructions_have_theirs() {
     assert_eq!((&shown["state"], &shown["since"]), (&json!("enabled"), &json!(at(3))));
     assert_eq!(way(&shown), [("new", "enabled", "enable")]);
     assert_eq!(shown["next"], json!({"kind": "by_hand"}));
-    // made up, so it is no part of its life
+    // made up, so it is no part of its progress
     let made_up = json!({"event_type": "user_rejected", "resource": {"type": "users", "id": user}});
     sandbox.post("/_sandbox/events/trigger", &made_up).await.expect(201);
     assert_eq!(way(&timeline(&sandbox, "users", &user).await).len(), 1);
@@ -390,7 +390,7 @@ fn at(second: u64) -> OffsetDateTime {
 
 /// A request in a state, without a time.
 fn request(state: requests::State) -> Request {
-    let life = Progress {
+    let progress = Progress {
         account_id: 1,
         id: 1010,
         user_id: 50505,
@@ -411,7 +411,7 @@ fn request(state: requests::State) -> Request {
         told: Vec::new(),
     };
     Request {
-        life,
+        progress,
         balance: 100.into(),
         money_due_at: None,
         last_output_at: None,
@@ -498,9 +498,9 @@ fn the_outlook_of_a_payment_is_the_step_that_its_scenario_takes() {
     }
     // its request takes it along
     let mut accepted = Output { due_at: None, ..output(Accepted, Scenario::Settled) };
-    accepted.request.life.due_at = Some(at(7));
+    accepted.request.progress.due_at = Some(at(7));
     assert_eq!(of_output(&accepted), due("work", "working", 7));
-    accepted.request.life.state = requests::State::Cancelled;
+    accepted.request.progress.state = requests::State::Cancelled;
     assert_eq!(of_output(&accepted), due("cancel", "cancelled", 7));
     // or it waits for that
     accepted.request = request(requests::State::Quoted);
@@ -515,7 +515,7 @@ fn the_outlook_of_a_request_is_what_it_waits_for() {
     use requests::State::{Cancelled, Draft, Finished, QuoteAccepted, QuoteRequested, Quoted, Working};
     let with = |state: requests::State, change: &dyn Fn(&mut Request)| {
         let mut request = request(state);
-        request.life.due_at = Some(at(10));
+        request.progress.due_at = Some(at(10));
         change(&mut request);
         of_request(&request)
     };
@@ -534,7 +534,7 @@ fn the_outlook_of_a_request_is_what_it_waits_for() {
         with(QuoteAccepted, &|request| {
             request.balance = balance.into();
             request.money_due_at = looked_at.map(at);
-            request.life.quote_accepted_at = Some(at(3));
+            request.progress.quote_accepted_at = Some(at(3));
         })
     };
     let missing = |balance: i32| Outlook::Waiting {
@@ -561,7 +561,7 @@ fn the_outlook_of_a_request_is_what_it_waits_for() {
     };
     let working = |due_at: Option<u64>, outputs_due_at: Option<u64>, outputs_accepting| {
         with(Working, &|request| {
-            request.life.due_at = due_at.map(at);
+            request.progress.due_at = due_at.map(at);
             request.outputs_due_at = outputs_due_at.map(at);
             request.outputs_accepting = outputs_accepting;
         })
@@ -570,7 +570,7 @@ fn the_outlook_of_a_request_is_what_it_waits_for() {
     assert_eq!(working(None, Some(5), 1), outputs(Some(5)));
     assert_eq!(working(None, None, 1), outputs(None));
     assert_eq!(working(None, None, 0), Outlook::Stuck);
-    assert_eq!(with(Working, &|request| request.life.outputs_open = 0), due("finish", "finished", 10));
+    assert_eq!(with(Working, &|request| request.progress.outputs_open = 0), due("finish", "finished", 10));
     for state in [Finished, Cancelled] {
         assert_eq!(with(state, &|_| ()), Outlook::Final, "{}", state.name());
     }

@@ -68,7 +68,7 @@ pub fn read_new(body: &[u8]) -> Result<(NewOutput, Reader), Errors> {
 }
 
 /// Header for the scenario of a new output's payment.
-pub const OUTCOME: &str = "Sandbox-CreationResult";
+pub const OUTCOME: &str = "Sandbox-Outcome";
 
 /// Reads the scenario in the header [`OUTCOME`].
 ///

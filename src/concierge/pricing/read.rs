@@ -12,7 +12,7 @@ use crate::jsonapi::{decimal, json};
 /// Faults of prices; each message names the fault and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PricesError {
-    #[error("the document is not JSON: {0}")]
+    #[error("the document is {0}")]
     Json(String),
     #[error("the document is {0}; it must be an object with a member for every port")]
     NotAnObject(String),

@@ -107,7 +107,7 @@ async fn a_url_that_could_not_be_set_today_is_not_called() {
     for (url, error) in [
         ("", "the URL must be an http or https URL, such as https://example.com/hook"),
         ("file:///etc/passwd", "the URL must be an http or https URL, such as https://example.com/hook"),
-        ("http://:80/", "the URL must be a URL that can be read; this one has an empty host"),
+        ("http://:80/", "the URL must be a valid URL; this one has an empty host"),
     ] {
         assert_eq!(unanswered(&attempt(url).await), error);
     }

@@ -69,7 +69,7 @@ async fn a_receiver_with_another_one_is_not() {
     let expired = call(true, |params| params.not_after = date_time_ymd(2020, 1, 1)).await;
     assert_eq!(unanswered(&expired), "the certificate is not valid: it has expired");
     let early = call(true, |params| params.not_before = date_time_ymd(4000, 1, 1)).await;
-    assert_eq!(unanswered(&early), "the certificate is not valid: its time has not come");
+    assert_eq!(unanswered(&early), "the certificate is not valid: its validity has not begun");
     let other = call(true, |params| params.subject_alt_names.clear()).await;
     assert_eq!(unanswered(&other), "the certificate is not valid: it is for another name");
     let unknown = call(false, |_| {}).await;

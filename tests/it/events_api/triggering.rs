@@ -1,4 +1,4 @@
-use concierge_sandbox::concierge::event_types::{EVENT_TYPES, EventType, Subject};
+use concierge_sandbox::concierge::event_types::{EVENT_TYPES, EventSubject, EventType};
 use serde_json::{Value, json};
 
 use super::{MASTER, OUTPUT, PATH, PAYEE, Silent, ids, payout, post, queued, set_url};
@@ -79,7 +79,7 @@ fn check_sample(event_type: &EventType, attributes: &Value, relationships: &Valu
     let name = event_type.name;
     let has = |attribute: &str| attributes.get(attribute).is_some_and(|value| !value.is_null());
     match event_type.subject {
-        Subject::Output(state) => {
+        EventSubject::Output(state) => {
             assert_eq!((&attributes["state"], &attributes["amount"]), (&json!(state.name()), &json!(1000)), "{name}");
             let has_failed = ["failed", "returned"].contains(&state.name());
             assert_eq!(has("failure_reason"), has_failed, "{name}");
@@ -87,7 +87,7 @@ fn check_sample(event_type: &EventType, attributes: &Value, relationships: &Valu
             let failures = relationships["failures"]["data"].as_array().unwrap().len();
             assert_eq!(failures, usize::from(has_failed), "{name}");
         }
-        Subject::Request(state) => {
+        EventSubject::Request(state) => {
             let state = state.name();
             assert_eq!(attributes["state"], state, "{name}");
             assert_eq!(has("receipt_url"), state == "finished", "{name}");
@@ -103,11 +103,11 @@ fn check_sample(event_type: &EventType, attributes: &Value, relationships: &Valu
                 assert!(attributes[url].as_str().unwrap().starts_with("http://"), "{attributes}");
             }
         }
-        Subject::User(state) => {
+        EventSubject::User(state) => {
             assert_eq!(attributes.as_object().unwrap().len(), 6, "{name}: the six known attributes");
             assert_eq!(attributes["kyc_accepted"], state.name() != "rejected", "{name}");
         }
-        Subject::WithdrawalInstruction => {
+        EventSubject::WithdrawalInstruction => {
             assert_eq!((&attributes["schema"], &attributes["label"]), (&json!("bitex"), &json!(null)), "{name}");
             assert_eq!(attributes["body"]["bank"], "standard chartered", "{name}");
         }
@@ -123,10 +123,10 @@ async fn every_type_can_be_made_up_of_what_is_there() {
     for (place, event_type) in (1..).zip(&EVENT_TYPES) {
         let type_name = event_type.schema().type_name;
         let id = match event_type.subject {
-            Subject::Output(_) => json!("32323"),
-            Subject::Request(_) => json!(1010), // ids may be numbers
-            Subject::User(_) => json!("20202"),
-            Subject::WithdrawalInstruction => instruction.clone(),
+            EventSubject::Output(_) => json!("32323"),
+            EventSubject::Request(_) => json!(1010), // ids may be numbers
+            EventSubject::User(_) => json!("20202"),
+            EventSubject::WithdrawalInstruction => instruction.clone(),
         };
         let wish = json!({"event_type": event_type.name, "resource": {"type": type_name, "id": id}, "x": 1});
         let document = trigger(&sandbox, &wish).await;
@@ -141,7 +141,7 @@ async fn every_type_can_be_made_up_of_what_is_there() {
             }
         }
         assert_eq!(document["included"], json!([expected]), "{}", event_type.name);
-        if let Subject::Output(_) = event_type.subject {
+        if let EventSubject::Output(_) = event_type.subject {
             let failures = &document["data"]["relationships"]["failures"]["data"];
             assert_eq!(failures, &json!([{"id": "1", "type": "failures"}]), "it failed once");
         }

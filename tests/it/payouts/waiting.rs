@@ -76,7 +76,7 @@ async fn who_accepts_while_money_is_given_out_is_not_overlooked() {
         until_waits(&sandbox, "with told as%").await;
         // a server whose clock is ahead gives that money out, and can't see the acceptance yet
         let rules =
-            Rules { pace: settings().pace(), prices: Arc::new(Prices::built_in().unwrap()), public_url: "".into() };
+            Rules { timing: settings().timing(), prices: Arc::new(Prices::built_in().unwrap()), public_url: "".into() };
         let mut connection = sandbox.database.acquire().await.unwrap();
         let giving = step(&mut connection, later, &rules, false);
         let (given, ()) = tokio::join!(giving, async {
@@ -99,7 +99,7 @@ async fn step(
     rules: &Rules,
     exactly: bool,
 ) -> Result<usize, sqlx::Error> {
-    let agendas = Agenda::read(connection, Some(&[1]), &rules.pace).await?;
+    let agendas = Agenda::read(connection, Some(&[1]), &rules.timing).await?;
     if exactly {
         let moved = step_exactly(connection, &agendas[0], now, rules).await?;
         return Ok(moved.map_or(0, |moved| moved.rows.values().sum()));
@@ -122,7 +122,7 @@ async fn a_deadline_that_passed_while_nobody_served_sees_the_money_that_came_bac
         let (now, database) = (sandbox.clock.now() + Duration::from_hours(13), sandbox.database.clone());
         sandbox.stop().await;
         let rules =
-            Rules { pace: settings().pace(), prices: Arc::new(Prices::built_in().unwrap()), public_url: "".into() };
+            Rules { timing: settings().timing(), prices: Arc::new(Prices::built_in().unwrap()), public_url: "".into() };
         let mut connection = database.acquire().await.unwrap();
         while step(&mut connection, now, &rules, exactly).await.unwrap() > 0 {}
         let states: Vec<(i64, String, Option<time::OffsetDateTime>)> =

@@ -90,7 +90,7 @@ async fn a_retry_goes_to_the_url_there_is_then() {
     sandbox.tell(Duration::from_secs(10)).await;
     let made = attempts(&sandbox, "1").await;
     assert_eq!((made.len(), made[1].status), (2, None));
-    assert_eq!(made[1].error.as_deref(), Some("there is no webhook_url any more"));
+    assert_eq!(made[1].error.as_deref(), Some("`webhook_url` is no longer set"));
     listen(&sandbox, &repaired.url()).await;
     sandbox.tell(Duration::from_mins(6)).await;
     // what happened in between had nowhere to go

@@ -43,9 +43,9 @@ async fn in_vain_it_says_why() {
     let waited = sandbox.get(&path).await;
     assert_eq!(waited.body["errors"][0]["meta"]["next"]["waits_for"]["state"], "draft");
     let detail = waited.body["errors"][0]["detail"].as_str().unwrap();
-    let words = "is accepted; work leads to working once request 1010 is working; that is draft, \
-        and request_quote leads to quote_requested once the payer calls request_quote, \
-        or else cancelled at 2019-12-25T12:53:02.741Z; the account's clock runs";
+    let words = "is accepted; work leads to working once request 1010 is working \
+        (now draft: request_quote leads to quote_requested once the payer calls request_quote, \
+        or it becomes cancelled at 2019-12-25T12:53:02.741Z); the account's clock runs";
     assert!(detail.ends_with(words), "{detail}");
     sandbox.post_plain("/_sandbox/clock/freeze", &json!({})).await.expect(200);
     let waited = sandbox.get(&path).await;

@@ -25,7 +25,6 @@ async fn assert_refused(sandbox: &Sandbox, url: &str, reason: &str) {
     for (answer, pointer) in set(sandbox, &json!(url)).await {
         answer.assert_error(422, "webhook_url_invalid", pointer);
         let attribute = pointer.rsplit('/').next().unwrap();
-        let attribute = pointer.rsplit('/').next().unwrap();
         let detail = answer.body["errors"][0]["detail"].as_str().unwrap();
         assert!(detail.contains(reason), "{url}: {detail}");
         assert!(detail.starts_with(&format!("`{attribute}` is \"")) && detail.chars().count() < 300, "{detail}");

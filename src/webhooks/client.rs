@@ -14,7 +14,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::resolve::{Checked, Machine};
+use super::resolve::{CheckedResolver, SystemResolver};
 use super::{failure, trust};
 use crate::clock::Clock;
 use crate::events::address::AddressRules;
@@ -29,7 +29,7 @@ pub const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// A call to a receiver.
 #[derive(Clone)]
-pub struct Request {
+pub struct WebhookRequest {
     /// URL of the receiver, as the user wrote it.
     pub url: String,
     /// Headers besides `Host`, `User-Agent`, `Accept` and `Content-Length`, which every call has.
@@ -38,16 +38,19 @@ pub struct Request {
 }
 
 /// Leaves out possible secrets: path, query, headers and body.
-impl fmt::Debug for Request {
+impl fmt::Debug for WebhookRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let origin = Url::parse(&self.url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
-        f.debug_struct("Request").field("origin", &origin).field("bytes", &self.body.len()).finish_non_exhaustive()
+        f.debug_struct("WebhookRequest")
+            .field("origin", &origin)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
     }
 }
 
 /// The result of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+pub struct AttemptOutcome {
     /// Status of the answer; `None` without an answer.
     pub status: Option<u16>,
     /// Reason of the failure, readable and in stable words; `None`: the event was received.
@@ -61,7 +64,7 @@ pub struct Outcome {
     pub retry_after: Option<Duration>,
 }
 
-impl Outcome {
+impl AttemptOutcome {
     /// Returns a failure without a call, for this reason.
     pub fn failed(error: &str) -> Self {
         let (duration, body) = (Duration::ZERO, String::new());
@@ -83,23 +86,23 @@ impl Outcome {
 /// Client of all receivers. Every attempt opens a connection, resolves the name and checks its addresses.
 /// Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Sender {
+pub struct WebhookClient {
     client: Client,
     rules: Arc<AddressRules>,
     timeout: Duration,
 }
 
-impl Sender {
-    /// Returns a sender with the resolver and the trusted certificates of this machine, read from its files.
+impl WebhookClient {
+    /// Returns a client with the resolver and the trusted certificates of this machine, read from its files.
     /// `timeout` limits an attempt, from its start to the end of the answer.
     ///
     /// # Errors
     /// Errors of the TLS library and of the HTTP client.
-    pub fn new(rules: AddressRules, timeout: Duration) -> Result<Self, SenderError> {
-        Self::with(rules, timeout, Arc::new(Machine), trust::machine_roots())
+    pub fn new(rules: AddressRules, timeout: Duration) -> Result<Self, WebhookClientError> {
+        Self::with(rules, timeout, Arc::new(SystemResolver), trust::machine_roots())
     }
 
-    /// Returns a sender with this resolver and these trusted issuers.
+    /// Returns a client with this resolver and these trusted issuers.
     ///
     /// # Errors
     /// Errors of the TLS library and of the HTTP client.
@@ -108,7 +111,7 @@ impl Sender {
         timeout: Duration,
         resolver: Arc<dyn Resolve>,
         roots: RootCertStore,
-    ) -> Result<Self, SenderError> {
+    ) -> Result<Self, WebhookClientError> {
         let rules = Arc::new(rules);
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
@@ -116,7 +119,7 @@ impl Sender {
             .with_no_client_auth();
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
-            .dns_resolver(Arc::new(Checked { resolver, rules: Arc::clone(&rules) }))
+            .dns_resolver(Arc::new(CheckedResolver { resolver, rules: Arc::clone(&rules) }))
             // a proxy or a redirect would reach unchecked addresses
             .no_proxy()
             .redirect(Policy::none())
@@ -130,11 +133,16 @@ impl Sender {
     /// Calls a receiver once, within the timeout. Reports errors in the outcome only. Logs nothing.
     ///
     /// The status decides: after a 200, a broken or endless body is no failure.
-    pub async fn attempt(&self, request: &Request) -> Outcome {
+    pub async fn attempt(&self, request: &WebhookRequest) -> AttemptOutcome {
         let started = Instant::now();
         let deadline = started + self.timeout;
-        let mut outcome =
-            Outcome { status: None, error: None, duration: Duration::ZERO, body: String::new(), retry_after: None };
+        let mut outcome = AttemptOutcome {
+            status: None,
+            error: None,
+            duration: Duration::ZERO,
+            body: String::new(),
+            retry_after: None,
+        };
         match timeout_at(deadline, self.call(request)).await {
             Err(_) => outcome.error = Some(format!("timed out after {}", humantime::format_duration(self.timeout))),
             Ok(Err(error)) => outcome.error = Some(error),
@@ -154,7 +162,7 @@ impl Sender {
     }
 
     /// Returns the head of the answer, or the reason for its absence.
-    async fn call(&self, request: &Request) -> Result<Response, String> {
+    async fn call(&self, request: &WebhookRequest) -> Result<Response, String> {
         let url = receiver::read(&request.url, &self.rules).map_err(|fault| match fault {
             receiver::UrlFault::Refused(refusal) => refusal.to_string(),
             fault => format!("the URL must be {fault}"),
@@ -164,9 +172,9 @@ impl Sender {
     }
 }
 
-/// Failure to create a [`Sender`].
+/// Failure to create a [`WebhookClient`].
 #[derive(Debug, thiserror::Error)]
-pub enum SenderError {
+pub enum WebhookClientError {
     #[error("the TLS library can't be used: {0}")]
     Tls(#[from] rustls::Error),
     #[error("the HTTP client can't be used: {0}")]

@@ -36,23 +36,26 @@ impl Envelope {
     /// Renders the body. Every attempt of an event has the same bytes.
     pub fn body(&self) -> Bytes {
         let number = |id: i64| id.to_string();
-        let failures = self.failures.map(|failures| Linkage {
-            data: (1..=i64::from(failures)).map(|try_| Identifier { type_name: FAILURES, id: number(try_) }).collect(),
+        let failures = self.failures.map(|failures| EventLinkage {
+            data: (1..=i64::from(failures))
+                .map(|try_| EventIdentifier { type_name: FAILURES, id: number(try_) })
+                .collect(),
         });
-        let resource = Linkage { data: Identifier { type_name: &self.resource_type, id: number(self.resource_id) } };
-        let document = Document {
-            data: Data {
+        let resource =
+            EventLinkage { data: EventIdentifier { type_name: &self.resource_type, id: number(self.resource_id) } };
+        let document = EventDocument {
+            data: EventData {
                 type_name: "events",
                 id: number(self.event_id),
-                attributes: Attributes {
+                attributes: EventAttributes {
                     event_type: &self.event_type,
                     created_at: timestamp(self.created_at),
                     sent_at: timestamp(self.sent_at),
                 },
-                relationships: Relationships { resource, failures },
+                relationships: EventRelationships { resource, failures },
             },
             included: self.resource.clone().and_then(|json| RawValue::from_string(json).ok()).into_iter().collect(),
-            meta: self.is_made_up.then_some(Meta { is_made_up: true }),
+            meta: self.is_made_up.then_some(EventMeta { is_made_up: true }),
         };
         // serialization can't fail: all keys are strings
         serde_json::to_vec(&document).unwrap_or_default().into()
@@ -80,49 +83,49 @@ pub fn headers(event_id: i64, body: &[u8], key_sha256: Option<&[u8]>, now: Offse
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
-    data: Data<'a>,
+struct EventDocument<'a> {
+    data: EventData<'a>,
     included: Vec<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    meta: Option<Meta>,
+    meta: Option<EventMeta>,
 }
 
 #[derive(Serialize)]
-struct Data<'a> {
+struct EventData<'a> {
     #[serde(rename = "type")]
     type_name: &'a str,
     id: String,
-    attributes: Attributes<'a>,
-    relationships: Relationships<'a>,
+    attributes: EventAttributes<'a>,
+    relationships: EventRelationships<'a>,
 }
 
 #[derive(Serialize)]
-struct Attributes<'a> {
+struct EventAttributes<'a> {
     event_type: &'a str,
     created_at: String,
     sent_at: String,
 }
 
 #[derive(Serialize)]
-struct Relationships<'a> {
-    resource: Linkage<Identifier<'a>>,
+struct EventRelationships<'a> {
+    resource: EventLinkage<EventIdentifier<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    failures: Option<Linkage<Vec<Identifier<'a>>>>,
+    failures: Option<EventLinkage<Vec<EventIdentifier<'a>>>>,
 }
 
 #[derive(Serialize)]
-struct Linkage<T> {
+struct EventLinkage<T> {
     data: T,
 }
 
 #[derive(Serialize)]
-struct Identifier<'a> {
+struct EventIdentifier<'a> {
     #[serde(rename = "type")]
     type_name: &'a str,
     id: String,
 }
 
 #[derive(Serialize)]
-struct Meta {
+struct EventMeta {
     is_made_up: bool,
 }

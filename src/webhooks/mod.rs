@@ -33,7 +33,7 @@ use crate::database::Database;
 use crate::events::address::AddressRules;
 use crate::jsonapi::render::timestamp;
 use crate::metrics::Metrics;
-use client::Sender;
+use client::WebhookClient;
 use commands::Order;
 pub use commands::{Inbox, Orders};
 use concurrency::{Lanes, Limits};
@@ -114,7 +114,7 @@ pub struct Post {
     metrics: Metrics,
     watchers: Watchers,
     /// Created on first use, because it reads the machine's certificates.
-    sender: Option<Sender>,
+    client: Option<WebhookClient>,
     /// Name of this server in leases.
     server: Uuid,
     /// Time of the last lease renewal.
@@ -183,7 +183,7 @@ impl Post {
             clock,
             metrics,
             watchers,
-            sender: None,
+            client: None,
             server: Uuid::new_v4(),
             renewed: Instant::now(),
             lanes: Lanes::new(rules.limits),
@@ -368,20 +368,20 @@ impl Post {
 
     /// Starts the attempts that the limits allow.
     async fn start_attempts(&mut self) {
-        if self.sender.is_none() && self.lanes.held() > 0 {
+        if self.client.is_none() && self.lanes.held() > 0 {
             let (addresses, timeout) = (self.rules.addresses.clone(), self.rules.timeout);
-            let made = tokio::task::spawn_blocking(move || Sender::new(addresses, timeout)).await;
+            let made = tokio::task::spawn_blocking(move || WebhookClient::new(addresses, timeout)).await;
             match made {
-                Ok(Ok(sender)) => self.sender = Some(sender),
+                Ok(Ok(client)) => self.client = Some(client),
                 Ok(Err(error)) => tracing::error!(%error, "the HTTP client for webhooks can't be created"),
                 Err(error) => tracing::error!(%error, "the HTTP client for webhooks can't be created"),
             }
         }
-        let Some(sender) = &self.sender else { return };
+        let Some(client) = &self.client else { return };
         let now = Instant::now();
         for delivery in self.lanes.begin(now) {
             let attempt = Attempt {
-                sender: sender.clone(),
+                client: client.clone(),
                 clock: self.clock.clone(),
                 retries: self.rules.retries.clone(),
                 database: self.database.clone(),

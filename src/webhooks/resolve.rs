@@ -9,9 +9,9 @@ use crate::events::address::AddressRules;
 
 /// The machine's resolver.
 #[derive(Debug, Clone, Copy)]
-pub struct Machine;
+pub struct SystemResolver;
 
-impl Resolve for Machine {
+impl Resolve for SystemResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             // the caller replaces port 0 with the URL's port
@@ -22,12 +22,12 @@ impl Resolve for Machine {
 }
 
 /// A resolver that removes refused addresses from the results of another. The client connects to the rest only.
-pub struct Checked {
+pub struct CheckedResolver {
     pub resolver: Arc<dyn Resolve>,
     pub rules: Arc<AddressRules>,
 }
 
-impl Resolve for Checked {
+impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (found, rules) = (self.resolver.resolve(name), Arc::clone(&self.rules));
         Box::pin(async move {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::client::{Outcome, Request, Sender};
+use super::client::{AttemptOutcome, WebhookClient, WebhookRequest};
 use super::envelope::headers;
 use super::retries::Retries;
 use super::store;
@@ -20,7 +20,7 @@ use crate::faults::store::claim_webhook_fault;
 /// Dependencies of an attempt.
 #[derive(Debug)]
 pub struct Attempt {
-    pub sender: Sender,
+    pub client: WebhookClient,
     pub clock: Clock,
     pub retries: Retries,
     pub database: Database,
@@ -49,7 +49,7 @@ impl Attempt {
                 self.postpone(&delivery, at + REORDERED, Held::Reorder).await;
                 return None;
             }
-            Some(WebhookEffect::Drop) => Outcome::dropped(),
+            Some(WebhookEffect::Drop) => AttemptOutcome::dropped(),
             Some(WebhookEffect::BadAuth) => self.send(&delivery, true).await,
             Some(WebhookEffect::Duplicate) => {
                 self.send(&delivery, false).await;
@@ -69,13 +69,13 @@ impl Attempt {
     }
 
     /// Sends an event once. `is_forged`: with the authentication of a wrong key.
-    async fn send(&self, delivery: &Delivery, is_forged: bool) -> Outcome {
-        let Some(url) = delivery.url.clone() else { return Outcome::failed("`webhook_url` is no longer set") };
+    async fn send(&self, delivery: &Delivery, is_forged: bool) -> AttemptOutcome {
+        let Some(url) = delivery.url.clone() else { return AttemptOutcome::failed("`webhook_url` is no longer set") };
         let body = delivery.envelope.body();
         let forged = delivery.key_sha256.as_deref().filter(|_| is_forged).map(sha256);
         let key = forged.as_ref().map(<[u8; 32]>::as_slice).or(delivery.key_sha256.as_deref());
         let headers = headers(delivery.envelope.event_id, &body, key, Clock::machine().now());
-        self.sender.attempt(&Request { url, headers, body }).await
+        self.client.attempt(&WebhookRequest { url, headers, body }).await
     }
 
     /// Claims the fault for this attempt. Without an answer of the database, there is none.

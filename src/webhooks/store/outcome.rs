@@ -8,13 +8,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Delivery, Held};
-use crate::webhooks::client::Outcome;
+use crate::webhooks::client::AttemptOutcome;
 
 /// A finished attempt.
 #[derive(Debug, Clone)]
 pub struct Ended {
     pub delivery: Arc<Delivery>,
-    pub outcome: Outcome,
+    pub outcome: AttemptOutcome,
     /// Start of the attempt, in account time.
     pub at: OffsetDateTime,
     /// End of the attempt, in account time.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use concierge_sandbox::events::address::AddressRules;
-use concierge_sandbox::webhooks::client::{Outcome, Sender};
+use concierge_sandbox::webhooks::client::{AttemptOutcome, WebhookClient};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
@@ -27,7 +27,7 @@ fn issuer() -> (CertifiedIssuer<'static, KeyPair>, RootCertStore) {
 
 /// What becomes of a call to `https://receiver.test`, whose certificate is for that name but for what a test changes,
 /// and which answers 200.
-async fn call(trusted: bool, change: impl FnOnce(&mut CertificateParams)) -> Outcome {
+async fn call(trusted: bool, change: impl FnOnce(&mut CertificateParams)) -> AttemptOutcome {
     let (issuer, roots) = issuer();
     let mut params = CertificateParams::new(vec!["receiver.test".to_owned()]).unwrap();
     change(&mut params);
@@ -51,7 +51,7 @@ async fn call(trusted: bool, change: impl FnOnce(&mut CertificateParams)) -> Out
     });
     let roots = if trusted { roots } else { RootCertStore::empty() };
     let resolver = Arc::new(Knows(Some(vec!["127.0.0.1"])));
-    let sender = Sender::with(AddressRules::default(), PATIENCE, resolver, roots).unwrap();
+    let sender = WebhookClient::with(AddressRules::default(), PATIENCE, resolver, roots).unwrap();
     let outcome = within(sender.attempt(&event(format!("https://receiver.test:{port}/")))).await;
     let call = within(receiving).await.unwrap();
     assert_eq!(call.is_some(), outcome.is_received(), "what is secret goes to nobody else");

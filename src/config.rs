@@ -15,7 +15,7 @@ use crate::events::address::{AddressRules, read_network};
 use crate::jsonapi::duration::LONGEST_SPAN;
 use crate::telemetry::LogFormat;
 use crate::webhooks;
-use crate::webhooks::concurrency::Limits;
+use crate::webhooks::concurrency::ConcurrencyLimits;
 use crate::webhooks::retries::Retries;
 
 /// The command line.
@@ -228,11 +228,11 @@ impl Config {
     }
 
     /// Returns the rules of webhook delivery.
-    pub fn delivery(&self) -> webhooks::Rules {
-        webhooks::Rules {
+    pub fn delivery(&self) -> webhooks::DeliveryRules {
+        webhooks::DeliveryRules {
             addresses: self.address_rules(),
             timeout: self.webhook_timeout,
-            limits: Limits {
+            limits: ConcurrencyLimits {
                 total: self.webhook_deliveries.into(),
                 receiver: self.webhook_deliveries_per_receiver.into(),
             },

@@ -39,7 +39,7 @@ use crate::web::connection::{Breaker, Connections};
 use crate::web::open_accounts::OpenAccounts;
 use crate::web::rate_limit::RateLimit;
 use crate::webhooks;
-use crate::webhooks::{Orders, Post};
+use crate::webhooks::{Dispatcher, DispatcherHandle, ResultObservers};
 use router::router;
 
 /// Time limit of open requests, and of each background task, during a shutdown.
@@ -121,7 +121,7 @@ impl Server {
         begin(&database, config, &clock, seed.as_ref()).await?;
         let public_url = config.public_url.clone().unwrap_or_else(|| own_url(address));
         let rules = Rules { timing: config.timing(), prices: Arc::new(prices), public_url: public_url.into() };
-        let (post, inbox) = Orders::new();
+        let (dispatcher, commands) = DispatcherHandle::new();
         let admin_token = config.admin_token.as_ref().map(|token| sha256(token.as_bytes()));
         let app = App::new(AppState {
             database: database.clone(),
@@ -130,7 +130,7 @@ impl Server {
             rules: rules.clone(),
             alarm: Alarm::default(),
             deliveries: Alarm::default(),
-            post,
+            dispatcher,
             watchers: Watchers::default(),
             open_accounts: (config.accounts == AccountPolicy::Open).then(|| OpenAccounts::new(admin_token)),
             metrics: Metrics::default(),
@@ -147,9 +147,9 @@ impl Server {
         let plane = ControlPlane::new(app.clone(), admin_token);
         let (stop, stopped) = watch::channel(false);
         let (reached_sender, reached) = watch::channel(OffsetDateTime::UNIX_EPOCH);
-        let post =
-            Post::new(database.clone(), clock.clone(), config.delivery(), (app.metrics.clone(), app.watchers.clone()));
-        let delivery = tokio::spawn(webhooks::run(post, app.deliveries.clone(), inbox, stopped.clone()));
+        let observers = ResultObservers { metrics: app.metrics.clone(), watchers: app.watchers.clone() };
+        let dispatcher = Dispatcher::new(database.clone(), clock.clone(), config.delivery(), observers);
+        let delivery = tokio::spawn(webhooks::run(dispatcher, app.deliveries.clone(), commands, stopped.clone()));
         let sweeping = tokio::spawn(plane.sweeper.clone().run(database.clone(), stopped.clone()));
         let lifecycle = Lifecycle {
             database,
@@ -183,7 +183,7 @@ impl Server {
     /// Waits until everything due now has happened, and every delivery attempt for it has ended.
     pub async fn wait_until_delivered(&self) {
         self.wait_until(self.app.clock.now()).await;
-        self.app.post.caught_up(None).await;
+        self.app.dispatcher.wait_until_idle(None).await;
     }
 
     /// Stops the server: refuses new connections and waits for open requests (10 s at most). Background work in progress

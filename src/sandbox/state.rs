@@ -49,7 +49,7 @@ impl ControlPlane {
         self.app.ids.forget(account_id);
         self.fault_cache.forget(account_id);
         self.request_log.forget(account_id);
-        self.app.post.forget(account_id).await;
+        self.app.dispatcher.forget(account_id).await;
     }
 }
 

@@ -22,7 +22,7 @@ use crate::events::address::AddressRules;
 use crate::jsonapi::error::Errors;
 use crate::lifecycle::catch_up;
 use crate::metrics::Metrics;
-use crate::webhooks::Orders;
+use crate::webhooks::DispatcherHandle;
 
 /// The shared state of all handlers. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ pub struct AppState {
     /// Wakes the dispatcher when an event is due.
     pub deliveries: Alarm,
     /// Handle of the dispatcher, which delivers events.
-    pub post: Orders,
+    pub dispatcher: DispatcherHandle,
     /// Clients that wait for a change in an account.
     pub watchers: Watchers,
     /// Makes accounts of unknown keys, if the server does that.

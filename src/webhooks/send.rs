@@ -7,20 +7,22 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::client::{AttemptOutcome, WebhookClient, WebhookRequest};
+use super::delivery::{Delivery, FinishedAttempt, Postponement};
 use super::envelope::headers;
 use super::retries::Retries;
 use super::store;
-use super::store::{Delivery, Ended, Held};
 use crate::accounts::caller::sha256;
 use crate::clock::Clock;
 use crate::database::Database;
 use crate::faults::WebhookEffect;
 use crate::faults::store::claim_webhook_fault;
 
-/// Dependencies of an attempt.
-#[derive(Debug)]
-pub struct Attempt {
-    pub client: WebhookClient,
+/// Delay of an event that a fault puts behind the next one of its resource: longer than most steps.
+const REORDERED: Duration = Duration::from_secs(5);
+
+/// Dependencies of all attempts.
+#[derive(Debug, Clone)]
+pub struct AttemptContext {
     pub clock: Clock,
     pub retries: Retries,
     pub database: Database,
@@ -28,49 +30,66 @@ pub struct Attempt {
     pub server: Uuid,
 }
 
-/// Delay of an event that a fault puts behind the next one of its resource: longer than most steps.
-const REORDERED: Duration = Duration::from_secs(5);
+/// An attempt at a delivery leased to this server.
+#[derive(Debug)]
+pub struct Attempt {
+    pub delivery: Arc<Delivery>,
+    pub client: WebhookClient,
+    pub context: AttemptContext,
+}
 
 impl Attempt {
-    /// Makes one attempt and returns its result; `None`: a fault postponed the event.
-    pub async fn run(self, delivery: Arc<Delivery>) -> Option<Ended> {
-        let at = delivery.time.recorded_at(&self.clock, delivery.due_at);
-        let fault = match delivery.held_for {
-            None if delivery.has_faults => self.fault(&delivery).await,
-            Some(Held::Reorder) if self.swap_with_next(&delivery).await => return None,
+    /// Makes the attempt and returns its result; `None`: a fault postponed the event.
+    pub async fn run(self) -> Option<FinishedAttempt> {
+        let at = self.now();
+        let fault = match self.delivery.postponed_by {
+            None if self.delivery.has_faults => self.fault().await,
+            Some(Postponement::Reorder) if self.swap_with_next().await => return None,
             None | Some(_) => None,
         };
         let outcome = match fault {
             Some(WebhookEffect::Delay(delay)) => {
-                self.postpone(&delivery, at + delay, Held::Delay).await;
+                self.postpone(at + delay, Postponement::Delay).await;
                 return None;
             }
             Some(WebhookEffect::Reorder) => {
-                self.postpone(&delivery, at + REORDERED, Held::Reorder).await;
+                self.postpone(at + REORDERED, Postponement::Reorder).await;
                 return None;
             }
             Some(WebhookEffect::Drop) => AttemptOutcome::dropped(),
-            Some(WebhookEffect::BadAuth) => self.send(&delivery, true).await,
+            Some(WebhookEffect::BadAuth) => self.send(true).await,
             Some(WebhookEffect::Duplicate) => {
-                self.send(&delivery, false).await;
-                self.send(&delivery, false).await
+                self.send(false).await;
+                self.send(false).await
             }
-            None => self.send(&delivery, false).await,
+            None => self.send(false).await,
         };
-        let ended_at = delivery.time.recorded_at(&self.clock, delivery.due_at);
-        let (tries, event_id) = (delivery.tries + 1, delivery.envelope.event_id);
-        let delay = if outcome.is_received() {
-            None
-        } else {
-            let key = delivery.key_sha256.as_deref().unwrap_or_default();
-            self.retries.delay(key, event_id, tries, outcome.retry_after)
-        };
-        Some(Ended { delivery, outcome, at, ended_at, next_at: delay.map(|delay| ended_at + delay) })
+        let ended_at = self.now();
+        let next_at = self.retry_delay(&outcome).map(|delay| ended_at + delay);
+        Some(FinishedAttempt { delivery: self.delivery, outcome, at, ended_at, next_at })
     }
 
-    /// Sends an event once. `is_forged`: with the authentication of a wrong key.
-    async fn send(&self, delivery: &Delivery, is_forged: bool) -> AttemptOutcome {
-        let Some(url) = delivery.url.clone() else { return AttemptOutcome::failed("`webhook_url` is no longer set") };
+    /// Returns the account's time to record.
+    fn now(&self) -> OffsetDateTime {
+        self.delivery.time.recorded_at(&self.context.clock, self.delivery.due_at)
+    }
+
+    /// Returns the delay of the next attempt; `None`: the event was received or is given up.
+    fn retry_delay(&self, outcome: &AttemptOutcome) -> Option<Duration> {
+        if outcome.is_received() {
+            return None;
+        }
+        let key = self.delivery.key_sha256.as_deref().unwrap_or_default();
+        let (event_id, tries) = (self.delivery.envelope.event_id, self.delivery.tries + 1);
+        self.context.retries.delay(key, event_id, tries, outcome.retry_after)
+    }
+
+    /// Sends the event once. `is_forged`: with the authentication of a wrong key.
+    async fn send(&self, is_forged: bool) -> AttemptOutcome {
+        let delivery = &self.delivery;
+        let Some(url) = delivery.url.clone() else {
+            return AttemptOutcome::failed("`webhook_url` is no longer set");
+        };
         let body = delivery.envelope.body();
         let forged = delivery.key_sha256.as_deref().filter(|_| is_forged).map(sha256);
         let key = forged.as_ref().map(<[u8; 32]>::as_slice).or(delivery.key_sha256.as_deref());
@@ -79,25 +98,26 @@ impl Attempt {
     }
 
     /// Claims the fault for this attempt. Without an answer of the database, there is none.
-    async fn fault(&self, delivery: &Delivery) -> Option<WebhookEffect> {
-        let mut connection = self.database.connection().await.ok()?;
-        let event_type = &delivery.envelope.event_type;
-        let claimed = claim_webhook_fault(&mut connection, delivery.account_id, event_type).await;
+    async fn fault(&self) -> Option<WebhookEffect> {
+        let mut connection = self.context.database.connection().await.ok()?;
+        let event_type = &self.delivery.envelope.event_type;
+        let claimed = claim_webhook_fault(&mut connection, self.delivery.account_id, event_type).await;
         connection.finish(claimed).ok().flatten()
     }
 
-    /// Postpones an event. If this fails, the event is sent after its lease expires.
-    async fn postpone(&self, delivery: &Delivery, until: OffsetDateTime, why: Held) {
-        if let Ok(mut connection) = self.database.connection().await {
-            let held = store::hold_back(&mut connection, self.server, delivery.key(), until, why).await;
-            connection.finish(held).ok();
+    /// Postpones the event. If this fails, the event is sent after its lease expires.
+    async fn postpone(&self, until: OffsetDateTime, why: Postponement) {
+        if let Ok(mut connection) = self.context.database.connection().await {
+            let key = self.delivery.key();
+            let postponed = store::postpone(&mut connection, self.context.server, key, until, why).await;
+            connection.finish(postponed).ok();
         }
     }
 
-    /// Swaps this event with the next one of its resource. Returns true if there was one.
-    async fn swap_with_next(&self, delivery: &Delivery) -> bool {
-        let Ok(mut connection) = self.database.connection().await else { return false };
-        let passed = store::let_pass(&mut connection, self.server, delivery.key()).await;
-        connection.finish(passed).unwrap_or_default()
+    /// Swaps the event with the next one of its resource. Returns true if there was one.
+    async fn swap_with_next(&self) -> bool {
+        let Ok(mut connection) = self.context.database.connection().await else { return false };
+        let swapped = store::swap_with_next(&mut connection, self.context.server, self.delivery.key()).await;
+        connection.finish(swapped).unwrap_or_default()
     }
 }

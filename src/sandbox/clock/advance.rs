@@ -147,7 +147,7 @@ impl Advance<'_> {
                 plane.app.watchers.notify(account_id);
             } else {
                 plane.app.deliveries.schedule(account_id, OffsetDateTime::UNIX_EPOCH);
-                if !self.turn.tell(plane.app.post.caught_up(Some(account_id))).await {
+                if !self.turn.tell(plane.app.dispatcher.wait_until_idle(Some(account_id))).await {
                     let detail = "the server is stopping; repeat the request in a moment";
                     return Err(Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1));
                 }

@@ -1,0 +1,44 @@
+//! The task of one poll.
+
+use super::database::{PollOutcome, PollWork, poll};
+use super::results::ResultObservers;
+use crate::database::Database;
+use crate::webhooks::delivery::{Delivery, FinishedAttempt};
+use crate::webhooks::store::DueTimes;
+
+/// A finished poll.
+#[derive(Debug)]
+pub struct FinishedPoll {
+    /// Number of the poll.
+    pub number: u64,
+    /// Accounts polled; `None`: all.
+    pub accounts: Option<Vec<i64>>,
+    /// Results that could not be saved.
+    pub unsaved: Vec<FinishedAttempt>,
+    /// `true` if the leases were renewed.
+    pub was_renewed: bool,
+    /// Deliveries to send.
+    pub claimed: Vec<Delivery>,
+    /// Due times. `None` after a poll that both saved and claimed, or if the database was unavailable.
+    pub due_times: Option<Vec<DueTimes>>,
+}
+
+impl FinishedPoll {
+    /// Returns true if the poll covered an account; `None`: all accounts.
+    pub fn covers(&self, account_id: Option<i64>) -> bool {
+        let Some(accounts) = &self.accounts else { return true };
+        account_id.is_some_and(|account_id| accounts.contains(&account_id))
+    }
+}
+
+/// Runs a poll, and notifies the observers of the saved results.
+pub async fn run(database: Database, observers: ResultObservers, number: u64, mut work: PollWork) -> FinishedPoll {
+    let outcome = poll(&database, &work).await;
+    let was_renewed = outcome.is_some() && !work.leases.renewed.is_empty();
+    let PollOutcome { saved, claimed, due_times } = outcome.unwrap_or_default();
+    for result in work.results.extract_if(.., |result| saved.contains(&result.delivery.key())) {
+        observers.notify(&result);
+    }
+    let accounts = (!work.covers_all).then_some(work.accounts);
+    FinishedPoll { number, accounts, unsaved: work.results, was_renewed, claimed, due_times }
+}

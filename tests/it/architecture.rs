@@ -171,7 +171,7 @@ fn a_circle_of_files_is_found_within_a_room_too() {
     for (file, line, of) in [
         ("accounts/time.rs", "use super::store::find;", "accounts/store.rs"),
         ("concierge/requests/state.rs", "fn f() { super::progress::Progress::f(); }", "concierge/requests/progress.rs"),
-        ("jsonapi/mod.rs", "pub use error::Error;", "jsonapi/error.rs"),
+        ("jsonapi/mod.rs", "pub use negotiation::check_accept;", "jsonapi/negotiation.rs"),
     ] {
         let circles = circles(&imports_with(file, line));
         let is_found =

@@ -6,56 +6,31 @@
 //!
 //! `docs/architecture.md` has the map and two walk-throughs.
 
-/// Start and stop: binds the address, merges the doors, starts the background tasks.
-pub mod server;
+pub mod server; // start and stop: binds the address, merges the doors, starts the background tasks
 
-/// Every setting: flag, environment variable, default and help.
-pub mod config;
+pub mod config; // every setting: flag, environment variable, default and help
 
-/// Control plane, `/_sandbox`: everything that a test does to the system.
-pub mod sandbox;
+pub mod sandbox; // control plane, `/_sandbox`: everything that a test does to the system
 
-/// The emulated API over HTTP: one file per resource, one table of routes.
-pub mod api;
+pub mod api; // the emulated API over HTTP: one file per resource, one table of routes
+pub mod receipts; // web pages with the receipts of finished requests, outside of the API
 
-/// Web pages with the receipts of finished requests, outside of the API.
-pub mod receipts;
+pub mod web; // tools of every handler: the application, the request, answers, lists, limits
 
-/// Tools of every handler: the application, the request, answers, lists, limits.
-pub mod web;
+pub mod lifecycle; // the schedule: finds due work and runs it
 
-/// The schedule: finds due work and runs it.
-pub mod lifecycle;
+pub mod concierge; // resources of the emulated API: states, rules, documents, SQL
 
-/// Resources of the emulated API: states, rules, documents, SQL.
-pub mod concierge;
+pub mod webhooks; // deliveries of events: claim, send, record, retry
 
-/// Deliveries of events: claim, send, record, retry.
-pub mod webhooks;
+pub mod events; // the outbox: events, their causes and their receivers
+pub mod faults; // the list of failures to inject
 
-/// The outbox: events, their causes and their receivers.
-pub mod events;
+pub mod accounts; // isolation: callers, ids, clocks, settings, copies
 
-/// The list of failures to inject.
-pub mod faults;
-
-/// Isolation: callers, ids, clocks, settings, copies.
-pub mod accounts;
-
-/// Connections, transactions, migrations, and a private PostgreSQL.
-pub mod database;
-
-/// The protocol. It knows no resource.
-pub mod jsonapi;
-
-/// Due times by account, and a wake-up for the earliest.
-pub mod alarm;
-
-/// The only reader of the machine's clock.
-pub mod clock;
-
-/// Counters for operators.
-pub mod metrics;
-
-/// Logs, and a span for each request.
-pub mod telemetry;
+pub mod alarm; // due times by account, and a wake-up for the earliest
+pub mod clock; // the only reader of the machine's clock
+pub mod database; // connections, transactions, migrations, and a private PostgreSQL
+pub mod jsonapi; // the protocol: it knows no resource
+pub mod metrics; // counters for operators
+pub mod telemetry; // logs, and a span for each request

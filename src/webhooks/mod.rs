@@ -1,7 +1,7 @@
 //! Delivery of queued events: each at least once, and the events of one resource in order.
 //!
 //! [`run`] claims due deliveries under leases that other servers respect, and sends them.
-//! Each poll saves results and claims the next deliveries. A slow receiver delays only its own events (see [`lanes`]).
+//! Each poll saves results and claims the next deliveries. A slow receiver delays only its own events (see [`concurrency`]).
 
 pub mod client;
 mod commands;

@@ -1,26 +1,36 @@
 //! A sandbox for payout integrations: a JSON:API HTTP server that emulates Bitex's Concierge (CrossBorder) API.
 //!
-//! A request arrives at [`server`]. [`jsonapi`] reads it; it knows the protocol and no resource. A module of
-//! [`concierge`] handles its resource, in one statement to the [`database`]. The answer returns the same way.
+//! The modules are rooms, listed here from top to bottom. A room imports only rooms below it.
+//! Doors ([`api`], [`sandbox`], [`receipts`]) open onto [`web`]. Behind it, [`lifecycle`] says when, and [`concierge`] says
+//! what. [`webhooks`] notifies the outside. All of that happens inside an account ([`accounts`]), on the ground.
 //!
-//! In the background, [`lifecycle`] runs transitions when they are due. [`events`] are recorded with their cause, then
-//! delivered to webhooks.
+//! `docs/architecture.md` has the map and two walk-throughs.
 
-pub mod accounts; // who calls, which ids are next, what a fresh account holds
-pub mod alarm;
-pub mod api; // the emulated API over HTTP
-pub mod clock; // the only reader of the machine's clock
-pub mod concierge; // the emulated API, one module per resource
+pub mod server; // start and stop: binds the address, merges the doors, starts the background tasks
+
 pub mod config; // every setting: flag, environment variable, default and help
-pub mod database; // DATABASE_URL or a private PostgreSQL; connections; migrations
-pub mod events; // the outbox: what happened, where it is sent, and what came of that
-pub mod faults; // what is to go wrong
-pub mod jsonapi; // the protocol; knows no resource
-pub mod lifecycle; // the schedule: runs transitions when they are due
-pub mod metrics; // counters for operators
+
+pub mod sandbox; // control plane, `/_sandbox`: everything that a test does to the system
+
+pub mod api; // the emulated API over HTTP: one file per resource, one table of routes
 pub mod receipts; // web pages with the receipts of finished requests, outside of the API
-pub mod sandbox; // the control plane, /_sandbox
-pub mod server; // binds, layers the router, starts the background tasks, stops gracefully
-pub mod telemetry;
-pub mod web;
-pub mod webhooks; // logs, and a span for each request
+
+pub mod web; // tools of every handler: the application, the request, answers, lists, limits
+
+pub mod lifecycle; // the schedule: finds due work and runs it
+
+pub mod concierge; // resources of the emulated API: states, rules, documents, SQL
+
+pub mod webhooks; // deliveries of events: claim, send, record, retry
+
+pub mod events; // the outbox: events, their causes and their receivers
+pub mod faults; // the list of failures to inject
+
+pub mod accounts; // isolation: callers, ids, clocks, settings, copies
+
+pub mod alarm; // due times by account, and a wake-up for the earliest
+pub mod clock; // the only reader of the machine's clock
+pub mod database; // connections, transactions, migrations, and a private PostgreSQL
+pub mod jsonapi; // the protocol: it knows no resource
+pub mod metrics; // counters for operators
+pub mod telemetry; // logs, and a span for each request

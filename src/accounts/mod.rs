@@ -1,6 +1,6 @@
 //! Accounts, the unit of isolation.
 //!
-//! [`caller`] authorizes requests, [`ids`] hands out ids, and [`fixtures`] fills a new account. Each account has its
+//! [`caller`] authorizes requests, [`ids`] hands out ids, and [`reserved`] lists the first ids. Each account has its
 //! own [`time`] and [`settings`]. [`store`] holds the SQL.
 
 pub mod caller;

@@ -1,4 +1,4 @@
-//! SQL of accounts: lookup, locks, settings, replacement and deletion. [`fixtures`](super::fixtures) inserts their
+//! SQL of accounts: lookup, locks, settings, replacement and deletion. The fixtures of `concierge` insert their
 //! initial data, and [`copy`] copies one.
 
 pub mod clock;

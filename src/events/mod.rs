@@ -1,9 +1,7 @@
-//! Events: an outbox of all changes and their causes ([`cause`]), and its delivery.
+//! The outbox: events of all changes, with their causes ([`cause`]) and receivers ([`receiver`], [`address`]).
 //!
-//! An event is recorded in the transaction of its change. It is queued if there is a `webhook_url` for it ([`store`]).
-//! A server claims it at its due time ([`delivery`]).
-//! One attempt ([`attempt`]) sends it in the known format ([`envelope`]) to an allowed URL ([`address`], [`receiver`]).
-//! Failed attempts are retried ([`retries`]) until the event is received or given up.
+//! An event is recorded in the transaction of its change. A delivery is queued if a `webhook_url` is set ([`store`]).
+//! Left to others: sending ([`webhooks`](crate::webhooks)), and the resources that events are about.
 
 pub mod address;
 pub mod cause;

@@ -1,7 +1,8 @@
-//! The list of what is to go wrong for an account's client: what a fault is, what it matches, and its SQL.
+//! Faults: failures to inject into an account's requests and webhooks, to test its client.
 //!
-//! An account's faults are a list in the database, counted there, so that several servers count as one. How they act on
-//! requests is the control plane's business; [`store::claim_webhook_fault`] says how on deliveries.
+//! An account's faults are a list in the database. Hits are counted there, so several servers share one count.
+//! Left to others: faults of requests act in the control plane. The dispatcher of webhooks applies faults of deliveries,
+//! through [`store::claim_webhook_fault`].
 
 pub mod document;
 pub mod pattern;

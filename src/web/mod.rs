@@ -1,5 +1,6 @@
-//! Everything that a handler is given, whichever door it stands behind: the application ([`app`]), the request as it was read
-//! ([`call`]), pages of collections, and the limits.
+//! Tools of every handler: the application ([`app`]), the request ([`call`]), lists, includes, layers and limits.
+//!
+//! Left to others: the routes and the meaning of a request.
 
 pub mod app;
 pub mod call;

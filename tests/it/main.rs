@@ -5,6 +5,7 @@ mod support;
 
 mod accounts;
 mod advice;
+mod architecture;
 mod attempts;
 mod batch;
 mod cash_wallets;

@@ -1,7 +1,7 @@
 //! SQL of an account's clock: freeze, resume and advance.
 //!
 //! A token identifies an advance (`walk` in the SQL). Any other command to the clock takes the token away, which ends
-//! the advance. A running clock is frozen during its advance, as long as the server [renews](keep) its lease.
+//! the advance. A running clock is frozen during its advance, as long as the server [renews](renew) its lease.
 
 use std::time::Duration;
 

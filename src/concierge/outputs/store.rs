@@ -1,4 +1,4 @@
-//! All SQL to create and show outputs. [`progress`] has the SQL of their transitions.
+//! All SQL to create and show outputs. [`transitions`] has the SQL of their transitions.
 
 pub mod transitions;
 

@@ -1,5 +1,5 @@
 //! All SQL for the documents of requests: inserting, finding, changing and listing.
-//! [`progress`] has the SQL of their transitions.
+//! [`transitions`] has the SQL of their transitions.
 
 pub mod transitions;
 

@@ -11,7 +11,7 @@ use crate::jsonapi::render::timestamp;
 /// Most entries in the list.
 const LISTED: i64 = 1000;
 
-/// Lists the events and delivery attempts of an advance in order of time, [`LISTED`] at most. The flag is true if there
+/// Lists the events and delivery attempts of an advance in order of time, `LISTED` at most. The flag is true if there
 /// are more.
 ///
 /// # Errors

@@ -1,10 +1,7 @@
-//! Faults: failures injected into an account's requests and webhooks, to test its client.
+//! Faults of requests: their routes, the list in memory ([`cache`]) and the answers they inject.
 //!
-//! An account's faults are a list in the database. Hits are counted there, so several servers share one count.
-//!
-//! * The [`directory`] caches the list in memory.
-//! * [`intercept`](super::intercept) applies faults of requests.
-//! * The dispatcher of webhooks applies faults of webhooks, through [`store::claim_webhook_fault`].
+//! [`intercept`](super::intercept) applies them. Left to others: the list itself ([`faults`](crate::faults)), and faults
+//! of webhooks ([`webhooks`](crate::webhooks)).
 
 pub mod cache;
 mod check;

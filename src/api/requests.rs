@@ -62,9 +62,9 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
 pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
     let query = call.authorize_parsed(&app, Access::Read, query).await?;
-    let mut connection = app.database.connection().await?;
-    let found = store::find(&mut connection, call.credentials()?, id_number(&call.id)).await;
-    respond(&app, &call, connection.finish(found)?, &query).await
+    let (credentials, id) = (call.credentials()?, id_number(&call.id));
+    let found = app.database.run(async |connection| store::find(connection, credentials, id).await).await?;
+    respond(&app, &call, found, &query).await
 }
 
 /// `PATCH /api/concierge_requests/:id`
@@ -73,10 +73,12 @@ pub async fn update(State(app): State<App>, call: Call) -> Result<Response, Erro
     let changes = read_changes(&call.body, &call.id);
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, changes?)));
     let (query, changes) = call.authorize_parsed(&app, Access::Write, read).await?;
-    let mut connection = app.database.connection().await?;
     let id = id_number(&call.id);
-    let updated = store::update(&mut connection, credentials, id, &changes, app.clock.now()).await;
-    respond(&app, &call, connection.finish(updated)?, &query).await
+    let updated = app.database.run(async |connection| {
+        let now = app.clock.now();
+        store::update(connection, credentials, id, &changes, now).await
+    });
+    respond(&app, &call, updated.await?, &query).await
 }
 
 /// `POST /api/concierge_requests/:id/request_quote`
@@ -101,15 +103,12 @@ async fn act(app: &App, call: &Call, action: Result<Action, Errors>) -> Result<R
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, action?)));
     let (query, action) = call.authorize_parsed(app, Access::Write, read).await?;
     let id = id_number(&call.id);
-    let mut connection = app.database.connection().await?;
-    let now = app.clock.now();
-    let done = async {
-        let cause = Cause::request(&call.request_id);
-        actions::act(&mut connection, credentials, id, &action, now, &app.rules, cause).await?;
-        store::find(&mut connection, credentials, id).await
-    }
-    .await;
-    let found = connection.finish(done)?;
+    let done = app.database.run(async |connection| {
+        let (now, cause) = (app.clock.now(), Cause::request(&call.request_id));
+        actions::act(connection, credentials, id, &action, now, &app.rules, cause).await?;
+        store::find(connection, credentials, id).await.map(|found| (found, now))
+    });
+    let (found, now) = done.await?;
     if let (caller, Some(_)) = &found {
         app.schedule(caller, Some(caller.time.at(now))).await;
         app.notify(caller);

@@ -58,9 +58,9 @@ pub async fn show(app: State<App>, call: Call) -> Result<Response, Errors> {
 async fn show_user(State(app): State<App>, call: Call, which: UserSelector) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
     let query = call.authorize_parsed(&app, Access::Read, query).await?;
-    let mut connection = app.database.connection().await?;
-    let user = store::find(&mut connection, call.credentials()?, which).await;
-    let user = connection.finish(user)?.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
+    let credentials = call.credentials()?;
+    let user = app.database.run(async |connection| store::find(connection, credentials, which).await).await?;
+    let user = user.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
     Ok(answer(StatusCode::OK, render_document(&render(&user), &Included::default(), &query)))
 }
 
@@ -86,8 +86,7 @@ async fn update_user(
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, changes?)));
     let (query, changes) = call.authorize_parsed(&app, Access::Write, read).await?;
-    let mut connection = app.database.connection().await?;
-    let user = store::update(&mut connection, credentials, which, &changes).await;
-    let user = connection.finish(user)?.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
+    let user = app.database.run(async |connection| store::update(connection, credentials, which, &changes).await);
+    let user = user.await?.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
     Ok(answer(StatusCode::OK, render_document(&render(&user), &Included::default(), &query)))
 }

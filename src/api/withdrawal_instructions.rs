@@ -63,9 +63,9 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
 pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
     let query = call.authorize_parsed(&app, Access::Read, query).await?;
-    let mut connection = app.database.connection().await?;
-    let found = store::find(&mut connection, call.credentials()?, id_number(&call.id)).await;
-    let (caller, instruction) = connection.finish(found)?;
+    let (credentials, id) = (call.credentials()?, id_number(&call.id));
+    let found = app.database.run(async |connection| store::find(connection, credentials, id).await);
+    let (caller, instruction) = found.await?;
     let instruction = render(&instruction.ok_or_else(|| not_found(&SCHEMA, &call.id))?);
     Ok(answer(StatusCode::OK, include::document(&app, caller.account_id, &instruction, Vec::new(), &query).await?))
 }
@@ -74,12 +74,13 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
 pub async fn delete(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Nothing);
     call.authorize_parsed(&app, Access::Write, query).await?;
-    let mut connection = app.database.connection().await?;
-    let id = id_number(&call.id);
-    let now = app.clock.now();
-    let (origin, cause) = (&app.rules.public_url, Cause::request(&call.request_id));
-    let deletion = actions::delete(&mut connection, call.credentials()?, id, now, origin, cause).await;
-    match connection.finish(deletion)? {
+    let (credentials, id) = (call.credentials()?, id_number(&call.id));
+    let deletion = app.database.run(async |connection| {
+        let now = app.clock.now();
+        let (origin, cause) = (&app.rules.public_url, Cause::request(&call.request_id));
+        actions::delete(connection, credentials, id, now, origin, cause).await
+    });
+    match deletion.await? {
         (caller, Deletion::Deleted) => {
             app.notify(&caller);
             Ok(StatusCode::NO_CONTENT.into_response())

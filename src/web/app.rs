@@ -72,11 +72,10 @@ impl App {
 
     /// Runs everything due in an account with a frozen clock, before returning.
     pub async fn catch_up(&self, account_id: i64) {
-        let done = async {
-            let mut connection = self.database.connection().await?;
-            let caught_up = catch_up(&mut connection, account_id, self.clock.now(), &self.rules).await;
-            connection.finish(caught_up)
-        };
+        let done = self.database.run(async |connection| {
+            let now = self.clock.now();
+            catch_up(connection, account_id, now, &self.rules).await
+        });
         // a failure is logged, and the background task tries again
         drop(done.await);
         self.deliveries.schedule(account_id, OffsetDateTime::UNIX_EPOCH);

@@ -13,6 +13,7 @@ pub use document::SCHEMA;
 use scenario::Decision;
 use state::{State, Trigger};
 
+use super::pricing::Price;
 use super::users::User;
 use super::withdrawal_instructions::WithdrawalInstruction;
 use crate::events::Cause;
@@ -43,23 +44,6 @@ pub struct OutputDetails {
     pub output: Output,
     pub user: User,
     pub withdrawal_instruction: WithdrawalInstruction,
-}
-
-/// Price of an output: the payee's amount or the payer's budget.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Price {
-    Amount(BigDecimal),
-    Budget(BigDecimal),
-}
-
-impl Price {
-    /// Returns amount and budget; only one is known.
-    pub fn amount_and_budget(self) -> (Option<BigDecimal>, Option<BigDecimal>) {
-        match self {
-            Self::Amount(amount) => (Some(amount), None),
-            Self::Budget(budget) => (None, Some(budget)),
-        }
-    }
 }
 
 /// Returns the cause of a timed step: the timer, with the test value if it decided the step.

@@ -10,11 +10,12 @@ use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
 use super::state::{MACHINE, State};
-use super::{Output, OutputDetails, Price};
+use super::{Output, OutputDetails};
 use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::accounts::reserved::MASTER_USER;
 use crate::accounts::settings::milliseconds;
 use crate::concierge::listing::Table;
+use crate::concierge::pricing::Price;
 use crate::concierge::requests;
 use crate::concierge::users::{self, User};
 use crate::concierge::withdrawal_instructions::{self, WithdrawalInstruction};

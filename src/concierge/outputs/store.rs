@@ -220,22 +220,22 @@ pub const CREATE: &str = concat!(
         where n.events > 0 and i.account_id = c.account_id and i.type = 'events'
         returning i.account_id, i.next_id - n.events as first_id
     ), event as (
-        insert into events
-            (account_id, id, event_type, resource_type, resource_id, created_at, resource, made_by, failures, cause, caused_by)
+        ",
+    crate::outbox_event!(""),
+    "
         select i.account_id, i.first_id - 1 + row_number() over (order by q.position),
             'concierge_request_output_accepting', 'concierge_request_outputs', o.id, m.at, q.snapshot, c.user_id, 0,
             'request', q.caused_by
         from caller c, moment m, counter i, created o join call q on q.id = o.id
         returning account_id, id, resource_type, resource_id
     ), receiver as (
-        select coalesce(
-            (select u.id from users u
-                where u.account_id = c.account_id and u.id = c.user_id and u.webhook_url is not null),
-            (select u.id from users u
-                where u.account_id = c.account_id and u.id = $13 and u.webhook_url is not null)
-        ) as id from caller c
+        select ",
+    crate::event_receiver_id!("c.account_id", "c.user_id", "$13"),
+    " as id from caller c
     ), delivery as (
-        insert into deliveries (account_id, event_id, receiver_id, resource_type, resource_id, state, due_at)
+        ",
+    crate::outbox_delivery!(),
+    "
         select e.account_id, e.id, r.id, e.resource_type, e.resource_id, 'due', m.at
         from event e, moment m, receiver r where r.id is not null
     )

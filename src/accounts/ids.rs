@@ -10,7 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use sqlx::postgres::PgConnection;
 
-use super::caller::{Access, Credentials, authenticate};
+use super::caller::{Access, Caller, Credentials, authenticate};
 use crate::database::Database;
 use crate::jsonapi::error::Errors;
 
@@ -40,9 +40,9 @@ struct Lease {
 /// An id handed out to a request.
 #[derive(Debug)]
 pub struct LeasedId {
-    pub id: i64,
+    id: i64,
     /// The account of the id: the caller's, unless that was reset meanwhile.
-    pub account_id: i64,
+    account_id: i64,
     lease: Arc<Lease>,
 }
 
@@ -58,11 +58,32 @@ impl LeasedId {
 }
 
 impl Ids {
-    /// Takes the next id of a type in the caller's account.
+    /// Creates a resource under a new id of its type. `create` gets the account of the id and the id, and returns the
+    /// caller; it runs again with another id if the caller's account was reset meanwhile.
+    ///
+    /// Returns the id too: pass it to [`LeasedId::refused`] if nothing was created.
     ///
     /// # Errors
-    /// 401 if the key is unknown or may not write; 503 if the database is unavailable.
-    pub async fn take(
+    /// The errors of `create`; 401 if the key is unknown or may not write; 503 if the database is unavailable.
+    pub async fn with<T, F: Future<Output = Result<(Caller, T), Errors>>>(
+        &self,
+        database: &Database,
+        credentials: &Credentials,
+        type_name: &'static str,
+        create: impl Fn((i64, i64)) -> F,
+    ) -> Result<(LeasedId, Caller, T), Errors> {
+        loop {
+            let taken = self.take(database, credentials, type_name).await?;
+            match create((taken.account_id, taken.id)).await {
+                Ok((caller, _)) if caller.account_id != taken.account_id => self.forget(taken.account_id),
+                Ok((caller, created)) => return Ok((taken, caller, created)),
+                Err(errors) => return Err(taken.refused(errors)),
+            }
+        }
+    }
+
+    /// Takes the next id of a type in the caller's account.
+    async fn take(
         &self,
         database: &Database,
         credentials: &Credentials,

@@ -29,33 +29,24 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
     let (query, (new, mut reader)) = call.authorize_parsed(&app, Access::Write, read).await?;
-    let (taken, creation) = loop {
-        let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
-        let id = (taken.account_id, taken.id);
-        let mut connection = app.database.connection().await?;
-        let (now, cause) = (app.clock.now(), Cause::request(&call.request_id));
-        let creation = actions::draft(&mut connection, credentials, id, &new, now, &app.rules, cause).await;
-        match connection.finish(creation) {
-            Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(taken.account_id),
-            creation => break (taken, creation),
-        }
+    let draft = |id| {
+        let (new, clock, rules) = (&new, &app.clock, &app.rules);
+        let cause = Cause::request(&call.request_id);
+        app.database.run(async move |connection| {
+            actions::draft(connection, credentials, id, new, clock.now(), rules, cause).await
+        })
     };
-    let refused = match creation {
-        Ok((caller, Some(request))) => {
-            app.notify(&caller);
-            let request = render(&request);
-            let document = include::document(&app, caller.account_id, &request, Vec::new(), &query).await?;
-            return Ok(created(&SCHEMA, &request.id, document));
+    let (id, caller, request) = app.ids.with(&app.database, credentials, SCHEMA.type_name, draft).await?;
+    let Some(request) = request else {
+        if let Some(user) = &new.user {
+            reader.not_found("user", users::SCHEMA.type_name, user);
         }
-        Ok((_, None)) => {
-            if let Some(user) = &new.user {
-                reader.not_found("user", users::SCHEMA.type_name, user);
-            }
-            reader.into_errors()
-        }
-        Err(errors) => errors,
+        return Err(id.refused(reader.into_errors()));
     };
-    Err(taken.refused(refused))
+    app.notify(&caller);
+    let request = render(&request);
+    let document = include::document(&app, caller.account_id, &request, Vec::new(), &query).await?;
+    Ok(created(&SCHEMA, &request.id, document))
 }
 
 /// `GET /api/concierge_requests/:id`

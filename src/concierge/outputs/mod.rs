@@ -61,3 +61,22 @@ pub struct NewOutput {
     pub port_code: String,
     pub price: Price,
 }
+
+impl NewOutput {
+    /// Returns the output in its first state.
+    pub fn accepting(&self, id: i64) -> Output {
+        let (amount, budget) = self.price.clone().amount_and_budget();
+        Output {
+            id,
+            request_id: self.request.number(),
+            user_id: self.user.number(),
+            withdrawal_instruction_id: self.withdrawal_instruction.number(),
+            port_code: self.port_code.clone(),
+            amount,
+            budget,
+            state: State::Accepting,
+            rejection_reason: None,
+            failure_reason: None,
+        }
+    }
+}

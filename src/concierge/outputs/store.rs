@@ -1,4 +1,4 @@
-//! All SQL to create and show outputs. [`progress`] has the SQL of their transitions.
+//! All SQL to create and show outputs. [`transitions`] has the SQL of their transitions.
 
 pub mod transitions;
 
@@ -15,7 +15,6 @@ use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::accounts::reserved::MASTER_USER;
 use crate::accounts::settings::milliseconds;
 use crate::concierge::listing::Table;
-use crate::concierge::pricing::Price;
 use crate::concierge::requests;
 use crate::concierge::users::{self, User};
 use crate::concierge::withdrawal_instructions::{self, WithdrawalInstruction};
@@ -128,17 +127,12 @@ fn read_complete(row: &PgRow, at: usize) -> Result<OutputDetails, sqlx::Error> {
     })
 }
 
-/// A new output with the ids of its related resources.
+/// A new output with the parameters of its creation.
 #[derive(Debug, Clone)]
 pub struct Creation {
-    pub id: i64,
-    /// Account of the id.
+    pub output: Output,
+    /// Account of the output's id.
     pub account_id: i64,
-    pub request_id: i64,
-    pub user_id: i64,
-    pub withdrawal_instruction_id: i64,
-    pub port_code: String,
-    pub price: Price,
     /// The server's time.
     pub now: OffsetDateTime,
     /// The server's delay before the checks.
@@ -160,6 +154,8 @@ pub struct CreationResult {
     pub withdrawal_instruction: Option<WithdrawalInstruction>,
     /// True if the output was created: all related resources exist and match.
     pub created: bool,
+    /// Due time of its checks. `None`: automatic transitions are off.
+    pub due_at: Option<OffsetDateTime>,
     /// True if its event has a receiver.
     pub told: bool,
 }
@@ -213,7 +209,7 @@ pub const CREATE: &str = concat!(
         join request r on r.id = q.request_id and r.state = 'draft'
         join payee u on u.id = q.user_id
         join instruction w on w.id = q.instruction_id and w.user_id = u.id
-        returning id
+        returning id, due_at
     ), counter as (
         update id_counters i set next_id = i.next_id + n.events
         from caller c, (select count(*) as events from created) n
@@ -241,7 +237,7 @@ pub const CREATE: &str = concat!(
     )
     select ",
     crate::caller_columns!(),
-    ", o.id, (select id from receiver) is not null, r.state, ",
+    ", o.id, o.due_at, (select id from receiver) is not null, r.state, ",
     crate::user_columns!("u"),
     ", ",
     crate::withdrawal_instruction_columns!("w"),
@@ -265,16 +261,15 @@ pub async fn create(
     calls: Vec<Creation>,
 ) -> Answers<CreationResult> {
     let Some(latest) = calls.iter().max_by_key(|call| call.now) else { return Ok(Vec::new()) };
-    let (amounts, budgets): (Vec<_>, Vec<_>) = calls.iter().map(|call| call.price.clone().amount_and_budget()).unzip();
     let rows = credentials
         .query(CREATE)
-        .bind(calls.iter().map(|call| call.id).collect::<Vec<_>>())
-        .bind(calls.iter().map(|call| call.request_id).collect::<Vec<_>>())
-        .bind(calls.iter().map(|call| call.user_id).collect::<Vec<_>>())
-        .bind(calls.iter().map(|call| call.withdrawal_instruction_id).collect::<Vec<_>>())
-        .bind(calls.iter().map(|call| call.port_code.as_str()).collect::<Vec<_>>())
-        .bind(amounts)
-        .bind(budgets)
+        .bind(calls.iter().map(|call| call.output.id).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.output.request_id).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.output.user_id).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.output.withdrawal_instruction_id).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.output.port_code.as_str()).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.output.amount.as_ref()).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.output.budget.as_ref()).collect::<Vec<_>>())
         .bind(latest.now)
         .bind(milliseconds(latest.check_delay))
         .bind(calls.iter().map(|call| call.snapshot.as_str()).collect::<Vec<_>>())
@@ -290,10 +285,10 @@ pub async fn create(
 }
 
 fn read_outcome(row: &PgRow, caller: Caller) -> Result<CreationResult, sqlx::Error> {
-    const USER: usize = caller::COLUMNS + 3;
+    const USER: usize = caller::COLUMNS + 4;
     const INSTRUCTION: usize = USER + users::store::COLUMNS;
     let created: Option<i64> = row.try_get(caller::COLUMNS)?;
-    let state: Option<&str> = row.try_get(caller::COLUMNS + 2)?;
+    let state: Option<&str> = row.try_get(caller::COLUMNS + 3)?;
     let user: Option<i64> = row.try_get(USER)?;
     let instruction: Option<i64> = row.try_get(INSTRUCTION)?;
     Ok(CreationResult {
@@ -304,7 +299,8 @@ fn read_outcome(row: &PgRow, caller: Caller) -> Result<CreationResult, sqlx::Err
             .map(|_| withdrawal_instructions::store::read(row, INSTRUCTION))
             .transpose()?,
         created: created.is_some(),
-        told: row.try_get(caller::COLUMNS + 1)?,
+        due_at: row.try_get(caller::COLUMNS + 1)?,
+        told: row.try_get(caller::COLUMNS + 2)?,
     })
 }
 

@@ -14,7 +14,8 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 use crate::accounts::timing::Timing;
-use crate::concierge::outputs::{self, Price};
+use crate::concierge::outputs;
+use crate::concierge::pricing::Price;
 use crate::concierge::requests::NewConciergeRequest;
 use crate::concierge::users::User;
 use crate::concierge::withdrawal_instructions::NewWithdrawalInstruction;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sqlx::AssertSqlSafe;
 
 use super::{ADVANCE, OUTPUTS, standing};
-use crate::support::{Account, Sandbox};
+use crate::support::{Account, Sandbox, sandbox};
 
 /// Adds outputs whose checks are due, one each so often.
 async fn fill(sandbox: &Sandbox, account: &Account, outputs: i64, every: &str) {
@@ -25,22 +25,23 @@ async fn fill(sandbox: &Sandbox, account: &Account, outputs: i64, every: &str) {
 #[tokio::test]
 async fn ten_years_go_over_ten_thousand_timers() {
     for (outputs, every) in [(2500, "0s"), (1500, "10ms"), (10_000, "8 hours")] {
-        let sandbox = Sandbox::start().await;
-        let account = standing(&sandbox).await;
-        fill(&sandbox, &account, outputs, every).await;
-        let begun = Instant::now();
-        let moved = account.request(reqwest::Method::POST, ADVANCE).body(r#"{"by":"P3650D"}"#);
-        let moved = moved.header("Content-Type", "application/json").send().await.unwrap();
-        assert_eq!(moved.status(), 200);
-        let took = begun.elapsed();
-        println!("ten years with {outputs} timers, one every {every}, took {took:?}");
-        assert!(took < Duration::from_mins(1), "{took:?}");
-        let page = account.get(&format!("{OUTPUTS}?filter[state]=accepted&page[size]=1")).await.expect(200);
-        assert_eq!(page["meta"]["total"], outputs);
-        let told = "select count(*) from events e join concierge_request_outputs o
-            on o.account_id = e.account_id and o.id = e.resource_id and o.due_at is null and o.state_since = e.created_at
-            where e.id = o.id - 100000";
-        assert_eq!(sandbox.count(told).await, outputs, "each at its time, one after the other");
-        sandbox.stop().await;
+        sandbox(async |s| {
+            let account = standing(s).await;
+            fill(s, &account, outputs, every).await;
+            let begun = Instant::now();
+            let moved = account.request(reqwest::Method::POST, ADVANCE).body(r#"{"by":"P3650D"}"#);
+            let moved = moved.header("Content-Type", "application/json").send().await.unwrap();
+            assert_eq!(moved.status(), 200);
+            let took = begun.elapsed();
+            println!("ten years with {outputs} timers, one every {every}, took {took:?}");
+            assert!(took < Duration::from_mins(1), "{took:?}");
+            let page = account.get(&format!("{OUTPUTS}?filter[state]=accepted&page[size]=1")).await.expect(200);
+            assert_eq!(page["meta"]["total"], outputs);
+            let told = "select count(*) from events e join concierge_request_outputs o
+                on o.account_id = e.account_id and o.id = e.resource_id and o.due_at is null and o.state_since = e.created_at
+                where e.id = o.id - 100000";
+            assert_eq!(s.count(told).await, outputs, "each at its time, one after the other");
+        })
+        .await;
     }
 }

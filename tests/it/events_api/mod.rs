@@ -22,9 +22,8 @@ const OUTPUT: &str = "concierge_request_outputs/32323";
 /// When nothing that a test waits for happens any more.
 const FAR: &str = "2100-01-01T00:00:00Z";
 
-/// A world with a payout, which failed once, from its draft to its receipt. Nobody has a `webhook_url`.
-async fn payout() -> Sandbox {
-    let sandbox = Sandbox::start().await;
+/// Makes a payout, which failed once, from its draft to its receipt. Nobody has a `webhook_url`.
+async fn payout(sandbox: &Sandbox) {
     let instruction = json!({"data": {"type": "withdrawal_instructions",
         "attributes": {"label": "sandbox:failed|settled", "body": {"a": 1}},
         "relationships": {"user": {"data": {"type": "users", "id": "20202"}}}}});
@@ -40,7 +39,6 @@ async fn payout() -> Sandbox {
         sandbox.advance(Duration::from_secs(1)).await;
     }
     assert_eq!(sandbox.attributes_of("1010").await["state"], "finished");
-    sandbox
 }
 
 /// The ids of the events that a query finds, as they are listed.

@@ -27,16 +27,15 @@ use crate::support::{Sandbox, documented_output};
 /// A resource's type and id.
 type Key = (String, String);
 
-/// A sandbox with several resources of each type, and the whole of it as its own documents show it.
-struct World {
-    sandbox: Sandbox,
+/// A server with several resources of each type, and the whole of it as its own documents show it.
+struct World<'a> {
+    sandbox: &'a Sandbox,
     /// Every resource, as its collection shows it.
     all: BTreeMap<Key, Value>,
 }
 
-impl World {
-    async fn start() -> Self {
-        let sandbox = Sandbox::start().await;
+impl<'a> World<'a> {
+    async fn of(sandbox: &'a Sandbox) -> Self {
         for name in ["ana", "bea", "eva"] {
             let email = format!("{name}@example.com");
             sandbox.create("/api/users", &document("users", json!({ "email": email }))).await;
@@ -55,13 +54,13 @@ impl World {
             sandbox.create("/api/concierge_requests", &request).await;
         }
         // the first outputs are accepted, the next rejected, the last still accepting
-        create_outputs(&sandbox, 5).await;
+        create_outputs(sandbox, 5).await;
         sandbox.advance(Duration::from_secs(1)).await;
         sandbox.sql("update users set compliance_state = 'rejected' where id in (20202, 50506)").await;
-        create_outputs(&sandbox, 4).await;
+        create_outputs(sandbox, 4).await;
         sandbox.advance(Duration::from_secs(1)).await;
         sandbox.sql("update users set compliance_state = 'enabled' where id in (20202, 50506)").await;
-        create_outputs(&sandbox, 4).await;
+        create_outputs(sandbox, 4).await;
         sandbox.act("1011", "request_quote").await.expect(200);
         sandbox.act("1013", "cancel").await.expect(200);
         sandbox.tick().await;

@@ -25,11 +25,11 @@ async fn listen(sandbox: &Sandbox, url: &str) {
     sandbox.patch("/api/users/me", &document).await.expect(200);
 }
 
-/// A world whose events go to a receiver that gives that answer.
-async fn told(answer: &str) -> (Sandbox, Receiver) {
-    let (sandbox, receiver) = (Sandbox::start().await, Receiver::answering(answer).await);
-    listen(&sandbox, &receiver.url()).await;
-    (sandbox, receiver)
+/// Has all events go to a receiver that gives that answer.
+async fn told(sandbox: &Sandbox, answer: &str) -> Receiver {
+    let receiver = Receiver::answering(answer).await;
+    listen(sandbox, &receiver.url()).await;
+    receiver
 }
 
 /// The body of a call.

@@ -238,6 +238,7 @@ async fn logs_carry_the_request_and_nothing_that_is_nobody_s_business() {
         let pool = database.pool();
         sqlx::query("alter table concierge_request_outputs rename to mislaid").execute(pool).await.unwrap();
         let failed = send(server.post(&client)).await;
+        sqlx::query("alter table mislaid rename to concierge_request_outputs").execute(pool).await.unwrap();
         failed.assert_error(500, "internal", "");
         let request_id = failed.headers["x-request-id"].to_str().unwrap();
 

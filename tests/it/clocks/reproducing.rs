@@ -1,6 +1,7 @@
 //! The same calls on a fresh account whose clock stands have the same answers, to the byte.
 
 use reqwest::Method;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{ADVANCE, OK, OUTPUTS};
@@ -139,7 +140,8 @@ async fn the_same_session_has_the_same_answers() {
             assert_eq!(sessions[0].len(), other.len());
         }
         // it has said that events were given up
-        drop(server);
+        server.signal(Signal::TERM);
+        assert!(server.ended().await.status.success());
     })
     .await;
 }

@@ -96,7 +96,8 @@ async fn what_is_being_sent_or_due_already_is_left_alone() {
         let request = ids(s, "filter[resource]=concierge_requests/1010").await;
         put(s, request[0], "due").await;
         receive_the_rest(s).await;
-        s.sql("update deliveries set leased_by = gen_random_uuid(), leased_until = 'infinity'").await;
+        s.sql("update deliveries set leased_by = gen_random_uuid(), leased_until = 'infinity' where state = 'due'")
+            .await;
         let due_now =
             "update deliveries set due_at = '2019-11-25T12:53:03Z' where resource_type = 'concierge_requests'";
         s.sql(due_now).await;

@@ -120,8 +120,6 @@ async fn payouts_are_finished_once_whichever_server_dies() {
         }
         let wallet = send(survivor.request(&payer.client, Method::GET, "/api/cash_wallets/ars")).await.expect(200);
         assert_eq!(exact(&wallet["data"]["attributes"]["balance"]), balance);
-        let pool = database.pool();
-        pool.close().await;
     })
     .await;
 }
@@ -154,7 +152,6 @@ async fn a_row_that_somebody_holds_locked_does_not_hold_up_the_rest() {
         is(&held, "accepting").await;
         holder.commit().await.unwrap();
         is(&held, "accepted").await;
-        pool.close().await;
     })
     .await;
 }

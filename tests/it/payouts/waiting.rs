@@ -153,37 +153,39 @@ async fn an_account_that_nobody_can_call_holds_up_nobody() {
     .await;
 }
 
+/// Of three requests that work, one ends in the middle of a batch, and two at the next instant.
+const THREE_AT_WORK: &str = "
+    insert into concierge_requests
+        (account_id, id, user_id, port_code, state, created_at, state_since, total_to_spend, outputs_open)
+    select account_id, n, 50505, 'ar_ars', 'working', t, t, 1000, (array[900, 100, 400])[n]
+    from concierge_requests, generate_series(1, 3) n, (select timestamptz '2019-11-25T12:53:02.741Z') at (t);
+    insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,
+        port_code, amount, budget, fee_and_cost, state, created_at, state_since, due_at)
+    select account_id, 100000 + n, case when n <= 900 then 1 when n <= 1000 then 2 else 3 end, 20202, 2121,
+        'cl_clp', 1, 1, 0, 'settling', t, t,
+        t + case when n <= 900 then interval '100 ms' else interval '200 ms' end
+    from concierge_requests, generate_series(1, 1400) n, (select timestamptz '2019-11-25T12:53:02.741Z') at (t)
+    where id = 1010";
+
 #[tokio::test]
 async fn a_leap_over_more_than_a_batch_ends_like_small_steps() {
     let mut ends = Vec::new();
     for steps in [1_u32, 10] {
         let events = sandbox(async |s| {
-        // of three requests that work, one ends in the middle of a batch, and two at the next instant
-        s
-            .sql(
-                "insert into concierge_requests
-                    (account_id, id, user_id, port_code, state, created_at, state_since, total_to_spend, outputs_open)
-                select account_id, n, 50505, 'ar_ars', 'working', t, t, 1000, (array[900, 100, 400])[n]
-                from concierge_requests, generate_series(1, 3) n, (select timestamptz '2019-11-25T12:53:02.741Z') at (t);
-                insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,
-                    port_code, amount, budget, fee_and_cost, state, created_at, state_since, due_at)
-                select account_id, 100000 + n, case when n <= 900 then 1 when n <= 1000 then 2 else 3 end, 20202, 2121,
-                    'cl_clp', 1, 1, 0, 'settling', t, t,
-                    t + case when n <= 900 then interval '100 ms' else interval '200 ms' end
-                from concierge_requests, generate_series(1, 1400) n, (select timestamptz '2019-11-25T12:53:02.741Z') at (t)
-                where id = 1010",
-            )
-            .await;
-        for _ in 0..steps {
-            s.advance(SECOND / steps).await;
-        }
-        let events: Vec<(i64, String, i64)> =
-            sqlx::query_as("select id, event_type, resource_id from events order by id")
-                .fetch_all(&s.database)
-                .await
-                .unwrap();
-        events
-        }).await;
+            s.sql(THREE_AT_WORK).await;
+            for _ in 0..steps {
+                s.advance(SECOND / steps).await;
+            }
+            let events: Vec<(i64, String, i64)> =
+                sqlx::query_as("select id, event_type, resource_id from events order by id")
+                    .fetch_all(&s.database)
+                    .await
+                    .unwrap();
+            // they were at work from the first, where no arrow leads
+            s.sql("delete from concierge_request_outputs; delete from concierge_requests where id <= 3").await;
+            events
+        })
+        .await;
         ends.push(events);
     }
     assert_eq!(ends[0].len(), 1400 + 2 * 3);

@@ -7,14 +7,14 @@ use concierge_sandbox::sandbox::advice::Kind;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Receiver, Sandbox, documented_output, sandbox, sandbox_with, send};
+use crate::support::{Account, Answer, Receiver, account, documented_output, sandbox, sandbox_with, send};
 
 const PATH: &str = "/_sandbox/advice";
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
 /// The advice there is, by its code.
-async fn advice(sandbox: &Sandbox) -> BTreeMap<String, Value> {
-    let answer = sandbox.get(PATH).await.expect(200);
+async fn advice(account: &Account) -> BTreeMap<String, Value> {
+    let answer = account.get(PATH).await.expect(200);
     let pieces = answer["advice"].as_array().unwrap().iter();
     let by_code: BTreeMap<String, Value> =
         pieces.map(|piece| (piece["code"].as_str().unwrap().to_owned(), piece.clone())).collect();
@@ -26,8 +26,8 @@ async fn advice(sandbox: &Sandbox) -> BTreeMap<String, Value> {
 }
 
 /// How often each was seen.
-async fn counts(sandbox: &Sandbox) -> Vec<(String, u64)> {
-    advice(sandbox).await.into_iter().map(|(code, piece)| (code, piece["count"].as_u64().unwrap())).collect()
+async fn counts(account: &Account) -> Vec<(String, u64)> {
+    advice(account).await.into_iter().map(|(code, piece)| (code, piece["count"].as_u64().unwrap())).collect()
 }
 
 fn expected(counts: &[(&str, u64)]) -> Vec<(String, u64)> {
@@ -39,18 +39,18 @@ fn id(answer: &Answer) -> &str {
 }
 
 /// Lets so much time pass that no request counts as one too many.
-async fn pause(sandbox: &Sandbox) {
-    sandbox.advance(Duration::from_secs(1)).await;
+async fn pause(account: &Account) {
+    account.advance(Duration::from_secs(1)).await;
 }
 
-async fn listen(sandbox: &Sandbox, url: &str) {
+async fn listen(account: &Account, url: &str) {
     let document = json!({"data": {"type": "users", "attributes": {"webhook_url": url}}});
-    sandbox.patch("/api/users/me", &document).await.expect(200);
+    account.patch("/api/users/me", &document).await.expect(200);
 }
 
 #[tokio::test]
 async fn a_client_that_keeps_to_the_contract_is_told_nothing() {
-    sandbox(async |s| {
+    account(async |s| {
         assert_eq!(s.get(PATH).await.expect(200)["advice"], json!([]));
         for _ in 0..4 {
             s.create_output().await;
@@ -69,7 +69,7 @@ async fn a_client_that_keeps_to_the_contract_is_told_nothing() {
 
 #[tokio::test]
 async fn a_body_without_a_type_or_of_another_is_told() {
-    sandbox(async |s| {
+    account(async |s| {
         let post = || s.request(Method::POST, OUTPUTS).body(documented_output().to_string());
         send(post()).await.assert_error(415, "media_type_unsupported", "Content-Type");
         pause(s).await;
@@ -173,7 +173,7 @@ async fn the_limit_of_the_server_is_told_of_as_well() {
 
 #[tokio::test]
 async fn polling_is_told_and_where_no_webhook_is_set_that_too() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         let poll = async |path: &str, times: usize| {
             for _ in 0..times {
@@ -222,7 +222,7 @@ async fn a_scheme_before_the_key_is_told() {
 #[tokio::test]
 async fn receivers_that_answer_otherwise_or_late_are_told() {
     for (answer, is_told) in [("200 OK", false), ("204 No Content", true), ("302 Found", true), ("500 Oops", false)] {
-        sandbox(async |s| {
+        account(async |s| {
             let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n");
             let receiver = Receiver::answering(answer.clone()).await;
             listen(s, &receiver.url()).await;

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{documented_output, sandbox, send};
+use crate::support::{account, documented_output, sandbox, send};
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
 #[tokio::test]
 async fn concurrent_creates_each_get_their_own_answer() {
-    sandbox(async |s| {
+    account(async |s| {
         let creates = (0..200).map(|n| {
             let mut document = documented_output();
             document["data"]["attributes"]["amount"] = json!(n + 1);
@@ -73,9 +73,9 @@ async fn callers_are_kept_apart() {
 
 #[tokio::test]
 async fn a_client_that_hangs_up_takes_nobody_with_it() {
-    sandbox(async |s| {
+    account(async |s| {
         // the draft is locked, so that creates wait
-        let mut lock = s.database.begin().await.unwrap();
+        let mut lock = s.database().begin().await.unwrap();
         sqlx::query("update concierge_requests set external_id = 'x' where id = 1010")
             .execute(&mut *lock)
             .await

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{sandbox, send};
+use crate::support::{account, sandbox, send};
 
 const CURRENCIES: [&str; 10] = ["ars", "brl", "clp", "cop", "eur", "mxn", "pen", "pyg", "usd", "uyu"];
 
@@ -15,7 +15,7 @@ fn balances(document: &Value) -> Vec<(&str, &Value)> {
 
 #[tokio::test]
 async fn a_user_has_one_in_every_currency_of_the_ports() {
-    sandbox(async |s| {
+    account(async |s| {
         let answer = s.get("/api/cash_wallets/").await;
         // attributes in their order
         let dollars =
@@ -38,7 +38,7 @@ async fn a_user_has_one_in_every_currency_of_the_ports() {
 
 #[tokio::test]
 async fn a_balance_is_exact() {
-    sandbox(async |s| {
+    account(async |s| {
         let digits = "123456789012345678901234567890.12345678";
         s.sql("update cash_wallets set balance = 123456789012345678901234567890.123456780000 where currency = 'clp'")
             .await;
@@ -95,7 +95,7 @@ async fn another_account_s_are_its_own() {
 
 #[tokio::test]
 async fn pages_are_cut_from_all_of_them() {
-    sandbox(async |s| {
+    account(async |s| {
         let page = s.get("/api/cash_wallets?page[size]=3&page[number]=2&sort=-id").await.expect(200);
         assert_eq!(balances(&page).into_iter().map(|(id, _)| id).collect::<Vec<_>>(), ["pen", "mxn", "eur"]);
         assert_eq!(page["meta"]["total"], 10);
@@ -110,7 +110,7 @@ async fn pages_are_cut_from_all_of_them() {
 
 #[tokio::test]
 async fn an_unknown_currency_is_404() {
-    sandbox(async |s| {
+    account(async |s| {
         for currency in ["jpy", "us", "usdx", "usd%20", "50505", "%00", "%ff", "us_usd"] {
             s.get(&format!("/api/cash_wallets/{currency}")).await.assert_error(404, "resource_not_found", "");
         }

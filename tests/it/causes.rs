@@ -7,17 +7,17 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::payouts::{draft, pay, set_to_work, thousand};
-use crate::support::{Answer, Sandbox, documented_output, sandbox, send};
+use crate::support::{Account, Answer, account, documented_output, send};
 
 const SECOND: Duration = Duration::from_secs(1);
 const OUTPUTS: &str = "concierge_request_outputs";
 const REQUESTS: &str = "concierge_requests";
 
 /// What happened to a resource, and what set it off: how event types end, kinds of causes, and by what.
-async fn causes(sandbox: &Sandbox, resource_type: &str, id: &str) -> Vec<(String, String, Option<String>)> {
+async fn causes(account: &Account, resource_type: &str, id: &str) -> Vec<(String, String, Option<String>)> {
     let sql = "select substring(event_type from '[a-z]*$'), cause, caused_by from events
         where resource_type = $1 and resource_id = $2::bigint order by id";
-    sqlx::query_as(sql).bind(resource_type).bind(id).fetch_all(&sandbox.database).await.unwrap()
+    sqlx::query_as(sql).bind(resource_type).bind(id).fetch_all(account.database()).await.unwrap()
 }
 
 /// The same, as a test writes it down.
@@ -34,7 +34,7 @@ async fn call(request: RequestBuilder, id: &str) -> Answer {
 
 #[tokio::test]
 async fn a_call_is_known_by_its_request_id() {
-    sandbox(async |s| {
+    account(async |s| {
         // as it was sent, capitals included
         let ids = ["0A1B2C3D-4E5F-6071-8293-A4B5C6D7E8F9", "0a1b2c3d4e5f60718293a4b5c6d7e8f8"];
         let id_of = |answer: Answer| answer.expect(201)["data"]["id"].as_str().unwrap().to_owned();
@@ -73,7 +73,7 @@ async fn a_call_is_known_by_its_request_id() {
 
 #[tokio::test]
 async fn what_happens_by_itself_is_a_timer_s_or_the_money_s() {
-    sandbox(async |s| {
+    account(async |s| {
         let payee = s.create("/api/users", &json!({"data": {"type": "users"}})).await;
         let output = pay(s, "1010", "", thousand()).await;
         let left = draft(s, "ar_ars").await;
@@ -102,7 +102,7 @@ async fn what_happens_by_itself_is_a_timer_s_or_the_money_s() {
 
 #[tokio::test]
 async fn a_step_that_a_test_value_asked_for_says_so() {
-    sandbox(async |s| {
+    account(async |s| {
         let by = Some("label sandbox:failed|settled");
         let failing = pay(s, "1010", "sandbox:failed|settled#order-7", thousand()).await;
         let rejected = pay(s, "1010", "sandbox:rejected", thousand()).await;
@@ -133,7 +133,7 @@ async fn a_step_that_a_test_value_asked_for_says_so() {
 
 #[tokio::test]
 async fn a_payee_that_may_not_be_paid_is_nobody_s_wish() {
-    sandbox(async |s| {
+    account(async |s| {
         s.sql("update users set compliance_state = 'disabled'").await;
         let output = pay(s, "1010", "sandbox:rejected", thousand()).await;
         s.advance(SECOND).await;
@@ -144,7 +144,7 @@ async fn a_payee_that_may_not_be_paid_is_nobody_s_wish() {
 
 #[tokio::test]
 async fn a_request_s_cause_is_that_of_all_it_takes_along() {
-    sandbox(async |s| {
+    account(async |s| {
         let other = draft(s, "ar_ars").await;
         for request in ["1010", &other] {
             sqlx::query(
@@ -155,7 +155,7 @@ async fn a_request_s_cause_is_that_of_all_it_takes_along() {
                 where id = $1::bigint",
             )
             .bind(request)
-            .execute(&s.database)
+            .execute(s.database())
             .await
             .unwrap();
         }
@@ -172,7 +172,7 @@ async fn a_request_s_cause_is_that_of_all_it_takes_along() {
             "select resource_id / 10000, cause, caused_by, count(*) from events
             where event_type = 'concierge_request_output_cancelled' group by 1, 2, 3 order by 1",
         )
-        .fetch_all(&s.database)
+        .fetch_all(s.database())
         .await
         .unwrap();
         let expected = [
@@ -186,7 +186,7 @@ async fn a_request_s_cause_is_that_of_all_it_takes_along() {
 
 #[tokio::test]
 async fn what_is_made_up_is_a_simulation() {
-    sandbox(async |s| {
+    account(async |s| {
         let id = "0a1b2c3d4e5f60718293a4b5c6d7e8f8";
         let body = json!({"event_type": "user_enabled", "resource": {"type": "users", "id": "20202"}});
         let trigger = s.request(Method::POST, "/_sandbox/events/trigger").body(body.to_string());

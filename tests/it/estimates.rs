@@ -11,7 +11,7 @@ use concierge_sandbox::jsonapi::error::Source;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::support::{Answer, Program, START, Sandbox, program, sandbox, sandbox_with, send};
+use crate::support::{Account, Answer, Program, START, account, program, sandbox, sandbox_with, send};
 
 const ESTIMATES: &str = "/api/concierge_estimates";
 
@@ -30,8 +30,8 @@ fn documented() -> Value {
 }
 
 /// POSTs with another key, or without any.
-async fn post_as(sandbox: &Sandbox, key: Option<&str>, document: &Value) -> Answer {
-    let request = sandbox.client.post(sandbox.url(ESTIMATES)).header("Content-Type", "application/json");
+async fn post_as(account: &Account, key: Option<&str>, document: &Value) -> Answer {
+    let request = account.client.post(account.url(ESTIMATES)).header("Content-Type", "application/json");
     let request = match key {
         Some(key) => request.header("Authorization", key),
         None => request,
@@ -45,7 +45,7 @@ fn token_of(answer: &Answer) -> String {
 
 #[tokio::test]
 async fn the_documented_estimate_comes_to_the_last_digit() {
-    sandbox(async |s| {
+    account(async |s| {
         let answer = s.post(ESTIMATES, &documented()).await;
         assert_eq!(answer.status, 201, "{answer:?}");
         assert_eq!(answer.headers["content-type"], "application/vnd.api+json");
@@ -68,7 +68,7 @@ async fn the_documented_estimate_comes_to_the_last_digit() {
 
 #[tokio::test]
 async fn the_older_form_says_what_is_taken_on_each_side() {
-    sandbox(async |s| {
+    account(async |s| {
         // what clients send beside it has no effect
         let sum = json!({"from_code": "cl_clp", "to_code": "mx_mxn", "amount": "100000.5", "port_code": null,
             "outputs": null, "result": 7});
@@ -127,7 +127,7 @@ async fn the_older_form_says_what_is_taken_on_each_side() {
 
 #[tokio::test]
 async fn every_fault_is_named_with_its_place_in_the_array() {
-    sandbox(async |s| {
+    account(async |s| {
         let outputs = json!([
             {"port_code": "us_usd", "amount": 1},
             {"port_code": "US_USD", "amount": 1},
@@ -208,7 +208,7 @@ fn after_an_array_of_objects_the_attributes_are_read_again() {
 
 #[tokio::test]
 async fn of_very_many_faults_the_first_are_named() {
-    sandbox(async |s| {
+    account(async |s| {
         let document = estimate(json!({"port_code": "cl_clp", "outputs": vec![0; 300_000]}));
         let errors = s.post(ESTIMATES, &document).await.errors();
         let pointers: Vec<String> = errors.into_iter().map(|(_, _, pointer)| pointer).collect();
@@ -257,7 +257,7 @@ async fn no_key_is_needed_and_one_that_is_there_is_checked() {
 
 #[tokio::test]
 async fn parameters_are_those_of_a_single_document() {
-    sandbox(async |s| {
+    account(async |s| {
         let post = async |query: &str| s.post(&format!("{ESTIMATES}?{query}"), &documented()).await;
         let shown = post("fields[concierge_estimates]=total_to_spend,port_code").await.expect(201);
         assert_eq!(
@@ -283,7 +283,7 @@ async fn parameters_are_those_of_a_single_document() {
 
 #[tokio::test]
 async fn a_hint_token_depends_on_what_is_priced_and_when_alone() {
-    sandbox(async |s| {
+    account(async |s| {
         let first = s.post(ESTIMATES, &documented()).await;
         let token = token_of(&first);
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -315,10 +315,10 @@ async fn a_hint_token_depends_on_what_is_priced_and_when_alone() {
 
 #[tokio::test]
 async fn a_hold_is_found_by_its_account_and_by_everybody_without_one() {
-    sandbox(async |s| {
+    account(async |s| {
         let token = token_of(&s.post(ESTIMATES, &documented()).await);
         let account = s.count("select account_id from api_keys limit 1").await;
-        let mut connection = s.database.acquire().await.unwrap();
+        let mut connection = s.database().acquire().await.unwrap();
         let (budget, amount) = (Price::Budget(100_000.into()), Price::Amount(500.into()));
         let expected = Hold {
             port_code: "cl_clp".to_owned(),
@@ -343,7 +343,7 @@ async fn a_hold_is_found_by_its_account_and_by_everybody_without_one() {
 
 #[tokio::test]
 async fn holds_that_have_expired_go_with_the_next_ones() {
-    sandbox(async |s| {
+    account(async |s| {
         let holds = "select count(*) from price_holds";
         s.post(ESTIMATES, &documented()).await.expect(201);
         s.sql(

@@ -2,13 +2,13 @@
 
 use reqwest::Method;
 
-use crate::support::{documented_output, sandbox, send};
+use crate::support::{account, documented_output, send};
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
 #[tokio::test]
 async fn headers_that_clients_send_are_taken_and_malformed_ones_refused() {
-    sandbox(async |s| {
+    account(async |s| {
         let get = |name: &'static str, value: &'static [u8]| {
             let value = reqwest::header::HeaderValue::from_bytes(value).unwrap();
             send(s.request(Method::GET, "/api/users/me").header(name, value))
@@ -46,7 +46,7 @@ async fn headers_that_clients_send_are_taken_and_malformed_ones_refused() {
 
 #[tokio::test]
 async fn a_body_must_say_that_it_is_json() {
-    sandbox(async |s| {
+    account(async |s| {
         let post = |media_type: Option<&'static str>| {
             let mut request = s.request(Method::POST, OUTPUTS).body(documented_output().to_string());
             if let Some(media_type) = media_type {

@@ -5,16 +5,16 @@ use std::time::Duration;
 use concierge_sandbox::config::Approval;
 use serde_json::json;
 
-use crate::support::{Sandbox, documented_output, sandbox, sandbox_with};
+use crate::support::{Account, account, documented_output, sandbox_with};
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
 /// A new user with an instruction, and the document of an output for it.
-async fn output_for_new_user(sandbox: &Sandbox) -> (String, serde_json::Value) {
-    let user = sandbox.create("/api/users", &json!({"data": {"type": "users"}})).await;
+async fn output_for_new_user(account: &Account) -> (String, serde_json::Value) {
+    let user = account.create("/api/users", &json!({"data": {"type": "users"}})).await;
     let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {"body": {"bank": "x"}},
         "relationships": {"user": {"data": {"type": "users", "id": user}}}}});
-    let instruction = sandbox.create("/api/withdrawal_instructions", &instruction).await;
+    let instruction = account.create("/api/withdrawal_instructions", &instruction).await;
     let mut document = documented_output();
     document["data"]["relationships"]["user"]["data"]["id"] = json!(user);
     document["data"]["relationships"]["withdrawal_instruction"]["data"]["id"] = json!(instruction);
@@ -23,7 +23,7 @@ async fn output_for_new_user(sandbox: &Sandbox) -> (String, serde_json::Value) {
 
 #[tokio::test]
 async fn an_output_of_an_enabled_payee_is_accepted_when_its_time_has_come() {
-    sandbox(async |s| {
+    account(async |s| {
         let id = s.create_output().await;
         s.advance(Duration::from_millis(999)).await;
         assert_eq!(s.state_of(&id).await, "accepting");
@@ -41,7 +41,7 @@ async fn an_output_of_a_rejected_or_disabled_payee_is_rejected_with_the_reason()
         ("update users set compliance_state = 'rejected' where id = 20202", "the payee was rejected"),
         ("update users set compliance_state = 'disabled' where id = 20202", "the payee is disabled"),
     ] {
-        sandbox(async |s| {
+        account(async |s| {
             let id = s.create_output().await;
             s.sql(update).await;
             s.advance(Duration::from_secs(1)).await;
@@ -108,7 +108,7 @@ async fn a_leap_in_time_ends_like_small_steps() {
                 }
                 let events: Vec<(i64, String, i64, time::OffsetDateTime)> =
                     sqlx::query_as("select id, event_type, resource_id, created_at from events order by id")
-                        .fetch_all(&s.database)
+                        .fetch_all(s.database())
                         .await
                         .unwrap();
                 // three instructions, and of six outputs two each, and three approvals
@@ -124,7 +124,7 @@ async fn a_leap_in_time_ends_like_small_steps() {
 
 #[tokio::test]
 async fn a_thousand_outputs_are_each_decided_once() {
-    sandbox(async |s| {
+    account(async |s| {
         s
             .sql(
                 "insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,

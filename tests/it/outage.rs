@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::support::{Answer, Program, Proxy, Sandbox, database, documented_output, sandbox, send, within};
+use crate::support::{Account, Answer, Program, Proxy, Sandbox, account, database, documented_output, send, within};
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 const READY: &str = "/_sandbox/health/ready";
@@ -22,13 +22,13 @@ async fn through_proxy(test: impl AsyncFnOnce(&Sandbox, Proxy)) {
 }
 
 /// Sends as many requests at the same time, reads and writes in turn.
-async fn many(sandbox: &Sandbox, count: usize) -> Vec<Answer> {
+async fn many(account: &Account, count: usize) -> Vec<Answer> {
     let mut sending = JoinSet::new();
     for number in 0..count {
         let request = if number % 2 == 0 {
-            sandbox.request(Method::POST, OUTPUTS).json(&documented_output())
+            account.request(Method::POST, OUTPUTS).json(&documented_output())
         } else {
-            sandbox.request(Method::GET, "/api/users/me")
+            account.request(Method::GET, "/api/users/me")
         };
         sending.spawn(send(request));
     }
@@ -126,7 +126,7 @@ async fn connections_that_fall_silent_are_replaced() {
 
 #[tokio::test]
 async fn when_backends_are_terminated_only_requests_under_way_fail() {
-    sandbox(async |s| {
+    account(async |s| {
         const AT_ONCE: usize = 8;
         let terminate = "select count(pg_terminate_backend(pid)) from pg_stat_activity
             where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'";

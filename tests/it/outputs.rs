@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{documented_output, sandbox};
+use crate::support::{account, documented_output, sandbox};
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
@@ -27,7 +27,7 @@ async fn the_documented_exchange_gives_the_documented_document() {
 
 #[tokio::test]
 async fn ids_count_up_and_a_refused_document_takes_none() {
-    sandbox(async |s| {
+    account(async |s| {
         assert_eq!(s.create_output().await, "32323");
         let mut refused = documented_output();
         refused["data"]["relationships"]["user"]["data"]["id"] = json!("777");
@@ -41,7 +41,7 @@ async fn ids_count_up_and_a_refused_document_takes_none() {
 
 #[tokio::test]
 async fn amounts_keep_their_value_and_print_as_short_as_they_can() {
-    sandbox(async |s| {
+    account(async |s| {
         let cases = [
             ("1000", "1000"),
             ("1000.0", "1000"),
@@ -78,7 +78,7 @@ async fn amounts_keep_their_value_and_print_as_short_as_they_can() {
 
 #[tokio::test]
 async fn amounts_that_are_none_are_refused() {
-    sandbox(async |s| {
+    account(async |s| {
         let invalid = [
             "1e400",
             "1e12",
@@ -127,7 +127,7 @@ async fn amounts_that_are_none_are_refused() {
 
 #[tokio::test]
 async fn every_problem_of_a_document_is_named_at_once() {
-    sandbox(async |s| {
+    account(async |s| {
         let document = json!({"data": {
             "type": "concierge_request_outputs",
             "attributes": {"port_code": "CL_CLP", "amount": -3},
@@ -156,7 +156,7 @@ async fn every_problem_of_a_document_is_named_at_once() {
 
 #[tokio::test]
 async fn exactly_one_of_amount_and_budget() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut document = documented_output();
         for (attributes, code, pointer) in [
             (json!({"port_code": "cl_clp"}), "amount_or_budget_missing", "/data/attributes"),
@@ -179,7 +179,7 @@ async fn exactly_one_of_amount_and_budget() {
 
 #[tokio::test]
 async fn related_resources_must_be_there_and_fit() {
-    sandbox(async |s| {
+    account(async |s| {
         for id in ["777", "", "0", "-1", "1.5", "9223372036854775808", "1000000000000000000000000000000", "me", "01010"]
         {
             for relationship in ["request", "user", "withdrawal_instruction"] {
@@ -219,7 +219,7 @@ async fn related_resources_must_be_there_and_fit() {
 
 #[tokio::test]
 async fn what_published_clients_send_is_taken() {
-    sandbox(async |s| {
+    account(async |s| {
         // a whole model, whole resources as linkage, unset relationships among the attributes
         let mut document = documented_output();
         document["meta"] = json!({"client": "x"});

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::support::{Sandbox, documented_output, sandbox, send, within};
+use crate::support::{Account, account, documented_output, send, within};
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
@@ -53,25 +53,25 @@ const EVENTS: &str = "
         from concierge_requests
     ) resources, unnest(steps) with ordinality as s (step, position)";
 
-async fn finished(sandbox: &Sandbox) {
-    sandbox.sql(FINISHED).await;
-    sandbox.sql(EVENTS).await;
+async fn finished(account: &Account) {
+    account.sql(FINISHED).await;
+    account.sql(EVENTS).await;
 }
 
 /// A GET without a key.
-async fn open(sandbox: &Sandbox, path: &str, accept: &str) -> Response {
-    within(sandbox.client.get(sandbox.url(path)).header("Accept", accept).send()).await.unwrap()
+async fn open(account: &Account, path: &str, accept: &str) -> Response {
+    within(account.client.get(account.url(path)).header("Accept", accept).send()).await.unwrap()
 }
 
 /// The JSON at a path, its digits as they are.
-async fn json_at(sandbox: &Sandbox, path: &str) -> Value {
-    let response = open(sandbox, path, "*/*").await;
+async fn json_at(account: &Account, path: &str) -> Value {
+    let response = open(account, path, "*/*").await;
     assert_eq!((response.status().as_u16(), &response.headers()["content-type"] == "application/json"), (200, true));
     serde_json::from_str(&within(response.text()).await.unwrap()).unwrap()
 }
 
-async fn page_at(sandbox: &Sandbox, path: &str) -> String {
-    let response = open(sandbox, path, BROWSER).await;
+async fn page_at(account: &Account, path: &str) -> String {
+    let response = open(account, path, BROWSER).await;
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
     within(response.text()).await.unwrap()
@@ -83,7 +83,7 @@ fn number(text: &str) -> Value {
 
 #[tokio::test]
 async fn a_receipt_has_every_figure_of_its_request() {
-    sandbox(async |s| {
+    account(async |s| {
         finished(s).await;
         let receipt = json_at(s, "/receipts/Secret-token_1").await;
         let (big, mut outputs) = (number("12345678901234567731.75"), receipt["outputs"].clone());
@@ -126,7 +126,7 @@ async fn a_receipt_has_every_figure_of_its_request() {
 
 #[tokio::test]
 async fn the_urls_of_a_finished_request_lead_to_them() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         let instruction = json!({"data": {"type": "withdrawal_instructions",
             "attributes": {"label": "sandbox:returned", "body": {}},
@@ -166,7 +166,7 @@ async fn the_urls_of_a_finished_request_lead_to_them() {
 
 #[tokio::test]
 async fn a_credit_note_says_what_came_back_and_of_what() {
-    sandbox(async |s| {
+    account(async |s| {
         finished(s).await;
         let note = json_at(s, "/credit_notes/Secret-token_1").await;
         let outputs = note["outputs"].as_array().unwrap();
@@ -190,7 +190,7 @@ async fn a_credit_note_says_what_came_back_and_of_what() {
 
 #[tokio::test]
 async fn a_page_shows_the_same_and_escapes_what_people_wrote() {
-    sandbox(async |s| {
+    account(async |s| {
         finished(s).await;
         let receipt = page_at(s, "/receipts/Secret-token_1").await;
         let note = page_at(s, "/credit_notes/Secret-token_1").await;
@@ -228,7 +228,7 @@ async fn a_page_shows_the_same_and_escapes_what_people_wrote() {
 
 #[tokio::test]
 async fn the_figures_are_of_all_outputs_and_the_first_hundred_are_listed() {
-    sandbox(async |s| {
+    account(async |s| {
         s.sql(FINISHED).await;
         let more =
             "insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,
@@ -261,7 +261,7 @@ async fn the_figures_are_of_all_outputs_and_the_first_hundred_are_listed() {
 
 #[tokio::test]
 async fn the_accept_header_decides_between_page_and_json() {
-    sandbox(async |s| {
+    account(async |s| {
         finished(s).await;
         for (accept, expected) in [
             (BROWSER, "text/html; charset=utf-8"),
@@ -302,7 +302,7 @@ async fn the_accept_header_decides_between_page_and_json() {
 
 #[tokio::test]
 async fn nobody_in_between_may_keep_it_and_a_page_may_do_nothing() {
-    sandbox(async |s| {
+    account(async |s| {
         finished(s).await;
         for (path, accept) in [
             ("/receipts/Secret-token_1", BROWSER),
@@ -328,7 +328,7 @@ async fn nobody_in_between_may_keep_it_and_a_page_may_do_nothing() {
 
 #[tokio::test]
 async fn an_address_that_nothing_is_at_is_404() {
-    sandbox(async |s| {
+    account(async |s| {
         finished(s).await;
         s.sql("update concierge_requests set receipt_token = repeat('a', 129) where id = 1011").await;
         let long = "a".repeat(129);
@@ -353,7 +353,7 @@ async fn an_address_that_nothing_is_at_is_404() {
 
 #[tokio::test]
 async fn head_answers_like_get_and_no_other_method_does() {
-    sandbox(async |s| {
+    account(async |s| {
         finished(s).await;
         for path in ["/receipts/Secret-token_1", "/credit_notes/Secret-token_1", "/receipts/no"] {
             for accept in [BROWSER, "*/*"] {

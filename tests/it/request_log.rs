@@ -11,27 +11,27 @@ use proptest::prelude::*;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Sandbox, Wire, documented_output, sandbox, send, within};
+use crate::support::{Account, Wire, account, documented_output, sandbox, send, within};
 
 const PATH: &str = "/_sandbox/requests";
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 const KEPT: usize = 16 << 10;
 
 /// The exchanges that a query finds.
-async fn logged(sandbox: &Sandbox, query: &str) -> Vec<Value> {
-    let answer = sandbox.get(&format!("{PATH}?{query}")).await.expect(200);
+async fn logged(account: &Account, query: &str) -> Vec<Value> {
+    let answer = account.get(&format!("{PATH}?{query}")).await.expect(200);
     answer["requests"].as_array().unwrap().clone()
 }
 
 /// Their paths.
-async fn paths(sandbox: &Sandbox, query: &str) -> Vec<String> {
-    let exchanges = logged(sandbox, query).await;
+async fn paths(account: &Account, query: &str) -> Vec<String> {
+    let exchanges = logged(account, query).await;
     exchanges.iter().map(|exchange| exchange["path"].as_str().unwrap().to_owned()).collect()
 }
 
-async fn put_fault(sandbox: &Sandbox, fault: &Value) {
+async fn put_fault(account: &Account, fault: &Value) {
     let body = json!({ "faults": [fault] }).to_string();
-    let put = sandbox.request(Method::PUT, "/_sandbox/faults").header("Content-Type", "application/json");
+    let put = account.request(Method::PUT, "/_sandbox/faults").header("Content-Type", "application/json");
     send(put.body(body)).await.expect(200);
 }
 
@@ -69,7 +69,7 @@ async fn an_exchange_is_shown_as_it_was() {
 
 #[tokio::test]
 async fn what_goes_to_the_api_is_logged_and_nothing_else() {
-    sandbox(async |s| {
+    account(async |s| {
         for path in ["/api/users", "/api/nowhere", "/api/users/1", "/_sandbox/events", "/receipts/x", "/nowhere", PATH]
         {
             s.get(path).await;
@@ -130,7 +130,7 @@ async fn each_account_has_its_own_and_strangers_have_none() {
 
 #[tokio::test]
 async fn filters_find_what_they_say() {
-    sandbox(async |s| {
+    account(async |s| {
         s.get("/api/users/me").await.expect(200);
         s.advance(Duration::from_secs(1)).await;
         let created = s.post("/api/users", &json!({"data": {"type": "users"}})).await;
@@ -192,7 +192,7 @@ async fn filters_find_what_they_say() {
 
 #[tokio::test]
 async fn long_bodies_are_cut_and_said_to_be() {
-    sandbox(async |s| {
+    account(async |s| {
         // a character that the cut goes through
         let text = format!("{}é{}", "x".repeat(KEPT - 1), "y".repeat(3 << 20));
         s.post_text(OUTPUTS, text.clone()).await.assert_error(413, "body_too_large", "");
@@ -300,7 +300,7 @@ async fn a_client_that_does_not_wait_is_logged_without_an_answer() {
 
 #[tokio::test]
 async fn of_an_account_the_last_thousand_are_kept() {
-    sandbox(async |s| {
+    account(async |s| {
         for _ in 0..101 {
             futures_util::future::join_all((0..10).map(|id| s.get(["/api/users", "/api/webhooks"][id % 2]))).await;
         }

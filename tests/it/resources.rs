@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{sandbox, send};
+use crate::support::{account, send};
 
 #[tokio::test]
 async fn a_new_user_needs_nothing_but_its_type() {
-    sandbox(async |s| {
+    account(async |s| {
         let made = s.post("/api/users", &json!({"data": {"type": "users"}})).await.expect(201);
         assert_eq!(made["data"]["id"], "50506");
         assert_eq!(
@@ -28,7 +28,7 @@ async fn a_new_user_needs_nothing_but_its_type() {
 
 #[tokio::test]
 async fn a_patch_changes_what_it_names_and_nothing_else() {
-    sandbox(async |s| {
+    account(async |s| {
         let change =
             |id: &str, attributes: Value| json!({"data": {"type": "users", "id": id, "attributes": attributes}});
         let path = "/api/users/20202";
@@ -61,7 +61,7 @@ async fn a_patch_changes_what_it_names_and_nothing_else() {
 
 #[tokio::test]
 async fn an_instruction_keeps_its_body_as_sent() {
-    sandbox(async |s| {
+    account(async |s| {
         let body = r#"{"z":1.0,"a":{"deep":[1,2.50,1e2,"ñ\ud83d\ude00"]},"payment_method":"third_party","A":null,"é":""}"#;
         let document = format!(
             r#"{{"data":{{"type":"withdrawal_instructions","attributes":{{"label":"rent","payment_method_type":"wire","body":{body}}}}}}}"#
@@ -83,7 +83,7 @@ async fn an_instruction_keeps_its_body_as_sent() {
 
 #[tokio::test]
 async fn an_instruction_that_can_t_be_used_is_refused() {
-    sandbox(async |s| {
+    account(async |s| {
         let path = "/api/withdrawal_instructions";
         let instruction =
             |attributes: Value| json!({"data": {"type": "withdrawal_instructions", "attributes": attributes}});
@@ -107,7 +107,7 @@ async fn an_instruction_that_can_t_be_used_is_refused() {
 
 #[tokio::test]
 async fn an_instruction_in_use_stays_and_a_deleted_one_is_still_shown_with_its_outputs() {
-    sandbox(async |s| {
+    account(async |s| {
         let id = s.create_output().await;
         let path = "/api/withdrawal_instructions/2121";
         s.delete(path).await.assert_error(409, "withdrawal_instruction_in_use", "");
@@ -129,7 +129,7 @@ async fn an_instruction_in_use_stays_and_a_deleted_one_is_still_shown_with_its_o
 
 #[tokio::test]
 async fn a_request_is_a_draft_and_links_all_its_outputs() {
-    sandbox(async |s| {
+    account(async |s| {
         let document = json!({"data": {"type": "concierge_requests", "attributes": {
             "port_code": "us_usd", "external_id": "payroll-11", "payment_authorization_code": "abc", "state": "working"}}});
         let made = s.post("/api/concierge_requests", &document).await.expect(201);
@@ -162,7 +162,7 @@ async fn a_request_is_a_draft_and_links_all_its_outputs() {
 
 #[tokio::test]
 async fn ports_are_shown_without_a_key() {
-    sandbox(async |s| {
+    account(async |s| {
         let open = async |path: &str| send(s.client.get(s.url(path))).await;
         let all = open("/api/concierge_ports/").await.expect(200);
         assert_eq!(all["meta"]["total"], 13);

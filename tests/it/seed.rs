@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use crate::support::{Program, Receiver, Sandbox, client, count, database, empty_database, sandbox, send};
+use crate::support::{Account, Program, Receiver, account, client, count, database, empty_database, sandbox, send};
 
 const PATH: &str = "/_sandbox/seed";
 const OUTPUTS: &str = "/api/concierge_request_outputs";
@@ -58,19 +58,19 @@ fn payroll() -> Value {
     ]})
 }
 
-async fn seed(sandbox: &Sandbox, document: &Value) -> Value {
-    sandbox.post(PATH, document).await.expect(201)
+async fn seed(account: &Account, document: &Value) -> Value {
+    account.post(PATH, document).await.expect(201)
 }
 
 /// Seeds what is wrong, and gives the code and the pointer of each fault, after checking that nothing of it is there.
-async fn faults(sandbox: &Sandbox, data: Value) -> Vec<(String, String)> {
+async fn faults(account: &Account, data: Value) -> Vec<(String, String)> {
     const ROWS: &str = "select (select count(*) from users) + (select count(*) from withdrawal_instructions)
         + (select count(*) from concierge_requests) + (select count(*) from concierge_request_outputs)
         + (select count(*) from cash_wallets) + (select sum(next_id) from id_counters where type <> 'events')::bigint";
-    let before = sandbox.count(ROWS).await;
-    let answer = sandbox.post(PATH, &json!({ "data": data })).await;
+    let before = account.count(ROWS).await;
+    let answer = account.post(PATH, &json!({ "data": data })).await;
     assert!((400..500).contains(&answer.status), "{answer:?}");
-    assert_eq!(sandbox.count(ROWS).await, before);
+    assert_eq!(account.count(ROWS).await, before);
     answer.errors().into_iter().map(|(_, code, pointer)| (code, pointer)).collect()
 }
 
@@ -80,7 +80,7 @@ fn fault(code: &str, pointer: &str) -> (String, String) {
 
 #[tokio::test]
 async fn what_is_seeded_is_there_and_goes_on() {
-    sandbox(async |s| {
+    account(async |s| {
         let seeded = seed(s, &payroll()).await;
         let counts = json!({"users": 2, "withdrawal_instructions": 2, "concierge_requests": 1,
             "concierge_request_outputs": 4, "cash_wallets": 2});
@@ -144,7 +144,7 @@ async fn what_is_seeded_is_there_and_goes_on() {
 
 #[tokio::test]
 async fn in_an_account_that_stands_still_it_happens_at_once() {
-    sandbox(async |s| {
+    account(async |s| {
         s.post("/_sandbox/clock/freeze", &json!({})).await.expect(200);
         s.patch("/_sandbox/settings", &json!({"check_delay": "0s", "approval": "manual"})).await.expect(200);
         let data = json!({"data": [output(40001, 1010, 20202, 2121, "accepting"), user(1, json!({}))]});
@@ -183,7 +183,7 @@ async fn whoever_acts_owns_what_names_nobody() {
 
 #[tokio::test]
 async fn events_of_what_was_seeded_go_to_the_master_user() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = Receiver::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
         let data = json!({"data": [user(7, json!({"compliance_state": "enabled", "webhook_url": "http://127.0.0.1:1/"})),
             output(40001, 1010, 20202, 2121, "accepting")]});
@@ -200,7 +200,7 @@ async fn events_of_what_was_seeded_go_to_the_master_user() {
 
 #[tokio::test]
 async fn ids_that_are_taken_or_may_be_are_refused() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         let taken = json!([
             user(50505, json!({})),
@@ -257,7 +257,7 @@ async fn other_servers_ids_are_never_given_twice() {
 
 #[tokio::test]
 async fn every_fault_is_named_at_once_and_nothing_is_stored() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         s.act("1010", "request_quote").await.expect(200);
         let mut no_user = output(40007, 7001, 20202, 2121, "accepting");
@@ -408,7 +408,7 @@ async fn bad_documents_are_refused() {
 
 #[tokio::test]
 async fn a_snapshot_has_what_was_seeded() {
-    sandbox(async |s| {
+    account(async |s| {
         seed(s, &payroll()).await;
         s.post("/_sandbox/snapshots", &json!({"name": "seeded"})).await.expect(201);
         s.post("/_sandbox/reset", &json!({})).await.expect(204);

@@ -7,22 +7,22 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Sandbox, sandbox, sandbox_with, send};
+use crate::support::{Account, Answer, account, sandbox, sandbox_with, send};
 
 const OUTPUTS: &str = "concierge_request_outputs";
 const REQUESTS: &str = "concierge_requests";
 
 /// From now on nothing happens by itself.
-async fn manual(sandbox: &Sandbox) {
-    sandbox.patch("/_sandbox/settings", &json!({"progression": "manual"})).await.expect(200);
+async fn manual(account: &Account) {
+    account.patch("/_sandbox/settings", &json!({"progression": "manual"})).await.expect(200);
 }
 
-async fn simulate(sandbox: &Sandbox, resource: &str, id: &str, verb: &str) -> Answer {
-    send(sandbox.request(Method::POST, &format!("/_sandbox/simulations/{resource}/{id}/{verb}"))).await
+async fn simulate(account: &Account, resource: &str, id: &str, verb: &str) -> Answer {
+    send(account.request(Method::POST, &format!("/_sandbox/simulations/{resource}/{id}/{verb}"))).await
 }
 
-async fn simulate_with(sandbox: &Sandbox, resource: &str, id: &str, verb: &str, body: &Value) -> Answer {
-    sandbox.post(&format!("/_sandbox/simulations/{resource}/{id}/{verb}"), body).await
+async fn simulate_with(account: &Account, resource: &str, id: &str, verb: &str, body: &Value) -> Answer {
+    account.post(&format!("/_sandbox/simulations/{resource}/{id}/{verb}"), body).await
 }
 
 /// The state that an answer shows.
@@ -32,26 +32,26 @@ fn state(answer: Answer) -> String {
 }
 
 /// Takes request 1010 to where its outputs are paid.
-async fn set_to_work(sandbox: &Sandbox) {
+async fn set_to_work(account: &Account) {
     let to = json!({"state": "working", "through": true});
-    assert_eq!(state(simulate_with(sandbox, REQUESTS, "1010", "transition", &to).await), "working");
+    assert_eq!(state(simulate_with(account, REQUESTS, "1010", "transition", &to).await), "working");
 }
 
 /// The event types told of a resource, the first first.
-async fn told(sandbox: &Sandbox, resource: &str) -> Vec<String> {
-    let events = sandbox.get(&format!("/_sandbox/events?filter[resource]={resource}")).await.expect(200);
+async fn told(account: &Account, resource: &str) -> Vec<String> {
+    let events = account.get(&format!("/_sandbox/events?filter[resource]={resource}")).await.expect(200);
     let events = events["data"].as_array().unwrap();
     events.iter().map(|event| event["attributes"]["event_type"].as_str().unwrap().to_owned()).collect()
 }
 
-async fn balance(sandbox: &Sandbox, currency: &str) -> Value {
-    let wallet = sandbox.get(&format!("/api/cash_wallets/{currency}")).await.expect(200);
+async fn balance(account: &Account, currency: &str) -> Value {
+    let wallet = account.get(&format!("/api/cash_wallets/{currency}")).await.expect(200);
     wallet["data"]["attributes"]["balance"].clone()
 }
 
 #[tokio::test]
 async fn every_step_of_a_payout_can_be_taken_by_hand() {
-    sandbox(async |s| {
+    account(async |s| {
         manual(s).await;
         let output = s.create_output().await;
         let step = async |verb: &str| state(simulate(s, OUTPUTS, &output, verb).await);
@@ -94,7 +94,7 @@ async fn an_output_that_ends_gives_back_what_it_should() {
         (vec!["accept", "work", "issue", "fail", "return"], "returned", true),
         (vec!["accept", "work", "issue", "settle"], "settled", false),
     ] {
-        sandbox(async |s| {
+        account(async |s| {
             manual(s).await;
             let output = s.create_output().await;
             set_to_work(s).await;
@@ -118,7 +118,7 @@ async fn an_output_that_ends_gives_back_what_it_should() {
 
 #[tokio::test]
 async fn a_step_that_is_not_possible_says_what_is() {
-    sandbox(async |s| {
+    account(async |s| {
         manual(s).await;
         let output = s.create_output().await;
         let refused = simulate(s, OUTPUTS, &output, "settle").await;
@@ -189,7 +189,7 @@ async fn what_is_not_there_is_404_and_a_body_that_says_nothing_known_422() {
 
 #[tokio::test]
 async fn a_reason_is_shown() {
-    sandbox(async |s| {
+    account(async |s| {
         manual(s).await;
         let (first, second) = (s.create_output().await, s.create_output().await);
         let reason = json!({"reason": "the account is closed"});
@@ -205,7 +205,7 @@ async fn a_reason_is_shown() {
 
 #[tokio::test]
 async fn a_way_through_has_every_state_between_and_takes_the_request_along() {
-    sandbox(async |s| {
+    account(async |s| {
         manual(s).await;
         let output = s.create_output().await;
         let to = json!({"state": "returned", "through": true});
@@ -238,7 +238,7 @@ async fn a_way_through_has_every_state_between_and_takes_the_request_along() {
 
 #[tokio::test]
 async fn a_request_is_taken_to_its_end_with_its_outputs() {
-    sandbox(async |s| {
+    account(async |s| {
         manual(s).await;
         for _ in 0..3 {
             s.create_output().await;
@@ -252,10 +252,10 @@ async fn a_request_is_taken_to_its_end_with_its_outputs() {
 }
 
 /// Adds many accepted outputs to request 1010, as copies of its first one.
-async fn add_many(sandbox: &Sandbox) {
-    let output = sandbox.create_output().await;
+async fn add_many(account: &Account) {
+    let output = account.create_output().await;
     assert_eq!(output, "32323");
-    sandbox
+    account
         .sql(
             "insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id, port_code,
                 amount, state, created_at, state_since)
@@ -273,7 +273,7 @@ async fn add_many(sandbox: &Sandbox) {
 
 #[tokio::test]
 async fn many_outputs_go_along_before_the_call_returns() {
-    sandbox(async |s| {
+    account(async |s| {
         manual(s).await;
         add_many(s).await;
         s.act("1010", "request_quote").await.expect(200);
@@ -289,7 +289,7 @@ async fn many_outputs_go_along_before_the_call_returns() {
 
 #[tokio::test]
 async fn many_outputs_are_settled_before_the_call_returns() {
-    sandbox(async |s| {
+    account(async |s| {
         manual(s).await;
         add_many(s).await;
         set_to_work(s).await;
@@ -341,7 +341,7 @@ async fn what_goes_on_by_itself_meanwhile_is_no_hindrance() {
 
 #[tokio::test]
 async fn a_quote_has_the_prices_it_is_given() {
-    sandbox(async |s| {
+    account(async |s| {
         manual(s).await;
         let output = s.create_output().await;
         s.act("1010", "request_quote").await.expect(200);
@@ -361,7 +361,7 @@ async fn a_quote_has_the_prices_it_is_given() {
 
 #[tokio::test]
 async fn a_quote_that_others_began_begins_anew_with_the_prices_it_is_given() {
-    sandbox(async |s| {
+    account(async |s| {
         manual(s).await;
         add_many(s).await;
         s.act("1010", "request_quote").await.expect(200);
@@ -377,7 +377,7 @@ async fn a_quote_that_others_began_begins_anew_with_the_prices_it_is_given() {
 
 #[tokio::test]
 async fn what_is_done_while_time_goes_on_is_done_in_its_order() {
-    sandbox(async |s| {
+    account(async |s| {
         add_many(s).await;
         set_to_work(s).await;
         s.post("/_sandbox/clock/freeze", &json!({})).await.expect(200);
@@ -396,7 +396,7 @@ async fn what_is_done_while_time_goes_on_is_done_in_its_order() {
 
 #[tokio::test]
 async fn money_comes_and_goes() {
-    sandbox(async |s| {
+    account(async |s| {
         let money = |currency: &str, amount: Value| json!({"currency": currency, "amount": amount});
         simulate_with(s, "users", "50505", "debit", &money("ARS", json!(999_999.5))).await.expect(200);
         assert_eq!(balance(s, "ars").await, json!(0.5));
@@ -431,7 +431,7 @@ async fn money_comes_and_goes() {
 
 #[tokio::test]
 async fn who_funds_a_request_provides_what_is_missing() {
-    sandbox(async |s| {
+    account(async |s| {
         manual(s).await;
         s.create_output().await;
         s.sql("update cash_wallets set balance = 80 where currency = 'ars'").await;
@@ -448,7 +448,7 @@ async fn a_decision_about_a_payee_runs_the_checks_that_waited() {
     for (verb, compliance, ends) in
         [("enable", "enabled", "accepted"), ("disable", "disabled", "rejected"), ("reject", "rejected", "rejected")]
     {
-        sandbox(async |s| {
+        account(async |s| {
             s.patch("/_sandbox/settings", &json!({"approval": "manual"})).await.expect(200);
             let payee = s.create("/api/users", &json!({"data": {"type": "users"}})).await;
             let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {"body": {}},
@@ -485,7 +485,7 @@ async fn another_account_is_out_of_reach() {
 
 #[tokio::test]
 async fn a_simulation_comes_before_whatever_else_decides() {
-    sandbox(async |s| {
+    account(async |s| {
         let create = s.request(Method::POST, "/api/concierge_request_outputs").header("Sandbox-Outcome", "rejected");
         let create =
             create.header("Content-Type", "application/json").body(crate::support::documented_output().to_string());

@@ -14,7 +14,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
 use crate::support::{
-    Answer, Program, Receiver, Sandbox, client, count, database, documented_output, sandbox, sandbox_with, send,
+    Account, Answer, Program, Receiver, account, client, count, database, documented_output, sandbox, sandbox_with,
+    send,
 };
 
 const PATH: &str = "/_sandbox/snapshots";
@@ -22,21 +23,21 @@ const OUTPUTS: &str = "/api/concierge_request_outputs";
 /// Tables with an account that are no part of its world.
 const NOT_COPIED: [&str; 2] = ["api_keys", "faults"];
 
-async fn as_key(sandbox: &Sandbox, key: &str, method: Method, path: &str, body: &Value) -> Answer {
-    let request = sandbox.client.request(method, sandbox.url(path)).header("Authorization", key);
+async fn as_key(account: &Account, key: &str, method: Method, path: &str, body: &Value) -> Answer {
+    let request = account.client.request(method, account.url(path)).header("Authorization", key);
     send(request.header("Content-Type", "application/json").body(body.to_string())).await
 }
 
-async fn take(sandbox: &Sandbox, name: &str) -> Value {
-    sandbox.post(PATH, &json!({ "name": name })).await.expect(201)
+async fn take(account: &Account, name: &str) -> Value {
+    account.post(PATH, &json!({ "name": name })).await.expect(201)
 }
 
-async fn restore(sandbox: &Sandbox, name: &str) {
-    sandbox.post(&format!("{PATH}/{name}/restore"), &json!({})).await.expect(204);
+async fn restore(account: &Account, name: &str) {
+    account.post(&format!("{PATH}/{name}/restore"), &json!({})).await.expect(204);
 }
 
-async fn clock(sandbox: &Sandbox, action: &str, body: &Value) -> Value {
-    sandbox.post(&format!("/_sandbox/clock/{action}"), body).await.expect(200)
+async fn clock(account: &Account, action: &str, body: &Value) -> Value {
+    account.post(&format!("/_sandbox/clock/{action}"), body).await.expect(200)
 }
 
 #[track_caller]
@@ -47,13 +48,13 @@ fn assert_same(left: &BTreeMap<&str, Vec<String>>, right: &BTreeMap<&str, Vec<St
 }
 
 /// The names of the snapshots there are.
-async fn names(sandbox: &Sandbox) -> Vec<String> {
-    let listed = sandbox.get(PATH).await.expect(200);
+async fn names(account: &Account) -> Vec<String> {
+    let listed = account.get(PATH).await.expect(200);
     listed["snapshots"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Every row of an account, as text and in one order, table by table. Ids that servers have leased are no part of it.
-async fn world(sandbox: &Sandbox, which: &str) -> BTreeMap<&'static str, Vec<String>> {
+async fn world(account: &Account, which: &str) -> BTreeMap<&'static str, Vec<String>> {
     let mut world = BTreeMap::new();
     for table in TABLES.into_iter().chain(["accounts"]) {
         let left_out = match table {
@@ -68,7 +69,7 @@ async fn world(sandbox: &Sandbox, which: &str) -> BTreeMap<&'static str, Vec<Str
             where {id} = (select id from accounts where {which}) order by row"
         );
         let rows = sqlx::query_scalar(AssertSqlSafe(sql)).bind(left_out);
-        world.insert(table, rows.fetch_all(&sandbox.database).await.unwrap());
+        world.insert(table, rows.fetch_all(account.database()).await.unwrap());
     }
     world
 }
@@ -111,10 +112,10 @@ async fn an_account_goes_back_to_where_it_was() {
 
 #[tokio::test]
 async fn every_table_and_every_column_is_copied() {
-    sandbox(async |s| {
+    account(async |s| {
         let sql = "select table_name::text from information_schema.columns
             where table_schema = 'public' and column_name = 'account_id'";
-        let tables: Vec<String> = sqlx::query_scalar(sql).fetch_all(&s.database).await.unwrap();
+        let tables: Vec<String> = sqlx::query_scalar(sql).fetch_all(s.database()).await.unwrap();
         let copied: BTreeSet<&str> = TABLES.into_iter().collect();
         let there: BTreeSet<&str> =
             tables.iter().map(String::as_str).filter(|table| !NOT_COPIED.contains(table)).collect();
@@ -122,7 +123,7 @@ async fn every_table_and_every_column_is_copied() {
         busy(s).await;
         for table in TABLES.into_iter().chain(["accounts"]) {
             let sql = format!("alter table {table} add column new text; update {table} set new = 'kept'");
-            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&s.database).await.unwrap();
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(s.database()).await.unwrap();
         }
         let before = world(s, PRESENT).await;
         for (table, rows) in &before {
@@ -130,7 +131,7 @@ async fn every_table_and_every_column_is_copied() {
         }
         let lease =
             "update deliveries set leased_by = gen_random_uuid(), leased_until = '2100-01-01' where state = 'due'";
-        assert_ne!(sqlx::query(lease).execute(&s.database).await.unwrap().rows_affected(), 0);
+        assert_ne!(sqlx::query(lease).execute(s.database()).await.unwrap().rows_affected(), 0);
         take(s, "all").await;
         assert_same(&world(s, "snapshot_name = 'all'").await, &before);
         assert_same(&world(s, PRESENT).await, &before); // taking one changes nothing
@@ -146,53 +147,53 @@ async fn every_table_and_every_column_is_copied() {
 }
 
 /// Has something happen to everything there is.
-async fn busy(sandbox: &Sandbox) {
+async fn busy(account: &Account) {
     let receiver = Receiver::answering("HTTP/1.1 503 X\r\nContent-Length: 4\r\n\r\nbusy").await;
     let settings = json!({"check_delay": "2s", "approval_delay": "3s", "quote_delay": "4s", "step_delay": "5s",
         "approval": "auto", "progression": "auto"});
-    sandbox.patch("/_sandbox/settings", &settings).await.expect(200);
+    account.patch("/_sandbox/settings", &settings).await.expect(200);
     let user = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": receiver.url()}}});
-    sandbox.patch("/api/users/me", &user).await.expect(200);
+    account.patch("/api/users/me", &user).await.expect(200);
     let user = json!({"data": {"type": "users", "attributes": {"email": "ana@example.com"}}});
-    sandbox.create("/api/users", &user).await;
+    account.create("/api/users", &user).await;
     let instruction = |label: &str| {
         json!({"data": {"type": "withdrawal_instructions", "attributes": {"label": label, "payment_method_type": "x",
             "body": {"bank_account_number": 17}},
             "relationships": {"user": {"data": {"type": "users", "id": "20202"}}}}})
     };
-    let deleted = sandbox.create("/api/withdrawal_instructions", &instruction("mine")).await;
-    sandbox.delete(&format!("/api/withdrawal_instructions/{deleted}")).await.expect(204);
-    let failing = sandbox.create("/api/withdrawal_instructions", &instruction("sandbox:failed|settled")).await;
+    let deleted = account.create("/api/withdrawal_instructions", &instruction("mine")).await;
+    account.delete(&format!("/api/withdrawal_instructions/{deleted}")).await.expect(204);
+    let failing = account.create("/api/withdrawal_instructions", &instruction("sandbox:failed|settled")).await;
     for instruction in [2121.to_string(), failing] {
         let mut output = documented_output();
         output["data"]["relationships"]["withdrawal_instruction"]["data"]["id"] = json!(instruction);
-        let request = sandbox.request(Method::POST, OUTPUTS).header("Content-Type", "application/json");
+        let request = account.request(Method::POST, OUTPUTS).header("Content-Type", "application/json");
         let outcome = if instruction == "2121" { "rejected" } else { "failed|settled" };
         send(request.header("Sandbox-Outcome", outcome).body(output.to_string())).await.expect(201);
     }
     let estimate = json!({"data": {"type": "concierge_estimates", "attributes": {"port_code": "ar_ars",
         "outputs": [{"port_code": "cl_clp", "amount": 1000}, {"port_code": "cl_clp", "amount": 1000}]}}});
-    let estimate = sandbox.post("/api/concierge_estimates", &estimate).await.expect(201);
+    let estimate = account.post("/api/concierge_estimates", &estimate).await.expect(201);
     let hint = json!({"data": {"attributes": {"hint_token": estimate["data"]["attributes"]["hint_token"]}}});
     let request = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars",
         "external_id": "payroll", "payment_authorization_code": "17"}}});
-    let cancelled = sandbox.create("/api/concierge_requests", &request).await;
-    sandbox.act(&cancelled, "cancel").await.expect(200);
-    sandbox.advance(Duration::from_secs(2)).await;
-    sandbox.post("/api/concierge_requests/1010/request_quote", &hint).await.expect(200);
-    sandbox.tick().await;
-    sandbox.act("1010", "accept_quote").await.expect(200);
-    sandbox.tell(Duration::from_secs(5)).await;
-    sandbox.tell(Duration::from_secs(11)).await;
-    assert_eq!(sandbox.state_of("32324").await, "failed");
-    sandbox.tell(Duration::from_secs(30)).await;
-    assert_eq!(sandbox.attributes_of("1010").await["state"], "finished");
-    clock(sandbox, "freeze", &json!({})).await;
+    let cancelled = account.create("/api/concierge_requests", &request).await;
+    account.act(&cancelled, "cancel").await.expect(200);
+    account.advance(Duration::from_secs(2)).await;
+    account.post("/api/concierge_requests/1010/request_quote", &hint).await.expect(200);
+    account.tick().await;
+    account.act("1010", "accept_quote").await.expect(200);
+    account.tell(Duration::from_secs(5)).await;
+    account.tell(Duration::from_secs(11)).await;
+    assert_eq!(account.state_of("32324").await, "failed");
+    account.tell(Duration::from_secs(30)).await;
+    assert_eq!(account.attributes_of("1010").await["state"], "finished");
+    clock(account, "freeze", &json!({})).await;
 }
 
 #[tokio::test]
 async fn the_clock_goes_on_from_where_it_was() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         take(s, "running").await;
         clock(s, "set", &json!({"to": "2019-11-25T12:53:03Z", "frozen": true})).await;
@@ -224,7 +225,7 @@ async fn the_clock_goes_on_from_where_it_was() {
 
 #[tokio::test]
 async fn settings_and_keys() {
-    sandbox(async |s| {
+    account(async |s| {
         s.patch("/_sandbox/settings", &json!({"progression": "manual", "check_delay": "7s"})).await.expect(200);
         let settings = s.get("/_sandbox/settings").await.expect(200);
         take(s, "manual").await;
@@ -248,7 +249,7 @@ async fn settings_and_keys() {
 
 #[tokio::test]
 async fn nothing_happens_in_a_snapshot() {
-    sandbox(async |s| {
+    account(async |s| {
         const DUE: &str = "
             update concierge_request_outputs o set due_at = '2019-01-01' from accounts a
             where a.id = o.account_id and snapshot_of is not null;
@@ -282,7 +283,7 @@ async fn nothing_happens_in_a_snapshot() {
 
 #[tokio::test]
 async fn what_was_to_be_told_is_told_again() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = Receiver::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
         let url = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": receiver.url()}}});
         s.patch("/api/users/me", &url).await.expect(200);
@@ -341,7 +342,7 @@ async fn what_is_under_way_ends_with_its_world() {
 }
 
 /// A receiver of the world's events that answers none until it is opened, and what opens it.
-async fn listen_closed(sandbox: &Sandbox) -> (Receiver, watch::Sender<bool>) {
+async fn listen_closed(account: &Account) -> (Receiver, watch::Sender<bool>) {
     let (open, opened) = watch::channel(false);
     let receiver = Receiver::handling(move |mut stream, _| {
         let mut opened = opened.clone();
@@ -352,7 +353,7 @@ async fn listen_closed(sandbox: &Sandbox) -> (Receiver, watch::Sender<bool>) {
     })
     .await;
     let url = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": receiver.url()}}});
-    sandbox.patch("/api/users/me", &url).await.expect(200);
+    account.patch("/api/users/me", &url).await.expect(200);
     (receiver, open)
 }
 
@@ -425,7 +426,7 @@ async fn one_is_whole_whatever_is_under_way() {
 
 #[tokio::test]
 async fn one_is_taken_before_or_after_a_walk_through_time() {
-    sandbox(async |s| {
+    account(async |s| {
         let (mut receiver, open) = listen_closed(s).await;
         s.create_output().await;
         let seconds = json!({"by": "PT5S"});
@@ -480,7 +481,7 @@ async fn receipts_are_those_of_the_present() {
 
 #[tokio::test]
 async fn they_outlive_resets_and_go_with_their_account() {
-    sandbox(async |s| {
+    account(async |s| {
         let keys = json!({"key": "mine", "read_only_key": "mine-read"});
         s.post("/_sandbox/accounts", &keys).await.expect(201);
         let mine = async |method, path: &str, body: Value| as_key(s, "mine", method, path, &body).await;
@@ -510,7 +511,7 @@ async fn they_outlive_resets_and_go_with_their_account() {
 
 #[tokio::test]
 async fn the_same_name_again_and_deleting() {
-    sandbox(async |s| {
+    account(async |s| {
         take(s, "one").await;
         take(s, "two").await;
         s.create_output().await;

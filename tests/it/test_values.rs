@@ -8,18 +8,18 @@ use concierge_sandbox::concierge::outputs::scenario::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Sandbox, documented_output, sandbox, send};
+use crate::support::{Account, Answer, account, documented_output, send};
 
 const SECOND: Duration = Duration::from_secs(1);
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
 /// The document of an output of 1000 CLP to a new payee of that address, paid as these attributes of an instruction say.
-async fn document(sandbox: &Sandbox, email: &str, instruction: Value) -> Value {
+async fn document(account: &Account, email: &str, instruction: Value) -> Value {
     let payee = json!({"data": {"type": "users", "attributes": {"email": email}}});
-    let payee = sandbox.create("/api/users", &payee).await;
+    let payee = account.create("/api/users", &payee).await;
     let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": instruction,
         "relationships": {"user": {"data": {"type": "users", "id": payee}}}}});
-    let instruction = sandbox.create("/api/withdrawal_instructions", &instruction).await;
+    let instruction = account.create("/api/withdrawal_instructions", &instruction).await;
     let mut document = documented_output();
     document["data"]["relationships"]["user"]["data"]["id"] = json!(payee);
     document["data"]["relationships"]["withdrawal_instruction"]["data"]["id"] = json!(instruction);
@@ -27,14 +27,14 @@ async fn document(sandbox: &Sandbox, email: &str, instruction: Value) -> Value {
 }
 
 /// Such an output.
-async fn output(sandbox: &Sandbox, email: &str, instruction: Value) -> String {
-    let document = document(sandbox, email, instruction).await;
-    sandbox.create(OUTPUTS, &document).await
+async fn output(account: &Account, email: &str, instruction: Value) -> String {
+    let document = document(account, email, instruction).await;
+    account.create(OUTPUTS, &document).await
 }
 
 /// POSTs an output with these headers.
-async fn post_with(sandbox: &Sandbox, document: &Value, headers: &[(&'static str, &[u8])]) -> Answer {
-    let mut request = sandbox.request(Method::POST, OUTPUTS).header("Content-Type", "application/vnd.api+json");
+async fn post_with(account: &Account, document: &Value, headers: &[(&'static str, &[u8])]) -> Answer {
+    let mut request = account.request(Method::POST, OUTPUTS).header("Content-Type", "application/vnd.api+json");
     for (name, value) in headers {
         request = request.header(*name, reqwest::header::HeaderValue::from_bytes(value).unwrap());
     }
@@ -42,15 +42,15 @@ async fn post_with(sandbox: &Sandbox, document: &Value, headers: &[(&'static str
 }
 
 /// Where an output ends, and after how many failed tries, once its request was set to work.
-async fn end(sandbox: &Sandbox, id: &str) -> (String, i64) {
+async fn end(account: &Account, id: &str) -> (String, i64) {
     let failed: i64 = sqlx::query_scalar(
         "select count(*) from events where resource_id = $1::bigint and event_type = 'concierge_request_output_failed'",
     )
     .bind(id)
-    .fetch_one(&sandbox.database)
+    .fetch_one(account.database())
     .await
     .unwrap();
-    (sandbox.state_of(id).await, failed)
+    (account.state_of(id).await, failed)
 }
 
 /// How a scenario ends.
@@ -68,15 +68,15 @@ fn expected(scenario: Scenario) -> (String, i64) {
 }
 
 /// Approves every payee, runs the checks, and goes on until nothing more happens.
-async fn pay_all(sandbox: &Sandbox) {
-    sandbox.advance(SECOND).await;
-    crate::payouts::set_to_work(sandbox, "1010").await;
-    sandbox.advance(Duration::from_mins(1)).await;
+async fn pay_all(account: &Account) {
+    account.advance(SECOND).await;
+    crate::payouts::set_to_work(account, "1010").await;
+    account.advance(Duration::from_mins(1)).await;
 }
 
 #[tokio::test]
 async fn each_carrier_asks_for_each_scenario() {
-    sandbox(async |s| {
+    account(async |s| {
         let plain = "ana@example.com";
         let mut outputs = Vec::new();
         for TestValue { scenario, label, bank_account_number, email, .. } in TEST_VALUES {
@@ -101,7 +101,7 @@ async fn each_carrier_asks_for_each_scenario() {
 
 #[tokio::test]
 async fn the_header_of_the_call_that_makes_an_output_asks_for_each_scenario() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut outputs = Vec::new();
         let label = json!({"label": "sandbox:stuck", "body": {"bank_account_number": "7263269006"}});
         for TestValue { scenario, name, .. } in TEST_VALUES {
@@ -127,7 +127,7 @@ async fn the_header_of_the_call_that_makes_an_output_asks_for_each_scenario() {
 
 #[tokio::test]
 async fn an_outcome_that_is_not_known_is_refused_with_the_known_ones() {
-    sandbox(async |s| {
+    account(async |s| {
         let header = "Sandbox-Outcome";
         for outcome in
             ["", "accepted", "Failed", "failed|returned", "failed, settled", "sandbox:failed", "7263269002", "\u{e9}"]
@@ -156,7 +156,7 @@ async fn an_outcome_that_is_not_known_is_refused_with_the_known_ones() {
 
 #[tokio::test]
 async fn what_is_not_reserved_takes_the_happy_path() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut outputs = Vec::new();
         for (email, body) in [
             ("ana+sandbox.failed@example.com", json!({})),
@@ -182,7 +182,7 @@ async fn what_is_not_reserved_takes_the_happy_path() {
 
 #[tokio::test]
 async fn the_instruction_s_label_decides_before_its_number_and_that_before_the_payee() {
-    sandbox(async |s| {
+    account(async |s| {
         let number = json!({"bank_account_number": "7263269006"});
         let failing = "sandbox.failed@example.com";
         let outputs = [
@@ -201,7 +201,7 @@ async fn the_instruction_s_label_decides_before_its_number_and_that_before_the_p
 
 #[tokio::test]
 async fn a_rejection_says_what_asked_for_it() {
-    sandbox(async |s| {
+    account(async |s| {
         let rejected = "sandbox.rejected@example.com";
         let outputs = [
             ("instruction's label asks", output(s, rejected, json!({"label": "sandbox:rejected", "body": {}})).await),
@@ -223,7 +223,7 @@ async fn a_rejection_says_what_asked_for_it() {
 
 #[tokio::test]
 async fn the_table_is_served_without_a_key() {
-    sandbox(async |s| {
+    account(async |s| {
         let answer = send(s.client.get(s.url("/_sandbox/test_values"))).await;
         assert_eq!(answer.headers["content-type"], "application/json");
         let table = answer.expect(200);

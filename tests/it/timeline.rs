@@ -19,14 +19,14 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::payouts::{draft, pay, set_to_work, thousand};
-use crate::support::{Receiver, START, Sandbox, documented_output, sandbox, sandbox_with, send};
+use crate::support::{Account, Receiver, START, account, documented_output, sandbox, sandbox_with, send};
 
 const SECOND: Duration = Duration::from_secs(1);
 const OUTPUTS: &str = "concierge_request_outputs";
 const REQUESTS: &str = "concierge_requests";
 
-async fn timeline(sandbox: &Sandbox, type_name: &str, id: &str) -> Value {
-    let answer = sandbox.get(&format!("/_sandbox/timeline/{type_name}/{id}")).await;
+async fn timeline(account: &Account, type_name: &str, id: &str) -> Value {
+    let answer = account.get(&format!("/_sandbox/timeline/{type_name}/{id}")).await;
     assert_eq!(answer.headers["content-type"], "application/json");
     let timeline = answer.expect(200);
     assert_eq!(timeline["resource"], json!({"type": type_name, "id": id}));
@@ -35,8 +35,8 @@ async fn timeline(sandbox: &Sandbox, type_name: &str, id: &str) -> Value {
 }
 
 /// What comes next of something.
-async fn next(sandbox: &Sandbox, type_name: &str, id: &str) -> Value {
-    timeline(sandbox, type_name, id).await["next"].clone()
+async fn next(account: &Account, type_name: &str, id: &str) -> Value {
+    timeline(account, type_name, id).await["next"].clone()
 }
 
 /// The way something went: from where, to where, by what.
@@ -52,7 +52,7 @@ fn way(timeline: &Value) -> Vec<(&str, &str, &str)> {
 
 #[tokio::test]
 async fn it_says_what_happened_and_why_and_who_was_told() {
-    sandbox(async |s| {
+    account(async |s| {
         let receiver = Receiver::deciding(|call| {
             let body = String::from_utf8_lossy(&call.body);
             let status = if body.contains("output_failed") { "500 Internal Server Error" } else { "200 OK" };
@@ -120,7 +120,7 @@ async fn it_says_what_happened_and_why_and_who_was_told() {
 
 #[tokio::test]
 async fn a_request_goes_its_way() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         pay(s, "1010", "sandbox:rejected", thousand()).await;
         s.advance(SECOND).await;
@@ -158,7 +158,7 @@ async fn a_request_goes_its_way() {
 
 #[tokio::test]
 async fn users_and_instructions_have_theirs() {
-    sandbox(async |s| {
+    account(async |s| {
         let user = s.create("/api/users", &json!({"data": {"type": "users"}})).await;
         let at = |second: u8| format!("2019-11-25T12:53:0{second}.741Z");
         let approval = json!({"kind": "due", "trigger": "enable", "to": "enabled", "due_at": at(3)});
@@ -193,7 +193,7 @@ async fn users_and_instructions_have_theirs() {
 
 #[tokio::test]
 async fn what_comes_next_comes_as_it_says() {
-    sandbox(async |s| {
+    account(async |s| {
         // abroad, so that the quote takes its time
         let output = pay(s, "1010", "sandbox:failed|settled", json!({"port_code": "us_usd", "amount": 1})).await;
         let pruned = json!({"trigger": "expire", "to": "cancelled", "due_at": "2019-12-25T12:53:02.741Z"});
@@ -283,7 +283,7 @@ async fn a_payment_waits_for_its_payee() {
 
 #[tokio::test]
 async fn a_request_waits_for_money() {
-    sandbox(async |s| {
+    account(async |s| {
         let output = s.create_output().await;
         s.sql("update cash_wallets set balance = 1.5 where currency = 'ars'").await;
         s.advance(SECOND).await;
@@ -308,7 +308,7 @@ async fn a_request_waits_for_money() {
 
 #[tokio::test]
 async fn what_is_stuck_says_so_and_what_waits_with_it_too() {
-    sandbox(async |s| {
+    account(async |s| {
         let stuck = pay(s, "1010", "sandbox:stuck", thousand()).await;
         let other = pay(s, "1010", "sandbox:failed|settled", thousand()).await;
         s.advance(SECOND).await;
@@ -337,7 +337,7 @@ async fn what_is_stuck_says_so_and_what_waits_with_it_too() {
 
 #[tokio::test]
 async fn the_last_thousand_transitions_are_shown() {
-    sandbox(async |s| {
+    account(async |s| {
         s
             .sql(
                 "insert into events (account_id, id, event_type, resource_type, resource_id, created_at)

@@ -6,15 +6,15 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Sandbox, Wire, documented_output, sandbox, sandbox_with, send, within};
+use crate::support::{Account, Wire, account, documented_output, sandbox, sandbox_with, send, within};
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 const MIB: usize = 1 << 20;
 
 /// Checks that nothing was stored and that the server goes on.
-async fn unharmed(sandbox: &Sandbox) {
-    assert_eq!(sandbox.count("select count(*) from concierge_request_outputs").await, 0);
-    assert_eq!(sandbox.create_output().await, "32323");
+async fn unharmed(account: &Account) {
+    assert_eq!(account.count("select count(*) from concierge_request_outputs").await, 0);
+    assert_eq!(account.create_output().await, "32323");
 }
 
 /// The documented request, made as long as asked for with blanks.
@@ -143,7 +143,7 @@ async fn a_wrong_length_is_told_from_what_was_read() {
 
 #[tokio::test]
 async fn bytes_that_are_not_json_are_refused_with_their_place() {
-    sandbox(async |s| {
+    account(async |s| {
         let nested = |levels: usize| {
             let value = format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
             documented_output().to_string().replace("1000", &value).into_bytes()
@@ -194,7 +194,7 @@ async fn bytes_that_are_not_json_are_refused_with_their_place() {
 
 #[tokio::test]
 async fn json_that_is_no_document_is_refused() {
-    sandbox(async |s| {
+    account(async |s| {
         for body in ["null", "[]", "[{\"data\": {}}]", "\"data\"", "17", "true", "{}", "{\"meta\": {}}"] {
             s.post_text(OUTPUTS, body).await.assert_error(400, "document_invalid", "");
         }
@@ -209,7 +209,7 @@ async fn json_that_is_no_document_is_refused() {
 
 #[tokio::test]
 async fn a_nul_is_refused_where_it_is() {
-    sandbox(async |s| {
+    account(async |s| {
         let instructions = "/api/withdrawal_instructions";
         let document = json!({"data": {"type": "withdrawal_instructions", "attributes": {
             "label": "a\0b",

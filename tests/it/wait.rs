@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Account, Receiver, documented_output, sandbox, send};
+use crate::support::{Account, Receiver, account, documented_output, send};
 use crate::webhooks::{DOWN, OK};
 
 const OUTPUT: &str = "concierge_request_outputs/32323";
 
 #[tokio::test]
 async fn it_answers_as_soon_as_it_holds() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         let path = format!("/_sandbox/wait?resource={OUTPUT}&state=accepted&timeout=30s");
         let (waited, ()) = tokio::join!(s.get(&path), s.advance(Duration::from_secs(1)));
@@ -28,7 +28,7 @@ async fn it_answers_as_soon_as_it_holds() {
 
 #[tokio::test]
 async fn in_vain_it_says_why() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         let path = format!("/_sandbox/wait?resource={OUTPUT}&state=settled&timeout=10ms");
         let waited = s.get(&path).await;
@@ -58,7 +58,7 @@ async fn in_vain_it_says_why() {
 
 #[tokio::test]
 async fn what_a_test_value_keeps_can_be_simulated() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = s.account(json!({"clock": {"now": "2019-11-25T12:53:02.741Z"}})).await;
         let output = account.request(Method::POST, "/api/concierge_request_outputs").header("Sandbox-Outcome", "stuck");
         send(output.header("Content-Type", "application/json").body(documented_output().to_string())).await.expect(201);
@@ -91,7 +91,7 @@ async fn what_a_test_value_keeps_can_be_simulated() {
 
 #[tokio::test]
 async fn what_can_never_come_is_answered_at_once() {
-    sandbox(async |s| {
+    account(async |s| {
         let begun = Instant::now();
         s.create_output().await;
         s.advance(Duration::from_secs(1)).await;
@@ -113,7 +113,7 @@ async fn what_can_never_come_is_answered_at_once() {
 
 #[tokio::test]
 async fn events_and_their_delivery_can_be_waited_for() {
-    sandbox(async |s| {
+    account(async |s| {
         let receiver = Receiver::answering(OK).await;
         let url = json!({"data": {"type": "users", "attributes": {"webhook_url": receiver.url()}}});
         s.patch("/api/users/me", &url).await.expect(200);
@@ -137,7 +137,7 @@ async fn events_and_their_delivery_can_be_waited_for() {
 
 #[tokio::test]
 async fn a_delivery_that_fails_says_how() {
-    sandbox(async |s| {
+    account(async |s| {
         let receiver = Receiver::answering(DOWN).await;
         let url = json!({"data": {"type": "users", "attributes": {"webhook_url": receiver.url()}}});
         s.patch("/api/users/me", &url).await.expect(200);
@@ -159,7 +159,7 @@ async fn a_delivery_that_fails_says_how() {
 
 #[tokio::test]
 async fn a_reset_meanwhile_is_noticed() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         let path = format!("/_sandbox/wait?resource={OUTPUT}&state=settled&timeout=30s");
         let reset = async { send(s.request(Method::POST, "/_sandbox/reset")).await.expect(204) };
@@ -171,7 +171,7 @@ async fn a_reset_meanwhile_is_noticed() {
 
 #[tokio::test]
 async fn what_cant_be_waited_for_is_400() {
-    sandbox(async |s| {
+    account(async |s| {
         for (query, parameter) in [
             ("", "state"),
             ("state=settled", "resource"),

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Sandbox, sandbox, send};
+use crate::support::{Account, Answer, account, sandbox, send};
 
 const PATH: &str = "/api/webhooks";
 
@@ -11,8 +11,8 @@ fn webhook(attributes: &Value) -> Value {
     json!({"data": {"type": "webhooks", "attributes": attributes}})
 }
 
-async fn with_key(sandbox: &Sandbox, key: &str, method: Method, path: &str, document: Option<Value>) -> Answer {
-    let mut request = sandbox.client.request(method, sandbox.url(path)).header("Authorization", key);
+async fn with_key(account: &Account, key: &str, method: Method, path: &str, document: Option<Value>) -> Answer {
+    let mut request = account.client.request(method, account.url(path)).header("Authorization", key);
     if let Some(document) = document {
         request = request.header("Content-Type", "application/json").body(document.to_string());
     }
@@ -21,7 +21,7 @@ async fn with_key(sandbox: &Sandbox, key: &str, method: Method, path: &str, docu
 
 #[tokio::test]
 async fn it_is_set_shown_and_the_user_s_webhook_url() {
-    sandbox(async |s| {
+    account(async |s| {
         assert_eq!(s.get(PATH).await.expect(200)["data"], json!([]));
         s.get("/api/webhooks/50505").await.assert_error(404, "resource_not_found", "");
         let made = s.post("/api/webhooks/", &webhook(&json!({"url": "https://example.com/hook?a=b"}))).await;
@@ -94,7 +94,7 @@ async fn a_key_that_only_reads_may_see_it_and_not_set_it() {
 
 #[tokio::test]
 async fn what_can_t_be_used_is_refused_and_changes_nothing() {
-    sandbox(async |s| {
+    account(async |s| {
         let longest = format!("https://example.com/{}", "é".repeat(2048 - 20));
         s.post(PATH, &webhook(&json!({ "url": longest }))).await.expect(201);
         for (attributes, code, pointer) in [

@@ -4,25 +4,25 @@ use clap::Parser;
 use concierge_sandbox::config::Cli;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Sandbox, sandbox, sandbox_with};
+use crate::support::{Account, Answer, account, sandbox_with};
 
 const NOT_HTTP: &str = "must be an http or https URL, such as https://example.com/hook";
 const LINK_LOCAL: &str = "may not be called: it is link-local";
 
 /// Sets the URL in each of the ways there are.
-async fn set(sandbox: &Sandbox, url: &Value) -> [(Answer, &'static str); 3] {
+async fn set(account: &Account, url: &Value) -> [(Answer, &'static str); 3] {
     let user = json!({"data": {"type": "users", "id": "20202", "attributes": {"webhook_url": url}}});
     let webhook = json!({"data": {"type": "webhooks", "attributes": {"url": url}}});
     [
-        (sandbox.patch("/api/users/me", &user).await, "/data/attributes/webhook_url"),
-        (sandbox.patch("/api/users/20202", &user).await, "/data/attributes/webhook_url"),
-        (sandbox.post("/api/webhooks", &webhook).await, "/data/attributes/url"),
+        (account.patch("/api/users/me", &user).await, "/data/attributes/webhook_url"),
+        (account.patch("/api/users/20202", &user).await, "/data/attributes/webhook_url"),
+        (account.post("/api/webhooks", &webhook).await, "/data/attributes/url"),
     ]
 }
 
 /// Asserts that a URL is refused in every way, for that reason.
-async fn assert_refused(sandbox: &Sandbox, url: &str, reason: &str) {
-    for (answer, pointer) in set(sandbox, &json!(url)).await {
+async fn assert_refused(account: &Account, url: &str, reason: &str) {
+    for (answer, pointer) in set(account, &json!(url)).await {
         answer.assert_error(422, "webhook_url_invalid", pointer);
         let detail = answer.body["errors"][0]["detail"].as_str().unwrap();
         assert!(detail.contains(reason), "{url}: {detail}");
@@ -32,7 +32,7 @@ async fn assert_refused(sandbox: &Sandbox, url: &str, reason: &str) {
 
 #[tokio::test]
 async fn what_can_t_be_called_can_t_be_set() {
-    sandbox(async |s| {
+    account(async |s| {
         for (answer, _) in set(s, &json!("https://example.com/before")).await {
             assert!(answer.status < 300, "{answer:?}");
         }
@@ -95,7 +95,7 @@ async fn what_can_t_be_called_can_t_be_set() {
 
 #[tokio::test]
 async fn what_can_be_called_can_be_set_and_is_shown_as_it_was_sent() {
-    sandbox(async |s| {
+    account(async |s| {
         let longest = format!("https://example.com/{}", "é".repeat(2048 - 20));
         for url in [
             "http://localhost:3000/hook",

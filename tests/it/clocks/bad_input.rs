@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{ADVANCE, CLOCK, standing};
-use crate::support::{Account, sandbox};
+use crate::support::{Account, account};
 
 const SET: &str = "/_sandbox/clock/set";
 
 #[tokio::test]
 async fn what_is_no_move_is_refused_and_moves_nothing() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = standing(s).await;
         account.create_output().await;
         let before = account.get(CLOCK).await.expect(200);
@@ -90,7 +90,7 @@ async fn what_is_no_move_is_refused_and_moves_nothing() {
 
 #[tokio::test]
 async fn a_running_clock_that_is_not_moved_runs_on() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = s.account(json!({})).await;
         account.post(SET, &json!({"to": "2001-01-01T00:00:00Z"})).await.assert_error(422, "clock_backwards", "/to");
         account.post(ADVANCE, &json!({"to": "2100-01-01T00:00:00Z"})).await.assert_error(
@@ -105,7 +105,7 @@ async fn a_running_clock_that_is_not_moved_runs_on() {
 
 #[tokio::test]
 async fn time_ends_before_the_calendar_does() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = s.account(json!({"clock": {"now": "8990-01-01T00:00:00Z"}})).await;
         account.create_output().await;
         account.post(ADVANCE, &json!({"by": "P3650D"})).await.expect(200);

@@ -5,27 +5,27 @@ use std::time::{Duration, Instant};
 use sqlx::AssertSqlSafe;
 
 use super::{ADVANCE, OUTPUTS, standing};
-use crate::support::{Account, Sandbox, sandbox};
+use crate::support::{Account, account};
 
 /// Adds outputs whose checks are due, one each so often.
-async fn fill(sandbox: &Sandbox, account: &Account, outputs: i64, every: &str) {
+async fn fill(sandbox: &Account, account: &Account, outputs: i64, every: &str) {
     let sql = format!(
         "insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,
             port_code, amount, state, created_at, state_since, due_at)
         select $1, 100000 + n, 1010, 20202, 2121, 'cl_clp', 1, 'accepting', t, t, t + n * interval '{every}'
         from generate_series(1, $2) n, (select timestamptz '2019-11-25T12:53:02.741Z') at (t)"
     );
-    let row = account.row(&sandbox.database).await;
-    sqlx::query(AssertSqlSafe(sql)).bind(row).bind(outputs).execute(&sandbox.database).await.unwrap();
+    let row = account.row(sandbox.database()).await;
+    sqlx::query(AssertSqlSafe(sql)).bind(row).bind(outputs).execute(sandbox.database()).await.unwrap();
     // drafts aren't pruned while this lasts
     let sql = "update concierge_requests set due_at = null where account_id = $1";
-    sqlx::query(sql).bind(row).execute(&sandbox.database).await.unwrap();
+    sqlx::query(sql).bind(row).execute(sandbox.database()).await.unwrap();
 }
 
 #[tokio::test]
 async fn ten_years_go_over_ten_thousand_timers() {
     for (outputs, every) in [(2500, "0s"), (1500, "10ms"), (10_000, "8 hours")] {
-        sandbox(async |s| {
+        account(async |s| {
             let account = standing(s).await;
             fill(s, &account, outputs, every).await;
             let begun = Instant::now();

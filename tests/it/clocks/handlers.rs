@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
 use super::{OK, standing};
-use crate::support::{Account, Receiver, sandbox};
+use crate::support::{Account, Receiver, account};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_is_served_while_the_clock_stands_at_the_instant_of_its_event() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = standing(s).await;
         let handler = Arc::new(Account::of(&s.url(""), &account.key));
         let heard: Arc<Mutex<Vec<(String, String, String)>>> = Arc::default();
@@ -60,7 +60,7 @@ async fn a_handler_is_served_while_the_clock_stands_at_the_instant_of_its_event(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_is_too_late_is_late_by_the_clock() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = standing(s).await;
         let handler = Arc::new(Account::of(&s.url(""), &account.key));
         // it fails, and is told again 5 s and 5 min later, when it accepts: beyond 10 min it would be too late
@@ -102,7 +102,7 @@ async fn a_handler_that_is_too_late_is_late_by_the_clock() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_moves_the_clock_is_told_to_answer_first() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = standing(s).await;
         let handler = Arc::new(Account::of(&s.url(""), &account.key));
         let receiver = Receiver::handling(move |mut stream, call| {
@@ -133,7 +133,7 @@ async fn a_handler_that_moves_the_clock_is_told_to_answer_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_is_told_in_the_order_of_events() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = standing(s).await;
         let mut receiver = Receiver::answering(OK).await;
         account.listen(&receiver.url()).await;

@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{ADVANCE, CLOCK, DOWN, OK, draft_with_output, happened, standing};
-use crate::support::{Receiver, database, documented_output, sandbox, within};
+use crate::support::{Receiver, account, database, documented_output, sandbox, within};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_clock_stands_still_and_runs_on() {
-    sandbox(async |s| {
+    account(async |s| {
         let [account, other] = [s.account(json!({})).await, s.account(json!({})).await];
         let running = json!({"now": "2019-11-25T12:53:02.741Z", "frozen": false, "ahead_seconds": 0.0,
             "next_due_at": "2019-12-25T12:53:02.741Z"});
@@ -45,7 +45,7 @@ async fn a_clock_stands_still_and_runs_on() {
 
 #[tokio::test]
 async fn what_is_due_on_the_way_has_happened_when_the_call_returns() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = standing(s).await;
         let other = standing(s).await;
         other.create_output().await;
@@ -78,7 +78,7 @@ async fn what_is_due_on_the_way_has_happened_when_the_call_returns() {
 
 #[tokio::test]
 async fn a_clock_that_runs_is_moved_on_and_runs_on() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = s.account(json!({})).await;
         account.create_output().await;
         let moved = account.advance_by("P2D").await;
@@ -106,7 +106,7 @@ async fn a_clock_that_runs_is_moved_on_and_runs_on() {
 
 #[tokio::test]
 async fn what_happened_is_told_in_order_attempts_included() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = standing(s).await;
         let receiver = Receiver::deciding(|call| {
             let first = String::from_utf8_lossy(&call.body).contains(r#""id":"1""#);
@@ -136,7 +136,7 @@ async fn what_happened_is_told_in_order_attempts_included() {
 
 #[tokio::test]
 async fn settling_takes_what_is_due_soon_and_no_deadline() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = standing(s).await;
         let request = "/api/concierge_requests/1010";
         account.create_output().await;
@@ -174,7 +174,7 @@ async fn settling_takes_what_is_due_soon_and_no_deadline() {
 
 #[tokio::test]
 async fn a_running_account_settles_too() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = s.account(json!({})).await;
         account.create_output().await;
         let settled = account.settle().await;
@@ -186,15 +186,15 @@ async fn a_running_account_settles_too() {
 
 #[tokio::test]
 async fn a_thousand_things_are_listed() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = standing(s).await;
-        let row = account.row(&s.database).await;
+        let row = account.row(s.database()).await;
         let sql =
             "insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,
                 port_code, amount, state, created_at, state_since, due_at)
             select $1, 100000 + n, 1010, 20202, 2121, 'cl_clp', 1, 'accepting', t, t, t + n * interval '1 ms'
             from generate_series(1, 1200) n, (select timestamptz '2019-11-25T12:53:02.741Z') at (t)";
-        sqlx::query(sql).bind(row).execute(&s.database).await.unwrap();
+        sqlx::query(sql).bind(row).execute(s.database()).await.unwrap();
         let moved = account.advance_by("PT1.1S").await;
         assert_eq!(moved["happened"].as_array().unwrap().len(), 1000);
         assert_eq!(moved["more_happened"], true);
@@ -207,7 +207,7 @@ async fn a_thousand_things_are_listed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_moves_at_the_same_time_each_counts() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = standing(s).await;
         account.create_output().await;
         let (minute, second) = (json!({"by": "PT1M"}), json!({"by": "PT1S"}));
@@ -228,7 +228,7 @@ async fn of_moves_at_the_same_time_each_counts() {
 
 #[tokio::test]
 async fn a_move_whose_client_hangs_up_comes_to_its_end() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = standing(s).await;
         let (mut receiver, go) = Receiver::gated().await;
         account.listen(&receiver.url()).await;
@@ -270,7 +270,7 @@ async fn what_is_due_when_a_clock_is_stopped_has_happened() {
 
 #[tokio::test]
 async fn a_reset_ends_a_move() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = standing(s).await;
         let mut receiver = Receiver::hanging().await;
         account.listen(&receiver.url()).await;

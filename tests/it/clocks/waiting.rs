@@ -99,7 +99,7 @@ impl<'a> World<'a> {
     }
 
     async fn dump(&self) -> Vec<String> {
-        dump(&self.sandbox.database, self.account.row(&self.sandbox.database).await).await
+        dump(self.sandbox.database(), self.account.row(self.sandbox.database()).await).await
     }
 }
 

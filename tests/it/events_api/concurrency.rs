@@ -85,7 +85,7 @@ async fn what_is_being_moved_holds_up_nothing_else() {
         let all = ids(s, "").await;
         let silent = Silent::start().await;
         set_url(s, MASTER, Some(&silent.url())).await;
-        let mut moving = s.database.begin().await.unwrap();
+        let mut moving = s.database().begin().await.unwrap();
         let lock = "select 1 from concierge_request_outputs where id = 32323 for no key update";
         sqlx::query(lock).execute(&mut *moving).await.unwrap();
         let mut recovering = JoinSet::new();

@@ -5,12 +5,12 @@ use concierge_sandbox::concierge::event_types::{self, EVENT_TYPES};
 use serde_json::{Value, json};
 
 use super::{FAR, MASTER, OUTPUT, PATH, ids, payout, put, set_url, with_key};
-use crate::support::{Sandbox, documented_output, sandbox, send};
+use crate::support::{Account, account, documented_output, sandbox, send};
 use reqwest::Method;
 
 #[tokio::test]
 async fn a_fresh_event_is_shown_as_it_is() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         let all = s.get(PATH).await;
         let expected = concat!(
@@ -26,7 +26,7 @@ async fn a_fresh_event_is_shown_as_it_is() {
         assert_eq!(all.headers["content-type"], "application/vnd.api+json");
         let one = s.get("/_sandbox/events/1/").await;
         let snapshot: String =
-            sqlx::query_scalar("select resource from events").fetch_one(&s.database).await.unwrap();
+            sqlx::query_scalar("select resource from events").fetch_one(s.database()).await.unwrap();
         assert!(one.text.ends_with(&format!(r#","included":[{snapshot}]}}"#)), "{}", one.text);
         let mut event = all.body["data"][0].clone();
         event["attributes"]["attempts"] = json!([]);
@@ -37,7 +37,7 @@ async fn a_fresh_event_is_shown_as_it_is() {
 
 #[tokio::test]
 async fn it_has_its_attempts_and_what_it_tells_of() {
-    sandbox(async |s| {
+    account(async |s| {
         payout(s).await;
         let failed = ids(s, "filter[type]=concierge_request_output_failed").await[0];
         put(s, failed, "given_up").await;
@@ -69,7 +69,7 @@ async fn it_has_its_attempts_and_what_it_tells_of() {
 
 #[tokio::test]
 async fn an_event_of_something_else_than_an_output_has_no_failures() {
-    sandbox(async |s| {
+    account(async |s| {
         payout(s).await;
         for event in s.get(&format!("{PATH}?page[size]=1000")).await.expect(200)["data"].as_array().unwrap() {
             let of = event["relationships"]["resource"]["data"]["type"].as_str().unwrap();
@@ -81,13 +81,13 @@ async fn an_event_of_something_else_than_an_output_has_no_failures() {
 }
 
 /// The world of [`payout`], with something of each state of sending.
-async fn every_state(sandbox: &Sandbox) -> Vec<Value> {
-    payout(sandbox).await;
-    let told = ids(sandbox, &format!("filter[resource]={OUTPUT}")).await;
+async fn every_state(account: &Account) -> Vec<Value> {
+    payout(account).await;
+    let told = ids(account, &format!("filter[resource]={OUTPUT}")).await;
     for (event, state) in told.iter().zip(["delivered", "given_up", "due", "waiting", "waiting"]) {
-        put(sandbox, *event, state).await;
+        put(account, *event, state).await;
     }
-    sandbox.get(&format!("{PATH}?page[size]=1000")).await.expect(200)["data"].as_array().unwrap().clone()
+    account.get(&format!("{PATH}?page[size]=1000")).await.expect(200)["data"].as_array().unwrap().clone()
 }
 
 fn ids_of<'a>(events: impl Iterator<Item = &'a Value>) -> Vec<i64> {
@@ -96,7 +96,7 @@ fn ids_of<'a>(events: impl Iterator<Item = &'a Value>) -> Vec<i64> {
 
 #[tokio::test]
 async fn filters_find_what_they_say() {
-    sandbox(async |s| {
+    account(async |s| {
         let all = every_state(s).await;
         let of = |event: &Value| {
             let linked = &event["relationships"]["resource"]["data"];
@@ -137,7 +137,7 @@ async fn filters_find_what_they_say() {
 
 #[tokio::test]
 async fn one_asks_for_what_came_since() {
-    sandbox(async |s| {
+    account(async |s| {
         let all = every_state(s).await;
         let everything = ids_of(all.iter());
         assert_eq!(ids(s, "filter[since]=0").await, everything);
@@ -163,7 +163,7 @@ async fn one_asks_for_what_came_since() {
 
 #[tokio::test]
 async fn pages_go_through_all_of_them_both_ways() {
-    sandbox(async |s| {
+    account(async |s| {
         let all = every_state(s).await;
         for filter in ["", "filter[delivered]=false&", "filter[resource]=concierge_request_outputs&"] {
             let mut expected = ids(s, filter).await;
@@ -194,7 +194,7 @@ async fn pages_go_through_all_of_them_both_ways() {
 
 #[tokio::test]
 async fn fields_are_picked_and_nothing_can_be_included() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         for path in [PATH, "/_sandbox/events/1"] {
             let picked = s.get(&format!("{path}?fields[events]=resource,event_type")).await.expect(200);
@@ -218,7 +218,7 @@ async fn fields_are_picked_and_nothing_can_be_included() {
 
 #[tokio::test]
 async fn what_can_t_be_asked_is_refused() {
-    sandbox(async |s| {
+    account(async |s| {
         let refused = [
             ("type", &["", "x", "user_new", "user_enabled,", "User_enabled", "%00"][..]),
             ("resource", &["", "/", "ports", "users/", "users/a", "users/-1", "users/1/2", "users/1,users/2", "%00"]),

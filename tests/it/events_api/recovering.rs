@@ -3,25 +3,25 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{FAR, MASTER, OUTPUT, PATH, PAYEE, Silent, ids, payout, post, put, queued, set_url, sql_time, state};
-use crate::support::{Sandbox, sandbox};
+use crate::support::{Account, sandbox};
 
-async fn recover(sandbox: &Sandbox, body: &Value) -> Value {
-    post(sandbox, "recover", body).await.expect(200)
+async fn recover(account: &Account, body: &Value) -> Value {
+    post(account, "recover", body).await.expect(200)
 }
 
 /// The state of the sending of every event, by its id.
-async fn states(sandbox: &Sandbox) -> BTreeMap<i64, String> {
+async fn states(account: &Account) -> BTreeMap<i64, String> {
     let mut states = BTreeMap::new();
-    for id in ids(sandbox, "").await {
-        states.insert(id, state(sandbox, id).await);
+    for id in ids(account, "").await {
+        states.insert(id, state(account, id).await);
     }
     states
 }
 
 /// The first event of each resource, which is the one that is due.
-async fn firsts(sandbox: &Sandbox, since: i64) -> Vec<i64> {
+async fn firsts(account: &Account, since: i64) -> Vec<i64> {
     let sql = "select min(id) from events where id > $1 group by resource_type, resource_id order by 1";
-    sqlx::query_scalar(sql).bind(since).fetch_all(&sandbox.database).await.unwrap()
+    sqlx::query_scalar(sql).bind(since).fetch_all(account.database()).await.unwrap()
 }
 
 #[tokio::test]
@@ -47,12 +47,12 @@ async fn what_had_no_receiver_is_sent_in_order() {
 }
 
 /// Puts every event that isn't queued where a receiver has it.
-async fn receive_the_rest(sandbox: &Sandbox) {
+async fn receive_the_rest(account: &Account) {
     let received = "insert into deliveries (account_id, event_id, receiver_id, resource_type, resource_id, state,
             sent_at, ended_at, tries, attempts)
         select account_id, id, 50505, resource_type, resource_id, 'delivered', created_at, created_at, 0, 0
         from events e where not exists (select from deliveries d where d.event_id = e.id)";
-    sandbox.sql(received).await;
+    account.sql(received).await;
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn since_an_event_or_a_time() {
         assert!(after.len() > 2 && after.len() < all.len(), "{after:?}");
         assert_eq!(recover(s, &json!({"since": at})).await, json!({"recovered": after.len() - 2}));
         let queued: Vec<i64> =
-            sqlx::query_scalar("select event_id from deliveries order by 1").fetch_all(&s.database).await.unwrap();
+            sqlx::query_scalar("select event_id from deliveries order by 1").fetch_all(s.database()).await.unwrap();
         assert_eq!(queued, after);
         assert_eq!(recover(s, &json!({"since": null})).await, json!({"recovered": all.len() - after.len()}));
         drop(silent);

@@ -6,14 +6,14 @@ use time::OffsetDateTime;
 use super::{
     FAR, MASTER, OUTPUT, PATH, PAYEE, Silent, ids, payout, put, queued, redeliver, set_url, shown, sql_time, state,
 };
-use crate::support::{Sandbox, documented_output, sandbox, send};
+use crate::support::{Account, documented_output, sandbox, send};
 
 /// The events of the output of [`payout`], of which the first are put into these states.
-async fn output_in(sandbox: &Sandbox, states: &[&str]) -> Vec<i64> {
-    payout(sandbox).await;
-    let told = ids(sandbox, &format!("filter[resource]={OUTPUT}")).await;
+async fn output_in(account: &Account, states: &[&str]) -> Vec<i64> {
+    payout(account).await;
+    let told = ids(account, &format!("filter[resource]={OUTPUT}")).await;
     for (event, state) in told.iter().zip(states) {
-        put(sandbox, *event, state).await;
+        put(account, *event, state).await;
     }
     told
 }

@@ -2,22 +2,22 @@ use concierge_sandbox::concierge::event_types::{EVENT_TYPES, EventType, Tells};
 use serde_json::{Value, json};
 
 use super::{MASTER, OUTPUT, PATH, PAYEE, Silent, ids, payout, post, queued, set_url};
-use crate::support::{Sandbox, sandbox, send};
+use crate::support::{Account, account, sandbox, send};
 
-async fn trigger(sandbox: &Sandbox, body: &Value) -> Value {
-    post(sandbox, "trigger", body).await.expect(201)
+async fn trigger(account: &Account, body: &Value) -> Value {
+    post(account, "trigger", body).await.expect(201)
 }
 
 /// The document that shows a resource as one that includes it does.
-async fn as_included(sandbox: &Sandbox, type_name: &str, id: &str) -> Value {
+async fn as_included(account: &Account, type_name: &str, id: &str) -> Value {
     match type_name {
         // an output includes these
         "users" | "withdrawal_instructions" => {
-            let output = sandbox.get("/api/concierge_request_outputs/32323").await.expect(200);
+            let output = account.get("/api/concierge_request_outputs/32323").await.expect(200);
             let included = output["included"].as_array().unwrap();
             included.iter().find(|resource| resource["type"] == type_name).unwrap().clone()
         }
-        _ => sandbox.get(&format!("/api/{type_name}/{id}")).await.expect(200)["data"].clone(),
+        _ => account.get(&format!("/api/{type_name}/{id}")).await.expect(200)["data"].clone(),
     }
 }
 
@@ -51,7 +51,7 @@ fn there_is_a_type_for_everything_that_happens() {
 
 #[tokio::test]
 async fn every_type_can_be_made_up_of_nothing() {
-    sandbox(async |s| {
+    account(async |s| {
         for (place, event_type) in EVENT_TYPES.iter().enumerate() {
             let answer = post(s, "trigger", &json!({"event_type": event_type.name, "resource": null})).await;
             let id = (place + 1).to_string();
@@ -117,7 +117,7 @@ fn check_sample(event_type: &EventType, attributes: &Value, relationships: &Valu
 
 #[tokio::test]
 async fn every_type_can_be_made_up_of_what_is_there() {
-    sandbox(async |s| {
+    account(async |s| {
         payout(s).await;
         let instruction = s.get("/api/concierge_request_outputs/32323").await.expect(200);
         let instruction = instruction["data"]["relationships"]["withdrawal_instruction"]["data"]["id"].clone();

@@ -4,13 +4,13 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{OUTPUTS, PATH, hits, put, shown, statuses, with_key};
-use crate::support::{Wire, documented_output, sandbox, send};
+use crate::support::{Wire, account, documented_output, sandbox, send};
 
 const OUTPUT_COUNT: &str = "select count(*) from concierge_request_outputs";
 
 #[tokio::test]
 async fn a_status_is_answered_instead_and_nothing_happens() {
-    sandbox(async |s| {
+    account(async |s| {
         let fault = json!({"method": "POST", "path": OUTPUTS, "status": 503, "retry_after": 7, "times": 2});
         put(s, &json!([fault])).await.expect(200);
         for hit in 1..=2 {
@@ -30,7 +30,7 @@ async fn a_status_is_answered_instead_and_nothing_happens() {
 
 #[tokio::test]
 async fn every_status_of_an_error_can_be_had() {
-    sandbox(async |s| {
+    account(async |s| {
         for status in [400, 401, 404, 409, 418, 422, 429, 451, 500, 502, 504, 599] {
             put(s, &json!([{"path": "/api/**", "status": status}])).await.expect(200);
             s.get("/api/users/me").await.assert_error(status, "fault_injected", "");
@@ -43,7 +43,7 @@ async fn every_status_of_an_error_can_be_had() {
 
 #[tokio::test]
 async fn it_lets_pass_first_and_then_acts_as_often_as_told() {
-    sandbox(async |s| {
+    account(async |s| {
         put(s, &json!([{"path": "/api/users/*", "status": 500, "after": 2, "times": 3}])).await.expect(200);
         // what it doesn't match isn't counted
         s.get("/api/users").await.expect(200);
@@ -60,7 +60,7 @@ async fn it_lets_pass_first_and_then_acts_as_often_as_told() {
 
 #[tokio::test]
 async fn the_first_one_that_matches_and_is_not_used_up_acts() {
-    sandbox(async |s| {
+    account(async |s| {
         let faults = json!([
             {"method": "POST", "path": "/api/users", "status": 501},
             {"path": "/api/users", "status": 500, "times": 1},
@@ -80,7 +80,7 @@ async fn the_first_one_that_matches_and_is_not_used_up_acts() {
 
 #[tokio::test]
 async fn latency_holds_a_request_back_and_then_it_goes_on() {
-    sandbox(async |s| {
+    account(async |s| {
         let faults = json!([
             {"method": "POST", "path": OUTPUTS, "latency": "150ms"},
             {"path": "/api/users/me", "latency": "150ms", "status": 504},
@@ -122,7 +122,7 @@ async fn nobody_else_is_affected() {
 
 #[tokio::test]
 async fn the_control_plane_is_never_held_up() {
-    sandbox(async |s| {
+    account(async |s| {
         put(s, &json!([{"path": "/api/**", "close": true}])).await.expect(200);
         for path in [PATH, "/_sandbox/events", "/_sandbox/requests", "/_sandbox/advice", "/_sandbox/health/ready"] {
             s.get(path).await.expect(200);
@@ -137,7 +137,7 @@ async fn the_control_plane_is_never_held_up() {
 
 #[tokio::test]
 async fn requests_at_once_are_counted_exactly() {
-    sandbox(async |s| {
+    account(async |s| {
         let faults = json!([
             {"path": "/api/users/me", "status": 500, "after": 5, "times": 7},
             {"path": "/api/users/*", "status": 502, "times": 4},

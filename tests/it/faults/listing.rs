@@ -4,11 +4,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{PATH, hits, put, put_text, shown, with_key};
-use crate::support::{sandbox, send};
+use crate::support::{account, sandbox, send};
 
 #[tokio::test]
 async fn what_was_sent_is_shown_with_what_it_did() {
-    sandbox(async |s| {
+    account(async |s| {
         assert_eq!(shown(s).await, [] as [Value; 0]);
         let faults = json!([
             {"method": "POST", "path": "/api/concierge_request_outputs/", "status": 503, "retry_after": 3, "times": 2,
@@ -46,7 +46,7 @@ async fn what_was_sent_is_shown_with_what_it_did() {
 
 #[tokio::test]
 async fn each_fault_is_refused_for_what_is_wrong_with_it() {
-    sandbox(async |s| {
+    account(async |s| {
         let users = |more: Value| {
             let mut fault = json!({"path": "/api/users"});
             fault.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
@@ -130,7 +130,7 @@ async fn each_fault_is_refused_for_what_is_wrong_with_it() {
 
 #[tokio::test]
 async fn all_that_is_wrong_is_said_at_once() {
-    sandbox(async |s| {
+    account(async |s| {
         put(s, &json!([{"path": "/api/users", "status": 500}])).await.expect(200);
         let body = json!({"faults": [
             {"path": "/api/outputs", "status": 200, "times": -1, "wait": "1s"},
@@ -162,7 +162,7 @@ async fn all_that_is_wrong_is_said_at_once() {
 
 #[tokio::test]
 async fn bodies_that_are_no_list_are_refused() {
-    sandbox(async |s| {
+    account(async |s| {
         for (body, code, at) in [
             ("", "json_invalid", ""),
             ("{", "json_invalid", ""),

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{hits, put};
-use crate::support::{sandbox, send};
+use crate::support::{account, send};
 
 #[test]
 fn a_path_is_matched_segment_by_segment() {
@@ -85,7 +85,7 @@ fn every_route_is_met_by_its_own_path_and_by_what_stands_for_all() {
 
 #[tokio::test]
 async fn every_route_is_really_there() {
-    sandbox(async |s| {
+    account(async |s| {
         for route in ROUTES {
             let path = route.path.replace("{id}", "1").replace("{currency}", "usd");
             for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {

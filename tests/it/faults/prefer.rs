@@ -4,15 +4,15 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::{OUTPUTS, hits, put};
-use crate::support::{Sandbox, documented_output, sandbox, send};
+use crate::support::{Account, account, documented_output, send};
 
-fn preferring(sandbox: &Sandbox, method: Method, path: &str, prefer: &str) -> RequestBuilder {
-    sandbox.request(method, path).header("Prefer", prefer)
+fn preferring(account: &Account, method: Method, path: &str, prefer: &str) -> RequestBuilder {
+    account.request(method, path).header("Prefer", prefer)
 }
 
 #[tokio::test]
 async fn a_request_gets_the_error_it_asks_for() {
-    sandbox(async |s| {
+    account(async |s| {
         for (prefer, status) in [
             ("code=503", 503),
             ("code=\"404\"", 404),
@@ -36,7 +36,7 @@ async fn a_request_gets_the_error_it_asks_for() {
 
 #[tokio::test]
 async fn other_preferences_have_no_effect() {
-    sandbox(async |s| {
+    account(async |s| {
         for prefer in
             ["", "respond-async", "return=minimal", "wait=10, handling=lenient", "codes=503", "x; code=503", ",,"]
         {
@@ -52,7 +52,7 @@ async fn other_preferences_have_no_effect() {
 
 #[tokio::test]
 async fn a_code_of_no_error_is_refused() {
-    sandbox(async |s| {
+    account(async |s| {
         for prefer in
             ["code=200", "code=399", "code=600", "code=0503", "code=-503", "code=+50", "code=", "code", "code=x"]
         {
@@ -66,7 +66,7 @@ async fn a_code_of_no_error_is_refused() {
 
 #[tokio::test]
 async fn no_key_is_needed_and_faults_are_not_counted() {
-    sandbox(async |s| {
+    account(async |s| {
         put(s, &json!([{"path": "/api/**", "status": 500}])).await.expect(200);
         for path in ["/api/users", "/api/concierge_ports", "/api/nowhere"] {
             let stranger = s.client.get(s.url(path)).header("Prefer", "code=502");

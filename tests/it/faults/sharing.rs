@@ -3,11 +3,15 @@
 use serde_json::json;
 
 use super::{PATH, hits, put, shown};
-use crate::support::{Sandbox, database};
+use crate::support::{Account, database};
 
 /// Runs a test against two servers over one database.
-async fn two(test: impl AsyncFnOnce(&Sandbox, &Sandbox)) {
-    database(async |database| test(&database.server().await, &database.server().await).await).await;
+async fn two(test: impl AsyncFnOnce(&Account, &Account)) {
+    database(async |database| {
+        let (one, other) = (database.server().await, database.server().await);
+        test(&one, &other).await;
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -7,17 +7,17 @@ use concierge_sandbox::sandbox::faults::store::claim_webhook_fault;
 use serde_json::json;
 
 use super::{hits, put};
-use crate::support::{Sandbox, sandbox};
+use crate::support::{Account, account};
 
-async fn claim(sandbox: &Sandbox, event_type: &str) -> Option<WebhookEffect> {
+async fn claim(sandbox: &Account, event_type: &str) -> Option<WebhookEffect> {
     let account = sandbox.count("select account_id from api_keys order by account_id limit 1").await;
-    let mut connection = sandbox.database.acquire().await.unwrap();
+    let mut connection = sandbox.database().acquire().await.unwrap();
     claim_webhook_fault(&mut connection, account, event_type).await.unwrap()
 }
 
 #[tokio::test]
 async fn the_first_one_that_matches_is_counted() {
-    sandbox(async |s| {
+    account(async |s| {
         let settled = "concierge_request_output_settled";
         assert_eq!(claim(s, settled).await, None);
         let faults = json!([
@@ -46,7 +46,7 @@ async fn the_first_one_that_matches_is_counted() {
 
 #[tokio::test]
 async fn senders_at_once_count_exactly() {
-    sandbox(async |s| {
+    account(async |s| {
         put(s, &json!([{"webhook": "user_enabled", "drop": true, "after": 4, "times": 6}])).await.expect(200);
         let claiming = (0..20).map(|_| claim(s, "user_enabled"));
         let claimed = futures_util::future::join_all(claiming).await;

@@ -4,7 +4,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
 use super::{World, creatable};
-use crate::support::{Sandbox, sandbox, send};
+use crate::support::{Account, account, send};
 
 const JSON_API: &str = "application/vnd.api+json";
 
@@ -21,13 +21,13 @@ const EXTENSIONS: [&str; 3] = [
 const PROFILES: [&str; 4] =
     ["profile=\"https://example.com/p\"", "profile=\"a b\"", "Profile=\"a;charset=utf-8,b\"", "profile=\"\\\";x=1\""];
 
-fn posting(sandbox: &Sandbox, content_type: &str) -> RequestBuilder {
+fn posting(account: &Account, content_type: &str) -> RequestBuilder {
     let body = json!({"data": {"type": "users"}}).to_string();
-    sandbox.request(Method::POST, "/api/users").header("Content-Type", content_type).body(body)
+    account.request(Method::POST, "/api/users").header("Content-Type", content_type).body(body)
 }
 
-async fn accepting(sandbox: &Sandbox, accepted: &[&str]) -> crate::support::Answer {
-    let mut request = sandbox.request(Method::GET, "/api/users/me");
+async fn accepting(account: &Account, accepted: &[&str]) -> crate::support::Answer {
+    let mut request = account.request(Method::GET, "/api/users/me");
     for accept in accepted {
         request = request.header("Accept", *accept);
     }
@@ -36,23 +36,23 @@ async fn accepting(sandbox: &Sandbox, accepted: &[&str]) -> crate::support::Answ
 
 #[tokio::test]
 async fn universal_responsibilities_every_answer_has_the_media_type_without_parameters() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         let mut answers = Vec::new();
         for schema in concierge_sandbox::concierge::SCHEMAS {
             for path in world.paths_of(schema) {
-                answers.push(world.sandbox.get(&path).await);
+                answers.push(world.account.get(&path).await);
             }
-            answers.push(world.sandbox.get(&format!("{}/0", schema.path)).await);
-            answers.push(world.sandbox.get(&format!("{}?x=1", schema.path)).await);
-            answers.push(send(world.sandbox.request(Method::PUT, schema.path)).await);
+            answers.push(world.account.get(&format!("{}/0", schema.path)).await);
+            answers.push(world.account.get(&format!("{}?x=1", schema.path)).await);
+            answers.push(send(world.account.request(Method::PUT, schema.path)).await);
         }
         for (schema, document) in creatable() {
-            answers.push(world.sandbox.post(schema.path, &document).await);
-            answers.push(world.sandbox.post_text(schema.path, "{").await);
+            answers.push(world.account.post(schema.path, &document).await);
+            answers.push(world.account.post_text(schema.path, "{").await);
         }
         for path in ["/", "/api", "/api/nothing", "/api/users/me/x"] {
-            answers.push(world.sandbox.get(path).await);
+            answers.push(world.account.get(path).await);
         }
         for answer in answers {
             assert_eq!(answer.headers["content-type"], JSON_API, "{answer:?}");
@@ -63,7 +63,7 @@ async fn universal_responsibilities_every_answer_has_the_media_type_without_para
 
 #[tokio::test]
 async fn server_responsibilities_415_for_a_foreign_media_type_parameter() {
-    sandbox(async |s| {
+    account(async |s| {
         for parameter in FOREIGN.into_iter().chain(EXTENSIONS) {
             let content_type = format!("{JSON_API};{parameter}");
             let answer = send(posting(s, &content_type)).await;
@@ -85,7 +85,7 @@ async fn server_responsibilities_415_for_a_foreign_media_type_parameter() {
 
 #[tokio::test]
 async fn server_responsibilities_other_media_types_are_refused_where_there_is_a_body() {
-    sandbox(async |s| {
+    account(async |s| {
         for content_type in ["text/plain", "application/xml", "application/vnd.api", "*/*", "", "json", "text/json"] {
             send(posting(s, content_type)).await.assert_error(415, "media_type_unsupported", "Content-Type");
             // without one there is nothing of that type
@@ -106,7 +106,7 @@ async fn server_responsibilities_other_media_types_are_refused_where_there_is_a_
 
 #[tokio::test]
 async fn server_responsibilities_unknown_profiles_are_ignored() {
-    sandbox(async |s| {
+    account(async |s| {
         for profile in PROFILES {
             let media_type = format!("{JSON_API}; {profile}");
             assert_eq!(send(posting(s, &media_type)).await.status, 201, "{profile}");
@@ -120,7 +120,7 @@ async fn server_responsibilities_unknown_profiles_are_ignored() {
 
 #[tokio::test]
 async fn server_responsibilities_406_where_every_instance_is_modified() {
-    sandbox(async |s| {
+    account(async |s| {
         let foreign = ["charset=utf-8", "version=1", "nonsense", "charset=utf-8;q=0.5"];
         for parameter in foreign.into_iter().chain(EXTENSIONS) {
             let modified = format!("{JSON_API};{parameter}");
@@ -145,7 +145,7 @@ async fn server_responsibilities_406_where_every_instance_is_modified() {
 
 #[tokio::test]
 async fn server_responsibilities_headers_that_are_no_text_are_400() {
-    sandbox(async |s| {
+    account(async |s| {
         for name in ["Accept", "Content-Type"] {
             let request = s.request(Method::POST, "/api/users").header(name, b"a\xff".as_slice());
             send(request.body("{}")).await.assert_error(400, "header_invalid", name);
@@ -156,7 +156,7 @@ async fn server_responsibilities_headers_that_are_no_text_are_400() {
 
 #[tokio::test]
 async fn server_responsibilities_accept_without_the_media_type_leaves_the_choice_to_the_server() {
-    sandbox(async |s| {
+    account(async |s| {
         for accept in [
             "*/*",
             "application/*",

@@ -4,11 +4,11 @@ use concierge_sandbox::concierge::SCHEMAS;
 use serde_json::{Value, json};
 
 use super::{census, check, creatable, document, text};
-use crate::support::sandbox;
+use crate::support::account;
 
 #[tokio::test]
 async fn responses_201_with_the_resource_and_where_it_is() {
-    sandbox(async |s| {
+    account(async |s| {
         for (schema, document) in creatable() {
             let made = s.post(schema.path, &document).await;
             check::document(&made.body);
@@ -28,7 +28,7 @@ async fn responses_201_with_the_resource_and_where_it_is() {
 
 #[tokio::test]
 async fn client_generated_ids_are_forbidden() {
-    sandbox(async |s| {
+    account(async |s| {
         let before = census(s).await;
         for (schema, document) in creatable() {
             for id in [json!("1"), json!("550e8400-e29b-41d4-a716-446655440000"), json!(""), json!(32323), json!("me")]
@@ -55,7 +55,7 @@ async fn client_generated_ids_are_forbidden() {
 
 #[tokio::test]
 async fn responses_409_for_a_type_that_is_not_of_the_collection() {
-    sandbox(async |s| {
+    account(async |s| {
         let before = census(s).await;
         for (schema, document) in creatable() {
             let others = SCHEMAS.iter().map(|other| other.type_name).filter(|other| *other != schema.type_name);
@@ -72,7 +72,7 @@ async fn responses_409_for_a_type_that_is_not_of_the_collection() {
 
 #[tokio::test]
 async fn responses_404_for_a_related_resource_that_does_not_exist() {
-    sandbox(async |s| {
+    account(async |s| {
         let before = census(s).await;
         for (schema, document) in creatable() {
             for relationship in schema.relationships.iter().filter(|relationship| relationship.name != "outputs") {
@@ -93,7 +93,7 @@ async fn responses_404_for_a_related_resource_that_does_not_exist() {
 
 #[tokio::test]
 async fn the_request_has_one_resource_object_with_a_type() {
-    sandbox(async |s| {
+    account(async |s| {
         let before = census(s).await;
         for (schema, document) in creatable() {
             for (document, pointer) in [
@@ -132,7 +132,7 @@ async fn the_request_has_one_resource_object_with_a_type() {
 
 #[tokio::test]
 async fn a_relationship_is_an_object_with_data() {
-    sandbox(async |s| {
+    account(async |s| {
         let before = census(s).await;
         for (schema, document) in creatable() {
             for relationship in schema.relationships.iter().filter(|relationship| relationship.name != "outputs") {
@@ -169,7 +169,7 @@ async fn a_relationship_is_an_object_with_data() {
 
 #[tokio::test]
 async fn missing_optional_members_have_their_defaults() {
-    sandbox(async |s| {
+    account(async |s| {
         // the acting user, where a relationship to one isn't needed
         for type_name in ["withdrawal_instructions", "concierge_requests"] {
             let attributes = json!({"body": {}, "port_code": "ar_ars"});

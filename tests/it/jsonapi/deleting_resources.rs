@@ -3,18 +3,18 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Sandbox, sandbox, send};
+use crate::support::{Account, account, send};
 
 const INSTRUCTIONS: &str = "/api/withdrawal_instructions";
 
-async fn create(sandbox: &Sandbox) -> String {
-    let id = sandbox.create(INSTRUCTIONS, &super::document("withdrawal_instructions", json!({"body": {}}))).await;
+async fn create(account: &Account) -> String {
+    let id = account.create(INSTRUCTIONS, &super::document("withdrawal_instructions", json!({"body": {}}))).await;
     format!("{INSTRUCTIONS}/{id}")
 }
 
 #[tokio::test]
 async fn responses_204_without_a_body_and_the_resource_is_gone() {
-    sandbox(async |s| {
+    account(async |s| {
         let path = create(s).await;
         let answer = s.delete(&path).await;
         assert_eq!((answer.status, answer.text.as_str()), (204, ""));
@@ -27,7 +27,7 @@ async fn responses_204_without_a_body_and_the_resource_is_gone() {
 
 #[tokio::test]
 async fn responses_404_for_a_resource_that_does_not_exist() {
-    sandbox(async |s| {
+    account(async |s| {
         let path = create(s).await;
         assert_eq!(s.delete(&path).await.status, 204);
         for path in [path.as_str(), "/api/withdrawal_instructions/777", "/api/withdrawal_instructions/x"] {
@@ -39,7 +39,7 @@ async fn responses_404_for_a_resource_that_does_not_exist() {
 
 #[tokio::test]
 async fn responses_409_while_it_is_needed() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         let answer = s.delete("/api/withdrawal_instructions/2121").await;
         answer.assert_error(409, "withdrawal_instruction_in_use", "");
@@ -50,7 +50,7 @@ async fn responses_409_while_it_is_needed() {
 
 #[tokio::test]
 async fn a_body_has_no_effect() {
-    sandbox(async |s| {
+    account(async |s| {
         for body in
             ["", "{}", "{\"data\":{}}", "{\"data\":{\"type\":\"withdrawal_instructions\",\"id\":\"1\"}}", "[]", "{"]
         {

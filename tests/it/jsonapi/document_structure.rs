@@ -6,11 +6,11 @@ use concierge_sandbox::concierge::SCHEMAS;
 use serde_json::json;
 
 use super::{World, check, creatable, resources};
-use crate::support::{documented_output, sandbox};
+use crate::support::{account, documented_output};
 
 #[tokio::test]
 async fn top_level_every_answer_is_a_valid_document() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             let [collection, single] = world.paths_of(schema);
@@ -20,7 +20,7 @@ async fn top_level_every_answer_is_a_valid_document() {
         let me = world.get("/api/users/me").await;
         assert!(me["data"].is_object());
         for (schema, document) in creatable() {
-            let made = world.sandbox.post(schema.path, &document).await.expect(201);
+            let made = world.account.post(schema.path, &document).await.expect(201);
             check::document(&made);
             check::full_linkage(&made);
             assert!(made["data"].is_object());
@@ -31,7 +31,7 @@ async fn top_level_every_answer_is_a_valid_document() {
 
 #[tokio::test]
 async fn top_level_a_collection_is_an_array_even_with_one_resource_or_none() {
-    sandbox(async |s| {
+    account(async |s| {
         for (path, length) in [
             ("/api/concierge_requests", 1),
             ("/api/concierge_request_outputs", 0),
@@ -50,7 +50,7 @@ async fn top_level_a_collection_is_an_array_even_with_one_resource_or_none() {
 
 #[tokio::test]
 async fn resource_objects_are_identified_once_across_the_whole_api() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             let all = world.all_of(schema);
@@ -77,7 +77,7 @@ fn fields_share_one_namespace() {
 
 #[tokio::test]
 async fn fields_every_declared_relationship_is_in_its_own_document() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             for resource in world.all_of(schema) {
@@ -109,7 +109,7 @@ fn member_names_have_only_allowed_characters() {
 
 #[tokio::test]
 async fn member_names_are_case_sensitive() {
-    sandbox(async |s| {
+    account(async |s| {
         let text = documented_output().to_string();
         for (name, code, source) in [
             ("data", "document_invalid", ""),
@@ -136,7 +136,7 @@ async fn member_names_are_case_sensitive() {
 
 #[tokio::test]
 async fn members_that_are_not_compliant_and_at_members_are_ignored() {
-    sandbox(async |s| {
+    account(async |s| {
         let strange =
             json!({"@context": {"a": 1}, "odd member!": [], "links": 5, "meta": {"a": null}, "lid": "x", "": 0});
         let strange = strange.as_object().unwrap();
@@ -165,7 +165,7 @@ async fn members_that_are_not_compliant_and_at_members_are_ignored() {
 
 #[tokio::test]
 async fn resource_objects_are_the_same_everywhere() {
-    sandbox(async |s| {
+    account(async |s| {
         // what a POST answers is what a GET shows from then on
         for (schema, document) in creatable() {
             let made = s.post(schema.path, &document).await;

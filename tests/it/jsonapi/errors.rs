@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{creatable, text};
-use crate::support::{Answer, Sandbox, documented_output, sandbox, send};
+use crate::support::{Account, Answer, account, documented_output, send};
 
 /// Asserts what holds for every error document.
 #[track_caller]
@@ -39,7 +39,7 @@ fn assert_errors(answer: &Answer, sent: &Value) {
 }
 
 /// Requests that go wrong, each with the document it sends.
-async fn failures(sandbox: &Sandbox) -> Vec<(Answer, Value)> {
+async fn failures(account: &Account) -> Vec<(Answer, Value)> {
     let mut found = Vec::new();
     for (schema, document) in creatable() {
         let path = schema.path;
@@ -67,13 +67,13 @@ async fn failures(sandbox: &Sandbox) -> Vec<(Answer, Value)> {
             }
         }
         for document in broken {
-            found.push((sandbox.post(path, &document).await, document));
+            found.push((account.post(path, &document).await, document));
         }
-        found.push((sandbox.post_text(path, "{\"a\":1,\"a\":2}").await, Value::Null));
-        found.push((sandbox.post_text(path, "").await, Value::Null));
-        found.push((sandbox.post_text(path, vec![b' '; (1 << 20) + 1]).await, Value::Null));
-        found.push((sandbox.post(&format!("{path}?x=1"), &document).await, document.clone()));
-        let request = sandbox.request(Method::POST, path).header("Content-Type", "text/plain").body("x");
+        found.push((account.post_text(path, "{\"a\":1,\"a\":2}").await, Value::Null));
+        found.push((account.post_text(path, "").await, Value::Null));
+        found.push((account.post_text(path, vec![b' '; (1 << 20) + 1]).await, Value::Null));
+        found.push((account.post(&format!("{path}?x=1"), &document).await, document.clone()));
+        let request = account.request(Method::POST, path).header("Content-Type", "text/plain").body("x");
         found.push((send(request).await, Value::Null));
     }
     for schema in SCHEMAS {
@@ -87,11 +87,11 @@ async fn failures(sandbox: &Sandbox) -> Vec<(Answer, Value)> {
             "?x=y&z",
             "?sort=id&sort=id",
         ] {
-            found.push((sandbox.get(&format!("{}{end}", schema.path)).await, Value::Null));
+            found.push((account.get(&format!("{}{end}", schema.path)).await, Value::Null));
         }
-        found.push((send(sandbox.request(Method::PUT, schema.path)).await, Value::Null));
+        found.push((send(account.request(Method::PUT, schema.path)).await, Value::Null));
         for (name, value) in [("Accept", "application/vnd.api+json;a=b"), ("Version", "x"), ("Authorization", "x")] {
-            let request = sandbox.client.get(sandbox.url(schema.path)).header(name, value);
+            let request = account.client.get(account.url(schema.path)).header(name, value);
             found.push((send(request).await, Value::Null));
         }
     }
@@ -101,7 +101,7 @@ async fn failures(sandbox: &Sandbox) -> Vec<(Answer, Value)> {
 
 #[tokio::test]
 async fn error_objects_are_alone_in_their_document_and_point_at_what_was_sent() {
-    sandbox(async |s| {
+    account(async |s| {
         let failures = failures(s).await;
         for (answer, sent) in &failures {
             assert_errors(answer, sent);
@@ -114,7 +114,7 @@ async fn error_objects_are_alone_in_their_document_and_point_at_what_was_sent() 
 
 #[tokio::test]
 async fn error_objects_the_title_never_changes_and_the_status_goes_with_the_code() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut titles: BTreeMap<String, (Value, Value)> = BTreeMap::new();
         for (answer, _) in failures(s).await {
             for error in answer.body["errors"].as_array().unwrap() {
@@ -130,7 +130,7 @@ async fn error_objects_the_title_never_changes_and_the_status_goes_with_the_code
 
 #[tokio::test]
 async fn processing_several_problems_of_several_statuses_are_400() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut document = documented_output();
         document["data"]["attributes"] = json!({"port_code": 5, "amount": -1});
         document["data"]["relationships"]["user"] = json!([]);
@@ -147,7 +147,7 @@ async fn processing_several_problems_of_several_statuses_are_400() {
 
 #[tokio::test]
 async fn error_objects_name_the_parameter_or_the_header() {
-    sandbox(async |s| {
+    account(async |s| {
         let answer = s.get("/api/users?page%5Bsize%5D=0").await;
         assert_eq!(answer.body["errors"][0]["source"], json!({"parameter": "page[size]"}));
         let request = s.request(Method::GET, "/api/users").header("Accept", "application/vnd.api+json;a=b");

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{World, creatable, text};
-use crate::support::{sandbox, send, within};
+use crate::support::{account, send, within};
 
 /// Every route with the methods it answers.
 const ROUTES: [(&str, &[&str]); 15] = [
@@ -28,7 +28,7 @@ const ROUTES: [(&str, &[&str]); 15] = [
 
 #[tokio::test]
 async fn links_every_link_can_be_fetched() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             let page = world.get(&format!("{}?page[size]=2", schema.path)).await;
@@ -45,7 +45,7 @@ async fn links_every_link_can_be_fetched() {
 
 #[tokio::test]
 async fn responses_404_for_a_resource_that_does_not_exist() {
-    sandbox(async |s| {
+    account(async |s| {
         for schema in SCHEMAS {
             for id in [
                 "1",
@@ -74,7 +74,7 @@ async fn responses_404_for_a_resource_that_does_not_exist() {
 
 #[tokio::test]
 async fn responses_404_for_a_path_that_leads_nowhere() {
-    sandbox(async |s| {
+    account(async |s| {
         for path in [
             "/",
             "/api",
@@ -96,7 +96,7 @@ async fn responses_404_for_a_path_that_leads_nowhere() {
 
 #[tokio::test]
 async fn methods_405_names_those_that_are_allowed() {
-    sandbox(async |s| {
+    account(async |s| {
         for (path, allowed) in ROUTES {
             for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"] {
                 if allowed.contains(&method) {
@@ -121,7 +121,7 @@ async fn methods_405_names_those_that_are_allowed() {
 
 #[tokio::test]
 async fn methods_head_answers_like_get_without_a_body() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         let paths = ROUTES.map(|(path, _)| path);
         for path in paths.into_iter().chain(["/api/users?x=1", "/api/users/777", "/api/nothing", "/api/users?sort=-id"])
@@ -140,12 +140,12 @@ async fn methods_head_answers_like_get_without_a_body() {
 
 #[tokio::test]
 async fn urls_a_trailing_slash_or_a_bare_question_mark_changes_nothing() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             let [collection, single] = world.paths_of(schema);
             for path in [collection.clone(), single, "/api/users/me".to_owned()] {
-                let plain = world.sandbox.get(&path).await;
+                let plain = world.account.get(&path).await;
                 for other in [
                     format!("{path}/"),
                     format!("{path}?"),
@@ -153,18 +153,18 @@ async fn urls_a_trailing_slash_or_a_bare_question_mark_changes_nothing() {
                     format!("{path}?&"),
                     format!("{path}//"),
                 ] {
-                    let answer = world.sandbox.get(&other).await;
+                    let answer = world.account.get(&other).await;
                     assert_eq!((answer.status, &answer.text), (200, &plain.text), "{other}");
                 }
             }
             let query = "page[size]=2&sort=-id";
-            let plain = world.sandbox.get(&format!("{collection}?{query}")).await;
-            let other = world.sandbox.get(&format!("{collection}/?{query}")).await;
+            let plain = world.account.get(&format!("{collection}?{query}")).await;
+            let other = world.account.get(&format!("{collection}/?{query}")).await;
             assert_eq!((other.status, other.text), (200, plain.text));
         }
         for (schema, document) in creatable() {
             for path in [format!("{}/", schema.path), format!("{}?", schema.path), format!("{}/?", schema.path)] {
-                let made = world.sandbox.post(&path, &document).await;
+                let made = world.account.post(&path, &document).await;
                 let id = text(&made.body["data"]["id"]).to_owned();
                 assert_eq!(made.headers["location"], format!("{}/{id}", schema.path));
                 made.expect(201);
@@ -172,10 +172,10 @@ async fn urls_a_trailing_slash_or_a_bare_question_mark_changes_nothing() {
         }
         let change = json!({"data": {"type": "users", "id": "20202", "attributes": {}}});
         for path in ["/api/users/20202/", "/api/users/20202?", "/api/users/me/?"] {
-            world.sandbox.patch(path, &change).await.expect(200);
+            world.account.patch(path, &change).await.expect(200);
         }
         for path in ["/api/withdrawal_instructions/2122/", "/api/withdrawal_instructions/2124/?"] {
-            assert_eq!(world.sandbox.delete(path).await.status, 204);
+            assert_eq!(world.account.delete(path).await.status, 204);
         }
     })
     .await;
@@ -183,7 +183,7 @@ async fn urls_a_trailing_slash_or_a_bare_question_mark_changes_nothing() {
 
 #[tokio::test]
 async fn relationships_an_empty_one_is_an_empty_array() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         let empty = world.get("/api/concierge_requests/1013").await;
         assert_eq!(empty["data"]["relationships"]["outputs"], json!({"data": []}));

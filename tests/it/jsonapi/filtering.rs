@@ -7,7 +7,7 @@ use concierge_sandbox::jsonapi::schema::{Schema, Values};
 use serde_json::Value;
 
 use super::{World, ids, text};
-use crate::support::sandbox;
+use crate::support::account;
 
 /// What a filter compares: an attribute, or the id of what a relationship links to.
 fn filtered(resource: &Value, filter: &str) -> Option<String> {
@@ -25,7 +25,7 @@ fn expected(world: &World, schema: &Schema, filter: &str, values: &[String]) -> 
 
 #[tokio::test]
 async fn every_declared_filter_finds_what_has_one_of_its_values() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             for filter in schema.filters {
@@ -52,7 +52,7 @@ async fn every_declared_filter_finds_what_has_one_of_its_values() {
 
 #[tokio::test]
 async fn several_filters_all_apply() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             for one in schema.filters {
@@ -76,7 +76,7 @@ async fn several_filters_all_apply() {
 
 #[tokio::test]
 async fn a_value_that_nothing_has_finds_nothing() {
-    sandbox(async |s| {
+    account(async |s| {
         for schema in SCHEMAS {
             for filter in schema.filters {
                 let values: &[&str] = match filter.values {
@@ -100,7 +100,7 @@ async fn a_value_that_nothing_has_finds_nothing() {
 
 #[tokio::test]
 async fn a_value_that_can_t_be_used_is_400() {
-    sandbox(async |s| {
+    account(async |s| {
         for schema in SCHEMAS {
             for filter in schema.filters {
                 let values: &[&str] = match filter.values {
@@ -129,7 +129,7 @@ async fn a_value_that_can_t_be_used_is_400() {
 
 #[tokio::test]
 async fn a_filter_that_is_not_declared_is_400() {
-    sandbox(async |s| {
+    account(async |s| {
         for schema in SCHEMAS {
             let undeclared = schema.fields().filter(|field| !schema.filters.iter().any(|filter| filter.name == *field));
             for key in undeclared.chain(["id", "", "x", "users.name", "state][x", "account_id"]) {

@@ -7,7 +7,7 @@ use concierge_sandbox::jsonapi::schema::Schema;
 use serde_json::{Value, json};
 
 use super::{Key, World, check, creatable, key, linked, resources, text};
-use crate::support::sandbox;
+use crate::support::account;
 
 /// Every relationship path of at most `depth` steps, and the type it leads to.
 pub fn paths(schema: &'static Schema, depth: usize) -> Vec<(String, &'static Schema)> {
@@ -53,7 +53,7 @@ fn assert_included(world: &World, document: &Value, paths: &[&str]) {
 
 #[tokio::test]
 async fn every_path_includes_what_lies_on_it_and_nothing_else() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             let paths = paths(schema, 3);
@@ -75,7 +75,7 @@ async fn every_path_includes_what_lies_on_it_and_nothing_else() {
 
 #[tokio::test]
 async fn pairs_of_paths_include_each_resource_once() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             let paths = paths(schema, 2);
@@ -92,7 +92,7 @@ async fn pairs_of_paths_include_each_resource_once() {
 
 #[tokio::test]
 async fn without_the_parameter_the_default_is_included() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             for target in world.paths_of(schema) {
@@ -109,7 +109,7 @@ async fn without_the_parameter_the_default_is_included() {
 
 #[tokio::test]
 async fn an_empty_value_includes_nothing_and_included_is_an_empty_array() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             for target in world.paths_of(schema).into_iter().chain(["/api/users/me".to_owned()]) {
@@ -120,11 +120,11 @@ async fn an_empty_value_includes_nothing_and_included_is_an_empty_array() {
             }
         }
         for (schema, document) in creatable() {
-            let made = world.sandbox.post(&format!("{}?include=", schema.path), &document).await.expect(201);
+            let made = world.account.post(&format!("{}?include=", schema.path), &document).await.expect(201);
             assert_eq!(made.get("included"), Some(&json!([])), "{}", schema.path);
         }
         let change = json!({"data": {"type": "users", "id": "20202"}});
-        let changed = world.sandbox.patch("/api/users/20202?include=", &change).await.expect(200);
+        let changed = world.account.patch("/api/users/20202?include=", &change).await.expect(200);
         assert_eq!(changed.get("included"), Some(&json!([])));
     })
     .await;
@@ -132,7 +132,7 @@ async fn an_empty_value_includes_nothing_and_included_is_an_empty_array() {
 
 #[tokio::test]
 async fn included_is_an_empty_array_where_the_path_leads_to_nothing() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for target in [
             "/api/concierge_requests/1013?include=outputs",
@@ -149,7 +149,7 @@ async fn included_is_an_empty_array_where_the_path_leads_to_nothing() {
 
 #[tokio::test]
 async fn a_path_that_is_unknown_is_400() {
-    sandbox(async |s| {
+    account(async |s| {
         for schema in SCHEMAS {
             let mut unknown: Vec<String> = [
                 "x",
@@ -185,14 +185,14 @@ async fn a_path_that_is_unknown_is_400() {
 
 #[tokio::test]
 async fn a_path_may_come_back_to_where_it_was_but_not_endlessly() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         let outputs = "/api/concierge_request_outputs";
         let longest = "request.outputs.request.outputs.user";
         let document = world.get(&format!("{outputs}/32323?include={longest}")).await;
         assert_included(&world, &document, &[longest]);
         let answer =
-            world.sandbox.get(&format!("{outputs}?include=request.outputs.request.outputs.request.user")).await;
+            world.account.get(&format!("{outputs}?include=request.outputs.request.outputs.request.user")).await;
         answer.assert_error(400, "include_unknown", "include");
     })
     .await;
@@ -200,11 +200,11 @@ async fn a_path_may_come_back_to_where_it_was_but_not_endlessly() {
 
 #[tokio::test]
 async fn applies_to_a_post_too() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for (schema, document) in creatable() {
             for (path, _) in paths(schema, 2) {
-                let made = world.sandbox.post(&format!("{}?include={path}", schema.path), &document).await.expect(201);
+                let made = world.account.post(&format!("{}?include={path}", schema.path), &document).await.expect(201);
                 check::document(&made);
                 check::full_linkage(&made);
                 let location = format!("{}/{}?include={path}", schema.path, text(&made["data"]["id"]));

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::sorting::{orders, sorted};
 use super::{World, ids, text};
-use crate::support::sandbox;
+use crate::support::account;
 
 /// Follows a link from page to page and returns the pages on the way.
 async fn follow(world: &World<'_>, first: Value, link: &str) -> Vec<Value> {
@@ -45,7 +45,7 @@ async fn assert_walk(world: &World<'_>, schema: &Schema, query: &str, size: usiz
 
 #[tokio::test]
 async fn walking_visits_everything_once_and_in_order_there_and_back() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             for order in orders(schema, 2) {
@@ -63,7 +63,7 @@ async fn walking_visits_everything_once_and_in_order_there_and_back() {
 
 #[tokio::test]
 async fn links_keep_every_other_parameter() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         let schema = super::check::schema("concierge_request_outputs");
         let query = "filter[state]=accepted,rejected&sort=-port_code,state&include=request&fields[concierge_requests]=state\
@@ -86,7 +86,7 @@ async fn links_keep_every_other_parameter() {
 
 #[tokio::test]
 async fn a_page_has_three_names() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             let all = sorted(&world, schema, "id");
@@ -113,7 +113,7 @@ async fn a_page_has_three_names() {
 
 #[tokio::test]
 async fn a_value_that_can_t_be_used_is_400() {
-    sandbox(async |s| {
+    account(async |s| {
         for schema in SCHEMAS {
             for name in ["size", "per_page", "limit", "number", "page", "offset", "after", "before"] {
                 for value in ["", "-1", "abc", "1.5", "1e2", "%2B1", "99999999999999999999", "%201", "0x10", "1,2", "٣"]
@@ -148,7 +148,7 @@ async fn a_value_that_can_t_be_used_is_400() {
 
 #[tokio::test]
 async fn two_parameters_that_say_the_same_contradict_each_other() {
-    sandbox(async |s| {
+    account(async |s| {
         for schema in SCHEMAS {
             for (one, other) in [
                 ("page[number]=1", "page[page]=2"),
@@ -170,7 +170,7 @@ async fn two_parameters_that_say_the_same_contradict_each_other() {
 
 #[tokio::test]
 async fn collections_without_a_table_have_numbered_pages_only() {
-    sandbox(async |s| {
+    account(async |s| {
         for path in ["/api/concierge_ports", "/api/cash_wallets", "/api/webhooks"] {
             for parameter in ["page[after]", "page[before]"] {
                 let answer = s.get(&format!("{path}?{parameter}=5")).await;
@@ -183,7 +183,7 @@ async fn collections_without_a_table_have_numbered_pages_only() {
 
 #[tokio::test]
 async fn a_page_has_a_hundred_and_totals_are_counted_up_to_ten_thousand() {
-    sandbox(async |s| {
+    account(async |s| {
         let more = "insert into users (account_id, id, compliance_state, created_at)
             select account_id, 60000 + n, 'enabled', created_at from users, generate_series(1, 9998) n where id = 50505";
         s.sql(more).await;
@@ -203,15 +203,15 @@ async fn a_page_has_a_hundred_and_totals_are_counted_up_to_ten_thousand() {
 
 #[tokio::test]
 async fn what_comes_and_goes_between_two_pages_moves_nothing_else() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         let schema = super::check::schema("withdrawal_instructions");
         let first = world.get(&format!("{}?page[size]=2", schema.path)).await;
         assert_eq!(ids(&first), ["2121", "2122"]);
         // the one the next page starts after is gone, and a new one is there
-        assert_eq!(world.sandbox.delete("/api/withdrawal_instructions/2122").await.status, 204);
+        assert_eq!(world.account.delete("/api/withdrawal_instructions/2122").await.status, 204);
         let added = super::document(schema.type_name, serde_json::json!({"body": {}}));
-        world.sandbox.create(schema.path, &added).await;
+        world.account.create(schema.path, &added).await;
         let rest: Vec<String> = page_ids(&follow(&world, first, "next").await[1..]).concat();
         assert_eq!(rest, ["2123", "2124", "2125"]);
     })

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{World, census, creatable};
-use crate::support::{sandbox, send};
+use crate::support::{account, send};
 
 /// Names that no endpoint knows: lower case (reserved), of an implementation's own form, and of no family.
 const UNKNOWN: [&str; 16] = [
@@ -29,32 +29,32 @@ const UNKNOWN: [&str; 16] = [
 
 #[tokio::test]
 async fn one_that_is_unknown_is_400_on_every_endpoint() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
-        let before = census(world.sandbox).await;
+        let before = census(world.account).await;
         for name in UNKNOWN {
             let decoded = name.replace("%00", "\0");
             for schema in SCHEMAS {
                 for path in world.paths_of(schema) {
                     for query in [format!("{name}=1"), format!("{name}="), name.to_owned(), format!("&{name}=1&")] {
-                        let answer = world.sandbox.get(&format!("{path}?{query}")).await;
+                        let answer = world.account.get(&format!("{path}?{query}")).await;
                         answer.assert_error(400, "parameter_unknown", &decoded);
                     }
                 }
             }
             for (schema, document) in creatable() {
-                let answer = world.sandbox.post(&format!("{}?{name}=1", schema.path), &document).await;
+                let answer = world.account.post(&format!("{}?{name}=1", schema.path), &document).await;
                 answer.assert_error(400, "parameter_unknown", &decoded);
             }
             let change = json!({"data": {"type": "users", "id": "20202", "attributes": {"name": "x"}}});
             for path in ["/api/users/20202", "/api/users/me"] {
-                let answer = world.sandbox.patch(&format!("{path}?{name}=1"), &change).await;
+                let answer = world.account.patch(&format!("{path}?{name}=1"), &change).await;
                 answer.assert_error(400, "parameter_unknown", &decoded);
             }
-            let answer = world.sandbox.delete(&format!("/api/withdrawal_instructions/2122?{name}=1")).await;
+            let answer = world.account.delete(&format!("/api/withdrawal_instructions/2122?{name}=1")).await;
             answer.assert_error(400, "parameter_unknown", &decoded);
         }
-        assert_eq!(census(world.sandbox).await, before);
+        assert_eq!(census(world.account).await, before);
         assert_ne!(world.get("/api/users/20202").await["data"]["attributes"]["name"], "x");
     })
     .await;
@@ -62,22 +62,22 @@ async fn one_that_is_unknown_is_400_on_every_endpoint() {
 
 #[tokio::test]
 async fn one_of_a_collection_is_400_elsewhere() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for parameter in ["sort", "page[size]", "page[number]", "filter[state]"] {
             for schema in SCHEMAS {
                 let [_, single] = world.paths_of(schema);
-                let answer = world.sandbox.get(&format!("{single}?{parameter}=1")).await;
+                let answer = world.account.get(&format!("{single}?{parameter}=1")).await;
                 answer.assert_error(400, "parameter_unknown", parameter);
             }
             for (schema, document) in creatable() {
-                let answer = world.sandbox.post(&format!("{}?{parameter}=1", schema.path), &document).await;
+                let answer = world.account.post(&format!("{}?{parameter}=1", schema.path), &document).await;
                 answer.assert_error(400, "parameter_unknown", parameter);
             }
         }
         for parameter in ["include", "fields[withdrawal_instructions]", "sort"] {
             let path = format!("/api/withdrawal_instructions/2122?{parameter}=");
-            world.sandbox.delete(&path).await.assert_error(400, "parameter_unknown", parameter);
+            world.account.delete(&path).await.assert_error(400, "parameter_unknown", parameter);
         }
     })
     .await;
@@ -85,7 +85,7 @@ async fn one_of_a_collection_is_400_elsewhere() {
 
 #[tokio::test]
 async fn every_one_that_is_wrong_is_named_at_once() {
-    sandbox(async |s| {
+    account(async |s| {
         let query = "include=x,y&sort=x&filter[x]=1&filter[state]=x&page[size]=0&fields[x]=y&fields[users]=z&nonsense";
         let answer = s.get(&format!("/api/concierge_request_outputs?{query}")).await;
         assert_eq!(answer.status, 400);
@@ -108,7 +108,7 @@ async fn every_one_that_is_wrong_is_named_at_once() {
 
 #[tokio::test]
 async fn one_that_is_there_twice_is_400() {
-    sandbox(async |s| {
+    account(async |s| {
         for (one, other) in [
             ("sort=id", "sort=-id"),
             ("include=user", "include=user"),
@@ -125,7 +125,7 @@ async fn one_that_is_there_twice_is_400() {
 
 #[tokio::test]
 async fn square_brackets_and_commas_may_be_encoded_or_not() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         let outputs = "/api/concierge_request_outputs";
         for query in [
@@ -146,7 +146,7 @@ async fn square_brackets_and_commas_may_be_encoded_or_not() {
                 })
                 .collect();
             for other in [upper, lower, some, all] {
-                assert_eq!(world.sandbox.get(&format!("{outputs}?{other}")).await.expect(200), plain, "{other}");
+                assert_eq!(world.account.get(&format!("{outputs}?{other}")).await.expect(200), plain, "{other}");
             }
         }
     })
@@ -155,7 +155,7 @@ async fn square_brackets_and_commas_may_be_encoded_or_not() {
 
 #[tokio::test]
 async fn a_plus_is_a_space() {
-    sandbox(async |s| {
+    account(async |s| {
         let request = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars", "external_id": "a b+c&d=é"}}});
         s.create("/api/concierge_requests", &request).await;
         for query in ["a+b%2Bc%26d=%C3%A9", "a%20b%2Bc%26d%3D%c3%a9"] {
@@ -171,7 +171,7 @@ async fn a_plus_is_a_space() {
 
 #[tokio::test]
 async fn a_stranger_is_told_nothing_about_them() {
-    sandbox(async |s| {
+    account(async |s| {
         for (schema, _) in creatable() {
             let request = s.client.request(Method::GET, s.url(&format!("{}?x=1", schema.path)));
             send(request.header("Authorization", "nobody")).await.assert_error(401, "invalid_api_key", "Authorization");

@@ -7,7 +7,7 @@ use concierge_sandbox::jsonapi::schema::Schema;
 use serde_json::Value;
 
 use super::{World, id_order, ids, text};
-use crate::support::sandbox;
+use crate::support::account;
 
 /// Every order of a collection by at most `most` keys, in every direction.
 pub fn orders(schema: &Schema, most: usize) -> Vec<String> {
@@ -48,7 +48,7 @@ pub fn sorted(world: &World, schema: &Schema, order: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn every_declared_key_sorts_both_ways_alone_and_with_others() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             for order in orders(schema, 3) {
@@ -62,7 +62,7 @@ async fn every_declared_key_sorts_both_ways_alone_and_with_others() {
 
 #[tokio::test]
 async fn the_order_is_by_id_where_nobody_asks_for_another() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             let document = world.get(schema.path).await;
@@ -74,7 +74,7 @@ async fn the_order_is_by_id_where_nobody_asks_for_another() {
 
 #[tokio::test]
 async fn a_key_that_is_not_supported_is_400() {
-    sandbox(async |s| {
+    account(async |s| {
         for schema in SCHEMAS {
             let undeclared = schema.fields().filter(|field| !schema.sort.contains(field));
             let nonsense = ["", "-", "--id", "+id", "id,", ",id", "ID", "-x", "user.name", "id desc", "id;state", "1"];
@@ -93,11 +93,11 @@ async fn a_key_that_is_not_supported_is_400() {
 
 #[tokio::test]
 async fn is_for_collections_only() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             let [_, single] = world.paths_of(schema);
-            let answer = world.sandbox.get(&format!("{single}?sort=id")).await;
+            let answer = world.account.get(&format!("{single}?sort=id")).await;
             answer.assert_error(400, "parameter_unknown", "sort");
         }
     })

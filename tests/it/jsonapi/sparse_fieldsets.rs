@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::inclusion_of_related_resources::paths;
 use super::{World, check, creatable, key, resources, text};
-use crate::support::sandbox;
+use crate::support::account;
 
 /// Fieldsets of a type worth asking for: each field, each pair, all, all backwards, none.
 fn fieldsets(schema: &concierge_sandbox::jsonapi::schema::Schema) -> Vec<Vec<&'static str>> {
@@ -34,7 +34,7 @@ fn assert_fields(resource: &Value, own: &Value, fields: &[&str]) {
 
 #[tokio::test]
 async fn primary_data_shows_exactly_the_fields_asked_for() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             for target in world.paths_of(schema) {
@@ -53,7 +53,7 @@ async fn primary_data_shows_exactly_the_fields_asked_for() {
 
 #[tokio::test]
 async fn included_resources_show_exactly_the_fields_asked_for() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             for (path, target) in paths(schema, 2) {
@@ -77,7 +77,7 @@ async fn included_resources_show_exactly_the_fields_asked_for() {
 
 #[tokio::test]
 async fn types_not_asked_about_stay_as_they_are_and_the_same_are_included() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         let outputs = "/api/concierge_request_outputs";
         let plain = world.get(outputs).await;
@@ -97,7 +97,7 @@ async fn types_not_asked_about_stay_as_they_are_and_the_same_are_included() {
 
 #[tokio::test]
 async fn fields_of_several_types_at_once() {
-    sandbox(async |s| {
+    account(async |s| {
         let world = World::of(s).await;
         let fields = [
             ("concierge_request_outputs", vec!["user", "state"]),
@@ -119,7 +119,7 @@ async fn fields_of_several_types_at_once() {
 
 #[tokio::test]
 async fn applies_to_a_post_and_a_patch_too() {
-    sandbox(async |s| {
+    account(async |s| {
         for (schema, document) in creatable() {
             for fields in fieldsets(schema) {
                 let query = format!("fields[{}]={}", schema.type_name, fields.join(","));
@@ -138,7 +138,7 @@ async fn applies_to_a_post_and_a_patch_too() {
 
 #[tokio::test]
 async fn a_field_or_type_that_is_unknown_is_400() {
-    sandbox(async |s| {
+    account(async |s| {
         for schema in SCHEMAS {
             let name = schema.type_name;
             for field in ["x", "id", "type", "attributes", ",", "user.name", "State", " state"] {

@@ -4,7 +4,7 @@ use concierge_sandbox::concierge::SCHEMAS;
 use serde_json::{Value, json};
 
 use super::check;
-use crate::support::sandbox;
+use crate::support::account;
 
 const PATH: &str = "/api/users/20202";
 
@@ -24,7 +24,7 @@ fn change(attributes: Value) -> Value {
 
 #[tokio::test]
 async fn attributes_that_are_missing_keep_their_values() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut expected = s.get(PATH).await.expect(200);
         for (name, value) in WRITABLE {
             let value: Value = serde_json::from_str(value).unwrap();
@@ -45,7 +45,7 @@ async fn attributes_that_are_missing_keep_their_values() {
 
 #[tokio::test]
 async fn attributes_that_can_t_be_written_are_ignored() {
-    sandbox(async |s| {
+    account(async |s| {
         let expected = s.get(PATH).await.expect(200);
         let schema = check::schema("users");
         let read_only =
@@ -63,7 +63,7 @@ async fn attributes_that_can_t_be_written_are_ignored() {
 
 #[tokio::test]
 async fn a_request_succeeds_whole_or_not_at_all() {
-    sandbox(async |s| {
+    account(async |s| {
         let before = s.get(PATH).await.expect(200);
         for wrong in [
             json!({"email": 5}),
@@ -83,7 +83,7 @@ async fn a_request_succeeds_whole_or_not_at_all() {
 
 #[tokio::test]
 async fn the_request_has_one_resource_object_with_type_and_id() {
-    sandbox(async |s| {
+    account(async |s| {
         let before = s.get(PATH).await.expect(200);
         for (document, pointer) in [
             (json!({}), ""),
@@ -105,7 +105,7 @@ async fn the_request_has_one_resource_object_with_type_and_id() {
 
 #[tokio::test]
 async fn responses_404_for_a_resource_that_does_not_exist() {
-    sandbox(async |s| {
+    account(async |s| {
         for id in ["777", "0", "abc", "9223372036854775808"] {
             let document = json!({"data": {"type": "users", "id": id, "attributes": {"name": "x"}}});
             s.patch(&format!("/api/users/{id}"), &document).await.assert_error(404, "resource_not_found", "");
@@ -116,7 +116,7 @@ async fn responses_404_for_a_resource_that_does_not_exist() {
 
 #[tokio::test]
 async fn responses_409_where_type_or_id_are_not_those_of_the_endpoint() {
-    sandbox(async |s| {
+    account(async |s| {
         let before = s.get("/api/users").await.expect(200);
         for other in SCHEMAS.iter().map(|schema| schema.type_name).filter(|name| *name != "users").chain(["people", ""])
         {

@@ -6,16 +6,16 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{pay, set_to_work, thousand};
-use crate::support::{Sandbox, sandbox, sandbox_with, send};
+use crate::support::{Account, account, sandbox, sandbox_with, send};
 
 const ACTIONS: [&str; 3] = ["request_quote", "accept_quote", "cancel"];
 
 /// Asserts which actions are refused in the present state, with what each would need, and that they change nothing.
-async fn assert_refused(sandbox: &Sandbox, state: &str, refused: &[(&str, &str)]) {
-    let before = sandbox.attributes_of("1010").await;
+async fn assert_refused(account: &Account, state: &str, refused: &[(&str, &str)]) {
+    let before = account.attributes_of("1010").await;
     assert_eq!(before["state"], state);
     for (action, needed) in refused {
-        let answer = sandbox.act("1010", action).await;
+        let answer = account.act("1010", action).await;
         answer.assert_error(409, "action_not_possible", "");
         let detail = answer.body["errors"][0]["detail"].as_str().unwrap();
         assert!(
@@ -23,12 +23,12 @@ async fn assert_refused(sandbox: &Sandbox, state: &str, refused: &[(&str, &str)]
             "{detail}"
         );
     }
-    assert_eq!(sandbox.attributes_of("1010").await, before);
+    assert_eq!(account.attributes_of("1010").await, before);
 }
 
 #[tokio::test]
 async fn an_action_in_the_wrong_state_names_this_state_and_the_possible_ones() {
-    sandbox(async |s| {
+    account(async |s| {
         const REQUEST: (&str, &str) = ("request_quote", "draft");
         const ACCEPT: (&str, &str) = ("accept_quote", "quoted");
         const CANCEL: (&str, &str) = ("cancel", "draft, quote_requested, quoted");
@@ -106,7 +106,7 @@ async fn an_action_needs_a_request_that_is_there_and_a_key_that_may() {
 
 #[tokio::test]
 async fn a_quote_needs_an_output() {
-    sandbox(async |s| {
+    account(async |s| {
         s.act("1010", "request_quote").await.assert_error(422, "outputs_missing", "");
         assert_eq!(s.attributes_of("1010").await["state"], "draft");
         s.create_output().await;
@@ -121,7 +121,7 @@ async fn the_body_of_an_action_is_read_for_nothing_but_the_hint_token() {
         "hint_token": null, "port_code": null}, "relationships": {"outputs": {"data": []}}}});
     let bodies = ["", "{}", "{\"data\":{}}", "null", "[]", "no JSON at all", "\u{0}", "{\"data\":{\"attributes\":7}}"];
     for body in bodies.map(str::to_owned).into_iter().chain([whole.to_string(), "[".repeat(10_000)]) {
-        sandbox(async |s| {
+        account(async |s| {
             s.create_output().await;
             let mut states = Vec::new();
             for action in ["request_quote", "accept_quote"] {
@@ -140,7 +140,7 @@ async fn the_body_of_an_action_is_read_for_nothing_but_the_hint_token() {
 
 #[tokio::test]
 async fn of_two_at_the_same_moment_one_wins() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         for action in ["request_quote", "accept_quote"] {
             let (a, b, c, d) = tokio::join!(
@@ -166,7 +166,7 @@ async fn of_two_at_the_same_moment_one_wins() {
 
 #[tokio::test]
 async fn a_patch_changes_what_is_the_payer_s_in_every_state() {
-    sandbox(async |s| {
+    account(async |s| {
         let path = "/api/concierge_requests/1010";
         let changing =
             |attributes: Value| json!({"data": {"type": "concierge_requests", "id": "1010", "attributes": attributes}});
@@ -203,7 +203,7 @@ async fn a_patch_changes_what_is_the_payer_s_in_every_state() {
 
 #[tokio::test]
 async fn a_late_acceptance_is_refused_even_before_the_cancellation() {
-    sandbox(async |s| {
+    account(async |s| {
         pay(s, "1010", "", thousand()).await;
         s.act("1010", "request_quote").await.expect(200);
         s.tick().await;

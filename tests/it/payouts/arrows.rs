@@ -8,11 +8,11 @@ use concierge_sandbox::concierge::{outputs, requests};
 use serde_json::json;
 
 use super::{draft, pay, set_to_work, thousand};
-use crate::support::{Sandbox, sandbox, send};
+use crate::support::{Account, account, send};
 
 /// The arrows that events of a type of resource went along.
 async fn gone<S: Named, T: Named>(
-    sandbox: &Sandbox,
+    account: &Account,
     resource_type: &str,
     prefix: &str,
     machine: &Machine<S, T>,
@@ -20,7 +20,7 @@ async fn gone<S: Named, T: Named>(
     let events: Vec<(i64, String)> =
         sqlx::query_as("select resource_id, event_type from events where resource_type = $1 order by resource_id, id")
             .bind(resource_type)
-            .fetch_all(&sandbox.database)
+            .fetch_all(account.database())
             .await
             .unwrap();
     let mut arrows = BTreeSet::new();
@@ -45,7 +45,7 @@ fn all<S: Named, T: Named>(machine: &Machine<S, T>) -> BTreeSet<(String, String)
 
 #[tokio::test]
 async fn every_arrow_is_gone_along() {
-    sandbox(async |s| {
+    account(async |s| {
         for label in ["", "sandbox:rejected", "sandbox:failed", "sandbox:cancelled"] {
             pay(s, "1010", label, thousand()).await;
         }
@@ -98,7 +98,7 @@ async fn every_arrow_is_gone_along() {
 
 #[tokio::test]
 async fn the_machines_are_printed_from_the_tables_that_drive_them() {
-    sandbox(async |s| {
+    account(async |s| {
         let open = async |path: &str| s.client.get(s.url(path)).send().await.unwrap();
         for (name, mermaid, json) in [
             ("requests", include_str!("../snapshots/requests.mmd"), include_str!("../snapshots/requests.json")),

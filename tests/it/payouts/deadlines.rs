@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{draft, pay, thousand};
-use crate::support::{Sandbox, sandbox, sandbox_with};
+use crate::support::{Account, account, sandbox, sandbox_with};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const TEN_MINUTES: Duration = Duration::from_mins(10);
@@ -16,18 +16,18 @@ fn before(left: Duration) -> Duration {
 }
 
 /// Asserts that a request and its outputs are as they were a millisecond before a deadline, and cancelled at it.
-async fn assert_cancelled_after(sandbox: &Sandbox, request: &str, left: Duration, state: &str, reason: &str) {
-    sandbox.advance(before(left)).await;
-    assert_eq!(sandbox.attributes_of(request).await["state"], state);
-    sandbox.advance(MILLISECOND).await;
-    let shown = sandbox.attributes_of(request).await;
+async fn assert_cancelled_after(account: &Account, request: &str, left: Duration, state: &str, reason: &str) {
+    account.advance(before(left)).await;
+    assert_eq!(account.attributes_of(request).await["state"], state);
+    account.advance(MILLISECOND).await;
+    let shown = account.attributes_of(request).await;
     assert_eq!((&shown["state"], &shown["cancellation_reason"]), (&json!("cancelled"), &json!(reason)));
     assert_eq!(shown["outputs_cancelled"], shown["outputs_count"]);
 }
 
 #[tokio::test]
 async fn a_draft_that_is_left_alone_for_thirty_days_is_pruned() {
-    sandbox(async |s| {
+    account(async |s| {
         let days = |days: u64| Duration::from_hours(24 * days);
         let touched = draft(s, "ar_ars").await;
         let filled = draft(s, "ar_ars").await;
@@ -54,7 +54,7 @@ async fn a_draft_that_is_left_alone_for_thirty_days_is_pruned() {
 
 #[tokio::test]
 async fn a_quote_is_to_be_accepted_within_ten_minutes() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         s.advance(Duration::from_secs(1)).await;
         s.act("1010", "request_quote").await.expect(200);
@@ -87,7 +87,7 @@ async fn a_quote_that_needs_time_comes_at_its_eta() {
 
 #[tokio::test]
 async fn money_is_to_be_provided_within_twelve_hours_of_that() {
-    sandbox(async |s| {
+    account(async |s| {
         let request = draft(s, "uy_uyu").await;
         pay(s, &request, "", thousand()).await;
         s.act(&request, "request_quote").await.expect(200);
@@ -132,7 +132,7 @@ async fn a_leap_ends_like_small_steps_across_a_whole_life() {
             }
             let events: Vec<(i64, String, i64, time::OffsetDateTime)> =
                 sqlx::query_as("select id, event_type, resource_id, created_at from events order by id")
-                    .fetch_all(&s.database)
+                    .fetch_all(s.database())
                     .await
                     .unwrap();
             let requests = s.get("/api/concierge_requests?include=outputs").await.expect(200).to_string();

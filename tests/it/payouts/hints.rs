@@ -7,19 +7,19 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{draft, output, pay};
-use crate::support::{Answer, Sandbox, database, sandbox, send};
+use crate::support::{Account, Answer, database, sandbox, send};
 
 const MEXICO: &str = r#"{"port_code":"mx_mxn","amount":500}"#;
 const CHILE: &str = r#"{"port_code":"cl_clp","budget":1e5}"#;
 
 /// Makes an estimate with that key, or none, and returns its token.
-async fn estimate(sandbox: &Sandbox, key: Option<&str>, origin: &str, outputs: &[&str]) -> String {
+async fn estimate(account: &Account, key: Option<&str>, origin: &str, outputs: &[&str]) -> String {
     let body = format!(
         r#"{{"data":{{"type":"concierge_estimates","attributes":{{"port_code":"{origin}","outputs":[{}]}}}}}}"#,
         outputs.join(",")
     );
     let request =
-        sandbox.client.post(sandbox.url("/api/concierge_estimates")).header("Content-Type", "application/json");
+        account.client.post(account.url("/api/concierge_estimates")).header("Content-Type", "application/json");
     let request = match key {
         Some(key) => request.header("Authorization", key),
         None => request,
@@ -29,18 +29,18 @@ async fn estimate(sandbox: &Sandbox, key: Option<&str>, origin: &str, outputs: &
 }
 
 /// Asks for a quote with a token.
-async fn request_quote(sandbox: &Sandbox, request: &str, token: impl Into<Value>) -> Answer {
+async fn request_quote(account: &Account, request: &str, token: impl Into<Value>) -> Answer {
     let path = format!("/api/concierge_requests/{request}/request_quote");
     let body =
         json!({"data": {"type": "concierge_requests", "id": request, "attributes": {"hint_token": token.into()}}});
-    send(sandbox.request(Method::POST, &path).header("Content-Type", "application/json").body(body.to_string())).await
+    send(account.request(Method::POST, &path).header("Content-Type", "application/json").body(body.to_string())).await
 }
 
 /// A draft from Argentina with the outputs of the estimate, in another order and another spelling.
-async fn same_outputs(sandbox: &Sandbox) -> String {
-    let request = draft(sandbox, "ar_ars").await;
-    pay(sandbox, &request, "", json!({"port_code": "cl_clp", "budget": 100_000})).await;
-    pay(sandbox, &request, "", json!({"port_code": "mx_mxn", "amount": "500.00"})).await;
+async fn same_outputs(account: &Account) -> String {
+    let request = draft(account, "ar_ars").await;
+    pay(account, &request, "", json!({"port_code": "cl_clp", "budget": 100_000})).await;
+    pay(account, &request, "", json!({"port_code": "mx_mxn", "amount": "500.00"})).await;
     request
 }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{draft, output, pay, set_to_work, thousand};
-use crate::support::{sandbox, sandbox_with};
+use crate::support::{account, sandbox_with};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn cancelling_takes_what_is_not_final_with_it_and_leaves_the_rejected() {
-    sandbox(async |s| {
+    account(async |s| {
         let accepted = pay(s, "1010", "", thousand()).await;
         let rejected = pay(s, "1010", "sandbox:rejected", thousand()).await;
         s.advance(SECOND).await;
@@ -36,7 +36,7 @@ async fn cancelling_takes_what_is_not_final_with_it_and_leaves_the_rejected() {
 
 #[tokio::test]
 async fn a_request_whose_outputs_are_all_rejected_is_paid_back_in_full() {
-    sandbox(async |s| {
+    account(async |s| {
         for _ in 0..2 {
             pay(s, "1010", "sandbox:rejected", thousand()).await;
         }

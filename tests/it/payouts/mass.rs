@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::set_to_work;
-use crate::support::{Sandbox, sandbox};
+use crate::support::{Account, account};
 
 /// Adds many accepted outputs to request 1010.
-async fn fill(sandbox: &Sandbox) {
-    sandbox
+async fn fill(account: &Account) {
+    account
         .sql(
             "insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,
                 port_code, amount, state, created_at, state_since, due_at)
@@ -15,13 +15,13 @@ async fn fill(sandbox: &Sandbox) {
             from concierge_requests, generate_series(1, 3500) n, (select timestamptz '2019-11-25T12:53:02Z') at (t)",
         )
         .await;
-    sandbox.tick().await;
-    assert_eq!(sandbox.attributes_of("1010").await["outputs_accepted"], 3500);
+    account.tick().await;
+    assert_eq!(account.attributes_of("1010").await["outputs_accepted"], 3500);
 }
 
 #[tokio::test]
 async fn thousands_of_outputs_are_quoted_started_and_settled() {
-    sandbox(async |s| {
+    account(async |s| {
         fill(s).await;
         s.sql("update cash_wallets set balance = 1e12").await;
         set_to_work(s, "1010").await;
@@ -35,7 +35,7 @@ async fn thousands_of_outputs_are_quoted_started_and_settled() {
 
 #[tokio::test]
 async fn thousands_of_outputs_are_cancelled() {
-    sandbox(async |s| {
+    account(async |s| {
         fill(s).await;
         // the answer waits for the first of them only
         let cancelled = s.act("1010", "cancel").await.expect(200);

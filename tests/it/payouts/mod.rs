@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Sandbox, documented_output, sandbox};
+use crate::support::{Account, account, documented_output};
 
 mod actions;
 mod arrows;
@@ -20,22 +20,22 @@ const SECOND: Duration = Duration::from_secs(1);
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
 /// A draft of the master user, from a port.
-pub async fn draft(sandbox: &Sandbox, port: &str) -> String {
+pub async fn draft(account: &Account, port: &str) -> String {
     let document = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": port}}});
-    sandbox.create("/api/concierge_requests", &document).await
+    account.create("/api/concierge_requests", &document).await
 }
 
 /// An output for user 20202 with an instruction of that label.
-pub async fn pay(sandbox: &Sandbox, request: &str, label: &str, attributes: Value) -> String {
+pub async fn pay(account: &Account, request: &str, label: &str, attributes: Value) -> String {
     let instruction = json!({"data": {"type": "withdrawal_instructions",
         "attributes": {"label": label, "body": {"bank": "x"}},
         "relationships": {"user": {"data": {"type": "users", "id": 20202}}}}});
-    let instruction = sandbox.create("/api/withdrawal_instructions", &instruction).await;
+    let instruction = account.create("/api/withdrawal_instructions", &instruction).await;
     let mut document = documented_output();
     document["data"]["attributes"] = attributes;
     document["data"]["relationships"]["request"]["data"]["id"] = json!(request);
     document["data"]["relationships"]["withdrawal_instruction"]["data"]["id"] = json!(instruction);
-    sandbox.create(OUTPUTS, &document).await
+    account.create(OUTPUTS, &document).await
 }
 
 /// What an output of 1000 CLP is paid with.
@@ -44,22 +44,22 @@ pub fn thousand() -> Value {
 }
 
 /// Has a request quoted, accepted and funded.
-pub async fn set_to_work(sandbox: &Sandbox, request: &str) {
+pub async fn set_to_work(account: &Account, request: &str) {
     for action in ["request_quote", "accept_quote"] {
-        sandbox.act(request, action).await.expect(200);
-        sandbox.tick().await;
+        account.act(request, action).await.expect(200);
+        account.tick().await;
     }
-    assert_eq!(sandbox.attributes_of(request).await["state"], "working");
+    assert_eq!(account.attributes_of(request).await["state"], "working");
 }
 
 /// An output's attributes.
-async fn output(sandbox: &Sandbox, id: &str) -> Value {
-    sandbox.get(&format!("{OUTPUTS}/{id}")).await.expect(200)["data"]["attributes"].clone()
+async fn output(account: &Account, id: &str) -> Value {
+    account.get(&format!("{OUTPUTS}/{id}")).await.expect(200)["data"]["attributes"].clone()
 }
 
 #[tokio::test]
 async fn a_payout_goes_from_a_draft_to_money_received() {
-    sandbox(async |s| {
+    account(async |s| {
         let output = s.create_output().await;
         s.advance(SECOND).await;
         assert_eq!(s.state_of(&output).await, "accepted");
@@ -98,7 +98,7 @@ async fn a_payout_goes_from_a_draft_to_money_received() {
 
 #[tokio::test]
 async fn a_label_makes_a_payment_fail_as_it_says() {
-    sandbox(async |s| {
+    account(async |s| {
         // label, seconds from the request's start to the end, the states on the way, and the reason
         let ways: [(&str, &[&str]); 9] = [
             (

@@ -10,7 +10,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use super::{draft, pay};
-use crate::support::sandbox;
+use crate::support::{account, sandbox};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -21,7 +21,7 @@ fn exact(value: &Value) -> BigDecimal {
 
 #[tokio::test]
 async fn of_two_requests_that_compete_for_one_wallet_exactly_one_gets_the_money() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut requests = Vec::new();
         for _ in 0..4 {
             let request = draft(s, "ar_ars").await;
@@ -57,7 +57,7 @@ async fn of_two_requests_that_compete_for_one_wallet_exactly_one_gets_the_money(
 
 #[tokio::test]
 async fn a_payer_who_is_funded_in_time_pays() {
-    sandbox(async |s| {
+    account(async |s| {
         // the first takes nearly everything, and gets most of it back a minute later
         let first = draft(s, "ar_ars").await;
         pay(s, &first, "sandbox:returned", json!({"port_code": "cl_clp", "budget": 900_000})).await;
@@ -81,7 +81,7 @@ async fn a_payer_who_is_funded_in_time_pays() {
 
 #[tokio::test]
 async fn what_comes_back_is_everything_or_what_the_fee_leaves() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut left = BigDecimal::from(1_000_000);
         for (label, refund) in [
             ("", "nothing"),
@@ -202,7 +202,7 @@ async fn hundreds_of_random_payouts_end_with_every_cent_accounted_for() {
 
 #[tokio::test]
 async fn an_amount_that_is_worth_less_than_the_last_place_is_paid_all_the_same() {
-    sandbox(async |s| {
+    account(async |s| {
         let tiny = draft(s, "us_usd").await;
         pay(s, &tiny, "", json!({"port_code": "py_pyg", "amount": 0.000_000_01})).await;
         let huge = draft(s, "py_pyg").await;

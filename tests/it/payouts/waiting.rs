@@ -8,26 +8,26 @@ use concierge_sandbox::lifecycle::{Agenda, Rules, step_by_kind, step_exactly};
 use serde_json::json;
 
 use super::{draft, pay, thousand};
-use crate::support::{Sandbox, database, sandbox, sandbox_with, settings, within};
+use crate::support::{Account, account, database, sandbox, sandbox_with, settings, within};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Two requests from one wallet that have been quoted: what they want, and the label of what they pay.
-async fn two_quoted(sandbox: &Sandbox, first: (&str, i32), second: i32) -> [String; 2] {
-    let requests = [draft(sandbox, "ar_ars").await, draft(sandbox, "ar_ars").await];
-    pay(sandbox, &requests[0], first.0, json!({"port_code": "cl_clp", "budget": first.1})).await;
-    pay(sandbox, &requests[1], "", json!({"port_code": "cl_clp", "budget": second})).await;
-    sandbox.advance(SECOND).await;
+async fn two_quoted(account: &Account, first: (&str, i32), second: i32) -> [String; 2] {
+    let requests = [draft(account, "ar_ars").await, draft(account, "ar_ars").await];
+    pay(account, &requests[0], first.0, json!({"port_code": "cl_clp", "budget": first.1})).await;
+    pay(account, &requests[1], "", json!({"port_code": "cl_clp", "budget": second})).await;
+    account.advance(SECOND).await;
     for request in &requests {
-        sandbox.act(request, "request_quote").await.expect(200);
+        account.act(request, "request_quote").await.expect(200);
     }
-    sandbox.tick().await;
+    account.tick().await;
     requests
 }
 
 #[tokio::test]
 async fn money_that_comes_straight_back_goes_to_who_waits() {
-    sandbox(async |s| {
+    account(async |s| {
         let requests = two_quoted(s, ("sandbox:rejected", 900_000), 500_000).await;
         s.sql("update cash_wallets set balance = 0").await;
         for request in &requests {
@@ -44,13 +44,13 @@ async fn money_that_comes_straight_back_goes_to_who_waits() {
 }
 
 /// Returns once somebody waits for a lock in such a statement.
-async fn until_waits(sandbox: &Sandbox, statement: &str) {
+async fn until_waits(account: &Account, statement: &str) {
     let waiting = "select count(*) from pg_stat_activity
         where datname = current_database() and wait_event_type = 'Lock' and query like $1";
     within(async {
         let mut count = 0_i64;
         while count == 0 {
-            count = sqlx::query_scalar(waiting).bind(statement).fetch_one(&sandbox.database).await.unwrap();
+            count = sqlx::query_scalar(waiting).bind(statement).fetch_one(account.database()).await.unwrap();
         }
     })
     .await;
@@ -66,9 +66,9 @@ async fn who_accepts_while_money_is_given_out_is_not_overlooked() {
         // money will have come in ten seconds from now
         let (soon, later) = (s.clock.now() + 10 * SECOND, s.clock.now() + 20 * SECOND);
         let filled = sqlx::query("update cash_wallets set due_at = $1 where currency = 'ars'").bind(soon);
-        filled.execute(&s.database).await.unwrap();
+        filled.execute(s.database()).await.unwrap();
         // an acceptance that comes to a halt before its end, because somebody else counts events
-        let mut counting = s.database.begin().await.unwrap();
+        let mut counting = s.database().begin().await.unwrap();
         let count = "select 1 from id_counters where type = 'events' for no key update";
         sqlx::query(count).execute(&mut *counting).await.unwrap();
         let accepting = s.act("1010", "accept_quote");
@@ -77,7 +77,7 @@ async fn who_accepts_while_money_is_given_out_is_not_overlooked() {
             // a server whose clock is ahead gives that money out, and can't see the acceptance yet
             let rules =
                 Rules { pace: settings().pace(), prices: Arc::new(Prices::built_in().unwrap()), public_url: "".into() };
-            let mut connection = s.database.acquire().await.unwrap();
+            let mut connection = s.database().acquire().await.unwrap();
             let giving = step(&mut connection, later, &rules, false);
             let (given, ()) = tokio::join!(giving, async {
                 until_waits(s, "%join cash_wallets w%for no key update%").await;
@@ -142,7 +142,7 @@ async fn a_deadline_that_passed_while_nobody_served_sees_the_money_that_came_bac
 
 #[tokio::test]
 async fn an_account_that_nobody_can_call_holds_up_nobody() {
-    sandbox(async |s| {
+    account(async |s| {
         pay(s, "1010", "", thousand()).await;
         super::set_to_work(s, "1010").await;
         s.sql("delete from api_keys").await;
@@ -171,14 +171,14 @@ const THREE_AT_WORK: &str = "
 async fn a_leap_over_more_than_a_batch_ends_like_small_steps() {
     let mut ends = Vec::new();
     for steps in [1_u32, 10] {
-        let events = sandbox(async |s| {
+        let events = account(async |s| {
             s.sql(THREE_AT_WORK).await;
             for _ in 0..steps {
                 s.advance(SECOND / steps).await;
             }
             let events: Vec<(i64, String, i64)> =
                 sqlx::query_as("select id, event_type, resource_id from events order by id")
-                    .fetch_all(&s.database)
+                    .fetch_all(s.database())
                     .await
                     .unwrap();
             // they were at work from the first, where no arrow leads

@@ -22,6 +22,8 @@ pub struct Account {
     pub client: Client,
     base: String,
     time: Time,
+    /// Where its rows are. An account beside the test's own has none.
+    database: Option<PgPool>,
     /// Where calls are counted, their number is their `X-Request-Id`: two sessions that do the same have the same ids.
     calls: Option<AtomicU64>,
 }
@@ -37,18 +39,24 @@ enum Time {
 impl Account {
     /// Makes an account, as a body for `POST /_sandbox/accounts` says. Its calls are counted.
     pub async fn make(base: &str, body: &Value) -> Self {
-        let client = client();
-        let post = client.post(format!("{base}/_sandbox/accounts")).header("Content-Type", "application/json");
+        let post = client().post(format!("{base}/_sandbox/accounts")).header("Content-Type", "application/json");
         let made = send(post.body(body.to_string())).await.expect(201);
         let text = |name: &str| made[name].as_str().unwrap().to_owned();
-        let (key, read_only_key, base) = (text("key"), text("read_only_key"), base.to_owned());
-        Self { name: text("id"), key, read_only_key, client, base, time: Time::Own, calls: Some(AtomicU64::new(0)) }
+        Self { name: text("id"), read_only_key: text("read_only_key"), ..Self::of(base, &text("key")) }
     }
 
     /// The account of a key. Its calls are counted.
     pub fn of(base: &str, key: &str) -> Self {
-        let (name, key, read_only_key, base) = (String::new(), key.to_owned(), String::new(), base.to_owned());
-        Self { name, key, read_only_key, client: client(), base, time: Time::Own, calls: Some(AtomicU64::new(0)) }
+        Self {
+            name: String::new(),
+            key: key.to_owned(),
+            read_only_key: String::new(),
+            client: client(),
+            base: base.to_owned(),
+            time: Time::Own,
+            database: None,
+            calls: Some(AtomicU64::new(0)),
+        }
     }
 
     /// The same account, called by way of another server.
@@ -58,16 +66,15 @@ impl Account {
     }
 
     /// The account that every server has, moved by that server's clock.
-    pub(super) fn default_of(server: Arc<Server>, clock: Clock) -> Self {
+    pub(super) fn default_of(server: Arc<Server>, clock: Clock, database: PgPool) -> Self {
+        let default = Self::of(&format!("http://{}", server.address), "your_api_key");
         let (name, read_only_key) = ("default".to_owned(), "your_read_only_api_key".to_owned());
-        let base = format!("http://{}", server.address);
-        let time = Time::Server(server, clock);
-        Self { name, key: "your_api_key".to_owned(), read_only_key, client: client(), base, time, calls: None }
+        Self { name, read_only_key, time: Time::Server(server, clock), ..default.owning(database) }
     }
 
-    /// Leaves the ids of its calls to the server.
-    pub(super) fn uncounted(self) -> Self {
-        Self { calls: None, ..self }
+    /// The test's own account. The server gives its calls their ids.
+    pub(super) fn owning(self, database: PgPool) -> Self {
+        Self { database: Some(database), calls: None, ..self }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -204,6 +211,26 @@ impl Account {
             (text(&event["id"]), text(&attributes["event_type"]), text(resource), text(&attributes["created_at"]))
         };
         page["data"].as_array().unwrap().iter().map(event).collect()
+    }
+
+    /// Makes another account by way of the control plane, as its body says.
+    pub async fn account(&self, body: Value) -> Self {
+        Self::make(&self.base, &body).await
+    }
+
+    /// The database: of a shared server, this account's rows in it.
+    pub fn database(&self) -> &PgPool {
+        self.database.as_ref().expect("it is the test's own")
+    }
+
+    /// Runs SQL against the database.
+    pub async fn sql(&self, statement: &'static str) {
+        sqlx::raw_sql(statement).execute(self.database()).await.unwrap();
+    }
+
+    /// One number from the database.
+    pub async fn count(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(self.database()).await.unwrap()
     }
 
     /// By what the database knows it now.

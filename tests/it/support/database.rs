@@ -53,7 +53,7 @@ impl Database {
         for program in programs {
             program.stop().await;
         }
-        world::check(&self.pool, None).await;
+        world::check(&self.pool).await;
         self.pool.close().await;
         result
     }

@@ -7,7 +7,6 @@ use concierge_sandbox::accounts::fixtures::create_account;
 use concierge_sandbox::clock::Clock;
 use concierge_sandbox::config::Config;
 use concierge_sandbox::server::Server;
-use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use time::OffsetDateTime;
 
@@ -28,7 +27,6 @@ pub struct Sandbox {
     default: Account,
     server: Arc<Server>,
     pub clock: Clock,
-    pub database: PgPool,
 }
 
 impl Deref for Sandbox {
@@ -45,32 +43,17 @@ impl Sandbox {
         change(&mut config);
         let clock = Clock::manual(OffsetDateTime::from_unix_timestamp_nanos(START).unwrap());
         let server = Arc::new(Server::start_on(&config, clock.clone(), options).await.unwrap());
-        let default = Account::default_of(Arc::clone(&server), clock.clone());
-        Self { default, server, clock, database: pool }
+        let default = Account::default_of(Arc::clone(&server), clock.clone(), pool);
+        Self { default, server, clock }
     }
 
     pub fn server(&self) -> &Arc<Server> {
         &self.server
     }
 
-    /// Makes another account by way of the control plane, as its body says.
-    pub async fn account(&self, body: Value) -> Account {
-        Account::make(&self.url(""), &body).await
-    }
-
     /// Makes another account, with that key.
     pub async fn second_account(&self, key: &str) {
-        let mut connection = self.database.acquire().await.unwrap();
+        let mut connection = self.database().acquire().await.unwrap();
         create_account(&mut connection, key, &[(key, "write")], self.clock.now()).await.unwrap();
-    }
-
-    /// Runs SQL against the server's database.
-    pub async fn sql(&self, statement: &'static str) {
-        sqlx::raw_sql(statement).execute(&self.database).await.unwrap();
-    }
-
-    /// One number from the server's database.
-    pub async fn count(&self, query: &'static str) -> i64 {
-        sqlx::query_scalar(query).fetch_one(&self.database).await.unwrap()
     }
 }

@@ -4,53 +4,73 @@ use concierge_sandbox::clock::Clock;
 use concierge_sandbox::server::Server;
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::{ConnectOptions, Connection};
 use time::OffsetDateTime;
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Builder;
 use tokio::sync::{OnceCell, oneshot};
 
 use super::{Account, START, cluster, settings, world};
 
 static SERVER: OnceCell<Shared> = OnceCell::const_new();
 
-/// Runs a test with an account of its own, whose clock stands at [`START`], and checks the account's invariants.
-pub async fn account<T>(test: impl AsyncFnOnce(&Account) -> T) -> T {
-    let server = SERVER.get_or_init(start).await;
-    let body = json!({"clock": {"now": "2019-11-25T12:53:02.741Z"}});
-    let account = Account::make(&server.base, &body).await.uncounted();
-    let result = Box::pin(test(&account)).await;
-    let (database, key) = (server.database.clone(), account.key);
-    let checking = async move {
-        let row = Account::of("", &key).row(&database).await;
-        world::check(&database, Some(row)).await;
-    };
-    // the connections belong to the server's runtime
-    server.runtime.spawn(checking).await.unwrap();
-    result
-}
-
 /// The server, which ends with the run.
 struct Shared {
     base: String,
-    database: PgPool,
-    runtime: Handle,
+    options: PgConnectOptions,
+}
+
+/// Runs a test with an account of its own, whose clock stands at [`START`], and checks the account's invariants.
+pub async fn account<T>(test: impl AsyncFnOnce(&Account) -> T) -> T {
+    let server = SERVER.get_or_init(start).await;
+    let account = Account::make(&server.base, &json!({"clock": {"now": "2019-11-25T12:53:02.741Z"}})).await;
+    let rows = server.options.clone().options([("role", "tester"), ("test.key", &account.key)]);
+    let account = account.owning(PgPool::connect_lazy_with(rows));
+    let result = Box::pin(test(&account)).await;
+    world::check(account.database()).await;
+    account.database().close().await;
+    result
 }
 
 /// Starts the server on a thread of its own, as the runtime of the first test ends with that test.
 async fn start() -> Shared {
     let options = cluster::fresh_database().await;
+    let mut connection = options.connect().await.unwrap();
+    sqlx::raw_sql(ONLY_OWN_ROWS).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
     let (started, starting) = oneshot::channel();
+    let server = options.clone();
     std::thread::spawn(|| {
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(serve(options, started));
+        runtime.block_on(serve(server, started));
     });
-    starting.await.unwrap()
+    Shared { base: starting.await.unwrap(), options }
 }
 
-async fn serve(options: PgConnectOptions, started: oneshot::Sender<Shared>) {
+async fn serve(options: PgConnectOptions, started: oneshot::Sender<String>) {
     let clock = Clock::manual(OffsetDateTime::from_unix_timestamp_nanos(START).unwrap());
-    let server = Server::start_on(&settings(), clock, options.clone()).await.unwrap();
-    let base = format!("http://{}", server.address);
-    let (database, runtime) = (PgPool::connect_lazy_with(options), Handle::current());
-    assert!(started.send(Shared { base, database, runtime }).is_ok(), "the test waits");
+    let server = Server::start_on(&settings(), clock, options).await.unwrap();
+    started.send(format!("http://{}", server.address)).unwrap();
     std::future::pending::<()>().await;
 }
+
+/// Tests reach the database as `tester`, who sees the rows of the account whose key is `test.key`. The server sees all.
+const ONLY_OWN_ROWS: &str = "
+    create role tester;
+    grant all on all tables in schema public to tester;
+    create function own_account() returns bigint language sql stable security definer set search_path = public as $$
+        select account_id from api_keys where key_sha256 = sha256(convert_to(current_setting('test.key'), 'UTF8'))
+    $$;
+    alter table accounts enable row level security;
+    create policy own_rows on accounts using (id = (select own_account()));
+    do $$
+    declare
+        name text;
+    begin
+        for name in
+            select table_name from information_schema.columns
+            where table_schema = 'public' and column_name = 'account_id'
+        loop
+            execute format('alter table %I enable row level security', name);
+            execute format('create policy own_rows on %I using (account_id = (select own_account()))', name);
+        end loop;
+    end $$";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use super::{OK, attempts, body, delivery_state, id, listen, types};
-use crate::support::{Receiver, sandbox, sandbox_with, within};
+use crate::support::{Receiver, account, sandbox_with, within};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -78,7 +78,7 @@ async fn connections_that_come_to_nothing_are_no_reception() {
 
 #[tokio::test]
 async fn an_answer_without_an_end_is_cut_off_and_its_beginning_kept() {
-    sandbox(async |s| {
+    account(async |s| {
         let receiver = Receiver::scripted(|mut stream| async move {
             let head = "HTTP/1.1 503 Busy\r\ncontent-length: 1073741824\r\n\r\n";
             stream.write_all(head.as_bytes()).await.ok();
@@ -96,7 +96,7 @@ async fn an_answer_without_an_end_is_cut_off_and_its_beginning_kept() {
 
 #[tokio::test]
 async fn a_url_that_came_to_be_forbidden_is_not_called() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = Receiver::answering(OK).await;
         listen(s, &receiver.url()).await;
         // as if it had been set before there was the rule

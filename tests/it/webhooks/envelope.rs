@@ -7,7 +7,7 @@ use standardwebhooks::Webhook;
 
 use super::{OK, about, body, told, types};
 use crate::payouts::{draft, pay, set_to_work, thousand};
-use crate::support::{sandbox, sandbox_with};
+use crate::support::{account, sandbox_with};
 
 /// `printf %s your_api_key | sha256sum`
 const HEX: &str = "059911af0740ac63fd06688b02d86086add4bfcf48c346a1bd4ed5d6e8fea683";
@@ -16,7 +16,7 @@ const SECRET: &str = "whsec_BZkRrwdArGP9BmiLAthghq3Uv89Iw0ahvU7V1uj+poM=";
 
 #[tokio::test]
 async fn an_event_has_the_known_envelope_and_headers() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = told(s, OK).await;
         s.create_output().await;
         s.tell(Duration::ZERO).await;
@@ -59,7 +59,7 @@ async fn an_event_has_the_known_envelope_and_headers() {
 
 #[tokio::test]
 async fn a_library_of_standard_webhooks_verifies_it() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = told(s, OK).await;
         s.create_output().await;
         s.tell(Duration::from_hours(48)).await;
@@ -80,7 +80,7 @@ async fn a_library_of_standard_webhooks_verifies_it() {
 
 #[tokio::test]
 async fn who_it_is_from_is_told_by_the_key_that_writes_the_oldest_one() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = told(s, OK).await;
         s.sql(
             "insert into api_keys (key_sha256, account_id, user_id, level, created_at)
@@ -107,7 +107,7 @@ async fn who_it_is_from_is_told_by_the_key_that_writes_the_oldest_one() {
 
 #[tokio::test]
 async fn an_output_event_has_a_failure_for_each_try_that_failed() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = told(s, OK).await;
         let request = draft(s, "ar_ars").await;
         let output = pay(s, &request, "sandbox:failed|settled", thousand()).await;
@@ -203,7 +203,7 @@ async fn every_resource_s_events_show_it_as_it_was() {
 
 #[tokio::test]
 async fn an_event_that_is_sent_late_shows_what_was() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = told(s, super::DOWN).await;
         s.create_output().await;
         s.tell(Duration::from_secs(1)).await;

@@ -6,28 +6,28 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{OK, attempts, body, id, told, types};
-use crate::support::{Receiver, Sandbox, sandbox, send};
+use crate::support::{Account, Receiver, account, send};
 
 const ACCEPTING: &str = "concierge_request_output_accepting";
 const ACCEPTED: &str = "concierge_request_output_accepted";
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Has the events of an output go to a receiver, some of them with a fault.
-async fn faulty(sandbox: &Sandbox, fault: Value) -> Receiver {
-    let receiver = told(sandbox, OK).await;
+async fn faulty(account: &Account, fault: Value) -> Receiver {
+    let receiver = told(account, OK).await;
     let faults = json!({ "faults": [fault] });
-    send(sandbox.request(Method::PUT, "/_sandbox/faults").json(&faults)).await.expect(200);
-    sandbox.create_output().await;
+    send(account.request(Method::PUT, "/_sandbox/faults").json(&faults)).await.expect(200);
+    account.create_output().await;
     receiver
 }
 
-async fn hits(sandbox: &Sandbox) -> Value {
-    sandbox.get("/_sandbox/faults").await.expect(200)["faults"][0]["hits"].clone()
+async fn hits(account: &Account) -> Value {
+    account.get("/_sandbox/faults").await.expect(200)["faults"][0]["hits"].clone()
 }
 
 #[tokio::test]
 async fn one_is_sent_twice() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = faulty(s, json!({"webhook": ACCEPTING, "duplicate": true})).await;
         s.tell(SECOND).await;
         let calls = receiver.calls();
@@ -40,7 +40,7 @@ async fn one_is_sent_twice() {
 
 #[tokio::test]
 async fn one_is_dropped_and_counts_as_received() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = faulty(s, json!({"webhook": "*_accepting", "drop": true})).await;
         s.tell(SECOND).await;
         assert_eq!(types(&receiver.calls()), [ACCEPTED]);
@@ -53,7 +53,7 @@ async fn one_is_dropped_and_counts_as_received() {
 
 #[tokio::test]
 async fn one_is_held_back_and_those_behind_it_wait() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = faulty(s, json!({"webhook": ACCEPTING, "delay": "90s"})).await;
         s.tell(89 * SECOND).await;
         assert_eq!(types(&receiver.calls()), [""; 0]);
@@ -70,7 +70,7 @@ async fn one_is_held_back_and_those_behind_it_wait() {
 
 #[tokio::test]
 async fn two_change_places() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = faulty(s, json!({"webhook": "*", "reorder": true})).await;
         s.tell(4 * SECOND).await;
         assert_eq!(types(&receiver.calls()), [""; 0]);
@@ -82,7 +82,7 @@ async fn two_change_places() {
 
 #[tokio::test]
 async fn one_that_none_follows_is_only_late() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = faulty(s, json!({"webhook": ACCEPTED, "reorder": true, "times": 1})).await;
         s.tell(5 * SECOND).await;
         assert_eq!(types(&receiver.calls()), [ACCEPTING]);
@@ -94,7 +94,7 @@ async fn one_that_none_follows_is_only_late() {
 
 #[tokio::test]
 async fn one_comes_with_somebody_else_s_proof() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = faulty(s, json!({"webhook": ACCEPTING, "bad_auth": true, "times": 1})).await;
         s.tell(SECOND).await;
         let calls = receiver.calls();
@@ -107,7 +107,7 @@ async fn one_comes_with_somebody_else_s_proof() {
 
 #[tokio::test]
 async fn during_an_advance_they_act_at_their_times() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = faulty(s, json!({"webhook": ACCEPTING, "delay": "PT1H", "times": 1})).await;
         let advanced = s.post("/_sandbox/clock/advance", &json!({"by": "PT2H"})).await.expect(200);
         assert_eq!(types(&receiver.calls()), [ACCEPTING, ACCEPTED]);

@@ -10,13 +10,13 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
 use super::{OK, listen, types};
-use crate::support::{Receiver, Sandbox, sandbox, sandbox_with, send, within};
+use crate::support::{Account, Receiver, sandbox, sandbox_with, send, within};
 
 /// Makes a user with that URL, and an instruction of it for each event that is to be queued.
-async fn queue(sandbox: &Sandbox, url: &str, events: usize) {
-    let user = sandbox.create("/api/users", &json!({"data": {"type": "users"}})).await;
+async fn queue(account: &Account, url: &str, events: usize) {
+    let user = account.create("/api/users", &json!({"data": {"type": "users"}})).await;
     let call = |method, path: &str, document: serde_json::Value| {
-        let request = sandbox.client.request(method, sandbox.url(path));
+        let request = account.client.request(method, account.url(path));
         let request = request.header("Authorization", format!("your_api_key; user={user}"));
         send(request.header("Content-Type", "application/json").body(document.to_string()))
     };

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::{Attempt, DOWN, OK, about, attempts, body, id, listen, told};
-use crate::support::{Receiver, sandbox, sandbox_with};
+use crate::support::{Receiver, account, sandbox_with};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The default ladder, in seconds.
@@ -25,7 +25,7 @@ async fn fails_first(times: usize) -> Receiver {
 
 #[tokio::test]
 async fn a_receiver_that_fails_three_times_gets_each_event_with_the_same_bytes_and_in_order() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = fails_first(3).await;
         listen(s, &receiver.url()).await;
         let outputs = [s.create_output().await, s.create_output().await];
@@ -115,7 +115,7 @@ async fn a_leap_of_days_plays_the_whole_ladder() {
 async fn a_receiver_may_ask_for_more_time_and_not_for_less() {
     for (header, at_least) in [("7200", 7_200_000), ("1", 0), ("soon", 0), ("0", 0)] {
         let answer = format!("HTTP/1.1 503 Busy\r\nretry-after: {header}\r\ncontent-length: 0\r\n\r\n");
-        sandbox(async |s| {
+        account(async |s| {
             let _receiver = told(s, &answer).await;
             s.create_output().await;
             s.tell(Duration::ZERO).await;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::{DOWN, OK, about, body, id, listen, types};
 use crate::payouts::{pay, thousand};
-use crate::support::{Receiver, sandbox};
+use crate::support::{Receiver, account};
 
 #[tokio::test]
 async fn what_isn_t_received_of_one_resource_holds_up_no_other() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = Receiver::deciding(|call| {
             let resource = body(call)["data"]["relationships"]["resource"]["data"]["id"].clone();
             if resource == "32323" { DOWN.into() } else { OK.into() }
@@ -31,7 +31,7 @@ async fn what_isn_t_received_of_one_resource_holds_up_no_other() {
 
 #[tokio::test]
 async fn a_whole_payout_arrives_in_order_and_each_event_once() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut receiver = Receiver::answering(OK).await;
         listen(s, &receiver.url()).await;
         for label in ["", "sandbox:failed|settled", "sandbox:returned", "sandbox:rejected"] {
@@ -49,7 +49,7 @@ async fn a_whole_payout_arrives_in_order_and_each_event_once() {
         ids.sort_unstable();
         assert_eq!(ids, (1..=events).collect::<Vec<_>>(), "each once");
         let resources: Vec<(String, i64)> = sqlx::query_as("select distinct resource_type, resource_id from events")
-            .fetch_all(&s.database)
+            .fetch_all(s.database())
             .await
             .unwrap();
         assert_eq!(resources.len(), 81, "40 outputs, 40 instructions and the request");

@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
 use super::{OK, attempts, body, delivery_state, id, listen};
-use crate::support::{Proxy, Receiver, database, sandbox, within};
+use crate::support::{Proxy, Receiver, account, database, within};
 
 #[tokio::test]
 async fn what_was_sent_meanwhile_is_written_down_afterwards() {
@@ -38,7 +38,7 @@ async fn what_was_sent_meanwhile_is_written_down_afterwards() {
 
 #[tokio::test]
 async fn what_somebody_holds_locked_holds_up_nothing_else() {
-    sandbox(async |s| {
+    account(async |s| {
         let go = Arc::new(Notify::new());
         let let_go = Arc::clone(&go);
         let mut receiver = Receiver::handling(move |mut stream, call| {
@@ -54,7 +54,7 @@ async fn what_somebody_holds_locked_holds_up_nothing_else() {
         listen(s, &receiver.url()).await;
         s.create_output().await;
         assert_eq!(id(&receiver.call().await), "1");
-        let mut holding = s.database.begin().await.unwrap();
+        let mut holding = s.database().begin().await.unwrap();
         holding.execute("select from deliveries where event_id = 1 for share").await.unwrap();
         go.notify_one();
         // it was received, and that can't be written down

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::{DOWN, OK, about, attempts, listen, types};
 use crate::payouts::{draft, pay, thousand};
-use crate::support::{Receiver, Sandbox, sandbox, send, within};
+use crate::support::{Account, Receiver, account, sandbox, send, within};
 
 /// Does something as the user 20202.
-async fn as_payee(sandbox: &Sandbox, method: Method, path: &str, document: &Value) -> Value {
-    let request = sandbox.client.request(method, sandbox.url(path)).header("Authorization", "your_api_key; user=20202");
+async fn as_payee(account: &Account, method: Method, path: &str, document: &Value) -> Value {
+    let request = account.client.request(method, account.url(path)).header("Authorization", "your_api_key; user=20202");
     let answer = send(request.header("Content-Type", "application/json").body(document.to_string())).await;
     assert!((200..300).contains(&answer.status), "{answer:?}");
     answer.body
@@ -23,7 +23,7 @@ fn url(url: Option<&str>) -> Value {
 
 #[tokio::test]
 async fn what_a_user_made_goes_to_its_url_and_the_rest_to_the_master_s() {
-    sandbox(async |s| {
+    account(async |s| {
         let (mut master, mut payee) = (Receiver::answering(OK).await, Receiver::answering(OK).await);
         listen(s, &master.url()).await;
         as_payee(s, Method::PATCH, "/api/users/me", &url(Some(&payee.url()))).await;
@@ -69,7 +69,7 @@ async fn what_a_user_made_goes_to_its_url_and_the_rest_to_the_master_s() {
 
 #[tokio::test]
 async fn what_happened_before_there_was_a_url_is_not_sent() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         s.tell(Duration::ZERO).await;
         let mut receiver = Receiver::answering(OK).await;
@@ -82,7 +82,7 @@ async fn what_happened_before_there_was_a_url_is_not_sent() {
 
 #[tokio::test]
 async fn a_retry_goes_to_the_url_there_is_then() {
-    sandbox(async |s| {
+    account(async |s| {
         let (mut broken, mut repaired) = (Receiver::answering(DOWN).await, Receiver::answering(OK).await);
         listen(s, &broken.url()).await;
         s.create_output().await;

@@ -10,12 +10,12 @@ use tokio::task::JoinSet;
 
 use super::{ACCOUNTS, OUTPUTS, count, fill, until, until_gone};
 use crate::support::{
-    Account, Receiver, Wire, documented_output, dump, rows, sandbox, sandbox_with, send, tables, within,
+    Account, Receiver, Wire, account, documented_output, dump, rows, sandbox, sandbox_with, send, tables, within,
 };
 
 #[tokio::test]
 async fn of_a_deleted_account_nothing_is_left() {
-    sandbox(async |s| {
+    account(async |s| {
         let receiver = Receiver::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         let accounts = [s.account(json!({})).await, s.account(json!({})).await];
         for account in &accounts {
@@ -28,22 +28,22 @@ async fn of_a_deleted_account_nothing_is_left() {
             let fault = json!({"faults": [{"path": "/api/users/me", "status": 503}]});
             account.send(Method::PUT, "/_sandbox/faults", &fault).await.expect(200);
         }
-        let row = accounts[0].row(&s.database).await;
+        let row = accounts[0].row(s.database()).await;
         let sql = "select count(distinct split_part(line, ' ', 1)) from unnest($1::text[]) as line";
         let full: i64 =
-            sqlx::query_scalar(sql).bind(dump(&s.database, row).await).fetch_one(&s.database).await.unwrap();
-        let all = tables(&s.database).await.len();
+            sqlx::query_scalar(sql).bind(dump(s.database(), row).await).fetch_one(s.database()).await.unwrap();
+        let all = tables(s.database()).await.len();
         assert_eq!(usize::try_from(full).unwrap(), all, "it has rows in every table");
-        let other = accounts[1].row(&s.database).await;
-        let (default, before) = (dump(&s.database, 1).await, dump(&s.database, other).await);
+        let other = accounts[1].row(s.database()).await;
+        let (default, before) = (dump(s.database(), 1).await, dump(s.database(), other).await);
 
         let read_only = Account::of(&s.url(""), &accounts[0].read_only_key);
         read_only.delete("/_sandbox/accounts/me").await.assert_error(401, "not_enough_permissions", "Authorization");
         let path = format!("{ACCOUNTS}/{}", accounts[0].name);
         s.delete(&format!("{path}?now=1")).await.assert_error(400, "parameter_unknown", "now");
-        assert!(rows(&s.database, row).await > 0);
+        assert!(rows(s.database(), row).await > 0);
         s.delete(&path).await.expect(204);
-        assert_eq!(rows(&s.database, row).await, 0);
+        assert_eq!(rows(s.database(), row).await, 0);
         for key in [&accounts[0].key, &accounts[0].read_only_key] {
             let request = s.client.get(s.url("/api/users/me")).header("Authorization", key);
             send(request).await.assert_error(401, "invalid_api_key", "Authorization");
@@ -51,15 +51,15 @@ async fn of_a_deleted_account_nothing_is_left() {
         accounts[0].post(OUTPUTS, &documented_output()).await.assert_error(401, "invalid_api_key", "Authorization");
         s.delete(&path).await.assert_error(404, "resource_not_found", "");
         s.get(&path).await.assert_error(404, "resource_not_found", "");
-        assert_eq!(dump(&s.database, 1).await, default);
-        assert_eq!(dump(&s.database, other).await, before);
+        assert_eq!(dump(s.database(), 1).await, default);
+        assert_eq!(dump(s.database(), other).await, before);
     })
     .await;
 }
 
 #[tokio::test]
 async fn the_default_account_can_be_deleted_too() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         s.delete("/_sandbox/accounts/default").await.expect(204);
         s.get("/api/users").await.assert_error(401, "invalid_api_key", "Authorization");
@@ -82,8 +82,8 @@ async fn an_account_ends_amid_its_work() {
                 let account = Arc::new(s.account(json!({})).await);
                 let mut hanging = Receiver::hanging().await;
                 account.listen(&hanging.url()).await;
-                let row = account.row(&s.database).await;
-                fill(&s.database, row, 2500).await;
+                let row = account.row(s.database()).await;
+                fill(s.database(), row, 2500).await;
                 let is_over = Arc::new(AtomicBool::new(false));
                 let mut posting = JoinSet::new();
                 for _ in 0..8 {
@@ -98,7 +98,7 @@ async fn an_account_ends_amid_its_work() {
                 }
                 s.clock.advance(Duration::from_millis(1));
                 let accepted = "select count(*) from events where account_id = $1";
-                until(&s.database, accepted, row, 500 * (round + 1)).await;
+                until(s.database(), accepted, row, 500 * (round + 1)).await;
                 hanging.call().await;
                 account.delete("/_sandbox/accounts/me").await.expect(204);
                 is_over.store(true, Ordering::Relaxed);
@@ -107,7 +107,7 @@ async fn an_account_ends_amid_its_work() {
                 assert!(statuses.iter().all(|status| [201, 401, 404, 503].contains(status)), "{statuses:?}");
                 assert!(statuses.contains(&201), "{statuses:?}");
                 s.tell(Duration::from_secs(1)).await;
-                assert_eq!(rows(&s.database, row).await, 0);
+                assert_eq!(rows(s.database(), row).await, 0);
                 assert_eq!(s.create_output().await, "32323", "the others go on");
             },
         )
@@ -117,12 +117,12 @@ async fn an_account_ends_amid_its_work() {
 
 #[tokio::test]
 async fn what_is_under_way_is_passed_over_and_never_waited_for_with_something_in_hand() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = Arc::new(s.account(json!({})).await);
-        let row = account.row(&s.database).await;
-        fill(&s.database, row, 20).await;
+        let row = account.row(s.database()).await;
+        fill(s.database(), row, 20).await;
         // as whoever moves one output, and then another one
-        let mut moving = s.database.begin().await.unwrap();
+        let mut moving = s.database().begin().await.unwrap();
         let hold = "select 1 from concierge_request_outputs where account_id = $1 and id = $2 for no key update";
         sqlx::query(hold).bind(row).bind(100_020).execute(&mut *moving).await.unwrap();
         let deleting = Arc::clone(&account);
@@ -130,11 +130,11 @@ async fn what_is_under_way_is_passed_over_and_never_waited_for_with_something_in
         let left = "select count(*) from concierge_request_outputs where account_id = $1";
         let waiting = "select count(*) from pg_stat_activity
             where datname = current_database() and wait_event_type = 'Lock' and query like 'delete%'";
-        within(async { while count(&s.database, left, row).await > 1 && s.count(waiting).await == 0 {} }).await;
+        within(async { while count(s.database(), left, row).await > 1 && s.count(waiting).await == 0 {} }).await;
         sqlx::query(hold).bind(row).bind(100_001).execute(&mut *moving).await.unwrap();
         moving.commit().await.unwrap();
         within(deleting).await.unwrap().expect(204);
-        assert_eq!(rows(&s.database, row).await, 0);
+        assert_eq!(rows(s.database(), row).await, 0);
     })
     .await;
 }
@@ -143,8 +143,8 @@ async fn what_is_under_way_is_passed_over_and_never_waited_for_with_something_in
 async fn a_client_that_hangs_up_does_not_stop_it() {
     sandbox(async |s| {
         let account = s.account(json!({})).await;
-        let row = account.row(&s.database).await;
-        let mut holding = s.database.begin().await.unwrap();
+        let row = account.row(s.database()).await;
+        let mut holding = s.database().begin().await.unwrap();
         let hold = "select 1 from accounts where id = $1 for no key update";
         sqlx::query(hold).bind(row).execute(&mut *holding).await.unwrap();
         let mut wire = Wire::open(s.server().address).await;
@@ -158,7 +158,7 @@ async fn a_client_that_hangs_up_does_not_stop_it() {
             account.get("/api/users/me").await.expect(200);
         }
         holding.commit().await.unwrap();
-        until_gone(&s.database, row).await;
+        until_gone(s.database(), row).await;
         account.get("/api/users/me").await.assert_error(401, "invalid_api_key", "Authorization");
     })
     .await;

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::{ACCOUNTS, OUTPUTS};
-use crate::support::{Account, documented_output, sandbox, send};
+use crate::support::{Account, account, documented_output, sandbox, send};
 
 #[tokio::test]
 async fn a_fresh_account_is_a_world_of_its_own() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
         let accounts = [s.account(json!({})).await, s.account(json!({})).await];
         for account in &accounts {
@@ -40,7 +40,7 @@ async fn a_fresh_account_is_a_world_of_its_own() {
 
 #[tokio::test]
 async fn accounts_are_shown_and_listed() {
-    sandbox(async |s| {
+    account(async |s| {
         let made = s.post(ACCOUNTS, &json!({"clock": {"now": "2030-01-01T00:00:00Z"}})).await;
         let location = made.headers["location"].to_str().unwrap().to_owned();
         let mut made = made.expect(201);
@@ -99,7 +99,7 @@ async fn keys_can_be_chosen() {
 
 #[tokio::test]
 async fn what_no_account_can_be_made_of_is_refused() {
-    sandbox(async |s| {
+    account(async |s| {
         let accounts = "select count(*) from accounts";
         let before = s.count(accounts).await;
         let long = "k".repeat(201);
@@ -143,7 +143,7 @@ async fn what_no_account_can_be_made_of_is_refused() {
 
 #[tokio::test]
 async fn a_clock_to_begin_with_can_be_chosen() {
-    sandbox(async |s| {
+    account(async |s| {
         let first_output = |account: Account| async move {
             let id = account.create_output().await;
             (account.events().await[0].3.clone(), account.state_of(&id).await, account)

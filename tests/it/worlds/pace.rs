@@ -6,7 +6,7 @@ use concierge_sandbox::config::Approval;
 use serde_json::{Value, json};
 
 use super::OUTPUTS;
-use crate::support::{Account, documented_output, sandbox, sandbox_with};
+use crate::support::{Account, account, documented_output, sandbox_with};
 
 const SETTINGS: &str = "/_sandbox/settings";
 const SECOND: Duration = Duration::from_secs(1);
@@ -58,7 +58,7 @@ async fn settings_are_the_servers_until_they_are_changed() {
 
 #[tokio::test]
 async fn settings_that_can_not_be_are_refused() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = s.account(json!({})).await;
         let before = account.get(SETTINGS).await.expect(200);
         for delay in ["", "soon", "1", "-1s", "-PT1S", "P1M", "P1Y", "1.5ms", "PT0.0001S", "P4000D", "1s ago"] {
@@ -91,7 +91,7 @@ async fn settings_that_can_not_be_are_refused() {
 
 #[tokio::test]
 async fn an_account_goes_at_its_own_pace() {
-    sandbox(async |s| {
+    account(async |s| {
         let [slow, other] = [s.account(json!({})).await, s.account(json!({})).await];
         let pace = json!({"check_delay": "10s", "approval_delay": "20s", "quote_delay": "30s", "step_delay": "40s"});
         slow.patch(SETTINGS, &pace).await.expect(200);
@@ -161,7 +161,7 @@ async fn states(account: &Account, path: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn under_manual_progression_nothing_happens_by_itself() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = s.account(json!({})).await;
         everything_waits(&account).await;
         account.patch(SETTINGS, &json!({"progression": "manual"})).await.expect(200);
@@ -218,12 +218,12 @@ async fn under_manual_progression_nothing_happens_by_itself() {
 
 #[tokio::test]
 async fn what_was_under_way_when_nothing_was_to_happen_any_more_stops() {
-    sandbox(async |s| {
+    account(async |s| {
         for clock in [Value::Null, json!({"now": "2030-01-01T00:00:00Z"})] {
             let account = s.account(json!({ "clock": clock })).await;
             account.patch(SETTINGS, &json!({"progression": "manual"})).await.expect(200);
             // as a call leaves them that began before that
-            super::fill(&s.database, account.row(&s.database).await, 10).await;
+            super::fill(s.database(), account.row(s.database()).await, 10).await;
             s.tell(SECOND).await;
             account.advance_by("PT1H").await;
             assert_eq!(states(&account, OUTPUTS).await, ["accepting"; 10]);
@@ -238,7 +238,7 @@ async fn what_was_under_way_when_nothing_was_to_happen_any_more_stops() {
 
 #[tokio::test]
 async fn what_goes_on_under_auto_goes_on_to_its_end() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = s.account(json!({})).await;
         let (manual, auto) = (json!({"progression": "manual"}), json!({"progression": "auto"}));
         let request = "/api/concierge_requests/1010";
@@ -277,7 +277,7 @@ async fn what_goes_on_under_auto_goes_on_to_its_end() {
 
 #[tokio::test]
 async fn a_quote_can_be_accepted_late_where_nothing_happens_by_itself() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = s.account(json!({})).await;
         account.create_output().await;
         account.settle().await;
@@ -292,7 +292,7 @@ async fn a_quote_can_be_accepted_late_where_nothing_happens_by_itself() {
 
 #[tokio::test]
 async fn of_an_account_that_stands_still_what_is_due_has_happened_when_a_call_returns() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = s.account(json!({"clock": {"now": "2030-01-01T00:00:00Z"}})).await;
         let none = json!({"check_delay": "0s", "approval_delay": "0s", "quote_delay": "0s", "step_delay": "0s"});
         account.patch(SETTINGS, &none).await.expect(200);
@@ -328,8 +328,8 @@ async fn settings_change_while_everything_moves() {
         |config| config.check_delay = Duration::ZERO,
         async |s| {
             let account = s.account(json!({})).await;
-            let row = account.row(&s.database).await;
-            super::fill(&s.database, row, 1500).await;
+            let row = account.row(s.database()).await;
+            super::fill(s.database(), row, 1500).await;
             let switching = async {
                 for number in 0..12 {
                     let progression = if number % 2 == 0 { "manual" } else { "auto" };
@@ -351,7 +351,7 @@ async fn settings_change_while_everything_moves() {
             s.tell(Duration::from_mins(1)).await;
             let accepting =
                 "select count(*) from concierge_request_outputs where account_id = $1 and state = 'accepting'";
-            assert_eq!(super::count(&s.database, accepting, row).await, 0);
+            assert_eq!(super::count(s.database(), accepting, row).await, 0);
         },
     )
     .await;
@@ -359,9 +359,9 @@ async fn settings_change_while_everything_moves() {
 
 #[tokio::test]
 async fn what_is_made_while_things_begin_to_happen_happens_too() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = s.account(json!({})).await;
-        let row = account.row(&s.database).await;
+        let row = account.row(s.database()).await;
         let user = json!({"data": {"type": "users"}});
         for _ in 0..5 {
             account.patch(SETTINGS, &json!({"progression": "manual"})).await.expect(200);
@@ -373,17 +373,17 @@ async fn what_is_made_while_things_begin_to_happen_happens_too() {
         account.create_output().await;
         sqlx::query("update concierge_request_outputs set due_at = null where account_id = $1")
             .bind(row)
-            .execute(&s.database)
+            .execute(s.database())
             .await
             .unwrap();
         let waiting = "select (count(*) = 0)::int::bigint from (
                 select from users where account_id = $1 and compliance_state = 'new' and due_at is null union all
                 select from concierge_request_outputs where account_id = $1 and state = 'accepting' and due_at is null
             ) w";
-        super::until(&s.database, waiting, row, 1).await;
+        super::until(s.database(), waiting, row, 1).await;
         s.tell(Duration::from_hours(1)).await;
         let new = "select count(*) from users where account_id = $1 and compliance_state = 'new'";
-        assert_eq!(super::count(&s.database, new, row).await, 0);
+        assert_eq!(super::count(s.database(), new, row).await, 0);
         assert_eq!(states(&account, OUTPUTS).await, ["accepted"]);
     })
     .await;

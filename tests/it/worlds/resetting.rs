@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{OUTPUTS, RESET, fill};
-use crate::support::{Account, Receiver, documented_output, dump, sandbox};
+use crate::support::{Account, Receiver, account, documented_output, dump};
 
 /// Leaves something in every corner of an account.
 async fn use_up(account: &Account, receiver: &Receiver) {
@@ -40,22 +40,22 @@ async fn use_up(account: &Account, receiver: &Receiver) {
 
 #[tokio::test]
 async fn everything_is_as_in_a_fresh_account() {
-    sandbox(async |s| {
+    account(async |s| {
         let receiver = Receiver::answering("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n").await;
         let account = s.account(json!({})).await;
         let shown = account.get("/_sandbox/accounts/me").await.expect(200);
         let settings = account.get("/_sandbox/settings").await.expect(200);
-        let fresh = dump(&s.database, account.row(&s.database).await).await;
+        let fresh = dump(s.database(), account.row(s.database()).await).await;
         let other = s.account(json!({})).await;
         other.create_output().await;
-        let others = dump(&s.database, other.row(&s.database).await).await;
+        let others = dump(s.database(), other.row(s.database()).await).await;
 
         use_up(&account, &receiver).await;
         account.post("/_sandbox/clock/freeze", &Value::Null).await.expect(400);
         account.post("/_sandbox/clock/freeze", &json!({})).await.expect(200);
         let answer = account.post(RESET, &json!({})).await;
         assert_eq!((answer.status, &*answer.text), (204, ""));
-        assert_eq!(dump(&s.database, account.row(&s.database).await).await, fresh);
+        assert_eq!(dump(s.database(), account.row(s.database()).await).await, fresh);
         assert_eq!(
             account.get("/_sandbox/accounts/me").await.expect(200),
             shown,
@@ -78,7 +78,7 @@ async fn everything_is_as_in_a_fresh_account() {
             "1011"
         );
         assert_eq!(account.events().await[0].0, "1");
-        assert_eq!(dump(&s.database, other.row(&s.database).await).await, others, "nobody else is touched");
+        assert_eq!(dump(s.database(), other.row(s.database()).await).await, others, "nobody else is touched");
         s.advance(Duration::from_secs(1)).await;
         assert_eq!(account.state_of("32323").await, "accepted");
     })
@@ -87,7 +87,7 @@ async fn everything_is_as_in_a_fresh_account() {
 
 #[tokio::test]
 async fn a_new_world_can_begin_at_another_time() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = s.account(json!({})).await;
         let standing = json!({"clock": {"now": "2001-02-03T04:05:06.789Z"}});
         account.post(RESET, &standing).await.expect(204);
@@ -109,7 +109,7 @@ async fn a_new_world_can_begin_at_another_time() {
 
 #[tokio::test]
 async fn only_who_may_write_resets() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = s.account(json!({})).await;
         account.create_output().await;
         let read_only = Account::of(&s.url(""), &account.read_only_key);
@@ -126,12 +126,12 @@ async fn only_who_may_write_resets() {
 
 #[tokio::test]
 async fn the_old_world_is_cleared_away() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = s.account(json!({})).await;
         let mut old = Vec::new();
         for _ in 0..2 {
-            let row = account.row(&s.database).await;
-            fill(&s.database, row, 6000).await;
+            let row = account.row(s.database()).await;
+            fill(s.database(), row, 6000).await;
             account.create_output().await;
             account.post(RESET, &json!({})).await.expect(204);
             old.push(row);
@@ -140,7 +140,7 @@ async fn the_old_world_is_cleared_away() {
         // also where nothing came after it
         account.delete("/_sandbox/accounts/me").await.expect(204);
         for row in old {
-            super::until_gone(&s.database, row).await;
+            super::until_gone(s.database(), row).await;
         }
     })
     .await;
@@ -148,11 +148,11 @@ async fn the_old_world_is_cleared_away() {
 
 #[tokio::test]
 async fn it_takes_no_time() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = s.account(json!({})).await;
         let mut took = Vec::new();
         for _ in 0..10 {
-            fill(&s.database, account.row(&s.database).await, 1000).await;
+            fill(s.database(), account.row(s.database()).await, 1000).await;
             let begun = Instant::now();
             account.post(RESET, &json!({})).await.expect(204);
             took.push(begun.elapsed());

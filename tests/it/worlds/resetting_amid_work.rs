@@ -13,7 +13,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::{OUTPUTS, RESET, count, fill, until};
-use crate::support::{Account, Receiver, documented_output, dump, sandbox, sandbox_with, within};
+use crate::support::{Account, Receiver, account, documented_output, dump, sandbox, sandbox_with, within};
 
 const ACCEPTED: &str = "select count(*) from concierge_request_outputs where account_id = $1 and state <> 'accepting'";
 const ACCEPTING: &str = "select count(*) from concierge_request_outputs where account_id = $1 and state = 'accepting'";
@@ -26,20 +26,20 @@ async fn of_ten_thousand_transitions_under_way_none_reaches_the_new_world() {
         let account = s.account(json!({})).await;
         let mut receiver = Receiver::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         account.listen(&receiver.url()).await;
-        let old = account.row(&s.database).await;
-        fill(&s.database, old, 10_000).await;
+        let old = account.row(s.database()).await;
+        fill(s.database(), old, 10_000).await;
         s.clock.advance(MILLISECOND);
-        until(&s.database, ACCEPTED, old, 2000).await;
+        until(s.database(), ACCEPTED, old, 2000).await;
         receiver.call().await;
         account.post(RESET, &json!({})).await.expect(204);
-        let new = account.row(&s.database).await;
-        let fresh = dump(&s.database, new).await;
-        assert!(count(&s.database, ACCEPTING, old).await > 0, "it was amid its work");
+        let new = account.row(s.database()).await;
+        let fresh = dump(s.database(), new).await;
+        assert!(count(s.database(), ACCEPTING, old).await > 0, "it was amid its work");
         let other = s.account(json!({})).await;
 
         // whatever there still is to do, is done
         s.tell(Duration::from_hours(1)).await;
-        assert_eq!(dump(&s.database, new).await, fresh);
+        assert_eq!(dump(s.database(), new).await, fresh);
         assert_eq!(account.get(OUTPUTS).await.expect(200)["data"], json!([]));
         assert_eq!(account.events().await, []);
         assert_eq!(account.create_output().await, "32323");
@@ -61,19 +61,19 @@ async fn a_large_request_on_its_way_stays_behind() {
     sandbox(async |s| {
         let account = s.account(json!({})).await;
         for action in ["request_quote", "cancel"] {
-            let old = account.row(&s.database).await;
-            fill(&s.database, old, 2500).await;
+            let old = account.row(s.database()).await;
+            fill(s.database(), old, 2500).await;
             s.tell(MILLISECOND).await;
             account.act("1010", action).await.expect(200);
             s.clock.advance(MILLISECOND);
             let begun = "select count(*) from concierge_request_outputs
                 where account_id = $1 and (budget is not null or state = 'cancelled')";
-            until(&s.database, begun, old, 1000).await;
+            until(s.database(), begun, old, 1000).await;
             account.post(RESET, &json!({})).await.expect(204);
-            let new = account.row(&s.database).await;
-            let fresh = dump(&s.database, new).await;
+            let new = account.row(s.database()).await;
+            let fresh = dump(s.database(), new).await;
             s.tell(Duration::from_hours(1)).await;
-            assert_eq!(dump(&s.database, new).await, fresh, "{action}");
+            assert_eq!(dump(s.database(), new).await, fresh, "{action}");
         }
     })
     .await;
@@ -102,12 +102,12 @@ async fn of_calls_at_the_same_time_each_belongs_to_one_world() {
                 });
             }
             for _ in 0..8 {
-                let current = account.row(&s.database).await;
-                until(&s.database, EVENTS, current, 40).await;
+                let current = account.row(s.database()).await;
+                until(s.database(), EVENTS, current, 40).await;
                 account.post(RESET, &json!({})).await.expect(204);
             }
-            let new = account.row(&s.database).await;
-            until(&s.database, EVENTS, new, 40).await;
+            let new = account.row(s.database()).await;
+            until(s.database(), EVENTS, new, 40).await;
             is_over.store(true, Ordering::Relaxed);
             within(calling.join_all()).await;
             for (table, first) in [("concierge_request_outputs", 32323), ("users", 50506), ("concierge_requests", 1011)]
@@ -115,7 +115,7 @@ async fn of_calls_at_the_same_time_each_belongs_to_one_world() {
                 let gaps = format!(
                     "select max(id) - {first} + 1 - count(*) from {table} where account_id = $1 and id >= {first}"
                 );
-                assert_eq!(count(&s.database, &gaps, new).await, 0, "{table}: ids without a gap");
+                assert_eq!(count(s.database(), &gaps, new).await, 0, "{table}: ids without a gap");
             }
             s.tell(MILLISECOND).await;
         },
@@ -125,7 +125,7 @@ async fn of_calls_at_the_same_time_each_belongs_to_one_world() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_looks_twice_looks_at_one_world() {
-    sandbox(async |s| {
+    account(async |s| {
         const RESETS: usize = 60;
         let account = Arc::new(s.account(json!({"clock": {"now": "2019-11-25T12:53:02.741Z"}})).await);
         let receiver = Receiver::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
@@ -160,7 +160,7 @@ async fn whatever_looks_twice_looks_at_one_world() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_deleted_though_it_is_reset_meanwhile() {
-    sandbox(async |s| {
+    account(async |s| {
         for _ in 0..20 {
             let account = s.account(json!({})).await;
             let body = json!({});
@@ -177,17 +177,17 @@ async fn an_account_is_deleted_though_it_is_reset_meanwhile() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_resets_at_the_same_time_each_counts() {
-    sandbox(async |s| {
+    account(async |s| {
         let account = s.account(json!({})).await;
-        let old = account.row(&s.database).await;
+        let old = account.row(s.database()).await;
         let body = json!({});
         let resets = futures_util::future::join_all((0..6).map(|_| account.post(RESET, &body)));
         for answer in within(resets).await {
             answer.expect(204);
         }
-        assert_eq!(account.row(&s.database).await, old + 6);
+        assert_eq!(account.row(s.database()).await, old + 6);
         let current = "select count(*) from accounts where id >= $1 and ended_at is null";
-        assert_eq!(count(&s.database, current, old).await, 1);
+        assert_eq!(count(s.database(), current, old).await, 1);
         assert_eq!(account.create_output().await, "32323");
     })
     .await;
@@ -276,8 +276,8 @@ async fn nothing_of_the_old_world_is_sent_after_the_answer() {
         let gate = Gate::open().await;
         for round in 0..6 {
             account.listen(&format!("http://{}/hook", gate.address)).await;
-            let old = account.row(&s.database).await;
-            fill(&s.database, old, 300).await;
+            let old = account.row(s.database()).await;
+            fill(s.database(), old, 300).await;
             let before = gate.seen.lock().len();
             s.clock.advance(MILLISECOND);
             within(async {

@@ -50,7 +50,7 @@ async fn listen(account: &Account, url: &str) {
 
 #[tokio::test]
 async fn a_client_that_keeps_to_the_contract_is_told_nothing() {
-    account(async |s| {
+    sandbox(async |s| {
         assert_eq!(s.get(PATH).await.expect(200)["advice"], json!([]));
         for _ in 0..4 {
             s.create_output().await;
@@ -69,7 +69,7 @@ async fn a_client_that_keeps_to_the_contract_is_told_nothing() {
 
 #[tokio::test]
 async fn a_body_without_a_type_or_of_another_is_told() {
-    account(async |s| {
+    sandbox(async |s| {
         let post = || s.request(Method::POST, OUTPUTS).body(documented_output().to_string());
         send(post()).await.assert_error(415, "media_type_unsupported", "Content-Type");
         pause(s).await;
@@ -173,7 +173,7 @@ async fn the_limit_of_the_server_is_told_of_as_well() {
 
 #[tokio::test]
 async fn polling_is_told_and_where_no_webhook_is_set_that_too() {
-    account(async |s| {
+    sandbox(async |s| {
         s.create_output().await;
         let poll = async |path: &str, times: usize| {
             for _ in 0..times {

@@ -73,7 +73,7 @@ async fn callers_are_kept_apart() {
 
 #[tokio::test]
 async fn a_client_that_hangs_up_takes_nobody_with_it() {
-    account(async |s| {
+    sandbox(async |s| {
         // the draft is locked, so that creates wait
         let mut lock = s.database().begin().await.unwrap();
         sqlx::query("update concierge_requests set external_id = 'x' where id = 1010")

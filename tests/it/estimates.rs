@@ -283,7 +283,7 @@ async fn parameters_are_those_of_a_single_document() {
 
 #[tokio::test]
 async fn a_hint_token_depends_on_what_is_priced_and_when_alone() {
-    account(async |s| {
+    sandbox(async |s| {
         let first = s.post(ESTIMATES, &documented()).await;
         let token = token_of(&first);
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -315,7 +315,7 @@ async fn a_hint_token_depends_on_what_is_priced_and_when_alone() {
 
 #[tokio::test]
 async fn a_hold_is_found_by_its_account_and_by_everybody_without_one() {
-    account(async |s| {
+    sandbox(async |s| {
         let token = token_of(&s.post(ESTIMATES, &documented()).await);
         let account = s.count("select account_id from api_keys limit 1").await;
         let mut connection = s.database().acquire().await.unwrap();
@@ -343,7 +343,7 @@ async fn a_hold_is_found_by_its_account_and_by_everybody_without_one() {
 
 #[tokio::test]
 async fn holds_that_have_expired_go_with_the_next_ones() {
-    account(async |s| {
+    sandbox(async |s| {
         let holds = "select count(*) from price_holds";
         s.post(ESTIMATES, &documented()).await.expect(201);
         s.sql(

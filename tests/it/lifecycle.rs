@@ -5,7 +5,7 @@ use std::time::Duration;
 use concierge_sandbox::config::Approval;
 use serde_json::json;
 
-use crate::support::{Account, account, documented_output, sandbox_with};
+use crate::support::{Account, account, documented_output, sandbox, sandbox_with};
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
@@ -124,7 +124,7 @@ async fn a_leap_in_time_ends_like_small_steps() {
 
 #[tokio::test]
 async fn a_thousand_outputs_are_each_decided_once() {
-    account(async |s| {
+    sandbox(async |s| {
         s
             .sql(
                 "insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::support::{Account, Answer, Program, Proxy, Sandbox, account, database, documented_output, send, within};
+use crate::support::{Account, Answer, Program, Proxy, Sandbox, database, documented_output, sandbox, send, within};
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 const READY: &str = "/_sandbox/health/ready";
@@ -126,7 +126,7 @@ async fn connections_that_fall_silent_are_replaced() {
 
 #[tokio::test]
 async fn when_backends_are_terminated_only_requests_under_way_fail() {
-    account(async |s| {
+    sandbox(async |s| {
         const AT_ONCE: usize = 8;
         let terminate = "select count(pg_terminate_backend(pid)) from pg_stat_activity
             where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::support::{Account, account, documented_output, send, within};
+use crate::support::{Account, account, documented_output, sandbox, send, within};
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
@@ -83,7 +83,7 @@ fn number(text: &str) -> Value {
 
 #[tokio::test]
 async fn a_receipt_has_every_figure_of_its_request() {
-    account(async |s| {
+    sandbox(async |s| {
         finished(s).await;
         let receipt = json_at(s, "/receipts/Secret-token_1").await;
         let (big, mut outputs) = (number("12345678901234567731.75"), receipt["outputs"].clone());
@@ -166,7 +166,7 @@ async fn the_urls_of_a_finished_request_lead_to_them() {
 
 #[tokio::test]
 async fn a_credit_note_says_what_came_back_and_of_what() {
-    account(async |s| {
+    sandbox(async |s| {
         finished(s).await;
         let note = json_at(s, "/credit_notes/Secret-token_1").await;
         let outputs = note["outputs"].as_array().unwrap();
@@ -190,7 +190,7 @@ async fn a_credit_note_says_what_came_back_and_of_what() {
 
 #[tokio::test]
 async fn a_page_shows_the_same_and_escapes_what_people_wrote() {
-    account(async |s| {
+    sandbox(async |s| {
         finished(s).await;
         let receipt = page_at(s, "/receipts/Secret-token_1").await;
         let note = page_at(s, "/credit_notes/Secret-token_1").await;
@@ -228,7 +228,7 @@ async fn a_page_shows_the_same_and_escapes_what_people_wrote() {
 
 #[tokio::test]
 async fn the_figures_are_of_all_outputs_and_the_first_hundred_are_listed() {
-    account(async |s| {
+    sandbox(async |s| {
         s.sql(FINISHED).await;
         let more =
             "insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,
@@ -261,7 +261,7 @@ async fn the_figures_are_of_all_outputs_and_the_first_hundred_are_listed() {
 
 #[tokio::test]
 async fn the_accept_header_decides_between_page_and_json() {
-    account(async |s| {
+    sandbox(async |s| {
         finished(s).await;
         for (accept, expected) in [
             (BROWSER, "text/html; charset=utf-8"),
@@ -302,7 +302,7 @@ async fn the_accept_header_decides_between_page_and_json() {
 
 #[tokio::test]
 async fn nobody_in_between_may_keep_it_and_a_page_may_do_nothing() {
-    account(async |s| {
+    sandbox(async |s| {
         finished(s).await;
         for (path, accept) in [
             ("/receipts/Secret-token_1", BROWSER),
@@ -328,7 +328,7 @@ async fn nobody_in_between_may_keep_it_and_a_page_may_do_nothing() {
 
 #[tokio::test]
 async fn an_address_that_nothing_is_at_is_404() {
-    account(async |s| {
+    sandbox(async |s| {
         finished(s).await;
         s.sql("update concierge_requests set receipt_token = repeat('a', 129) where id = 1011").await;
         let long = "a".repeat(129);
@@ -353,7 +353,7 @@ async fn an_address_that_nothing_is_at_is_404() {
 
 #[tokio::test]
 async fn head_answers_like_get_and_no_other_method_does() {
-    account(async |s| {
+    sandbox(async |s| {
         finished(s).await;
         for path in ["/receipts/Secret-token_1", "/credit_notes/Secret-token_1", "/receipts/no"] {
             for accept in [BROWSER, "*/*"] {

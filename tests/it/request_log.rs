@@ -130,7 +130,7 @@ async fn each_account_has_its_own_and_strangers_have_none() {
 
 #[tokio::test]
 async fn filters_find_what_they_say() {
-    account(async |s| {
+    sandbox(async |s| {
         s.get("/api/users/me").await.expect(200);
         s.advance(Duration::from_secs(1)).await;
         let created = s.post("/api/users", &json!({"data": {"type": "users"}})).await;

@@ -14,8 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
 use crate::support::{
-    Account, Answer, Program, Receiver, account, client, count, database, documented_output, sandbox, sandbox_with,
-    send,
+    Account, Answer, Program, Receiver, client, count, database, documented_output, sandbox, sandbox_with, send,
 };
 
 const PATH: &str = "/_sandbox/snapshots";
@@ -112,7 +111,7 @@ async fn an_account_goes_back_to_where_it_was() {
 
 #[tokio::test]
 async fn every_table_and_every_column_is_copied() {
-    account(async |s| {
+    sandbox(async |s| {
         let sql = "select table_name::text from information_schema.columns
             where table_schema = 'public' and column_name = 'account_id'";
         let tables: Vec<String> = sqlx::query_scalar(sql).fetch_all(s.database()).await.unwrap();
@@ -193,7 +192,7 @@ async fn busy(account: &Account) {
 
 #[tokio::test]
 async fn the_clock_goes_on_from_where_it_was() {
-    account(async |s| {
+    sandbox(async |s| {
         s.create_output().await;
         take(s, "running").await;
         clock(s, "set", &json!({"to": "2019-11-25T12:53:03Z", "frozen": true})).await;
@@ -225,7 +224,7 @@ async fn the_clock_goes_on_from_where_it_was() {
 
 #[tokio::test]
 async fn settings_and_keys() {
-    account(async |s| {
+    sandbox(async |s| {
         s.patch("/_sandbox/settings", &json!({"progression": "manual", "check_delay": "7s"})).await.expect(200);
         let settings = s.get("/_sandbox/settings").await.expect(200);
         take(s, "manual").await;
@@ -249,7 +248,7 @@ async fn settings_and_keys() {
 
 #[tokio::test]
 async fn nothing_happens_in_a_snapshot() {
-    account(async |s| {
+    sandbox(async |s| {
         const DUE: &str = "
             update concierge_request_outputs o set due_at = '2019-01-01' from accounts a
             where a.id = o.account_id and snapshot_of is not null;
@@ -283,7 +282,7 @@ async fn nothing_happens_in_a_snapshot() {
 
 #[tokio::test]
 async fn what_was_to_be_told_is_told_again() {
-    account(async |s| {
+    sandbox(async |s| {
         let mut receiver = Receiver::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
         let url = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": receiver.url()}}});
         s.patch("/api/users/me", &url).await.expect(200);
@@ -426,7 +425,7 @@ async fn one_is_whole_whatever_is_under_way() {
 
 #[tokio::test]
 async fn one_is_taken_before_or_after_a_walk_through_time() {
-    account(async |s| {
+    sandbox(async |s| {
         let (mut receiver, open) = listen_closed(s).await;
         s.create_output().await;
         let seconds = json!({"by": "PT5S"});
@@ -481,7 +480,7 @@ async fn receipts_are_those_of_the_present() {
 
 #[tokio::test]
 async fn they_outlive_resets_and_go_with_their_account() {
-    account(async |s| {
+    sandbox(async |s| {
         let keys = json!({"key": "mine", "read_only_key": "mine-read"});
         s.post("/_sandbox/accounts", &keys).await.expect(201);
         let mine = async |method, path: &str, body: Value| as_key(s, "mine", method, path, &body).await;
@@ -511,7 +510,7 @@ async fn they_outlive_resets_and_go_with_their_account() {
 
 #[tokio::test]
 async fn the_same_name_again_and_deleting() {
-    account(async |s| {
+    sandbox(async |s| {
         take(s, "one").await;
         take(s, "two").await;
         s.create_output().await;

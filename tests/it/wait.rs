@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Account, Receiver, account, documented_output, send};
+use crate::support::{Account, Receiver, account, documented_output, sandbox, send};
 use crate::webhooks::{DOWN, OK};
 
 const OUTPUT: &str = "concierge_request_outputs/32323";
@@ -28,7 +28,7 @@ async fn it_answers_as_soon_as_it_holds() {
 
 #[tokio::test]
 async fn in_vain_it_says_why() {
-    account(async |s| {
+    sandbox(async |s| {
         s.create_output().await;
         let path = format!("/_sandbox/wait?resource={OUTPUT}&state=settled&timeout=10ms");
         let waited = s.get(&path).await;
@@ -113,7 +113,7 @@ async fn what_can_never_come_is_answered_at_once() {
 
 #[tokio::test]
 async fn events_and_their_delivery_can_be_waited_for() {
-    account(async |s| {
+    sandbox(async |s| {
         let receiver = Receiver::answering(OK).await;
         let url = json!({"data": {"type": "users", "attributes": {"webhook_url": receiver.url()}}});
         s.patch("/api/users/me", &url).await.expect(200);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sqlx::AssertSqlSafe;
 
 use super::{ADVANCE, OUTPUTS, standing};
-use crate::support::{Account, account};
+use crate::support::{Account, sandbox};
 
 /// Adds outputs whose checks are due, one each so often.
 async fn fill(sandbox: &Account, account: &Account, outputs: i64, every: &str) {
@@ -25,7 +25,7 @@ async fn fill(sandbox: &Account, account: &Account, outputs: i64, every: &str) {
 #[tokio::test]
 async fn ten_years_go_over_ten_thousand_timers() {
     for (outputs, every) in [(2500, "0s"), (1500, "10ms"), (10_000, "8 hours")] {
-        account(async |s| {
+        sandbox(async |s| {
             let account = standing(s).await;
             fill(s, &account, outputs, every).await;
             let begun = Instant::now();

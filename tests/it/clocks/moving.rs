@@ -11,7 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_clock_stands_still_and_runs_on() {
-    account(async |s| {
+    sandbox(async |s| {
         let [account, other] = [s.account(json!({})).await, s.account(json!({})).await];
         let running = json!({"now": "2019-11-25T12:53:02.741Z", "frozen": false, "ahead_seconds": 0.0,
             "next_due_at": "2019-12-25T12:53:02.741Z"});
@@ -78,7 +78,7 @@ async fn what_is_due_on_the_way_has_happened_when_the_call_returns() {
 
 #[tokio::test]
 async fn a_clock_that_runs_is_moved_on_and_runs_on() {
-    account(async |s| {
+    sandbox(async |s| {
         let account = s.account(json!({})).await;
         account.create_output().await;
         let moved = account.advance_by("P2D").await;
@@ -186,7 +186,7 @@ async fn a_running_account_settles_too() {
 
 #[tokio::test]
 async fn a_thousand_things_are_listed() {
-    account(async |s| {
+    sandbox(async |s| {
         let account = standing(s).await;
         let row = account.row(s.database()).await;
         let sql =

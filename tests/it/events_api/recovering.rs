@@ -98,8 +98,8 @@ async fn what_is_being_sent_or_due_already_is_left_alone() {
         receive_the_rest(s).await;
         s.sql("update deliveries set leased_by = gen_random_uuid(), leased_until = 'infinity' where state = 'due'")
             .await;
-        let due_now =
-            "update deliveries set due_at = '2019-11-25T12:53:03Z' where resource_type = 'concierge_requests'";
+        let due_now = "update deliveries set due_at = '2019-11-25T12:53:03Z' where event_id = (
+                select min(event_id) from deliveries where state = 'due' and resource_type = 'concierge_requests')";
         s.sql(due_now).await;
         set_url(s, MASTER, Some("http://127.0.0.1:9/")).await;
         assert_eq!(recover(s, &json!({})).await, json!({"recovered": 0}));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::set_to_work;
-use crate::support::{Account, account};
+use crate::support::{Account, sandbox};
 
 /// Adds many accepted outputs to request 1010.
 async fn fill(account: &Account) {
@@ -21,7 +21,7 @@ async fn fill(account: &Account) {
 
 #[tokio::test]
 async fn thousands_of_outputs_are_quoted_started_and_settled() {
-    account(async |s| {
+    sandbox(async |s| {
         fill(s).await;
         s.sql("update cash_wallets set balance = 1e12").await;
         set_to_work(s, "1010").await;
@@ -35,7 +35,7 @@ async fn thousands_of_outputs_are_quoted_started_and_settled() {
 
 #[tokio::test]
 async fn thousands_of_outputs_are_cancelled() {
-    account(async |s| {
+    sandbox(async |s| {
         fill(s).await;
         // the answer waits for the first of them only
         let cancelled = s.act("1010", "cancel").await.expect(200);

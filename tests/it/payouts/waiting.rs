@@ -142,7 +142,7 @@ async fn a_deadline_that_passed_while_nobody_served_sees_the_money_that_came_bac
 
 #[tokio::test]
 async fn an_account_that_nobody_can_call_holds_up_nobody() {
-    account(async |s| {
+    sandbox(async |s| {
         pay(s, "1010", "", thousand()).await;
         super::set_to_work(s, "1010").await;
         s.sql("delete from api_keys").await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use concierge_sandbox::clock::Clock;
 use concierge_sandbox::server::Server;
+use parking_lot::Mutex;
 use reqwest::{Body, Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use sqlx::postgres::PgPool;
@@ -24,6 +25,8 @@ pub struct Account {
     time: Time,
     /// Where its rows are. An account beside the test's own has none.
     database: Option<PgPool>,
+    /// The keys of the accounts that the test made beside it.
+    beside: Mutex<Vec<String>>,
     /// Where calls are counted, their number is their `X-Request-Id`: two sessions that do the same have the same ids.
     calls: Option<AtomicU64>,
 }
@@ -55,6 +58,7 @@ impl Account {
             base: base.to_owned(),
             time: Time::Own,
             database: None,
+            beside: Mutex::default(),
             calls: Some(AtomicU64::new(0)),
         }
     }
@@ -103,10 +107,6 @@ impl Account {
 
     pub async fn patch(&self, path: &str, body: &Value) -> Answer {
         self.send(Method::PATCH, path, body).await
-    }
-
-    pub async fn put(&self, path: &str, body: &Value) -> Answer {
-        self.send(Method::PUT, path, body).await
     }
 
     pub async fn delete(&self, path: &str) -> Answer {
@@ -215,7 +215,15 @@ impl Account {
 
     /// Makes another account by way of the control plane, as its body says.
     pub async fn account(&self, body: Value) -> Self {
-        Self::make(&self.base, &body).await
+        let made = Self::make(&self.base, &body).await;
+        self.beside.lock().push(made.key.clone());
+        made
+    }
+
+    /// Its key, and those of the accounts that the test made beside it.
+    pub(super) fn keys(&self) -> Vec<String> {
+        let beside = self.beside.lock().clone();
+        std::iter::once(self.key.clone()).chain(beside).collect()
     }
 
     /// The database: of a shared server, this account's rows in it.

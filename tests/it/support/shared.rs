@@ -19,16 +19,28 @@ struct Shared {
     options: PgConnectOptions,
 }
 
-/// Runs a test with an account of its own, whose clock stands at [`START`], and checks the account's invariants.
+/// Runs a test with an account of its own, whose clock stands at [`START`], and checks the invariants of this account and
+/// of those that the test made beside it.
 pub async fn account<T>(test: impl AsyncFnOnce(&Account) -> T) -> T {
     let server = SERVER.get_or_init(start).await;
     let account = Account::make(&server.base, &json!({"clock": {"now": "2019-11-25T12:53:02.741Z"}})).await;
-    let rows = server.options.clone().options([("role", "tester"), ("test.key", &account.key)]);
-    let account = account.owning(PgPool::connect_lazy_with(rows));
+    let rows = server.rows_of(&account.key);
+    let account = account.owning(rows);
     let result = Box::pin(test(&account)).await;
-    world::check(account.database()).await;
     account.database().close().await;
+    for key in account.keys() {
+        let rows = server.rows_of(&key);
+        world::check(&rows).await;
+        rows.close().await;
+    }
     result
+}
+
+impl Shared {
+    /// The rows of the account of a key, and no others.
+    fn rows_of(&self, key: &str) -> PgPool {
+        PgPool::connect_lazy_with(self.options.clone().options([("role", "tester"), ("test.key", key)]))
+    }
 }
 
 /// Starts the server on a thread of its own, as the runtime of the first test ends with that test.

@@ -7,7 +7,7 @@ use standardwebhooks::Webhook;
 
 use super::{OK, about, body, told, types};
 use crate::payouts::{draft, pay, set_to_work, thousand};
-use crate::support::{account, sandbox_with};
+use crate::support::{account, sandbox, sandbox_with};
 
 /// `printf %s your_api_key | sha256sum`
 const HEX: &str = "059911af0740ac63fd06688b02d86086add4bfcf48c346a1bd4ed5d6e8fea683";
@@ -16,7 +16,7 @@ const SECRET: &str = "whsec_BZkRrwdArGP9BmiLAthghq3Uv89Iw0ahvU7V1uj+poM=";
 
 #[tokio::test]
 async fn an_event_has_the_known_envelope_and_headers() {
-    account(async |s| {
+    sandbox(async |s| {
         let mut receiver = told(s, OK).await;
         s.create_output().await;
         s.tell(Duration::ZERO).await;
@@ -59,7 +59,7 @@ async fn an_event_has_the_known_envelope_and_headers() {
 
 #[tokio::test]
 async fn a_library_of_standard_webhooks_verifies_it() {
-    account(async |s| {
+    sandbox(async |s| {
         let mut receiver = told(s, OK).await;
         s.create_output().await;
         s.tell(Duration::from_hours(48)).await;
@@ -80,7 +80,7 @@ async fn a_library_of_standard_webhooks_verifies_it() {
 
 #[tokio::test]
 async fn who_it_is_from_is_told_by_the_key_that_writes_the_oldest_one() {
-    account(async |s| {
+    sandbox(async |s| {
         let mut receiver = told(s, OK).await;
         s.sql(
             "insert into api_keys (key_sha256, account_id, user_id, level, created_at)

@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
 use super::{OK, attempts, body, delivery_state, id, listen};
-use crate::support::{Proxy, Receiver, account, database, within};
+use crate::support::{Proxy, Receiver, database, sandbox, within};
 
 #[tokio::test]
 async fn what_was_sent_meanwhile_is_written_down_afterwards() {
@@ -38,7 +38,7 @@ async fn what_was_sent_meanwhile_is_written_down_afterwards() {
 
 #[tokio::test]
 async fn what_somebody_holds_locked_holds_up_nothing_else() {
-    account(async |s| {
+    sandbox(async |s| {
         let go = Arc::new(Notify::new());
         let let_go = Arc::clone(&go);
         let mut receiver = Receiver::handling(move |mut stream, call| {

@@ -23,7 +23,7 @@ fn url(url: Option<&str>) -> Value {
 
 #[tokio::test]
 async fn what_a_user_made_goes_to_its_url_and_the_rest_to_the_master_s() {
-    account(async |s| {
+    sandbox(async |s| {
         let (mut master, mut payee) = (Receiver::answering(OK).await, Receiver::answering(OK).await);
         listen(s, &master.url()).await;
         as_payee(s, Method::PATCH, "/api/users/me", &url(Some(&payee.url()))).await;

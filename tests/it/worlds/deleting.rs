@@ -10,12 +10,12 @@ use tokio::task::JoinSet;
 
 use super::{ACCOUNTS, OUTPUTS, count, fill, until, until_gone};
 use crate::support::{
-    Account, Receiver, Wire, account, documented_output, dump, rows, sandbox, sandbox_with, send, tables, within,
+    Account, Receiver, Wire, documented_output, dump, rows, sandbox, sandbox_with, send, tables, within,
 };
 
 #[tokio::test]
 async fn of_a_deleted_account_nothing_is_left() {
-    account(async |s| {
+    sandbox(async |s| {
         let receiver = Receiver::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         let accounts = [s.account(json!({})).await, s.account(json!({})).await];
         for account in &accounts {
@@ -59,7 +59,7 @@ async fn of_a_deleted_account_nothing_is_left() {
 
 #[tokio::test]
 async fn the_default_account_can_be_deleted_too() {
-    account(async |s| {
+    sandbox(async |s| {
         s.create_output().await;
         s.delete("/_sandbox/accounts/default").await.expect(204);
         s.get("/api/users").await.assert_error(401, "invalid_api_key", "Authorization");
@@ -117,7 +117,7 @@ async fn an_account_ends_amid_its_work() {
 
 #[tokio::test]
 async fn what_is_under_way_is_passed_over_and_never_waited_for_with_something_in_hand() {
-    account(async |s| {
+    sandbox(async |s| {
         let account = Arc::new(s.account(json!({})).await);
         let row = account.row(s.database()).await;
         fill(s.database(), row, 20).await;

@@ -40,7 +40,7 @@ async fn a_fresh_account_is_a_world_of_its_own() {
 
 #[tokio::test]
 async fn accounts_are_shown_and_listed() {
-    account(async |s| {
+    sandbox(async |s| {
         let made = s.post(ACCOUNTS, &json!({"clock": {"now": "2030-01-01T00:00:00Z"}})).await;
         let location = made.headers["location"].to_str().unwrap().to_owned();
         let mut made = made.expect(201);
@@ -99,7 +99,7 @@ async fn keys_can_be_chosen() {
 
 #[tokio::test]
 async fn what_no_account_can_be_made_of_is_refused() {
-    account(async |s| {
+    sandbox(async |s| {
         let accounts = "select count(*) from accounts";
         let before = s.count(accounts).await;
         let long = "k".repeat(201);
@@ -143,7 +143,7 @@ async fn what_no_account_can_be_made_of_is_refused() {
 
 #[tokio::test]
 async fn a_clock_to_begin_with_can_be_chosen() {
-    account(async |s| {
+    sandbox(async |s| {
         let first_output = |account: Account| async move {
             let id = account.create_output().await;
             (account.events().await[0].3.clone(), account.state_of(&id).await, account)

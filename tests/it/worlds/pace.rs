@@ -6,7 +6,7 @@ use concierge_sandbox::config::Approval;
 use serde_json::{Value, json};
 
 use super::OUTPUTS;
-use crate::support::{Account, account, documented_output, sandbox_with};
+use crate::support::{Account, account, documented_output, sandbox, sandbox_with};
 
 const SETTINGS: &str = "/_sandbox/settings";
 const SECOND: Duration = Duration::from_secs(1);
@@ -91,7 +91,7 @@ async fn settings_that_can_not_be_are_refused() {
 
 #[tokio::test]
 async fn an_account_goes_at_its_own_pace() {
-    account(async |s| {
+    sandbox(async |s| {
         let [slow, other] = [s.account(json!({})).await, s.account(json!({})).await];
         let pace = json!({"check_delay": "10s", "approval_delay": "20s", "quote_delay": "30s", "step_delay": "40s"});
         slow.patch(SETTINGS, &pace).await.expect(200);
@@ -161,7 +161,7 @@ async fn states(account: &Account, path: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn under_manual_progression_nothing_happens_by_itself() {
-    account(async |s| {
+    sandbox(async |s| {
         let account = s.account(json!({})).await;
         everything_waits(&account).await;
         account.patch(SETTINGS, &json!({"progression": "manual"})).await.expect(200);
@@ -218,7 +218,7 @@ async fn under_manual_progression_nothing_happens_by_itself() {
 
 #[tokio::test]
 async fn what_was_under_way_when_nothing_was_to_happen_any_more_stops() {
-    account(async |s| {
+    sandbox(async |s| {
         for clock in [Value::Null, json!({"now": "2030-01-01T00:00:00Z"})] {
             let account = s.account(json!({ "clock": clock })).await;
             account.patch(SETTINGS, &json!({"progression": "manual"})).await.expect(200);
@@ -238,7 +238,7 @@ async fn what_was_under_way_when_nothing_was_to_happen_any_more_stops() {
 
 #[tokio::test]
 async fn what_goes_on_under_auto_goes_on_to_its_end() {
-    account(async |s| {
+    sandbox(async |s| {
         let account = s.account(json!({})).await;
         let (manual, auto) = (json!({"progression": "manual"}), json!({"progression": "auto"}));
         let request = "/api/concierge_requests/1010";
@@ -359,7 +359,7 @@ async fn settings_change_while_everything_moves() {
 
 #[tokio::test]
 async fn what_is_made_while_things_begin_to_happen_happens_too() {
-    account(async |s| {
+    sandbox(async |s| {
         let account = s.account(json!({})).await;
         let row = account.row(s.database()).await;
         let user = json!({"data": {"type": "users"}});

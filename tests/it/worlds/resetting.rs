@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{OUTPUTS, RESET, fill};
-use crate::support::{Account, Receiver, account, documented_output, dump};
+use crate::support::{Account, Receiver, account, documented_output, dump, sandbox};
 
 /// Leaves something in every corner of an account.
 async fn use_up(account: &Account, receiver: &Receiver) {
@@ -40,7 +40,7 @@ async fn use_up(account: &Account, receiver: &Receiver) {
 
 #[tokio::test]
 async fn everything_is_as_in_a_fresh_account() {
-    account(async |s| {
+    sandbox(async |s| {
         let receiver = Receiver::answering("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n").await;
         let account = s.account(json!({})).await;
         let shown = account.get("/_sandbox/accounts/me").await.expect(200);
@@ -87,7 +87,7 @@ async fn everything_is_as_in_a_fresh_account() {
 
 #[tokio::test]
 async fn a_new_world_can_begin_at_another_time() {
-    account(async |s| {
+    sandbox(async |s| {
         let account = s.account(json!({})).await;
         let standing = json!({"clock": {"now": "2001-02-03T04:05:06.789Z"}});
         account.post(RESET, &standing).await.expect(204);
@@ -126,7 +126,7 @@ async fn only_who_may_write_resets() {
 
 #[tokio::test]
 async fn the_old_world_is_cleared_away() {
-    account(async |s| {
+    sandbox(async |s| {
         let account = s.account(json!({})).await;
         let mut old = Vec::new();
         for _ in 0..2 {
@@ -148,7 +148,7 @@ async fn the_old_world_is_cleared_away() {
 
 #[tokio::test]
 async fn it_takes_no_time() {
-    account(async |s| {
+    sandbox(async |s| {
         let account = s.account(json!({})).await;
         let mut took = Vec::new();
         for _ in 0..10 {

@@ -177,7 +177,7 @@ async fn an_account_is_deleted_though_it_is_reset_meanwhile() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_resets_at_the_same_time_each_counts() {
-    account(async |s| {
+    sandbox(async |s| {
         let account = s.account(json!({})).await;
         let old = account.row(s.database()).await;
         let body = json!({});

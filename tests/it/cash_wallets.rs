@@ -53,20 +53,20 @@ async fn a_balance_is_exact() {
 
 #[tokio::test]
 async fn each_user_has_its_own() {
-    sandbox(async |s| {
+    account(async |s| {
         s.sql("insert into cash_wallets select account_id, id, 'clp', 12.5 from users where id = 20202").await;
-        let get = |key: &'static str, path: &'static str| {
-            send(s.client.request(Method::GET, s.url(path)).header("Authorization", key))
+        let get = async |key: &str, path: &str| {
+            send(s.client.request(Method::GET, s.url(path)).header("Authorization", key)).await
         };
-        let payee = get("your_api_key; user=20202", "/api/cash_wallets").await.expect(200);
+        let payee = get(&format!("{}; user=20202", s.key), "/api/cash_wallets").await.expect(200);
         let held: Vec<_> = balances(&payee).into_iter().filter(|(_, balance)| **balance != json!(0)).collect();
         assert_eq!(held, [("clp", &json!(12.5))]);
-        let payee = get("your_api_key;user=20202", "/api/cash_wallets/clp").await.expect(200);
+        let payee = get(&format!("{};user=20202", s.key), "/api/cash_wallets/clp").await.expect(200);
         assert_eq!(payee["data"]["attributes"]["available"], 12.5);
-        let master = get("your_read_only_api_key", "/api/cash_wallets/clp").await.expect(200);
+        let master = get(&s.read_only_key, "/api/cash_wallets/clp").await.expect(200);
         assert_eq!(master["data"]["attributes"]["balance"], 1_000_000);
         for path in ["/api/cash_wallets", "/api/cash_wallets/usd", "/api/cash_wallets/xxx", "/api/cash_wallets?x=1"] {
-            get("your_api_key; user=777", path).await.assert_error(401, "acting_user_unknown", "Authorization");
+            get(&format!("{}; user=777", s.key), path).await.assert_error(401, "acting_user_unknown", "Authorization");
             get("nobody's", path).await.assert_error(401, "invalid_api_key", "Authorization");
             let stranger = send(s.client.get(s.url(path))).await;
             stranger.assert_error(401, "invalid_api_key", "Authorization");

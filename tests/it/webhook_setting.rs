@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Account, Answer, account, sandbox, send};
+use crate::support::{Account, Answer, account, send};
 
 const PATH: &str = "/api/webhooks";
 
@@ -49,9 +49,9 @@ async fn it_is_set_shown_and_the_user_s_webhook_url() {
 
 #[tokio::test]
 async fn each_user_has_its_own() {
-    sandbox(async |s| {
+    account(async |s| {
         s.post(PATH, &webhook(&json!({"url": "https://example.com/master"}))).await.expect(201);
-        let payee = "your_api_key; user=20202";
+        let payee = &format!("{}; user=20202", s.key);
         let none = with_key(s, payee, Method::GET, PATH, None).await.expect(200);
         assert_eq!(none["data"], json!([]));
         let document = webhook(&json!({"url": "https://example.com/payee"}));
@@ -74,9 +74,9 @@ async fn each_user_has_its_own() {
 
 #[tokio::test]
 async fn a_key_that_only_reads_may_see_it_and_not_set_it() {
-    sandbox(async |s| {
+    account(async |s| {
         s.post(PATH, &webhook(&json!({"url": "https://example.com/a"}))).await.expect(201);
-        let key = "your_read_only_api_key";
+        let key = &s.read_only_key;
         with_key(s, key, Method::GET, "/api/webhooks/50505", None).await.expect(200);
         for document in [webhook(&json!({"url": "https://example.com/b"})), webhook(&json!({}))] {
             let answer = with_key(s, key, Method::POST, PATH, Some(document)).await;

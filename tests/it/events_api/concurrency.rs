@@ -7,11 +7,11 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::{MASTER, OUTPUT, PATH, Silent, ids, payout, post, put, queued, redeliver, set_url};
-use crate::support::{documented_output, sandbox, within};
+use crate::support::{account, documented_output, sandbox, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_that_are_queued_at_once_one_is_due() {
-    sandbox(async |s| {
+    account(async |s| {
         payout(s).await;
         let told = ids(s, &format!("filter[resource]={OUTPUT}")).await;
         let silent = Silent::start().await;

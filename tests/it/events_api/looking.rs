@@ -306,9 +306,9 @@ async fn each_account_sees_its_own() {
 
 #[tokio::test]
 async fn a_key_that_only_reads_may_look_and_nothing_else() {
-    sandbox(async |s| {
+    account(async |s| {
         s.create_output().await;
-        let key = "your_read_only_api_key";
+        let key = &s.read_only_key;
         for path in ["", "/1"] {
             with_key(s, key, Method::GET, &format!("{PATH}{path}")).await.expect(200);
         }

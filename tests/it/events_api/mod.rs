@@ -68,15 +68,17 @@ async fn with_key(account: &Account, key: &str, method: Method, path: &str) -> A
     send(account.client.request(method, account.url(path)).header("Authorization", key)).await
 }
 
-/// Sets the `webhook_url` of the master user, or of whom the key acts as.
-async fn set_url(account: &Account, key: &str, url: Option<&str>) {
+/// Sets the `webhook_url` of [`MASTER`] or [`PAYEE`].
+async fn set_url(account: &Account, whose: &str, url: Option<&str>) {
     let document = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": url}}});
-    let request = account.client.patch(account.url("/api/users/me")).header("Authorization", key);
+    let request =
+        account.client.patch(account.url("/api/users/me")).header("Authorization", format!("{}{whose}", account.key));
     send(request.header("Content-Type", "application/json").body(document.to_string())).await.expect(200);
 }
 
-const MASTER: &str = "your_api_key";
-const PAYEE: &str = "your_api_key; user=20202";
+/// What follows the key of an account, of whom acts.
+const MASTER: &str = "";
+const PAYEE: &str = "; user=20202";
 
 /// A receiver that never answers: what is sent to it stays as it is.
 struct Silent {

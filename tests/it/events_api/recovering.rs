@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{FAR, MASTER, OUTPUT, PATH, PAYEE, Silent, ids, payout, post, put, queued, set_url, sql_time, state};
-use crate::support::{Account, sandbox};
+use crate::support::{Account, account, sandbox};
 
 async fn recover(account: &Account, body: &Value) -> Value {
     post(account, "recover", body).await.expect(200)
@@ -26,7 +26,7 @@ async fn firsts(account: &Account, since: i64) -> Vec<i64> {
 
 #[tokio::test]
 async fn what_had_no_receiver_is_sent_in_order() {
-    sandbox(async |s| {
+    account(async |s| {
         payout(s).await;
         let all = ids(s, "").await;
         post(s, "recover", &json!({})).await.assert_error(409, "webhook_url_missing", "");
@@ -89,7 +89,7 @@ async fn only_what_was_not_received_is_sent_once_more() {
 
 #[tokio::test]
 async fn what_is_being_sent_or_due_already_is_left_alone() {
-    sandbox(async |s| {
+    account(async |s| {
         payout(s).await;
         let told = ids(s, &format!("filter[resource]={OUTPUT}")).await;
         put(s, told[0], "due").await;
@@ -111,7 +111,7 @@ async fn what_is_being_sent_or_due_already_is_left_alone() {
 
 #[tokio::test]
 async fn since_an_event_or_a_time() {
-    sandbox(async |s| {
+    account(async |s| {
         payout(s).await;
         let all = ids(s, "").await;
         let silent = Silent::start().await;
@@ -139,7 +139,7 @@ async fn since_an_event_or_a_time() {
 
 #[tokio::test]
 async fn what_nobody_can_receive_is_left_and_the_rest_is_sent() {
-    sandbox(async |s| {
+    account(async |s| {
         payout(s).await;
         let silent = Silent::start().await;
         // the master made everything
@@ -155,7 +155,7 @@ async fn what_nobody_can_receive_is_left_and_the_rest_is_sent() {
 
 #[tokio::test]
 async fn more_than_one_batch_is_queued() {
-    sandbox(async |s| {
+    account(async |s| {
         payout(s).await;
         let count = ids(s, "").await.len();
         s
@@ -181,7 +181,7 @@ async fn more_than_one_batch_is_queued() {
 
 #[tokio::test]
 async fn what_can_t_be_used_is_refused() {
-    sandbox(async |s| {
+    account(async |s| {
         payout(s).await;
         let silent = Silent::start().await;
         set_url(s, MASTER, Some(&silent.url())).await;

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::{
     FAR, MASTER, OUTPUT, PATH, PAYEE, Silent, ids, payout, put, queued, redeliver, set_url, shown, sql_time, state,
 };
-use crate::support::{Account, documented_output, sandbox, send};
+use crate::support::{Account, account, documented_output, sandbox, send};
 
 /// The events of the output of [`payout`], of which the first are put into these states.
 async fn output_in(account: &Account, states: &[&str]) -> Vec<i64> {
@@ -20,7 +20,7 @@ async fn output_in(account: &Account, states: &[&str]) -> Vec<i64> {
 
 #[tokio::test]
 async fn one_that_was_never_queued_goes_to_whoever_has_a_url_now() {
-    sandbox(async |s| {
+    account(async |s| {
         let told = output_in(s, &[]).await;
         redeliver(s, told[0]).await.assert_error(409, "webhook_url_missing", "");
         let answer = redeliver(s, told[0]).await;
@@ -49,12 +49,12 @@ async fn one_that_was_never_queued_goes_to_whoever_has_a_url_now() {
 
 #[tokio::test]
 async fn its_maker_s_url_comes_before_the_master_s() {
-    sandbox(async |s| {
+    account(async |s| {
         let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {"body": {"a": 1}}}});
         for (path, document) in
             [("/api/withdrawal_instructions", instruction), ("/api/concierge_request_outputs", documented_output())]
         {
-            let request = s.client.post(s.url(path)).header("Authorization", PAYEE);
+            let request = s.client.post(s.url(path)).header("Authorization", format!("{}{PAYEE}", s.key));
             send(request.header("Content-Type", "application/json").body(document.to_string())).await.expect(201);
         }
         s.create_output().await;
@@ -130,7 +130,7 @@ async fn one_that_is_due_later_is_due_now() {
 
 #[tokio::test]
 async fn one_that_has_been_due_for_long_is_not_put_off() {
-    sandbox(async |s| {
+    account(async |s| {
         let told = output_in(s, &["due"]).await;
         let silent = Silent::start().await;
         set_url(s, MASTER, Some(&silent.url())).await;
@@ -171,7 +171,7 @@ async fn one_that_is_just_being_sent_stays_as_it_is() {
 
 #[tokio::test]
 async fn a_body_has_no_effect_and_parameters_are_those_of_an_event() {
-    sandbox(async |s| {
+    account(async |s| {
         let told = output_in(s, &["due"]).await;
         let silent = Silent::start().await;
         set_url(s, MASTER, Some(&silent.url())).await;

@@ -154,7 +154,7 @@ async fn every_type_can_be_made_up_of_what_is_there() {
 
 #[tokio::test]
 async fn it_goes_through_the_queue_of_its_resource_and_to_its_maker() {
-    sandbox(async |s| {
+    account(async |s| {
         payout(s).await;
         let silent = Silent::start().await;
         set_url(s, MASTER, Some(&silent.url())).await;
@@ -173,7 +173,8 @@ async fn it_goes_through_the_queue_of_its_resource_and_to_its_maker() {
         set_url(s, PAYEE, Some(&silent.url())).await;
         for event_type in ["user_enabled", "withdrawal_instruction_updated"] {
             let body = json!({ "event_type": event_type }).to_string();
-            let request = s.client.post(s.url(&format!("{PATH}/trigger"))).header("Authorization", PAYEE);
+            let request =
+                s.client.post(s.url(&format!("{PATH}/trigger"))).header("Authorization", format!("{}{PAYEE}", s.key));
             send(request.header("Content-Type", "application/json").body(body)).await.expect(201);
             let last = *ids(s, "").await.last().unwrap();
             assert_eq!(queued(s, last).await.unwrap().3, 20202, "{event_type}");

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{PATH, hits, put, put_text, shown, with_key};
-use crate::support::{account, sandbox, send};
+use crate::support::{account, send};
 
 #[tokio::test]
 async fn what_was_sent_is_shown_with_what_it_did() {
@@ -200,9 +200,9 @@ async fn bodies_that_are_no_list_are_refused() {
 
 #[tokio::test]
 async fn a_key_that_only_reads_may_look_and_nothing_else() {
-    sandbox(async |s| {
-        with_key(s, "your_read_only_api_key", Method::GET, PATH).await.expect(200);
-        for (key, code) in [("your_read_only_api_key", "not_enough_permissions"), ("nope", "invalid_api_key")] {
+    account(async |s| {
+        with_key(s, &s.read_only_key, Method::GET, PATH).await.expect(200);
+        for (key, code) in [(&*s.read_only_key, "not_enough_permissions"), ("nope", "invalid_api_key")] {
             for method in [Method::PUT, Method::DELETE] {
                 // whatever is wrong besides
                 with_key(s, key, method, PATH).await.assert_error(401, code, "Authorization");

@@ -73,9 +73,9 @@ async fn an_action_needs_a_request_that_is_there_and_a_key_that_may() {
             }
             let path = format!("/api/concierge_requests/1010/{action}");
             let with_key = |key: &str| send(s.client.post(s.url(&path)).header("Authorization", key));
-            with_key("your_read_only_api_key").await.assert_error(401, "not_enough_permissions", "Authorization");
+            with_key(&s.read_only_key).await.assert_error(401, "not_enough_permissions", "Authorization");
             with_key("nope").await.assert_error(401, "invalid_api_key", "Authorization");
-            with_key("your_api_key; user=7").await.assert_error(401, "acting_user_unknown", "Authorization");
+            with_key(&format!("{}; user=7", s.key)).await.assert_error(401, "acting_user_unknown", "Authorization");
             send(s.request(Method::GET, &path)).await.assert_error(405, "method_not_allowed", "");
             s.act("1010", &format!("{action}?include=nothing")).await.assert_error(400, "include_unknown", "include");
         }

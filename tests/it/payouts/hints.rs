@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{draft, output, pay};
-use crate::support::{Account, Answer, database, sandbox, send};
+use crate::support::{Account, Answer, account, database, sandbox, send};
 
 const MEXICO: &str = r#"{"port_code":"mx_mxn","amount":500}"#;
 const CHILE: &str = r#"{"port_code":"cl_clp","budget":1e5}"#;
@@ -76,9 +76,9 @@ async fn the_prices_of_the_estimate_are_those_of_the_quote_whatever_the_day_s_ar
 
 #[tokio::test]
 async fn a_token_is_good_for_ten_minutes() {
-    sandbox(async |s| {
+    account(async |s| {
         let (in_time, late) = (same_outputs(s).await, same_outputs(s).await);
-        let token = estimate(s, Some("your_api_key"), "ar_ars", &[CHILE, MEXICO]).await;
+        let token = estimate(s, Some(&s.key), "ar_ars", &[CHILE, MEXICO]).await;
         s.advance(Duration::from_mins(10)).await;
         request_quote(s, &in_time, token.as_str()).await.expect(200);
         s.tick().await;
@@ -106,7 +106,7 @@ async fn a_token_is_good_for_its_account_its_origin_and_its_outputs() {
         for no_token in [json!(5), json!(["x"]), json!({}), json!(true)] {
             request_quote(s, &request, no_token).await.assert_error(422, "attribute_invalid", POINTER);
         }
-        let elsewhere = estimate(s, Some("your_api_key"), "us_usd", &outputs).await;
+        let elsewhere = estimate(s, Some(&s.key), "us_usd", &outputs).await;
         request_quote(s, &request, elsewhere).await.assert_error(422, "hint_token_mismatch", POINTER);
         let price = |amount: &str| format!(r#"{{"port_code":"mx_mxn",{amount}}}"#);
         let others: [&[&str]; 5] = [
@@ -117,7 +117,7 @@ async fn a_token_is_good_for_its_account_its_origin_and_its_outputs() {
             &[r#"{"port_code":"us_usd","amount":500}"#, CHILE],
         ];
         for other in others {
-            let token = estimate(s, Some("your_api_key"), "ar_ars", other).await;
+            let token = estimate(s, Some(&s.key), "ar_ars", other).await;
             request_quote(s, &request, token).await.assert_error(422, "hint_token_mismatch", POINTER);
         }
         assert_eq!(s.attributes_of(&request).await["state"], "draft");

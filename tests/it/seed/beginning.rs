@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{OUTPUTS, PATH, instruction, output, payroll, request, seed, user, wallet};
-use crate::support::{Receiver, account, sandbox, send};
+use crate::support::{Receiver, account, send};
 
 #[tokio::test]
 async fn what_is_seeded_is_there_and_goes_on() {
@@ -96,11 +96,11 @@ async fn in_an_account_that_stands_still_it_happens_at_once() {
 
 #[tokio::test]
 async fn whoever_acts_owns_what_names_nobody() {
-    sandbox(async |s| {
+    account(async |s| {
         let mut mine = instruction(9001, 1);
         mine.as_object_mut().unwrap().remove("relationships");
         let request_of_mine = json!({"data": [mine, request(7001)]}).to_string();
-        let seeding = s.client.post(s.url(PATH)).header("Authorization", "your_api_key; user=20202");
+        let seeding = s.client.post(s.url(PATH)).header("Authorization", format!("{}; user=20202", s.key));
         send(seeding.header("Content-Type", "application/json").body(request_of_mine)).await.expect(201);
         for path in ["withdrawal_instructions/9001", "concierge_requests/7001"] {
             let shown = s.get(&format!("/api/{path}")).await.expect(200);

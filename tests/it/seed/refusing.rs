@@ -207,7 +207,7 @@ async fn one_broken_reference_stores_nothing() {
 
 #[tokio::test]
 async fn bad_documents_are_refused() {
-    sandbox(async |s| {
+    account(async |s| {
         for (body, status, code, pointer) in [
             (json!([]), 400, "document_invalid", ""),
             (json!({}), 400, "document_invalid", ""),
@@ -221,7 +221,7 @@ async fn bad_documents_are_refused() {
         let many: Vec<Value> = (0..2000).map(|_| instruction(1, 777)).collect();
         assert_eq!(faults(s, json!(many)).await.len(), 100);
         seed(s, &json!({"data": []})).await;
-        let read = s.client.post(s.url(PATH)).header("Authorization", "your_read_only_api_key");
+        let read = s.client.post(s.url(PATH)).header("Authorization", &s.read_only_key);
         let answer = send(read.header("Content-Type", "application/json").body("{\"data\":[]}")).await;
         answer.assert_error(401, "not_enough_permissions", "Authorization");
         let many: Vec<Value> = (60_000..65_000).map(|id| user(id, json!({}))).collect();

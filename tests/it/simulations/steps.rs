@@ -110,7 +110,7 @@ async fn a_step_that_is_not_possible_says_what_is() {
 
 #[tokio::test]
 async fn what_is_not_there_is_404_and_a_body_that_says_nothing_known_422() {
-    sandbox(async |s| {
+    account(async |s| {
         for (resource, id, verb, code) in [
             (OUTPUTS, "1", "accept", "resource_not_found"),
             (OUTPUTS, "x", "transition", "attribute_missing"),
@@ -136,7 +136,7 @@ async fn what_is_not_there_is_404_and_a_body_that_says_nothing_known_422() {
             assert_eq!((answer.status, answer.errors()[0].2.as_str()), (422, pointer), "{body}");
         }
         let reader = s.client.post(s.url(&format!("/_sandbox/simulations/{OUTPUTS}/{output}/accept")));
-        send(reader.header("Authorization", "your_read_only_api_key")).await.assert_error(
+        send(reader.header("Authorization", &s.read_only_key)).await.assert_error(
             401,
             "not_enough_permissions",
             "Authorization",

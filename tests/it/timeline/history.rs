@@ -199,8 +199,8 @@ async fn what_has_no_timeline_is_not_found() {
         s.get(&format!("{path}?page[size]=1")).await.assert_error(400, "parameter_unknown", "page[size]");
         let with_key = |key: &str, path: &str| send(s.client.get(s.url(path)).header("Authorization", key));
         with_key("another_key", &path).await.assert_error(404, "resource_not_found", "");
-        with_key("your_read_only_api_key", &path).await.expect(200);
-        with_key("your_api_key; user=20202", &path).await.expect(200);
+        with_key(&s.read_only_key, &path).await.expect(200);
+        with_key(&format!("{}; user=20202", s.key), &path).await.expect(200);
         for path in [path.as_str(), "/_sandbox/timeline/x/1", "/_sandbox/timeline/users/1?x=1"] {
             with_key("nobody_s", path).await.assert_error(401, "invalid_api_key", "Authorization");
             send(s.client.get(s.url(path))).await.assert_error(401, "invalid_api_key", "Authorization");

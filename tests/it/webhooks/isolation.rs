@@ -17,7 +17,7 @@ async fn queue(account: &Account, url: &str, events: usize) {
     let user = account.create("/api/users", &json!({"data": {"type": "users"}})).await;
     let call = |method, path: &str, document: serde_json::Value| {
         let request = account.client.request(method, account.url(path));
-        let request = request.header("Authorization", format!("your_api_key; user={user}"));
+        let request = request.header("Authorization", format!("{}; user={user}", account.key));
         send(request.header("Content-Type", "application/json").body(document.to_string()))
     };
     let document = json!({"data": {"type": "users", "attributes": {"webhook_url": url}}});

@@ -11,7 +11,8 @@ use crate::support::{Account, Receiver, account, sandbox, send, within};
 
 /// Does something as the user 20202.
 async fn as_payee(account: &Account, method: Method, path: &str, document: &Value) -> Value {
-    let request = account.client.request(method, account.url(path)).header("Authorization", "your_api_key; user=20202");
+    let key = format!("{}; user=20202", account.key);
+    let request = account.client.request(method, account.url(path)).header("Authorization", key);
     let answer = send(request.header("Content-Type", "application/json").body(document.to_string())).await;
     assert!((200..300).contains(&answer.status), "{answer:?}");
     answer.body
@@ -23,7 +24,7 @@ fn url(url: Option<&str>) -> Value {
 
 #[tokio::test]
 async fn what_a_user_made_goes_to_its_url_and_the_rest_to_the_master_s() {
-    sandbox(async |s| {
+    account(async |s| {
         let (mut master, mut payee) = (Receiver::answering(OK).await, Receiver::answering(OK).await);
         listen(s, &master.url()).await;
         as_payee(s, Method::PATCH, "/api/users/me", &url(Some(&payee.url()))).await;

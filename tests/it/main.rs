@@ -1,4 +1,4 @@
-//! The tests: clients of a real server, over HTTP, each in a database of its own.
+//! The tests: clients of a real server, over HTTP, each with an account or a database of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
 mod support;
@@ -11,7 +11,6 @@ mod batch;
 mod cash_wallets;
 mod causes;
 mod clocks;
-mod documents;
 mod estimates;
 mod events_api;
 mod faults;
@@ -24,6 +23,7 @@ mod payouts;
 mod private_database;
 mod process;
 mod properties;
+mod documents;
 mod receipts;
 mod redaction;
 mod request_log;
@@ -35,7 +35,6 @@ mod snapshots;
 mod test_values;
 mod timeline;
 mod transport;
-
 mod wait;
 mod webhook_setting;
 mod webhook_urls;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use concierge_sandbox::sandbox::advice::Kind;
+use concierge_sandbox::sandbox::advice::AdviceKind;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ async fn advice(account: &Account) -> BTreeMap<String, Value> {
     let by_code: BTreeMap<String, Value> =
         pieces.map(|piece| (piece["code"].as_str().unwrap().to_owned(), piece.clone())).collect();
     for (code, piece) in &by_code {
-        assert!(Kind::ALL.iter().any(|kind| kind.code() == code && kind.title() == piece["title"]), "{piece}");
+        assert!(AdviceKind::ALL.iter().any(|kind| kind.code() == code && kind.title() == piece["title"]), "{piece}");
         assert!(piece["detail"].as_str().unwrap().ends_with('.'), "{piece}");
     }
     by_code

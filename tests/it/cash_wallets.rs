@@ -81,8 +81,8 @@ async fn another_account_s_are_its_own() {
         let mut connection = s.server().app().database.connection().await.unwrap();
         let keys = [("another_key", "write")];
         let now = s.clock.now();
-        concierge_sandbox::accounts::fixtures::create_account(&mut connection, "another", &keys, now).await.unwrap();
-        connection.end();
+        concierge_sandbox::concierge::fixtures::create_account(&mut connection, "another", &keys, now).await.unwrap();
+        connection.release();
         s.sql("update cash_wallets set balance = 7 where currency = 'usd' and account_id = 1").await;
         let get = |key: &'static str| send(s.client.get(s.url("/api/cash_wallets")).header("Authorization", key));
         let (ours, theirs) = (get("your_api_key").await.expect(200), get("another_key").await.expect(200));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use concierge_sandbox::events::cause::{Cause, KINDS, Kind};
+use concierge_sandbox::events::cause::{Cause, CauseKind, KINDS};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -199,8 +199,8 @@ async fn what_is_made_up_is_a_simulation() {
 #[test]
 fn each_kind_has_a_name_of_its_own() {
     for kind in KINDS {
-        assert_eq!(Kind::named(kind.name()), Some(kind));
+        assert_eq!(CauseKind::named(kind.name()), Some(kind));
     }
-    assert_eq!(Kind::named("weather"), None);
+    assert_eq!(CauseKind::named("weather"), None);
     assert_eq!((Cause::TIMER.kind.name(), Cause::MONEY.kind.name()), ("timer", "money"));
 }

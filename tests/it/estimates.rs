@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use concierge_sandbox::concierge::estimates::store::{Hold, find_hold};
 use concierge_sandbox::concierge::estimates::{SCHEMA, fingerprint};
-use concierge_sandbox::concierge::outputs::Price;
+use concierge_sandbox::concierge::pricing::Price;
 use concierge_sandbox::concierge::pricing::Prices;
 use concierge_sandbox::jsonapi::document::{Purpose, Reader};
 use concierge_sandbox::jsonapi::error::Source;
@@ -162,7 +162,7 @@ async fn every_fault_is_named_with_its_place_in_the_array() {
         );
         let details = answer.body["errors"].to_string();
         assert!(details.contains("must be \\\"us_usd\\\", in lower case"), "{details}");
-        assert!(details.contains("is a number; each of the outputs must be an object"), "{details}");
+        assert!(details.contains("is a number; it must be an object"), "{details}");
         for (attributes, code, pointer) in [
             (json!({"port_code": "cl_clp"}), "attribute_missing", "/data/attributes"),
             (json!({"port_code": "cl_clp", "outputs": null}), "attribute_missing", "/data/attributes/outputs"),

@@ -75,7 +75,7 @@ async fn while_the_database_is_away_requests_are_told_so_and_then_all_goes_on() 
         // at once, and with every connection
         assert_eq!(failures(&many(s, 64).await), 0);
         s.get(READY).await.expect(200);
-        within(s.server().reached(due)).await;
+        within(s.server().wait_until(due)).await;
         assert_eq!(
             s.count("select count(*) from events where event_type like '%_accepted'").await,
             32,
@@ -117,7 +117,7 @@ async fn connections_that_fall_silent_are_replaced() {
         assert_away(&s.get(READY).await);
         within(async { while s.get(READY).await.status != 200 {} }).await;
         assert_eq!(failures(&many(s, 64).await), 0);
-        within(s.server().reached(due)).await;
+        within(s.server().wait_until(due)).await;
         assert_eq!(s.count("select count(*) from events where event_type like '%_accepted'").await, 32);
         s.advance(Duration::from_secs(1)).await;
     })

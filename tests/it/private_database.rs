@@ -100,7 +100,7 @@ impl Drop for Program {
 fn a_throw_away_server_answers_and_leaves_nothing() {
     let server = PrivatePostgres::start(Options::default()).unwrap();
     let folder = server.socket_dir().to_owned();
-    assert!(server.is_throw_away());
+    assert!(server.is_temporary());
     assert_eq!(ask(&server, "show fsync"), "on");
     assert_eq!(ask(&server, "show listen_addresses"), "");
     assert_eq!(ask(&server, "show server_encoding"), "UTF8");
@@ -124,7 +124,7 @@ fn settings_reach_the_server() {
 fn a_kept_database_keeps_its_data_for_one_server_at_a_time() {
     let folder = open_folder();
     let server = PrivatePostgres::start(keep_in(&folder)).unwrap();
-    assert!(!server.is_throw_away());
+    assert!(!server.is_temporary());
     ask(&server, "create table kept as select 42 as answer");
     let error = refusal(keep_in(&folder));
     assert!(matches!(error, PrivateError::InUse { .. }), "{error}");
@@ -171,7 +171,7 @@ fn a_broken_off_initdb_is_cleared_away_and_another_version_is_told() {
 
     fs::write(data_dir.join("postgres/PG_VERSION"), "14\n").unwrap();
     let error = refusal(keep_in(&folder)).to_string();
-    assert!(error.contains("made by PostgreSQL 14"), "{error}");
+    assert!(error.contains("created by PostgreSQL 14"), "{error}");
 }
 
 #[test]

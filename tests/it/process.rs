@@ -34,7 +34,7 @@ async fn complaint(arguments: &[&str], environment: &[(&str, &str)]) -> String {
 async fn it_starts_with_a_database_of_its_own_and_decides_in_real_time() {
     let mut server = Program::serve(None, &[]).await;
     let line = within(server.stderr.next()).await.unwrap();
-    assert!(line.contains("the database is private and goes with this process: keep one with --data-dir"), "{line}");
+    assert!(line.contains("the private database is deleted on exit: keep its data with --data-dir"), "{line}");
     assert_eq!(server.create_output().await, "32323");
     server.all_decided().await;
     let found = server.get(&format!("{OUTPUTS}?filter[request_id]=1010")).await;
@@ -101,7 +101,7 @@ async fn what_keeps_it_from_starting_is_said_in_one_sentence() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let said = complaint(&["--listen", &address], &[]).await;
-    assert!(said.contains(&format!("{address} can't be listened on")) && said.contains("--listen"), "{said}");
+    assert!(said.contains(&format!("can't listen on {address}")) && said.contains("--listen"), "{said}");
 
     let free = ("SANDBOX_LISTEN", "127.0.0.1:0");
     let database = fresh_database().await;
@@ -118,8 +118,8 @@ async fn what_keeps_it_from_starting_is_said_in_one_sentence() {
         (&wrong_name, "does not exist"),
         ("postgres://me:secret@host.invalid/x", "host.invalid"),
         ("postgres://me:secret@/tmp", "DATABASE_URL"),
-        ("postgres://me:secret@localhost:port/x", "DATABASE_URL can't be used: "),
-        ("nonsense", "It looks like postgres://USER:PASSWORD@HOST:5432/DATABASE"),
+        ("postgres://me:secret@localhost:port/x", "DATABASE_URL is invalid: "),
+        ("nonsense", "Its form is postgres://USER:PASSWORD@HOST:5432/DATABASE"),
         ("mysql://me:secret@localhost/x", "does not begin with postgres://"),
     ] {
         let said = complaint(&[], &[free, ("DATABASE_URL", url)]).await;
@@ -168,7 +168,7 @@ async fn failures_that_were_asked_for_are_no_errors_of_the_log() {
         server.signal(Signal::TERM);
         let ended = server.ended().await;
         assert!(!ended.stderr.iter().any(|line| line.contains("ERROR")), "{ended:?}");
-        for cause in ["a fault of this account answered", "the request asked for this answer with Prefer"] {
+        for cause in ["a fault of this account answered", "the request's `Prefer` header asked for this answer"] {
             assert!(
                 ended.stderr.iter().any(|line| line.contains("DEBUG") && line.contains(cause)),
                 "{cause}: {ended:?}"

@@ -343,7 +343,7 @@ async fn an_address_that_nothing_is_at_is_404() {
                 let response = open(s, &path, BROWSER).await;
                 assert_eq!(response.status(), 404, "{path}");
                 let page = within(response.text()).await.unwrap();
-                assert!(page.contains("<h1>There is no such resource</h1>") && page.contains("_url.</p>"), "{page}");
+                assert!(page.contains("<h1>The resource does not exist</h1>") && page.contains("_url.</p>"), "{page}");
             }
             send(s.client.get(s.url(&format!("/{room}")))).await.assert_error(404, "route_unknown", "");
         }

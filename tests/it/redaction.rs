@@ -1,6 +1,6 @@
 //! What is secret, taken out of what the log of requests keeps, wherever it is.
 
-use concierge_sandbox::sandbox::exchanges::redact;
+use concierge_sandbox::sandbox::request_log::redact;
 use proptest::prelude::*;
 
 #[test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::http::Method as HttpMethod;
 use concierge_sandbox::sandbox::advice::observations::Observed;
-use concierge_sandbox::sandbox::exchanges::log::{Limits, Log};
-use concierge_sandbox::sandbox::exchanges::{Exchange, Message};
+use concierge_sandbox::sandbox::request_log::log::{LogLimits, RequestLog};
+use concierge_sandbox::sandbox::request_log::{Exchange, Message};
 use proptest::prelude::*;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -332,8 +332,8 @@ proptest! {
     /// the newest, in order.
     #[test]
     fn the_log_stays_within_its_bounds(sent in prop::collection::vec((0..6_i64, 0..4000_usize, prop::bool::weighted(0.02)), 1..200)) {
-        let limits = Limits { exchanges: 10, bytes: 40_000, accounts: 4 };
-        let log = Log::new(limits);
+        let limits = LogLimits { exchanges: 10, bytes: 40_000, accounts: 4 };
+        let log = RequestLog::new(limits);
         let mut last = std::collections::BTreeMap::new();
         for (account, size, forgets) in sent {
             if forgets {

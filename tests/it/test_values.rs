@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use concierge_sandbox::concierge::outputs::scenario::{
-    Carriers, Decision, PRECEDENCE, Scenario, Source, TEST_VALUES, TestValue,
+    Carriers, Decision, PRECEDENCE, Scenario, ScenarioSource, TEST_VALUES, TestValue,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -231,7 +231,7 @@ async fn the_table_is_served_without_a_key() {
         assert_eq!(table["test_values"].as_array().unwrap().len(), TEST_VALUES.len());
         let failed = json!({
             "name": "failed|settled", "label": "sandbox:failed|settled", "bank_account_number": "7263269003",
-            "email_local_part": "sandbox.failed-settled", "what": "the first try fails, the retry succeeds: `settled`",
+            "email_local_part": "sandbox.failed-settled", "what": "the first attempt fails, the retry succeeds: `settled`",
         });
         assert_eq!(table["test_values"][3], failed);
     })
@@ -245,13 +245,13 @@ fn a_row_of_the_table_is_found_by_each_of_its_carriers() {
         assert_eq!((Scenario::named(value.name), value.scenario.name()), (Some(value.scenario), value.name));
         let email = format!("{}@x", value.email);
         for (source, carriers) in [
-            (Source::Header, Carriers { header: Some(value.name), ..Carriers::default() }),
-            (Source::Label, Carriers { label: Some(value.label), ..Carriers::default() }),
+            (ScenarioSource::Header, Carriers { header: Some(value.name), ..Carriers::default() }),
+            (ScenarioSource::Label, Carriers { label: Some(value.label), ..Carriers::default() }),
             (
-                Source::BankAccountNumber,
+                ScenarioSource::BankAccountNumber,
                 Carriers { bank_account_number: Some(value.bank_account_number), ..Carriers::default() },
             ),
-            (Source::Email, Carriers { email: Some(&email), ..Carriers::default() }),
+            (ScenarioSource::Email, Carriers { email: Some(&email), ..Carriers::default() }),
         ] {
             assert_eq!(Scenario::of(&carriers), Decision { scenario: value.scenario, source });
         }
@@ -273,14 +273,14 @@ fn whatever_comes_first_in_the_precedence_decides() {
             email: choose(email, reserved[3]),
         };
         let expected = match (header, label, number, email) {
-            (2, ..) => (Scenario::Cancelled, Source::Header),
-            (_, 2, ..) => (Scenario::Failed, Source::Label),
-            (_, _, 2, _) => (Scenario::Returned, Source::BankAccountNumber),
-            (.., 2) => (Scenario::Stuck, Source::Email),
-            _ => (Scenario::Settled, Source::Default),
+            (2, ..) => (Scenario::Cancelled, ScenarioSource::Header),
+            (_, 2, ..) => (Scenario::Failed, ScenarioSource::Label),
+            (_, _, 2, _) => (Scenario::Returned, ScenarioSource::BankAccountNumber),
+            (.., 2) => (Scenario::Stuck, ScenarioSource::Email),
+            _ => (Scenario::Settled, ScenarioSource::Default),
         };
         let Decision { scenario, source } = Scenario::of(&carriers);
         assert_eq!((scenario, source), expected, "{carriers:?}");
     }
-    assert_eq!(PRECEDENCE.last(), Some(&Source::Default), "which always decides");
+    assert_eq!(PRECEDENCE.last(), Some(&ScenarioSource::Default), "which always decides");
 }

@@ -44,14 +44,14 @@ async fn in_vain_it_says_why() {
         let waited = s.get(&path).await;
         assert_eq!(waited.body["errors"][0]["meta"]["next"]["waits_for"]["state"], "draft");
         let detail = waited.body["errors"][0]["detail"].as_str().unwrap();
-        let words = "is accepted; work leads to working once request 1010 is working; that is draft, \
-            and request_quote leads to quote_requested once the payer calls request_quote, \
-            or else cancelled at 2019-12-25T12:53:02.741Z; the account's clock runs";
+        let words = "is accepted; work leads to working once request 1010 is working \
+        (now draft: request_quote leads to quote_requested once the payer calls request_quote, \
+            or it becomes cancelled at 2019-12-25T12:53:02.741Z); the account's clock runs";
         assert!(detail.ends_with(words), "{detail}");
         s.post("/_sandbox/clock/freeze", &json!({})).await.expect(200);
         let waited = s.get(&path).await;
         assert_eq!(waited.body["errors"][0]["meta"]["clock"]["frozen_at"], "2019-11-25T12:53:03.741Z");
-        assert!(waited.text.contains("stands still"), "{waited:?}");
+        assert!(waited.text.contains("clock is frozen"), "{waited:?}");
     })
     .await;
 }
@@ -73,7 +73,7 @@ async fn what_a_test_value_keeps_can_be_simulated() {
             let waited = account.get(&format!("/_sandbox/wait?{query}&timeout=1ms")).await;
             waited.assert_error(408, "wait_timeout", "");
             let path = format!("/_sandbox/simulations/{OUTPUT}{simulation}");
-            assert!(waited.text.contains(&format!("but POST {path}")), "{waited:?}");
+            assert!(waited.text.contains(&format!("; POST {path}")), "{waited:?}");
             assert!(!waited.text.contains("advance it"), "{waited:?}");
             let taken = Account::of(&s.url(""), &account.key);
             taken.post("/_sandbox/snapshots", &json!({"name": "stuck"})).await.expect(201);
@@ -129,7 +129,7 @@ async fn events_and_their_delivery_can_be_waited_for() {
         // only those behind an event
         let waited = s.get("/_sandbox/wait?event=concierge_request_output_accepted&since=2&timeout=1ms").await;
         waited.assert_error(408, "wait_timeout", "");
-        let behind = "there is no concierge_request_output_accepted behind event 2; the account's clock runs";
+        let behind = "concierge_request_output_accepted has not occurred after event 2; the account's clock runs";
         assert!(waited.text.contains(behind), "{waited:?}");
     })
     .await;

@@ -24,9 +24,10 @@ async fn set(account: &Account, url: &Value) -> [(Answer, &'static str); 3] {
 async fn assert_refused(account: &Account, url: &str, reason: &str) {
     for (answer, pointer) in set(account, &json!(url)).await {
         answer.assert_error(422, "webhook_url_invalid", pointer);
+        let attribute = pointer.rsplit('/').next().unwrap();
         let detail = answer.body["errors"][0]["detail"].as_str().unwrap();
         assert!(detail.contains(reason), "{url}: {detail}");
-        assert!(detail.starts_with("is \"") && detail.chars().count() < 300, "{detail}");
+        assert!(detail.starts_with(&format!("`{attribute}` is \"")) && detail.chars().count() < 300, "{detail}");
     }
 }
 
@@ -52,7 +53,7 @@ async fn what_can_t_be_called_can_t_be_set() {
             ("http://[fe80::1%25eth0]/", "this one has an invalid IPv6 address"),
             ("http://1.2.3.4.5/", "this one has an invalid IPv4 address"),
             ("http://a<b/", "this one has an invalid international domain name"),
-            ("http://{name}/", "a character that doesn't belong there"),
+            ("http://{name}/", "a URL allowed in HTTP; this one has an invalid character"),
             (" http://example.com", "without white space"),
             ("http://example.com/a b", "without white space"),
             ("http://example.com/\n", "without white space"),
@@ -84,7 +85,7 @@ async fn what_can_t_be_called_can_t_be_set() {
             assert_refused(s, url, reason).await;
         }
         let long = format!("https://example.com/{}", "é".repeat(2980));
-        assert_refused(s, &long, "at most 2048 characters long, and has 3000").await;
+        assert_refused(s, &long, "at most 2048 characters long; it has 3000").await;
         for path in ["/api/users/me", "/api/users/20202"] {
             let kept = s.get(path).await.expect(200);
             assert_eq!(kept["data"]["attributes"]["webhook_url"], "https://example.com/before");

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use concierge_sandbox::events::attempt::read_retry_after;
+use concierge_sandbox::webhooks::client::read_retry_after;
 use tokio::io::AsyncWriteExt;
 
 use super::{attempt, event, sender, unanswered};
@@ -42,8 +42,8 @@ async fn no_proxy_of_the_environment_stands_between() {
 #[tokio::test]
 async fn only_200_means_received() {
     for (answer, status, error) in [
-        ("201 Created", 201, "answered 201; only 200 means received"),
-        ("204 No Content", 204, "answered 204; only 200 means received"),
+        ("201 Created", 201, "answered 201; only 200 counts as received"),
+        ("204 No Content", 204, "answered 204; only 200 counts as received"),
         ("304 Not Modified", 304, "answered 304; redirects are not followed"),
         ("404 Not Found", 404, "answered 404"),
         ("500 Internal Server Error", 500, "answered 500"),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use concierge_sandbox::config::Config;
 use concierge_sandbox::events::address::AddressRules;
-use concierge_sandbox::events::attempt::{Outcome, Request, Sender};
+use concierge_sandbox::webhooks::client::{AttemptOutcome, WebhookClient, WebhookRequest};
 use reqwest::header::{HeaderMap, HeaderValue};
 
 use crate::support::{settings, within};
@@ -19,29 +19,29 @@ use crate::support::{settings, within};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A sender with the default settings, and with what a test changes.
-fn sender(change: impl FnOnce(&mut Config)) -> Sender {
+fn sender(change: impl FnOnce(&mut Config)) -> WebhookClient {
     let mut config = settings();
     config.webhook_timeout = PATIENCE;
     change(&mut config);
-    Sender::new(config.address_rules(), config.webhook_timeout).unwrap()
+    WebhookClient::new(config.address_rules(), config.webhook_timeout).unwrap()
 }
 
 /// An event to a URL, with a secret header and a secret body.
-fn event(url: impl Into<String>) -> Request {
+fn event(url: impl Into<String>) -> WebhookRequest {
     let mut headers = HeaderMap::new();
     headers.insert("webhook-auth", HeaderValue::from_static("secret-hash"));
     headers.insert("content-type", HeaderValue::from_static("application/json"));
-    Request { url: url.into(), headers, body: r#"{"data":"secret-ñ"}"#.into() }
+    WebhookRequest { url: url.into(), headers, body: r#"{"data":"secret-ñ"}"#.into() }
 }
 
 /// What becomes of one attempt at a URL.
-async fn attempt(url: impl Into<String>) -> Outcome {
+async fn attempt(url: impl Into<String>) -> AttemptOutcome {
     within(sender(|_| {}).attempt(&event(url))).await
 }
 
 /// The error of an attempt that got no answer at all.
 #[track_caller]
-fn unanswered(outcome: &Outcome) -> &str {
+fn unanswered(outcome: &AttemptOutcome) -> &str {
     assert_eq!((outcome.status, outcome.body.as_str(), outcome.retry_after), (None, "", None), "{outcome:?}");
     assert!(!outcome.is_received());
     outcome.error.as_deref().unwrap()
@@ -67,7 +67,7 @@ impl reqwest::dns::Resolve for Knows {
 }
 
 /// A sender to names that have these addresses.
-fn sender_where_names_are(addresses: Option<Vec<&'static str>>, rules: AddressRules) -> Sender {
+fn sender_where_names_are(addresses: Option<Vec<&'static str>>, rules: AddressRules) -> WebhookClient {
     let roots = rustls::RootCertStore::empty();
-    Sender::with(rules, PATIENCE, Arc::new(Knows(addresses)), roots).unwrap()
+    WebhookClient::with(rules, PATIENCE, Arc::new(Knows(addresses)), roots).unwrap()
 }

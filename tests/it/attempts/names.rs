@@ -1,7 +1,7 @@
 //! Where an attempt may go: by the address in its URL, or by the addresses of the name in it.
 
 use concierge_sandbox::events::address::AddressRules;
-use concierge_sandbox::events::attempt::Outcome;
+use concierge_sandbox::webhooks::client::AttemptOutcome;
 
 use super::{attempt, event, sender, sender_where_names_are, unanswered};
 use crate::support::{Receiver, within};
@@ -9,7 +9,7 @@ use crate::support::{Receiver, within};
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 /// What becomes of an attempt at a name with these addresses.
-async fn attempt_at(addresses: &[&'static str], port: u16) -> Outcome {
+async fn attempt_at(addresses: &[&'static str], port: u16) -> AttemptOutcome {
     let sender = sender_where_names_are(Some(addresses.to_vec()), AddressRules::default());
     within(sender.attempt(&event(format!("http://receiver.test:{port}/")))).await
 }
@@ -74,9 +74,13 @@ async fn a_name_is_looked_up_for_every_attempt() {
     .await;
     let resolver = Arc::new(Turning(AtomicBool::new(false)));
     let roots = rustls::RootCertStore::empty();
-    let sender =
-        concierge_sandbox::events::attempt::Sender::with(AddressRules::default(), super::PATIENCE, resolver, roots)
-            .unwrap();
+    let sender = concierge_sandbox::webhooks::client::WebhookClient::with(
+        AddressRules::default(),
+        super::PATIENCE,
+        resolver,
+        roots,
+    )
+    .unwrap();
     let event = event(format!("http://receiver.test:{}/", receiver.port));
     assert!(within(sender.attempt(&event)).await.is_received());
     let second = within(sender.attempt(&event)).await;
@@ -107,7 +111,7 @@ async fn a_url_that_could_not_be_set_today_is_not_called() {
     for (url, error) in [
         ("", "the URL must be an http or https URL, such as https://example.com/hook"),
         ("file:///etc/passwd", "the URL must be an http or https URL, such as https://example.com/hook"),
-        ("http://:80/", "the URL must be a URL that can be read; this one has an empty host"),
+        ("http://:80/", "the URL must be a valid URL; this one has an empty host"),
     ] {
         assert_eq!(unanswered(&attempt(url).await), error);
     }

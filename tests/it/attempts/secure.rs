@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use concierge_sandbox::events::address::AddressRules;
-use concierge_sandbox::events::attempt::{Outcome, Sender};
+use concierge_sandbox::webhooks::client::{AttemptOutcome, WebhookClient};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
@@ -27,7 +27,7 @@ fn issuer() -> (CertifiedIssuer<'static, KeyPair>, RootCertStore) {
 
 /// What becomes of a call to `https://receiver.test`, whose certificate is for that name but for what a test changes,
 /// and which answers 200.
-async fn call(trusted: bool, change: impl FnOnce(&mut CertificateParams)) -> Outcome {
+async fn call(trusted: bool, change: impl FnOnce(&mut CertificateParams)) -> AttemptOutcome {
     let (issuer, roots) = issuer();
     let mut params = CertificateParams::new(vec!["receiver.test".to_owned()]).unwrap();
     change(&mut params);
@@ -51,7 +51,7 @@ async fn call(trusted: bool, change: impl FnOnce(&mut CertificateParams)) -> Out
     });
     let roots = if trusted { roots } else { RootCertStore::empty() };
     let resolver = Arc::new(Knows(Some(vec!["127.0.0.1"])));
-    let sender = Sender::with(AddressRules::default(), PATIENCE, resolver, roots).unwrap();
+    let sender = WebhookClient::with(AddressRules::default(), PATIENCE, resolver, roots).unwrap();
     let outcome = within(sender.attempt(&event(format!("https://receiver.test:{port}/")))).await;
     let call = within(receiving).await.unwrap();
     assert_eq!(call.is_some(), outcome.is_received(), "what is secret goes to nobody else");
@@ -69,7 +69,7 @@ async fn a_receiver_with_another_one_is_not() {
     let expired = call(true, |params| params.not_after = date_time_ymd(2020, 1, 1)).await;
     assert_eq!(unanswered(&expired), "the certificate is not valid: it has expired");
     let early = call(true, |params| params.not_before = date_time_ymd(4000, 1, 1)).await;
-    assert_eq!(unanswered(&early), "the certificate is not valid: its time has not come");
+    assert_eq!(unanswered(&early), "the certificate is not valid: its validity has not begun");
     let other = call(true, |params| params.subject_alt_names.clear()).await;
     assert_eq!(unanswered(&other), "the certificate is not valid: it is for another name");
     let unknown = call(false, |_| {}).await;
@@ -100,7 +100,7 @@ async fn a_receiver_that_does_not_speak_tls_is_called_that() {
 
 #[tokio::test]
 async fn whom_this_machine_trusts_is_found() {
-    assert!(!concierge_sandbox::events::trust::machine_roots().is_empty());
+    assert!(!concierge_sandbox::webhooks::trust::machine_roots().is_empty());
     let plain = Receiver::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     assert!(attempt(plain.url()).await.is_received());
 }

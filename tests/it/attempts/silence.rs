@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use concierge_sandbox::events::attempt::{MOST_KEPT, MOST_READ};
+use concierge_sandbox::webhooks::client::{MOST_KEPT, MOST_READ};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::unbounded_channel;
 

@@ -1,4 +1,4 @@
-use concierge_sandbox::concierge::event_types::{EVENT_TYPES, EventType, Tells};
+use concierge_sandbox::concierge::event_types::{EVENT_TYPES, EventSubject, EventType};
 use serde_json::{Value, json};
 
 use super::{MASTER, OUTPUT, PATH, PAYEE, Silent, ids, payout, post, queued, set_url};
@@ -79,8 +79,8 @@ async fn every_type_can_be_made_up_of_nothing() {
 fn check_sample(event_type: &EventType, attributes: &Value, relationships: &Value) {
     let name = event_type.name;
     let has = |attribute: &str| attributes.get(attribute).is_some_and(|value| !value.is_null());
-    match event_type.tells {
-        Tells::Output(state) => {
+    match event_type.subject {
+        EventSubject::Output(state) => {
             assert_eq!((&attributes["state"], &attributes["amount"]), (&json!(state.name()), &json!(1000)), "{name}");
             let has_failed = ["failed", "returned"].contains(&state.name());
             assert_eq!(has("failure_reason"), has_failed, "{name}");
@@ -88,7 +88,7 @@ fn check_sample(event_type: &EventType, attributes: &Value, relationships: &Valu
             let failures = relationships["failures"]["data"].as_array().unwrap().len();
             assert_eq!(failures, usize::from(has_failed), "{name}");
         }
-        Tells::Request(state) => {
+        EventSubject::Request(state) => {
             let state = state.name();
             assert_eq!(attributes["state"], state, "{name}");
             assert_eq!(has("receipt_url"), state == "finished", "{name}");
@@ -104,11 +104,11 @@ fn check_sample(event_type: &EventType, attributes: &Value, relationships: &Valu
                 assert!(attributes[url].as_str().unwrap().starts_with("http://"), "{attributes}");
             }
         }
-        Tells::User(state) => {
+        EventSubject::User(state) => {
             assert_eq!(attributes.as_object().unwrap().len(), 6, "{name}: the six known attributes");
             assert_eq!(attributes["kyc_accepted"], state.name() != "rejected", "{name}");
         }
-        Tells::WithdrawalInstruction => {
+        EventSubject::WithdrawalInstruction => {
             assert_eq!((&attributes["schema"], &attributes["label"]), (&json!("bitex"), &json!(null)), "{name}");
             assert_eq!(attributes["body"]["bank"], "standard chartered", "{name}");
         }
@@ -124,11 +124,11 @@ async fn every_type_can_be_made_up_of_what_is_there() {
         let told = s.count("select max(id) from events").await;
         for (place, event_type) in (1..).zip(&EVENT_TYPES) {
             let type_name = event_type.schema().type_name;
-            let id = match event_type.tells {
-                Tells::Output(_) => json!("32323"),
-                Tells::Request(_) => json!(1010), // ids may be numbers
-                Tells::User(_) => json!("20202"),
-                Tells::WithdrawalInstruction => instruction.clone(),
+            let id = match event_type.subject {
+                EventSubject::Output(_) => json!("32323"),
+                EventSubject::Request(_) => json!(1010), // ids may be numbers
+                EventSubject::User(_) => json!("20202"),
+                EventSubject::WithdrawalInstruction => instruction.clone(),
             };
             let wish = json!({"event_type": event_type.name, "resource": {"type": type_name, "id": id}, "x": 1});
             let document = trigger(s, &wish).await;
@@ -143,7 +143,7 @@ async fn every_type_can_be_made_up_of_what_is_there() {
                 }
             }
             assert_eq!(document["included"], json!([expected]), "{}", event_type.name);
-            if let Tells::Output(_) = event_type.tells {
+            if let EventSubject::Output(_) = event_type.subject {
                 let failures = &document["data"]["relationships"]["failures"]["data"];
                 assert_eq!(failures, &json!([{"id": "1", "type": "failures"}]), "it failed once");
             }

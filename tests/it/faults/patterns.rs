@@ -1,12 +1,24 @@
 //! Which paths and types of events a pattern stands for.
 
-use concierge_sandbox::concierge::{ROUTES, event_types};
-use concierge_sandbox::sandbox::faults::pattern::{EventPattern, PathPattern};
+use concierge_sandbox::api::ROUTES;
+use concierge_sandbox::concierge::event_types;
+use concierge_sandbox::faults::pattern::{EventPattern, PathPattern};
 use reqwest::Method;
 use serde_json::json;
 
 use super::{hits, put};
 use crate::support::{account, send};
+
+/// The paths of the API's routes that a pattern matches.
+fn routes(pattern: &str) -> Vec<&'static str> {
+    let pattern = PathPattern::read(pattern).unwrap();
+    ROUTES.iter().map(|route| route.path).filter(|path| pattern.matches_template(path)).collect()
+}
+
+fn matches_any(pattern: &str) -> bool {
+    let pattern = EventPattern::read(pattern).unwrap();
+    event_types::NAMES.iter().any(|name| pattern.matches(name))
+}
 
 #[test]
 fn a_path_is_matched_segment_by_segment() {
@@ -73,14 +85,13 @@ fn what_is_no_pattern_is_refused() {
 fn every_route_is_met_by_its_own_path_and_by_what_stands_for_all() {
     for route in ROUTES {
         for pattern in [route.path, "/api/**", "/api/*/**"] {
-            let met: Vec<&str> = PathPattern::read(pattern).unwrap().routes().map(|met| met.path).collect();
+            let met: Vec<&str> = routes(pattern);
             assert!(met.contains(&route.path), "{pattern}: {met:?}");
         }
     }
-    let met = |pattern: &str| PathPattern::read(pattern).unwrap().routes().map(|met| met.path).collect::<Vec<_>>();
-    assert_eq!(met("/api/users/20202"), ["/api/users/{id}"]);
-    assert_eq!(met("/api/*/*/cancel"), ["/api/concierge_requests/{id}/cancel"]);
-    assert_eq!(met("/api/outputs"), [""; 0]);
+    assert_eq!(routes("/api/users/20202"), ["/api/users/{id}"]);
+    assert_eq!(routes("/api/*/*/cancel"), ["/api/concierge_requests/{id}/cancel"]);
+    assert_eq!(routes("/api/outputs"), [""; 0]);
 }
 
 #[tokio::test]
@@ -121,7 +132,7 @@ fn types_of_events_are_matched_by_what_is_between_the_asterisks() {
         assert_eq!(EventPattern::read(pattern).unwrap().matches(event_type), matches, "{pattern} {event_type}");
     }
     for name in event_types::NAMES {
-        assert!(EventPattern::read(name).unwrap().matches_any(), "{name}");
+        assert!(matches_any(name), "{name}");
     }
-    assert!(!EventPattern::read("output_*").unwrap().matches_any());
+    assert!(!matches_any("output_*"));
 }

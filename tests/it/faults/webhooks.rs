@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use concierge_sandbox::sandbox::faults::WebhookEffect;
-use concierge_sandbox::sandbox::faults::store::claim_webhook_fault;
+use concierge_sandbox::faults::WebhookEffect;
+use concierge_sandbox::faults::store::claim_webhook_fault;
 use serde_json::json;
 
 use super::{hits, put};

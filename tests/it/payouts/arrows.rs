@@ -40,7 +40,7 @@ async fn gone<S: Named, T: Named>(
 }
 
 fn all<S: Named, T: Named>(machine: &Machine<S, T>) -> BTreeSet<(String, String)> {
-    machine.arrows.iter().map(|arrow| (arrow.from.name().to_owned(), arrow.to.name().to_owned())).collect()
+    machine.transitions.iter().map(|arrow| (arrow.from.name().to_owned(), arrow.to.name().to_owned())).collect()
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use concierge_sandbox::concierge::pricing::Prices;
-use concierge_sandbox::lifecycle::{Agenda, Rules, step_by_kind, step_exactly};
+use concierge_sandbox::concierge::rules::Rules;
+use concierge_sandbox::lifecycle::{Agenda, step_by_kind, step_exactly};
 use serde_json::json;
 
 use super::{draft, pay, thousand};
@@ -75,8 +76,11 @@ async fn who_accepts_while_money_is_given_out_is_not_overlooked() {
         let meanwhile = async {
             until_waits(s, "with told as%").await;
             // a server whose clock is ahead gives that money out, and can't see the acceptance yet
-            let rules =
-                Rules { pace: settings().pace(), prices: Arc::new(Prices::built_in().unwrap()), public_url: "".into() };
+            let rules = Rules {
+                timing: settings().timing(),
+                prices: Arc::new(Prices::built_in().unwrap()),
+                public_url: "".into(),
+            };
             let mut connection = s.database().acquire().await.unwrap();
             let giving = step(&mut connection, later, &rules, false);
             let (given, ()) = tokio::join!(giving, async {
@@ -100,7 +104,7 @@ async fn step(
     rules: &Rules,
     exactly: bool,
 ) -> Result<usize, sqlx::Error> {
-    let agendas = Agenda::read(connection, Some(&[1]), &rules.pace).await?;
+    let agendas = Agenda::read(connection, Some(&[1]), &rules.timing).await?;
     if exactly {
         let moved = step_exactly(connection, &agendas[0], now, rules).await?;
         return Ok(moved.map_or(0, |moved| moved.rows.values().sum()));
@@ -122,8 +126,11 @@ async fn a_deadline_that_passed_while_nobody_served_sees_the_money_that_came_bac
             // the server goes, and one that is back 13 hours later has to catch up
             let now = sandbox.clock.now() + Duration::from_hours(13);
             database.stop_now(sandbox).await;
-            let rules =
-                Rules { pace: settings().pace(), prices: Arc::new(Prices::built_in().unwrap()), public_url: "".into() };
+            let rules = Rules {
+                timing: settings().timing(),
+                prices: Arc::new(Prices::built_in().unwrap()),
+                public_url: "".into(),
+            };
             let mut connection = database.pool().acquire().await.unwrap();
             while step(&mut connection, now, &rules, exactly).await.unwrap() > 0 {}
             let states: Vec<(i64, String, Option<time::OffsetDateTime>)> =

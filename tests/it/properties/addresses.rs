@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use axum::http::Uri;
-use concierge_sandbox::events::address::{AddressRules, Reason, read_network};
+use concierge_sandbox::events::address::{AddressRules, RefusalReason, read_network};
 use concierge_sandbox::events::receiver;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
@@ -142,7 +142,7 @@ proptest! {
         let denied = deny.iter().any(|network| network.contains(&address.to_canonical()));
         prop_assert!(!(denied && both.is_ok()), "{:?} is denied", address);
         if rules(&[], &[]).is_err() {
-            prop_assert!(matches!(both.unwrap_err().reason, Reason::Never(_)));
+            prop_assert!(matches!(both.unwrap_err().reason, RefusalReason::Never(_)));
         }
         let single = IpNet::from(address);
         prop_assert!(rules(&[], &[single]).is_err());

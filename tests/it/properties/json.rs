@@ -31,7 +31,10 @@ fn assert_invalid(errors: &[Error], what: &str) {
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert_eq!((errors[0].code.name, &errors[0].source), ("json_invalid", &None));
     let detail = &errors[0].detail;
-    assert!(detail.starts_with("line ") && detail.contains(", column ") && detail.contains(what), "{detail}");
+    assert!(
+        detail.starts_with("invalid JSON at line ") && detail.contains(", column ") && detail.contains(what),
+        "{detail}"
+    );
 }
 
 proptest! {
@@ -53,7 +56,7 @@ proptest! {
         tree.repeat_a_member(which, &value);
         let mut text = String::new();
         tree.write(&mut style, &mut text);
-        assert_invalid(&read(text.as_bytes()).unwrap_err(), "is there twice");
+        assert_invalid(&read(text.as_bytes()).unwrap_err(), "appears twice");
     }
 
     #[test]
@@ -104,7 +107,7 @@ proptest! {
         let tree = Json::Object(vec![("a".into(), Json::Object(vec![(name.into(), value)]))]);
         let mut text = String::new();
         tree.write(&mut style, &mut text);
-        assert_invalid(&read(text.as_bytes()).unwrap_err(), "can't be used");
+        assert_invalid(&read(text.as_bytes()).unwrap_err(), "is reserved");
     }
 
     #[test]

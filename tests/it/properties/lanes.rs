@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use concierge_sandbox::events::delivery::lanes::{Key, Lanes, Limits};
+use concierge_sandbox::webhooks::concurrency::{ConcurrencyLimiter, ConcurrencyLimits, ReceiverKey};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
@@ -38,22 +38,26 @@ const HEALTHY: Receiver = Receiver {
 /// What came of a world of receivers: the longest that an event of each waited to be begun, and what was at once.
 #[derive(Debug, Default)]
 struct Seen {
-    delays: BTreeMap<Key, Duration>,
+    delays: BTreeMap<ReceiverKey, Duration>,
     at_once: usize,
     at_once_of_one: usize,
     begun: u32,
     left: usize,
 }
 
+fn key(number: usize) -> ReceiverKey {
+    ReceiverKey { account_id: 1, user_id: i64::try_from(number).unwrap() }
+}
+
 /// Lets time pass, in steps, with what a statement would claim in each of them.
-fn simulate(limits: Limits, receivers: &[Receiver], time: Duration) -> Seen {
+fn simulate(limits: ConcurrencyLimits, receivers: &[Receiver], time: Duration) -> Seen {
     const STEP: Duration = Duration::from_millis(5);
     let start = Instant::now();
-    let mut lanes: Lanes<(Key, Duration)> = Lanes::new(limits);
+    let mut limiter: ConcurrencyLimiter<(ReceiverKey, Duration)> = ConcurrencyLimiter::new(limits);
     // when what is due of each became due, the first first; attempts that failed aren't tried again
     let due = |receiver: &Receiver| (0..receiver.events).map(|n| receiver.from + receiver.apart * n).collect();
     let mut due: Vec<std::collections::VecDeque<Duration>> = receivers.iter().map(due).collect();
-    let mut under_way: Vec<(Duration, Key, Instant)> = Vec::new();
+    let mut under_way: Vec<(Duration, ReceiverKey, Instant)> = Vec::new();
     let mut seen = Seen::default();
     let mut now = Duration::ZERO;
     while now < time {
@@ -61,15 +65,15 @@ fn simulate(limits: Limits, receivers: &[Receiver], time: Duration) -> Seen {
         let (ended, goes_on): (Vec<_>, Vec<_>) = under_way.into_iter().partition(|(end, ..)| *end <= now);
         under_way = goes_on;
         for (_, key, begun) in ended {
-            lanes.ended(key, begun, receivers[usize::try_from(key.1).unwrap()].receives, instant);
+            limiter.finish(key, begun, receivers[usize::try_from(key.user_id).unwrap()].receives, instant);
         }
         // as the statement claims
-        let rooms: BTreeMap<Key, (usize, usize)> =
-            lanes.rooms(instant).into_iter().map(|room| (room.key, (room.held, room.more))).collect();
+        let quotas: BTreeMap<ReceiverKey, (usize, usize)> =
+            limiter.quotas(instant).into_iter().map(|quota| (quota.receiver, (quota.held, quota.more))).collect();
         let (mut known, mut others) = (Vec::new(), Vec::new());
         for (number, due) in due.iter().enumerate() {
-            let key = (1, i64::try_from(number).unwrap());
-            let told = rooms.get(&key).copied();
+            let key = key(number);
+            let told = quotas.get(&key).copied();
             let (held, room) = told.unwrap_or((0, 1));
             let ready = due.iter().take(room).take_while(|due| **due <= now);
             let found = if told.is_some() { &mut known } else { &mut others };
@@ -77,38 +81,38 @@ fn simulate(limits: Limits, receivers: &[Receiver], time: Duration) -> Seen {
         }
         known.sort_unstable();
         others.sort_unstable();
-        let room = lanes.room();
+        let room = limiter.total_quota();
         let chosen =
             known.into_iter().enumerate().filter(|(n, (place, ..))| *n < room || (*place == 1 && *n < limits.total));
         let mut chosen: Vec<_> = chosen.map(|(_, found)| found).collect();
-        chosen.extend(others.into_iter().take(lanes.room_of_others(instant)));
+        chosen.extend(others.into_iter().take(limiter.quota_for_unknown(instant)));
         for (_, since, key) in chosen {
-            due[usize::try_from(key.1).unwrap()].pop_front();
-            lanes.add(key, (key, since), false);
+            due[usize::try_from(key.user_id).unwrap()].pop_front();
+            limiter.add(key, (key, since), false);
         }
-        for (key, since) in lanes.begin(instant) {
+        for (key, since) in limiter.start(instant) {
             let delay = seen.delays.entry(key).or_default();
             *delay = (*delay).max(now.saturating_sub(since));
             seen.begun += 1;
-            under_way.push((now + receivers[usize::try_from(key.1).unwrap()].takes, key, instant));
+            under_way.push((now + receivers[usize::try_from(key.user_id).unwrap()].takes, key, instant));
         }
-        for (key, since) in lanes.give_back(instant).into_iter().rev() {
-            due[usize::try_from(key.1).unwrap()].push_front(since);
+        for (key, since) in limiter.take_blocked(instant).into_iter().rev() {
+            due[usize::try_from(key.user_id).unwrap()].push_front(since);
         }
         seen.at_once = seen.at_once.max(under_way.len());
         for number in 0..receivers.len() {
-            let key = (1, i64::try_from(number).unwrap());
+            let key = key(number);
             let its = under_way.iter().filter(|(_, known, _)| *known == key).count();
             seen.at_once_of_one = seen.at_once_of_one.max(its);
         }
-        assert_eq!(lanes.held(), under_way.len() + lanes.waiting().count());
+        assert_eq!(limiter.held(), under_way.len() + limiter.waiting().count());
         now += STEP;
     }
     seen.left = due.iter().map(|due| due.iter().filter(|since| **since <= time).count()).sum();
     seen
 }
 
-const USUAL: Limits = Limits { total: 64, receiver: 8 };
+const USUAL: ConcurrencyLimits = ConcurrencyLimits { total: 64, receiver: 8 };
 
 #[test]
 fn a_healthy_receiver_isn_t_held_up_by_others() {
@@ -135,7 +139,7 @@ fn a_healthy_receiver_isn_t_held_up_by_others() {
         }
         receivers.push(healthy);
         let seen = simulate(USUAL, &receivers, 60 * second);
-        let delay = seen.delays[&(1, i64::try_from(receivers.len() - 1).unwrap())];
+        let delay = seen.delays[&key(receivers.len() - 1)];
         assert!(delay <= patience, "beside {name} it waits {delay:?}");
     }
 }
@@ -145,7 +149,7 @@ fn one_that_nothing_is_known_of_isn_t_held_up_by_those_that_hang() {
     let mut receivers = vec![HANGING; 30];
     receivers.push(HEALTHY);
     let seen = simulate(USUAL, &receivers, Duration::from_mins(1));
-    assert!(seen.delays[&(1, 30)] <= Duration::from_secs(1), "{:?}", seen.delays);
+    assert!(seen.delays[&key(30)] <= Duration::from_secs(1), "{:?}", seen.delays);
 }
 
 #[test]
@@ -182,7 +186,7 @@ proptest! {
         receivers in prop::collection::vec(receiver(), 1..10),
     ) {
         let events: u32 = receivers.iter().map(|receiver| receiver.events).sum();
-        let limits = Limits { total, receiver };
+        let limits = ConcurrencyLimits { total, receiver };
         let seen = simulate(limits, &receivers, Duration::from_secs(30));
         prop_assert!(seen.at_once <= total && seen.at_once_of_one <= receiver, "{:?}", seen);
         // in the long run nothing is left, whoever hangs

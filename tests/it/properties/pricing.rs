@@ -3,8 +3,8 @@
 use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, FromPrimitive};
 use concierge_sandbox::concierge::estimates::fingerprint;
-use concierge_sandbox::concierge::outputs::Price;
 use concierge_sandbox::concierge::ports::{PORTS, Port, find};
+use concierge_sandbox::concierge::pricing::Price;
 use concierge_sandbox::concierge::pricing::{Priced, Prices};
 use proptest::prelude::*;
 use serde_json::json;
@@ -256,16 +256,16 @@ fn prices_that_can_t_be_used_say_what_would_be_right() {
         assert!(complaint(&bad.to_string()).starts_with(&format!("{port} has no `{member}`; it must be ")));
         bad[port]["spread"] = json!(0);
         assert!(
-            complaint(&bad.to_string()).starts_with(&format!("{port} has a member \"spread\", which is not known"))
+            complaint(&bad.to_string()).starts_with(&format!("{port} has the unknown member \"spread\"; it must have"))
         );
         bad.as_object_mut().unwrap().remove(port);
-        assert!(complaint(&bad.to_string()).starts_with(&format!("the port {port} is missing")));
+        assert!(complaint(&bad.to_string()).starts_with(&format!("{port} is missing; it must be an object")));
         bad["xx_xxx"] = json!({});
-        assert!(complaint(&bad.to_string()).starts_with("\"xx_xxx\" is no port; the ports are ar_ars, "));
+        assert!(complaint(&bad.to_string()).starts_with("\"xx_xxx\" is not a port; the ports are ar_ars, "));
     }
-    assert!(complaint("[]").starts_with("they are []; they must be an object"));
-    assert!(complaint("{\n  \"a\": }").starts_with("they are not JSON: line 2, column 8: "));
-    assert!(complaint(r#"{"a":1,"a":2}"#).contains("is there twice"));
+    assert!(complaint("[]").starts_with("the document is []; it must be an object"));
+    assert!(complaint("{\n  \"a\": }").starts_with("the document is invalid JSON at line 2, column 8: "));
+    assert!(complaint(r#"{"a":1,"a":2}"#).contains("appears twice"));
     // what is allowed at the edges
     for (pointer, value) in [("/cl_clp/per_usd", "0.00000001"), ("/us_usd/fee", "0.99999999"), ("/mx_mxn/cost", "12")] {
         let mut edge = good.clone();

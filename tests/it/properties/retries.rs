@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use concierge_sandbox::events::retries::Retries;
+use concierge_sandbox::webhooks::retries::Retries;
 use proptest::prelude::*;
 
 use super::cases;

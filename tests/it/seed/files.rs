@@ -44,9 +44,11 @@ async fn a_file_with_faults_stops_the_start_and_is_read_again() {
         let ended = database.starting(&["--seed", path]).ended().await;
         assert_eq!(ended.status.code(), Some(1), "{ended:?}");
         let said = ended.stderr.last().unwrap();
-        for part in
-            [path, "/data/4/relationships/user/data/id none of the users", "/data/6/attributes/port_code is \"xx\""]
-        {
+        for part in [
+            path,
+            "/data/4/relationships/user/data/id: `user` has the id \"999\"; none of the users",
+            "/data/6/attributes/port_code: `port_code` is \"xx\"",
+        ] {
             assert!(said.contains(part), "{part} isn't in {said}");
         }
         assert_eq!(count(database, "select count(*) from accounts where id > 0").await, 0);

@@ -83,7 +83,10 @@ async fn a_step_that_is_not_possible_says_what_is() {
         let refused = simulate(s, OUTPUTS, &output, "settle").await;
         refused.assert_error(409, "action_not_possible", "");
         let detail = refused.body["errors"][0]["detail"].as_str().unwrap();
-        assert_eq!(detail, "output 32323 is accepting; settle is not possible then, but accept, reject, cancel");
+        assert_eq!(
+            detail,
+            "output 32323 is accepting; `settle` is not possible in this state (possible: accept, reject, cancel)"
+        );
         simulate(s, OUTPUTS, &output, "accept").await.expect(200);
         // an arrow, but not for an output whose request doesn't work
         let refused = simulate(s, OUTPUTS, &output, "work").await;
@@ -91,14 +94,18 @@ async fn a_step_that_is_not_possible_says_what_is() {
         assert!(refused.text.contains("request 1010 is draft"), "{refused:?}");
         let refused = simulate(s, REQUESTS, "1010", "fund").await;
         refused.assert_error(409, "action_not_possible", "");
-        assert!(refused.text.contains("request 1010 is draft; fund is not possible then, but request_quote"));
+        assert!(
+            refused
+                .text
+                .contains("request 1010 is draft; `fund` is not possible in this state (possible: request_quote")
+        );
         set_to_work(s).await;
         simulate(s, REQUESTS, "1010", "finish").await.assert_error(409, "action_not_possible", "");
         simulate(s, "users", "20202", "enable").await.assert_error(409, "action_not_possible", "");
         let to = json!({"state": "settled"});
         let refused = simulate_with(s, OUTPUTS, &output, "transition", &to).await;
         refused.assert_error(409, "action_not_possible", "");
-        assert!(refused.text.contains("the way to settled is work, issue, settle"), "{refused:?}");
+        assert!(refused.text.contains("`settled` is 3 transitions away (work, issue, settle)"), "{refused:?}");
         let already = json!({"state": "accepted", "through": true});
         simulate_with(s, OUTPUTS, &output, "transition", &already).await.assert_error(409, "action_not_possible", "");
         let back = json!({"state": "rejected", "through": true});

@@ -167,7 +167,7 @@ impl Account {
     pub async fn advance(&self, by: Duration) {
         match &self.time {
             Time::Own => drop(self.advance_by(&format!("{}ms", by.as_millis())).await),
-            Time::Server(server, clock) => within(server.reached(clock.advance(by))).await,
+            Time::Server(server, clock) => within(server.wait_until(clock.advance(by))).await,
         }
     }
 
@@ -182,7 +182,7 @@ impl Account {
             Time::Own => self.advance(by).await,
             Time::Server(server, clock) => {
                 clock.advance(by);
-                within(server.told()).await;
+                within(server.wait_until_delivered()).await;
             }
         }
     }

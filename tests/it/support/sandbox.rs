@@ -3,8 +3,8 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use concierge_sandbox::accounts::fixtures::create_account;
 use concierge_sandbox::clock::Clock;
+use concierge_sandbox::concierge::fixtures::create_account;
 use concierge_sandbox::config::Config;
 use concierge_sandbox::server::Server;
 use sqlx::postgres::{PgConnectOptions, PgPool};

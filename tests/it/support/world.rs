@@ -94,7 +94,7 @@ async fn follow<S: Named + std::fmt::Debug, T: Named>(
         }
         let steps = events.iter().filter(|event| !event.ends_with("_created"));
         let steps: Vec<S> = steps.map(|event| machine.named(event.strip_prefix(prefix).unwrap()).unwrap()).collect();
-        let leads = |from: S, to: S| machine.arrows.iter().any(|arrow| arrow.from == from && arrow.to == to);
+        let leads = |from: S, to: S| machine.transitions.iter().any(|arrow| arrow.from == from && arrow.to == to);
         let is_way = |from: S| {
             let way: Vec<S> = [from].into_iter().chain(steps.iter().copied()).collect();
             way.windows(2).all(|step| leads(step[0], step[1])) && way.last().unwrap().name() == state

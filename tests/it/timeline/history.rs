@@ -128,7 +128,7 @@ async fn users_and_instructions_have_theirs() {
         assert_eq!((&shown["state"], &shown["since"]), (&json!("enabled"), &json!(at(3))));
         assert_eq!(way(&shown), [("new", "enabled", "enable")]);
         assert_eq!(shown["next"], json!({"kind": "by_hand"}));
-        // made up, so it is no part of its life
+        // made up, so it is no part of its progress
         let made_up = json!({"event_type": "user_rejected", "resource": {"type": "users", "id": user}});
         s.post("/_sandbox/events/trigger", &made_up).await.expect(201);
         assert_eq!(way(&timeline(s, "users", &user).await).len(), 1);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use concierge_sandbox::clock::Clock;
-use concierge_sandbox::concierge::outputs::scenario::{Decision, Scenario, Source};
+use concierge_sandbox::concierge::outputs::scenario::{Decision, Scenario, ScenarioSource};
 use concierge_sandbox::concierge::outputs::state as outputs;
-use concierge_sandbox::concierge::requests::life::Life;
+use concierge_sandbox::concierge::requests::progress::Progress;
 use concierge_sandbox::concierge::requests::state as requests;
 use concierge_sandbox::concierge::users::state::ComplianceState;
 use concierge_sandbox::events::Cause;
@@ -23,7 +23,7 @@ fn at(second: u64) -> OffsetDateTime {
 
 /// A request in a state, without a time.
 fn request(state: requests::State) -> Request {
-    let life = Life {
+    let progress = Progress {
         account_id: 1,
         id: 1010,
         user_id: 50505,
@@ -44,7 +44,7 @@ fn request(state: requests::State) -> Request {
         told: Vec::new(),
     };
     Request {
-        life,
+        progress,
         balance: 100.into(),
         money_due_at: None,
         last_output_at: None,
@@ -59,7 +59,7 @@ fn output(state: outputs::State, scenario: Scenario) -> Output {
         state,
         due_at: Some(at(10)),
         attempts: 1,
-        decision: Decision { scenario, source: Source::Label },
+        decision: Decision { scenario, source: ScenarioSource::Label },
         payee: User { id: 20202, state: ComplianceState::Enabled, due_at: None },
         request: request(requests::State::Working),
     }
@@ -131,9 +131,9 @@ fn the_outlook_of_a_payment_is_the_step_that_its_scenario_takes() {
     }
     // its request takes it along
     let mut accepted = Output { due_at: None, ..output(Accepted, Scenario::Settled) };
-    accepted.request.life.due_at = Some(at(7));
+    accepted.request.progress.due_at = Some(at(7));
     assert_eq!(of_output(&accepted), due("work", "working", 7));
-    accepted.request.life.state = requests::State::Cancelled;
+    accepted.request.progress.state = requests::State::Cancelled;
     assert_eq!(of_output(&accepted), due("cancel", "cancelled", 7));
     // or it waits for that
     accepted.request = request(requests::State::Quoted);
@@ -148,7 +148,7 @@ fn the_outlook_of_a_request_is_what_it_waits_for() {
     use requests::State::{Cancelled, Draft, Finished, QuoteAccepted, QuoteRequested, Quoted, Working};
     let with = |state: requests::State, change: &dyn Fn(&mut Request)| {
         let mut request = request(state);
-        request.life.due_at = Some(at(10));
+        request.progress.due_at = Some(at(10));
         change(&mut request);
         of_request(&request)
     };
@@ -167,7 +167,7 @@ fn the_outlook_of_a_request_is_what_it_waits_for() {
         with(QuoteAccepted, &|request| {
             request.balance = balance.into();
             request.money_due_at = looked_at.map(at);
-            request.life.quote_accepted_at = Some(at(3));
+            request.progress.quote_accepted_at = Some(at(3));
         })
     };
     let missing = |balance: i32| Outlook::Waiting {
@@ -194,7 +194,7 @@ fn the_outlook_of_a_request_is_what_it_waits_for() {
     };
     let working = |due_at: Option<u64>, outputs_due_at: Option<u64>, outputs_accepting| {
         with(Working, &|request| {
-            request.life.due_at = due_at.map(at);
+            request.progress.due_at = due_at.map(at);
             request.outputs_due_at = outputs_due_at.map(at);
             request.outputs_accepting = outputs_accepting;
         })
@@ -203,7 +203,7 @@ fn the_outlook_of_a_request_is_what_it_waits_for() {
     assert_eq!(working(None, Some(5), 1), outputs(Some(5)));
     assert_eq!(working(None, None, 1), outputs(None));
     assert_eq!(working(None, None, 0), Outlook::Stuck);
-    assert_eq!(with(Working, &|request| request.life.outputs_open = 0), due("finish", "finished", 10));
+    assert_eq!(with(Working, &|request| request.progress.outputs_open = 0), due("finish", "finished", 10));
     for state in [Finished, Cancelled] {
         assert_eq!(with(state, &|_| ()), Outlook::Final, "{}", state.name());
     }

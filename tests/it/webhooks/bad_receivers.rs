@@ -130,7 +130,7 @@ async fn what_was_given_up_is_received_after_all_once_somebody_asks() {
             let again = repaired.call().await;
             assert_eq!((id(&again), &again.body), ("1".to_owned(), &first[0].body), "the same bytes");
             assert!(body(&again).get("meta").is_none(), "nothing is made up");
-            within(s.server().told()).await;
+            within(s.server().wait_until_delivered()).await;
             assert_eq!(delivery_state(s, "1").await, "delivered");
             assert_eq!(attempts(s, "1").await.len(), 3);
         },

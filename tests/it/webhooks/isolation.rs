@@ -119,7 +119,7 @@ async fn a_receiver_gets_as_much_at_once_as_is_set() {
                     holding.receiver.call().await;
                 }
                 holding.go.notify_one();
-                within(s.server().told()).await;
+                within(s.server().wait_until_delivered()).await;
                 assert_eq!(holding.receiver.calls().len(), 99 - ANSWERED - expected);
                 assert_eq!(holding.most.load(Ordering::SeqCst), expected);
             },
@@ -146,7 +146,7 @@ async fn nothing_is_sent_twice_while_an_attempt_is_under_way() {
         go.notify_one();
         assert_eq!(types(&[receiver.call().await]), ["concierge_request_output_accepted"]);
         go.notify_one();
-        within(s.server().told()).await;
+        within(s.server().wait_until_delivered()).await;
     })
     .await;
 }

@@ -93,7 +93,7 @@ async fn a_retry_goes_to_the_url_there_is_then() {
         s.tell(Duration::from_secs(10)).await;
         let made = attempts(s, "1").await;
         assert_eq!((made.len(), made[1].status), (2, None));
-        assert_eq!(made[1].error.as_deref(), Some("there is no webhook_url any more"));
+        assert_eq!(made[1].error.as_deref(), Some("`webhook_url` is no longer set"));
         listen(s, &repaired.url()).await;
         s.tell(Duration::from_mins(6)).await;
         // what happened in between had nowhere to go
@@ -142,7 +142,7 @@ async fn what_waited_for_a_url_that_is_gone_goes_to_the_master_s() {
         as_payee(s, Method::PATCH, "/api/users/me", &url(None)).await;
         let recover = s.request(Method::POST, "/_sandbox/events/recover");
         send(recover).await.expect(200);
-        within(s.server().told()).await;
+        within(s.server().wait_until_delivered()).await;
         let expected = ["draft", "quote_requested", "quoted"].map(|state| format!("concierge_request_{state}"));
         assert_eq!(types(&about(&master.calls(), "concierge_requests", request)), expected);
     })

@@ -1,6 +1,6 @@
 //! Who may have accounts: `--accounts open`, and `--admin-token`.
 
-use concierge_sandbox::config::{Accounts, Config};
+use concierge_sandbox::config::{AccountPolicy, Config};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::support::{Account, documented_output, sandbox_with, send};
 const COUNT: &str = "select count(*) from accounts where ended_at is null";
 
 fn open(config: &mut Config) {
-    config.accounts = Accounts::Open;
+    config.accounts = AccountPolicy::Open;
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn an_admin_token_keeps_accounts_from_everybody_else() {
     sandbox_with(
         |config| {
             config.admin_token = Some("let me in".into());
-            config.accounts = Accounts::Open;
+            config.accounts = AccountPolicy::Open;
         },
         async |s| {
             let before = s.count(COUNT).await;
@@ -145,7 +145,7 @@ async fn a_call_about_other_accounts_makes_none_of_its_own() {
     for (admin_token, refused) in [(Some("admin"), true), (None, false)] {
         let admin_token = admin_token.map(str::to_owned);
         sandbox_with(
-            |config| (config.accounts, config.admin_token) = (Accounts::Open, admin_token),
+            |config| (config.accounts, config.admin_token) = (AccountPolicy::Open, admin_token),
             async |s| {
                 let before = s.count(COUNT).await;
                 let guess = Account::of(&s.url(""), "guess");
@@ -170,7 +170,7 @@ async fn an_admin_token_that_could_be_a_key_has_no_account() {
     sandbox_with(
         |config| {
             config.admin_token = Some("admin".into());
-            config.accounts = Accounts::Open;
+            config.accounts = AccountPolicy::Open;
         },
         async |s| {
             let before = s.count(COUNT).await;

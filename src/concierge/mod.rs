@@ -13,6 +13,7 @@ pub mod due;
 pub mod estimates;
 pub mod event_types;
 pub mod fixtures;
+pub mod impossible;
 pub mod listing;
 pub mod machine;
 pub mod outputs;

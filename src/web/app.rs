@@ -14,6 +14,7 @@ use crate::accounts::ids::Ids;
 use crate::accounts::watchers::Watchers;
 use crate::alarm::Alarm;
 use crate::clock::Clock;
+use crate::concierge::impossible;
 use crate::concierge::outputs::{OutputDetails, store};
 use crate::concierge::rules::Rules;
 use crate::database::Database;
@@ -75,7 +76,7 @@ impl App {
         let done = async {
             let mut connection = self.database.connection().await?;
             let caught_up = catch_up(&mut connection, account_id, self.clock.now(), &self.rules).await;
-            connection.finish(caught_up)
+            connection.finish(caught_up.inspect_err(|error| impossible::count(error, &self.metrics)))
         };
         // a failure is logged, and the background task tries again
         drop(done.await);

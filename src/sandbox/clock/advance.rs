@@ -13,6 +13,7 @@ use super::document::{Distance, target};
 use super::locks::ClockLock;
 use crate::accounts::store;
 use crate::accounts::store::clock;
+use crate::concierge::impossible;
 use crate::database::StoreError;
 use crate::events::store::last_id;
 use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
@@ -140,6 +141,7 @@ impl Advance<'_> {
             if agenda.earliest().is_some_and(|earliest| earliest <= at) {
                 let mut connection = plane.app.database.connection().await?;
                 let moved = step_exactly(&mut connection, &agenda, at, &plane.app.rules).await;
+                let moved = moved.inspect_err(|error| impossible::count(error, &plane.app.metrics));
                 if connection.finish(moved)?.is_some_and(|moved| moved.rows.is_empty()) {
                     // the background or a request in flight holds the row lock
                     tokio::time::sleep(PAUSE).await;

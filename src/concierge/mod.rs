@@ -16,6 +16,7 @@ pub mod fixtures;
 pub mod impossible;
 pub mod listing;
 pub mod machine;
+pub mod outlook;
 pub mod outputs;
 pub mod ports;
 pub mod pricing;

@@ -5,9 +5,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::document::{read_money, read_prices, read_reason, read_transition};
-use super::{Actor, outputs, requests, users};
+use super::{Actor, outputs, requests, transition, users};
 use crate::accounts::caller::{Access, Caller};
 use crate::concierge;
+use crate::concierge::impossible;
 use crate::concierge::machine::{Machine, Named};
 use crate::concierge::outputs::state as output_states;
 use crate::concierge::requests::state as request_states;
@@ -70,11 +71,15 @@ async fn carry_out(app: &App, caller: Caller, cause: Cause, number: i64, simulat
             Simulation::OutputStep(trigger, reason) => {
                 outputs::step(&mut connection, &actor, number, trigger, reason.as_deref()).await.map(|_| ())
             }
-            Simulation::OutputGo(to, through) => outputs::go(&mut connection, &actor, number, to, through).await,
+            Simulation::OutputGo(to, through) => {
+                transition::move_output(&mut connection, &actor, number, to, through).await
+            }
             Simulation::RequestStep(trigger, prices) => {
                 requests::step(&mut connection, &actor, number, trigger, prices).await
             }
-            Simulation::RequestGo(to, through) => requests::go(&mut connection, &actor, number, to, through).await,
+            Simulation::RequestGo(to, through) => {
+                transition::move_request(&mut connection, &actor, number, to, through).await
+            }
             Simulation::Decide(to) => users::decide(&mut connection, &actor, number, to).await,
             Simulation::Credit(currency, amount) => {
                 users::credit(&mut connection, &actor, number, (currency, amount)).await
@@ -85,6 +90,9 @@ async fn carry_out(app: &App, caller: Caller, cause: Cause, number: i64, simulat
         }
     })
     .await;
+    if let Err(StoreError::Database(error)) = &done {
+        impossible::count(error, &app.metrics);
+    }
     // on a longer path, transitions before a refusal have consequences, too
     let done = connection.finish(done);
     actor.follow_up().await;

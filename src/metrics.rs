@@ -20,24 +20,31 @@ struct Inner {
     delivered: Counter,
     failed: Counter,
     given_up: Counter,
+    impossible_transitions: Counter,
     oldest_age: Gauge<f64, AtomicU64>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("concierge_sandbox");
-        let (delivered, failed, given_up, oldest_age) =
-            (Counter::default(), Counter::default(), Counter::default(), Gauge::default());
+        let (delivered, failed, given_up) = (Counter::default(), Counter::default(), Counter::default());
+        let (impossible_transitions, oldest_age) = (Counter::default(), Gauge::default());
         registry.register("webhooks_delivered", "Events received with status 200", delivered.clone());
         registry.register("webhooks_failed", "Failed delivery attempts", failed.clone());
         registry.register("webhooks_given_up", "Events given up after the last retry", given_up.clone());
+        registry.register(
+            "impossible_transitions",
+            "Transitions refused because a stored state does not allow them",
+            impossible_transitions.clone(),
+        );
         registry.register_with_unit(
             "webhooks_oldest_undelivered_age",
             "Age of the oldest undelivered event of all servers; 0 without one",
             Unit::Seconds,
             oldest_age.clone(),
         );
-        Self(Arc::new(Inner { registry: Mutex::new(registry), delivered, failed, given_up, oldest_age }))
+        let registry = Mutex::new(registry);
+        Self(Arc::new(Inner { registry, delivered, failed, given_up, impossible_transitions, oldest_age }))
     }
 }
 
@@ -52,6 +59,11 @@ impl Metrics {
                 self.0.given_up.inc()
             }
         };
+    }
+
+    /// Counts a transition that a stored state does not allow.
+    pub fn count_impossible_transition(&self) {
+        self.0.impossible_transitions.inc();
     }
 
     /// Returns all metrics as text.

@@ -158,6 +158,7 @@ impl Server {
             alarm: app.alarm.clone(),
             deliveries: app.deliveries.clone(),
             watchers: app.watchers.clone(),
+            metrics: app.metrics.clone(),
             reached: reached_sender,
         };
         let lifecycle = tokio::spawn(lifecycle.run(stopped.clone()));

@@ -13,8 +13,10 @@ use crate::accounts::store::clock;
 use crate::accounts::watchers::Watchers;
 use crate::alarm::Alarm;
 use crate::clock::Clock;
+use crate::concierge::impossible;
 use crate::concierge::rules::Rules;
 use crate::database::{Database, is_unavailable};
+use crate::metrics::Metrics;
 
 /// Minimum interval of batches after a turn without moves. It groups a steady stream of work into batches.
 const MIN_BATCH_INTERVAL: Duration = Duration::from_millis(20);
@@ -44,6 +46,7 @@ pub struct Lifecycle {
     /// Alarm of the webhook dispatcher.
     pub deliveries: Alarm,
     pub watchers: Watchers,
+    pub metrics: Metrics,
     /// Server time up to which all due work is done, once it was done.
     pub reached: watch::Sender<Option<OffsetDateTime>>,
 }
@@ -231,6 +234,7 @@ impl Lifecycle {
             Err(error) if is_unavailable(&error) => return Err(error),
             Err(error) => {
                 tracing::error!(account_id, %error, "the due work of an account failed");
+                impossible::count(&error, &self.metrics);
                 // tried again at the next poll of all accounts
                 self.alarm.forget(account_id);
                 turn.rows.insert(account_id, 0);

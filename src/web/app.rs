@@ -14,6 +14,7 @@ use crate::accounts::ids::Ids;
 use crate::accounts::watchers::Watchers;
 use crate::alarm::Alarm;
 use crate::clock::Clock;
+use crate::concierge::impossible;
 use crate::concierge::outputs::{OutputDetails, store};
 use crate::concierge::rules::Rules;
 use crate::database::Database;
@@ -74,7 +75,8 @@ impl App {
     pub async fn catch_up(&self, account_id: i64) {
         let done = self.database.run(async |connection| {
             let now = self.clock.now();
-            catch_up(connection, account_id, now, &self.rules).await
+            let caught_up = catch_up(connection, account_id, now, &self.rules).await;
+            caught_up.inspect_err(|error| impossible::count(error, &self.metrics))
         });
         // a failure is logged, and the background task tries again
         drop(done.await);

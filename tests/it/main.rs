@@ -16,6 +16,7 @@ mod estimates;
 mod events_api;
 mod faults;
 mod headers;
+mod impossible_transitions;
 mod jsonapi;
 mod lifecycle;
 mod outage;

@@ -1,14 +1,17 @@
 //! Timed preliminary checks of outputs.
 
 use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
 
 use super::cause_of;
+use super::scenario::Decision;
 use super::state::{CheckResult, MACHINE, State, Trigger, check};
 use super::store::transitions::{DueCheck, OutputTransition, claim_checks};
 use crate::accounts::timing::Timing;
 use crate::concierge::changes::Changes;
 use crate::concierge::due::{BATCH, BatchResult, Due, before};
 use crate::concierge::requests;
+use crate::concierge::users::state::ComplianceState;
 use crate::events::Cause;
 
 /// Runs due checks. `one_by_one`: stops before the first due time that they set.
@@ -28,7 +31,7 @@ pub async fn run(
         if last.is_some_and(|last| output.due_at > last) {
             break;
         }
-        let Some(step) = decide(output, due.timing(output.account_id)) else {
+        let Some(step) = step(output, due.timing(output.account_id)) else {
             changes.stopped.push((output.account_id, output.id));
             continue;
         };
@@ -40,19 +43,43 @@ pub async fn run(
     Ok((moved, changes))
 }
 
-/// Returns the transition after an output's checks; `None`: they wait for the payee's approval.
-fn decide(output: &DueCheck, timing: &Timing) -> Option<OutputTransition> {
-    let (trigger, rejection_reason, cause) = match check(output.payee, output.decision) {
+/// Step of an output after its checks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedStep {
+    pub trigger: Trigger,
+    pub to: State,
+    pub rejection_reason: Option<&'static str>,
+    pub cause: Cause,
+}
+
+/// Returns the step after an output's checks; `None`: they wait for the payee's approval.
+pub fn decide(payee: ComplianceState, decision: Decision) -> Option<CheckedStep> {
+    let (trigger, rejection_reason, cause) = match check(payee, decision) {
         CheckResult::Accepted => (Trigger::Accept, None, Cause::TIMER),
         CheckResult::Rejected { reason, asked } => {
-            let cause = if asked { cause_of(Trigger::Reject, output.decision) } else { Cause::TIMER };
+            let cause = if asked { cause_of(Trigger::Reject, decision) } else { Cause::TIMER };
             (Trigger::Reject, Some(reason), cause)
         }
         CheckResult::Deferred => return None,
     };
+    Some(CheckedStep { trigger, to: MACHINE.after(State::Accepting, trigger)?, rejection_reason, cause })
+}
+
+/// Returns the payee's state at the checks. An approval due by then comes first, as in [`claim_checks`].
+pub fn payee_at_checks(
+    payee: ComplianceState,
+    approved_at: Option<OffsetDateTime>,
+    checked_at: Option<OffsetDateTime>,
+) -> ComplianceState {
+    let is_approved_first = approved_at.zip(checked_at).is_some_and(|(approved, checked)| approved <= checked);
+    payee.approved().filter(|_| is_approved_first).unwrap_or(payee)
+}
+
+/// Returns the transition after an output's checks; `None`: they wait for the payee's approval.
+fn step(output: &DueCheck, timing: &Timing) -> Option<OutputTransition> {
+    let CheckedStep { to, rejection_reason, cause, .. } = decide(output.payee, output.decision)?;
     let at = output.due_at;
     let is_working = output.request == requests::state::State::Working;
-    let to = MACHINE.after(State::Accepting, trigger)?;
     // if the request is `working` already, the payment starts after a step, or the refund comes at once
     let begins = output.request_since.map_or(at, |since| since.max(at));
     let due_at = match to {

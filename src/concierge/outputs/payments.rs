@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 use super::cause_of;
+use super::scenario::Decision;
 use super::state::{FAILURE, MACHINE, Refund, State, Trigger, next};
 use super::store::transitions::{DuePayment, OutputTransition, claim_payments};
 use crate::accounts::timing::Timing;
@@ -28,7 +29,7 @@ pub struct Closed {
 /// A refund counts as one, because a request may wait for the money.
 ///
 /// # Errors
-/// Database errors.
+/// Database errors; an impossible transition, wrapped in one.
 pub async fn run(
     connection: &mut PgConnection,
     due: &Due,
@@ -75,20 +76,45 @@ pub async fn run(
     Ok((moved, changes))
 }
 
+/// Returns the next timed step of a payment and the state after it; `None` if there is none.
+pub fn next_step(state: State, decision: Decision, attempts: i32) -> Option<(Trigger, State)> {
+    let trigger = next(state, decision.scenario, attempts)?;
+    Some((trigger, MACHINE.after(state, trigger)?))
+}
+
+/// Returns the number of attempts after a step: each issue is one.
+pub fn attempts_after(trigger: Trigger, attempts: i32) -> i32 {
+    attempts + i32::from(trigger == Trigger::Issue)
+}
+
+/// Returns the due time of the step after a state entered at `at`; `None` if there is none.
+pub fn next_due_at(
+    state: State,
+    decision: Decision,
+    attempts: i32,
+    at: OffsetDateTime,
+    timing: &Timing,
+) -> Option<OffsetDateTime> {
+    next_step(state, decision, attempts).and_then(|_| timing.step(at))
+}
+
+/// Returns true if a state has a `failure_reason`.
+pub const fn has_failure_reason(state: State) -> bool {
+    matches!(state, State::Failed | State::Returned)
+}
+
 /// Returns the next transition of a payment; `None` if there is none.
 fn step(output: &DuePayment, timing: &Timing) -> Option<OutputTransition> {
-    let trigger = next(output.state, output.decision.scenario, output.attempts)?;
-    let to = MACHINE.after(output.state, trigger)?;
-    let attempts = output.attempts + i32::from(trigger == Trigger::Issue);
-    let goes_on = next(to, output.decision.scenario, attempts).is_some();
+    let (trigger, to) = next_step(output.state, output.decision, output.attempts)?;
+    let attempts = attempts_after(trigger, output.attempts);
     Some(OutputTransition {
         account_id: output.account_id,
         id: output.id,
         to,
         at: output.due_at,
-        due_at: if goes_on { timing.step(output.due_at) } else { None },
+        due_at: next_due_at(to, output.decision, attempts, output.due_at, timing),
         rejection_reason: None,
-        failure_reason: matches!(to, State::Failed | State::Returned).then_some(FAILURE.into()),
+        failure_reason: has_failure_reason(to).then_some(FAILURE.into()),
         attempts,
         cause: cause_of(trigger, output.decision),
     })
@@ -106,7 +132,7 @@ pub fn refund(output: &DuePayment, ended_in: State) -> BigDecimal {
 /// Counts ended outputs in their requests, which are locked, and credits refunds to the payers.
 ///
 /// # Errors
-/// Database errors.
+/// Database errors; an impossible transition, wrapped in one, if a request is not `working`.
 pub async fn close(
     connection: &mut PgConnection,
     closed: &BTreeMap<(i64, i64), Closed>,
@@ -121,8 +147,7 @@ pub async fn close(
     for mut progress in read_locked(connection, &requests).await? {
         let Some(ended) = closed.get(&(progress.account_id, progress.id)) else { continue };
         let done = progress.close_outputs(ended.outputs, &ended.returned, ended.at);
-        // only outputs of `working` requests have payments
-        debug_assert!(done.is_ok(), "{done:?}");
+        done.map_err(|refused| refused.of(&progress))?;
         if ended.returned > BigDecimal::default() {
             let currency = ports::currency(&progress.port_code).to_owned();
             let wallet = Wallet { account_id: progress.account_id, user_id: progress.user_id, currency };

@@ -6,11 +6,10 @@ use std::collections::HashMap;
 
 use bigdecimal::BigDecimal;
 use sqlx::postgres::PgConnection;
-use time::OffsetDateTime;
 
 use super::SCHEMA;
-use super::progress::Progress;
-use super::state::State;
+use super::progress::{NotPossible, Progress};
+use super::state::{State, Trigger};
 use super::store::transitions as store;
 use crate::accounts::timing::Timing;
 use crate::concierge::changes::Changes;
@@ -33,7 +32,7 @@ const BATCH: usize = 1000;
 /// The outputs and requests changed are added to `changes`.
 ///
 /// # Errors
-/// Database errors.
+/// Database errors; an impossible transition, wrapped in one.
 pub async fn cascade_to_outputs(
     connection: &mut PgConnection,
     mut requests: Vec<Progress>,
@@ -110,24 +109,54 @@ async fn finish_cascades(
     let mut totals =
         if priced.is_empty() { Vec::new() } else { store::sum_outputs(connection, &priced).await? }.into_iter();
     for mut progress in done {
-        let at = progress.due_at.or(progress.state_since).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let moved = match progress.state {
-            State::QuoteRequested => {
+        let Some(trigger) = trigger_at_end(&progress) else {
+            progress.end_cascade();
+            changes.requests.push(progress);
+            continue;
+        };
+        let moved = match (trigger, progress.due_at.or(progress.state_since)) {
+            (Trigger::Quote, Some(at)) => {
                 let total = totals.next().map_or_else(BigDecimal::default, |outputs| outputs.budget);
                 progress.quote(total, at, due.timing(progress.account_id))
             }
-            State::Working if progress.outputs_open == 0 => progress.finish(at),
-            State::Working | State::Cancelled => {
-                progress.end_cascade();
-                Ok(())
-            }
-            State::Draft | State::Quoted | State::QuoteAccepted | State::Finished => Ok(()),
+            (Trigger::Finish, Some(at)) => progress.finish(at),
+            _ => Err(NotPossible { state: progress.state, trigger }),
         };
-        // each state is paired with a transition that it allows
-        debug_assert!(moved.is_ok(), "{moved:?}");
+        moved.map_err(|refused| refused.of(&progress))?;
         changes.requests.push(progress);
     }
     Ok(())
+}
+
+/// Returns the trigger at the end of a request's cascade; `None`: the request stays in its state.
+pub fn trigger_at_end(progress: &Progress) -> Option<Trigger> {
+    match progress.state {
+        State::QuoteRequested => Some(Trigger::Quote),
+        State::Working if progress.outputs_open == 0 => Some(Trigger::Finish),
+        State::Draft | State::Quoted | State::QuoteAccepted | State::Working | State::Finished | State::Cancelled => {
+            None
+        }
+    }
+}
+
+/// Returns the step of an output in the cascade of a request, and the state after it; `None` without a step.
+pub fn step_of_output(
+    request: State,
+    output: outputs::state::State,
+    is_timed: bool,
+) -> Option<(outputs::state::Trigger, outputs::state::State)> {
+    let trigger = match request {
+        // an output with a timer starts at its own time
+        State::Working if output == outputs::state::State::Accepted && !is_timed => outputs::state::Trigger::Work,
+        State::Cancelled => outputs::state::Trigger::Cancel,
+        State::Draft
+        | State::QuoteRequested
+        | State::Quoted
+        | State::QuoteAccepted
+        | State::Working
+        | State::Finished => return None,
+    };
+    Some((trigger, outputs::state::MACHINE.after(output, trigger)?))
 }
 
 /// Prices of a batch: the current prices and the prices held by requests.
@@ -166,13 +195,10 @@ impl<'a> PriceLists<'a> {
     }
 }
 
-/// Starts an accepted output without a timer, unless timing is manual.
+/// Starts an output, unless timing is manual.
 fn start(progress: &Progress, output: &CascadeOutput, timing: &Timing) -> Option<OutputTransition> {
-    if output.state != outputs::state::State::Accepted || output.is_timed {
-        return None;
-    }
+    let (_, to) = step_of_output(progress.state, output.state, output.is_timed)?;
     let at = timing.unless_manual(progress.due_at?)?;
-    let to = outputs::state::MACHINE.after(output.state, outputs::state::Trigger::Work)?;
     Some(OutputTransition {
         account_id: progress.account_id,
         id: output.id,
@@ -188,7 +214,7 @@ fn start(progress: &Progress, output: &CascadeOutput, timing: &Timing) -> Option
 
 /// Cancels an output if its state allows it.
 fn cancel(progress: &Progress, output: &CascadeOutput) -> Option<OutputTransition> {
-    let to = outputs::state::MACHINE.after(output.state, outputs::state::Trigger::Cancel)?;
+    let (_, to) = step_of_output(progress.state, output.state, output.is_timed)?;
     Some(OutputTransition {
         account_id: progress.account_id,
         id: output.id,

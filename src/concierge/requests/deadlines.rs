@@ -20,7 +20,7 @@ const DRAFTS: usize = 10;
 /// Moves due requests.
 ///
 /// # Errors
-/// Database errors.
+/// Database errors; an impossible transition, wrapped in one.
 pub async fn run(
     connection: &mut PgConnection,
     due: &Due,
@@ -36,38 +36,43 @@ pub async fn run(
         if drafts > DRAFTS && progress.state == State::Draft {
             continue;
         }
-        let takes_outputs = match progress.state {
-            State::Draft => prune(connection, &mut progress).await?,
-            State::Quoted | State::QuoteAccepted => expire(&mut progress),
-            // their cascade to outputs continues
-            State::QuoteRequested | State::Working | State::Finished | State::Cancelled => true,
-        };
-        if takes_outputs {
-            with_outputs.push(progress);
-        } else {
-            changes.requests.push(progress);
+        let last_output_at =
+            if progress.state == State::Draft { last_output_at(connection, &progress).await? } else { None };
+        match expires_at(&progress, last_output_at) {
+            // an output was added meanwhile
+            Some(at) if Some(at) > progress.due_at => {
+                progress.due_at = Some(at);
+                changes.requests.push(progress);
+            }
+            Some(at) => {
+                progress.expire(at).map_err(|refused| refused.of(&progress))?;
+                with_outputs.push(progress);
+            }
+            // its cascade to outputs continues
+            None => with_outputs.push(progress),
         }
     }
     cascade_to_outputs(connection, with_outputs, prices, due, &mut changes).await?;
     Ok((moved, changes))
 }
 
-/// Cancels an expired request.
-fn expire(progress: &mut Progress) -> bool {
-    let at = progress.due_at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let done = progress.expire(at);
-    debug_assert!(done.is_ok(), "{done:?}");
-    done.is_ok()
+/// Returns the time at which a request expires; `None` without a deadline. Each new output postpones that of a draft.
+///
+/// The due time of a draft is not up to date, because adding an output does not update the request's row.
+pub fn expires_at(progress: &Progress, last_output_at: Option<OffsetDateTime>) -> Option<OffsetDateTime> {
+    let deadline = progress.due_at?;
+    match progress.state {
+        State::Draft => Some(last_output_at.map_or(deadline, |last| deadline.max(prune_at(last)))),
+        State::Quoted | State::QuoteAccepted => Some(deadline),
+        State::QuoteRequested | State::Working | State::Finished | State::Cancelled => None,
+    }
 }
 
-/// Prunes a draft. If an output was added meanwhile, postpones that instead.
-/// The due time is not up to date, because adding an output does not update the request's row.
-async fn prune(connection: &mut PgConnection, progress: &mut Progress) -> Result<bool, sqlx::Error> {
-    let outputs = sum_outputs(connection, &[(progress.account_id, progress.id)]).await?;
-    let put_off = outputs.first().and_then(|outputs| outputs.last_created_at).map(prune_at);
-    if put_off > progress.due_at {
-        progress.due_at = put_off;
-        return Ok(false);
-    }
-    Ok(expire(progress))
+/// Returns the time of the last addition of an output to a draft.
+async fn last_output_at(
+    connection: &mut PgConnection,
+    draft: &Progress,
+) -> Result<Option<OffsetDateTime>, sqlx::Error> {
+    let outputs = sum_outputs(connection, &[(draft.account_id, draft.id)]).await?;
+    Ok(outputs.first().and_then(|outputs| outputs.last_created_at))
 }

@@ -21,7 +21,7 @@ const REQUESTS: usize = 10;
 /// Funds waiting requests from wallets with new ledger.
 ///
 /// # Errors
-/// Database errors.
+/// Database errors; an impossible transition, wrapped in one.
 pub async fn run(connection: &mut PgConnection, due: &Due) -> Result<(BatchResult, Changes), sqlx::Error> {
     let filled = ledger::due_wallets(connection, due, WALLETS).await?;
     let moved = BatchResult::from_counts(filled.iter().map(|filled| filled.wallet.account_id));
@@ -43,11 +43,10 @@ pub async fn run(connection: &mut PgConnection, due: &Due) -> Result<(BatchResul
         waiting = rest;
         let mut again = late.contains(&wallet).then_some(filled_at);
         for progress in of_wallet {
-            // a request accepted after the ledger came is funded when it was accepted
-            let at = progress.quote_accepted_at.map_or(filled_at, |accepted| accepted.max(filled_at));
+            let at = funded_at(&progress, filled_at);
             if at > due.until(progress.account_id) {
                 again = again.or(Some(at));
-            } else if is_in_time(&progress, at) && balance >= needed(&progress) {
+            } else if can_fund(&progress, at, &balance) {
                 if funded.len() == REQUESTS {
                     again = Some(filled_at);
                     break;
@@ -63,19 +62,25 @@ pub async fn run(connection: &mut PgConnection, due: &Due) -> Result<(BatchResul
     Ok((moved, changes))
 }
 
-fn needed(progress: &Progress) -> BigDecimal {
+/// Returns the sum that funds a request.
+pub fn needed(progress: &Progress) -> BigDecimal {
     progress.total_to_spend.clone().unwrap_or_default()
+}
+
+/// Returns the time at which money of `filled_at` funds a request: not before its acceptance.
+pub fn funded_at(progress: &Progress, filled_at: OffsetDateTime) -> OffsetDateTime {
+    progress.quote_accepted_at.map_or(filled_at, |accepted| accepted.max(filled_at))
+}
+
+/// Returns true if a balance funds a request at `at`: in full, and not after its deadline.
+pub fn can_fund(progress: &Progress, at: OffsetDateTime, balance: &BigDecimal) -> bool {
+    progress.due_at.is_none_or(|deadline| at <= deadline) && *balance >= needed(progress)
 }
 
 fn waits_for(progress: &Progress, wallet: &Wallet) -> bool {
     progress.account_id == wallet.account_id
         && progress.user_id == wallet.user_id
         && ports::currency(&progress.port_code) == wallet.currency
-}
-
-/// Returns true if a request had not expired at `at`.
-fn is_in_time(progress: &Progress, at: OffsetDateTime) -> bool {
-    progress.due_at.is_none_or(|deadline| at <= deadline)
 }
 
 /// Moves funded requests to `working`. The cost of their rejected outputs returns to the wallet at once.
@@ -101,8 +106,7 @@ async fn start_work(
         }
         progress.cause = Cause::MONEY;
         let done = progress.fund(at, due.timing(progress.account_id).step_delay, outputs.open, outputs.rejected);
-        // only accepted requests wait for ledger
-        debug_assert!(done.is_ok(), "{done:?}");
+        done.map_err(|refused| refused.of(&progress))?;
         changes.requests.push(progress);
     }
     Ok(changes)

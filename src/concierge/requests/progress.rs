@@ -9,6 +9,8 @@ use super::quote::Timetable;
 use super::state;
 use super::state::{MACHINE, State, Trigger};
 use crate::accounts::timing::Timing;
+use crate::concierge::impossible::ImpossibleTransition;
+use crate::concierge::machine::Named;
 use crate::events::Cause;
 
 /// The part of a request that transitions change.
@@ -57,6 +59,19 @@ pub struct PendingEvent {
 pub struct NotPossible {
     pub state: State,
     pub trigger: Trigger,
+}
+
+impl NotPossible {
+    /// Returns the error for this request if no client asked for the trigger.
+    pub fn of(self, progress: &Progress) -> ImpossibleTransition {
+        ImpossibleTransition {
+            resource: "request",
+            account_id: progress.account_id,
+            id: progress.id,
+            state: self.state.name(),
+            trigger: self.trigger.name(),
+        }
+    }
 }
 
 impl Progress {
@@ -160,6 +175,8 @@ impl Progress {
     /// # Errors
     /// [`NotPossible`] if the request is not working.
     pub fn close_outputs(&mut self, closed: i64, returned: &BigDecimal, at: OffsetDateTime) -> Result<(), NotPossible> {
+        // only a request that can finish has outputs to count
+        self.after(Trigger::Finish)?;
         self.outputs_open -= closed;
         self.money_returned += returned;
         if self.outputs_open == 0 { self.finish(at) } else { Ok(()) }

@@ -14,6 +14,7 @@ use super::document::{Distance, target};
 use super::locks::ClockLock;
 use crate::accounts::store;
 use crate::accounts::store::clock;
+use crate::concierge::impossible;
 use crate::database::StoreError;
 use crate::events::store::last_id;
 use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
@@ -135,15 +136,17 @@ impl Advance<'_> {
                 at = next;
             }
             if agenda.earliest().is_some_and(|earliest| earliest <= at) {
-                let step =
-                    async |connection: &mut PgConnection| step_exactly(connection, &agenda, at, &plane.app.rules).await;
+                let step = async |connection: &mut PgConnection| {
+                    let moved = step_exactly(connection, &agenda, at, &plane.app.rules).await;
+                    moved.inspect_err(|error| impossible::count(error, &plane.app.metrics))
+                };
                 if plane.app.database.run(step).await?.is_some_and(|moved| moved.rows.is_empty()) {
                     // the background or a request in flight holds the row lock
                     tokio::time::sleep(PAUSE).await;
                 }
                 plane.app.watchers.notify(account_id);
             } else {
-                plane.app.deliveries.schedule(account_id, OffsetDateTime::UNIX_EPOCH);
+                plane.app.deliveries.wake(account_id);
                 if !self.turn.tell(plane.app.dispatcher.wait_until_idle(Some(account_id))).await {
                     let detail = "the server is stopping; repeat the request in a moment";
                     return Err(Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1));

@@ -7,6 +7,7 @@ mod document;
 mod outputs;
 mod requests;
 pub mod routes;
+mod transition;
 mod users;
 
 use sqlx::postgres::PgConnection;

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use bigdecimal::BigDecimal;
 use sqlx::postgres::PgConnection;
 
-use super::{Actor, MAX_STEPS, check_path, is_not_possible, refuse, requests};
+use super::{Actor, refuse};
 use crate::concierge::changes::Changes;
 use crate::concierge::machine::Named;
 use crate::concierge::outputs::SCHEMA;
-use crate::concierge::outputs::payments::{Closed, close, refund};
-use crate::concierge::outputs::state::{FAILURE, MACHINE, State, Trigger, next};
+use crate::concierge::outputs::payments::{Closed, attempts_after, close, has_failure_reason, next_due_at, refund};
+use crate::concierge::outputs::state::{FAILURE, MACHINE, State, Trigger};
 use crate::concierge::outputs::store::transitions::{DuePayment, OutputTransition, lock, lock_open};
 use crate::concierge::requests::actions::ACTION_NOT_POSSIBLE;
 use crate::concierge::requests::progress::Progress;
@@ -91,7 +91,7 @@ impl<'a> OutputStep<'a> {
 
     /// Returns the number of payment attempts after the transition.
     fn attempts(&self) -> i32 {
-        self.output.attempts + i32::from(self.trigger == Trigger::Issue)
+        attempts_after(self.trigger, self.output.attempts)
     }
 }
 
@@ -110,16 +110,17 @@ async fn save(
     let mut closed = Closed { outputs: 0, returned: BigDecimal::default(), at: now };
     for step in steps {
         let (output, to) = (step.output, step.to);
-        let goes_on = is_working && next(to, output.decision.scenario, step.attempts()).is_some();
+        let attempts = step.attempts();
+        let due_at = if is_working { next_due_at(to, output.decision, attempts, now, &timing) } else { None };
         changes.outputs.push(OutputTransition {
             account_id,
             id: output.id,
             to,
             at: now,
-            due_at: if goes_on { timing.step(now) } else { None },
+            due_at,
             rejection_reason: (to == State::Rejected).then(|| reason(REJECTION)),
-            failure_reason: matches!(to, State::Failed | State::Returned).then(|| reason(FAILURE)),
-            attempts: step.attempts(),
+            failure_reason: has_failure_reason(to).then(|| reason(FAILURE)),
+            attempts,
             cause: actor.cause.clone(),
         });
         if is_working && MACHINE.is_final(to) {
@@ -177,47 +178,10 @@ async fn settle_some(connection: &mut PgConnection, actor: &Actor<'_>, request_i
 }
 
 /// Returns the state of an output.
-async fn state(connection: &mut PgConnection, actor: &Actor<'_>, id: i64) -> Result<State, StoreError> {
-    let output = lock(connection, actor.caller.account_id, id, actor.now).await?;
-    Ok(output.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?.state)
-}
-
-/// Moves an output to a state.
-///
-/// `through` allows intermediate states. It also moves the request to `working` if the path requires that.
 ///
 /// # Errors
-/// 404 for an unknown output; 409 if no path leads there, or a longer one without `through`; database errors.
-/// Transitions made before the error stay.
-pub async fn go(
-    connection: &mut PgConnection,
-    actor: &Actor<'_>,
-    id: i64,
-    to: State,
-    through: bool,
-) -> Result<(), StoreError> {
-    let from = state(connection, actor, id).await?;
-    let name = format!("output {id}");
-    check_path(&name, &MACHINE, (from, to), through)?;
-    // the background task may move it meanwhile, so each round computes the path again
-    let mut left = MAX_STEPS;
-    loop {
-        let from = state(connection, actor, id).await?;
-        let path = MACHINE.path(from, to).ok_or_else(|| refuse(&name, &MACHINE, from, to.name()))?;
-        let Some(trigger) = path.first().copied() else { return Ok(()) };
-        let stepped = async {
-            if through && !matches!(trigger, Trigger::Accept | Trigger::Reject) {
-                let progress = lock_of_output(connection, actor.caller.account_id, id).await?;
-                if let Some(progress) = progress.filter(|progress| progress.state != RequestState::Working) {
-                    requests::go(connection, actor, progress.id, RequestState::Working, true).await?;
-                }
-            }
-            step(connection, actor, id, trigger, None).await
-        };
-        left -= 1;
-        match stepped.await {
-            Err(StoreError::Refused(refused)) if through && left > 0 && is_not_possible(&refused) => {}
-            stepped => drop(stepped?),
-        }
-    }
+/// 404 for an unknown output; database errors.
+pub async fn state(connection: &mut PgConnection, actor: &Actor<'_>, id: i64) -> Result<State, StoreError> {
+    let output = lock(connection, actor.caller.account_id, id, actor.now).await?;
+    Ok(output.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?.state)
 }

@@ -3,7 +3,7 @@
 use bigdecimal::BigDecimal;
 use sqlx::postgres::PgConnection;
 
-use super::{Actor, MAX_STEPS, check_path, is_not_possible, outputs, refuse};
+use super::{Actor, refuse};
 use crate::concierge::cash_wallets::ledger;
 use crate::concierge::cash_wallets::ledger::{Credit, Wallet};
 use crate::concierge::changes::Changes;
@@ -12,6 +12,7 @@ use crate::concierge::ports;
 use crate::concierge::requests::SCHEMA;
 use crate::concierge::requests::actions::{self, ACTION_NOT_POSSIBLE, Action};
 use crate::concierge::requests::cascade::cascade_to_outputs;
+use crate::concierge::requests::funding::needed;
 use crate::concierge::requests::progress::{NotPossible, Progress};
 use crate::concierge::requests::state::{MACHINE, State, Trigger};
 use crate::concierge::requests::store::transitions::{lock_one, sum_outputs};
@@ -124,7 +125,7 @@ async fn fund(connection: &mut PgConnection, actor: &Actor<'_>, mut progress: Pr
     // creates the wallet if it does not exist
     let nothing = Credit { wallet: wallet.clone(), amount: BigDecimal::default(), at: None };
     ledger::credit(connection, &[nothing]).await?;
-    let needed = progress.total_to_spend.clone().unwrap_or_default();
+    let needed = needed(&progress);
     let locked = ledger::lock(connection, &[wallet]).await?;
     let filled = locked.into_iter().map(|(wallet, balance, due_at)| {
         // another request may wait for the refund of rejected outputs
@@ -134,57 +135,17 @@ async fn fund(connection: &mut PgConnection, actor: &Actor<'_>, mut progress: Pr
     });
     let filled: Vec<_> = filled.collect();
     let done = progress.fund(now, timing.step_delay, open, rejected);
-    // `begin` checked that the transition is possible
-    debug_assert!(done.is_ok(), "{done:?}");
+    done.map_err(|refused| sqlx::Error::from(refused.of(&progress)))?;
     ledger::save(connection, &filled).await?;
     let changes = Changes { requests: vec![progress], ..Changes::default() };
     Ok(changes.save(connection, &actor.app.rules.public_url).await?)
 }
 
 /// Returns the state of a request.
-async fn state(connection: &mut PgConnection, actor: &Actor<'_>, id: i64) -> Result<State, StoreError> {
-    let progress = lock_one(connection, actor.caller.account_id, id).await?;
-    Ok(progress.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?.state)
-}
-
-/// Moves a request to a state.
-///
-/// `through` allows intermediate states. It also moves outputs to `settled` if the path requires them to be final.
 ///
 /// # Errors
-/// 404 for an unknown request; 409 if no path leads there, or a longer one without `through`; database errors.
-/// Transitions made before the error stay.
-pub async fn go(
-    connection: &mut PgConnection,
-    actor: &Actor<'_>,
-    id: i64,
-    to: State,
-    through: bool,
-) -> Result<(), StoreError> {
-    let from = state(connection, actor, id).await?;
-    let name = format!("request {id}");
-    check_path(&name, &MACHINE, (from, to), through)?;
-    // the background task may move it meanwhile, so each round computes the path again
-    let mut left = MAX_STEPS;
-    loop {
-        let from = state(connection, actor, id).await?;
-        let Some(path) = MACHINE.path(from, to) else {
-            // the background task moved it past the target
-            return if MACHINE.path(to, from).is_some() {
-                Ok(())
-            } else {
-                Err(refuse(&name, &MACHINE, from, to.name()).into())
-            };
-        };
-        let Some(trigger) = path.first().copied() else { return Ok(()) };
-        left -= 1;
-        // the request finishes with its last output
-        if trigger == Trigger::Finish && through && outputs::settle_all(connection, actor, id).await? > 0 {
-            continue;
-        }
-        match step(connection, actor, id, trigger, None).await {
-            Err(StoreError::Refused(refused)) if through && left > 0 && is_not_possible(&refused) => {}
-            stepped => stepped?,
-        }
-    }
+/// 404 for an unknown request; database errors.
+pub async fn state(connection: &mut PgConnection, actor: &Actor<'_>, id: i64) -> Result<State, StoreError> {
+    let progress = lock_one(connection, actor.caller.account_id, id).await?;
+    Ok(progress.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?.state)
 }

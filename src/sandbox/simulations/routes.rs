@@ -6,13 +6,15 @@ use axum::response::Response;
 use sqlx::postgres::PgConnection;
 
 use super::document::{Money, read_money, read_prices, read_reason, read_transition};
-use super::{Actor, outputs, requests, users};
+use super::{Actor, outputs, requests, transition, users};
 use crate::accounts::caller::{Access, Caller};
 use crate::concierge;
+use crate::concierge::impossible;
 use crate::concierge::machine::{Machine, Named};
 use crate::concierge::outputs::state as output_states;
 use crate::concierge::requests::state as request_states;
 use crate::concierge::users::state::ComplianceState;
+use crate::database::StoreError;
 use crate::events::Cause;
 use crate::jsonapi::document::{Reader, id_number};
 use crate::jsonapi::error::{Error, Errors, ROUTE_UNKNOWN};
@@ -71,17 +73,24 @@ async fn carry_out(app: &App, caller: Caller, cause: Cause, number: i64, simulat
             Simulation::OutputStep(trigger, reason) => {
                 outputs::step(&mut connection, &actor, number, trigger, reason.as_deref()).await.map(|_| ())
             }
-            Simulation::OutputGo(to, through) => outputs::go(&mut connection, &actor, number, to, through).await,
+            Simulation::OutputGo(to, through) => {
+                transition::move_output(&mut connection, &actor, number, to, through).await
+            }
             Simulation::RequestStep(trigger, prices) => {
                 requests::step(&mut connection, &actor, number, trigger, prices).await
             }
-            Simulation::RequestGo(to, through) => requests::go(&mut connection, &actor, number, to, through).await,
+            Simulation::RequestGo(to, through) => {
+                transition::move_request(&mut connection, &actor, number, to, through).await
+            }
             Simulation::Decide(to) => users::decide(&mut connection, &actor, number, to).await,
             Simulation::Credit(money) => users::credit(&mut connection, &actor, number, money).await,
             Simulation::Debit(money) => users::debit(&mut connection, &actor, number, money).await,
         }
     })
     .await;
+    if let Err(StoreError::Database(error)) = &done {
+        impossible::count(error, &app.metrics);
+    }
     // on a longer path, transitions before a refusal have consequences, too
     let done = connection.finish(done);
     actor.follow_up().await;

@@ -4,8 +4,8 @@ use bigdecimal::{BigDecimal, Zero};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::outlook::{Outlook, Step, Wait};
 use super::{PastTransition, Subject, Timeline, TimelineAttempt, TimelineDelivery};
+use crate::concierge::outlook::{NextStep, Outlook, WaitReason};
 use crate::concierge::outputs::scenario::Decision;
 use crate::concierge::{requests, users};
 use crate::events::Cause;
@@ -68,7 +68,7 @@ fn scenario(decision: Decision) -> Value {
 /// Renders an outlook. Its `kind` determines the other members.
 pub fn outlook(outlook: &Outlook) -> Value {
     match outlook {
-        Outlook::Due(Step { trigger, to, due_at }) => {
+        Outlook::Due(NextStep { trigger, to, due_at }) => {
             json!({ "kind": "due", "trigger": trigger, "to": to, "due_at": render::timestamp(*due_at) })
         }
         Outlook::Waiting { trigger, to, waits_for, otherwise } => json!({
@@ -76,7 +76,7 @@ pub fn outlook(outlook: &Outlook) -> Value {
             "trigger": trigger,
             "to": to,
             "waits_for": wait(waits_for),
-            "otherwise": otherwise.map(|Step { trigger, to, due_at }| {
+            "otherwise": otherwise.map(|NextStep { trigger, to, due_at }| {
                 json!({ "trigger": trigger, "to": to, "due_at": render::timestamp(due_at) })
             }),
         }),
@@ -87,19 +87,19 @@ pub fn outlook(outlook: &Outlook) -> Value {
 }
 
 /// Renders the condition of a transition. The member `what` determines the other members.
-fn wait(wait: &Wait) -> Value {
+fn wait(wait: &WaitReason) -> Value {
     match wait {
-        Wait::Approval { user_id, due_at } => {
+        WaitReason::Approval { user_id, due_at } => {
             let user = resource(users::SCHEMA.type_name, *user_id);
             json!({ "what": "approval", "resource": user, "due_at": time(*due_at) })
         }
-        Wait::Request { id, state, outlook: next } => json!({
+        WaitReason::Request { id, state, outlook: next } => json!({
             "what": "request",
             "resource": resource(requests::SCHEMA.type_name, *id),
             "state": state.name(),
             "next": outlook(next),
         }),
-        Wait::Money { user_id, currency, needed, available, before } => {
+        WaitReason::Money { user_id, currency, needed, available, before } => {
             let missing = (needed - available).max(BigDecimal::zero());
             json!({
                 "what": "money",
@@ -111,8 +111,8 @@ fn wait(wait: &Wait) -> Value {
                 "before": time(*before),
             })
         }
-        Wait::Call { action, before } => json!({ "what": "call", "action": action, "before": time(*before) }),
-        Wait::Outputs { open, next_due_at } => {
+        WaitReason::Call { action, before } => json!({ "what": "call", "action": action, "before": time(*before) }),
+        WaitReason::Outputs { open, next_due_at } => {
             json!({ "what": "outputs", "open": open, "next_due_at": time(*next_due_at) })
         }
     }

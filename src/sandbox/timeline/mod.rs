@@ -1,7 +1,6 @@
 //! Timelines: a resource's past transitions with their causes and deliveries, and its next transition. Read-only.
 
 pub mod document;
-pub mod outlook;
 pub mod routes;
 mod store;
 pub mod trace;
@@ -10,11 +9,11 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 use crate::concierge::event_types::RESOURCE_TYPES;
+use crate::concierge::outlook::Outlook;
 use crate::concierge::outputs::scenario::Decision;
 use crate::concierge::{outputs, requests, users, withdrawal_instructions};
 use crate::events::Cause;
 use crate::jsonapi::schema::Schema;
-use outlook::Outlook;
 
 /// Resource types with a timeline: all types that have events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

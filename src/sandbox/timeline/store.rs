@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use super::outlook::{self, of_instruction, of_output, of_request, of_user};
 use super::trace::{CREATED, DELETED};
 use super::{Present, RecordedEvent, TimelineAttempt, TimelineDelivery};
+use crate::concierge::outlook::{OutputFacts, RequestFacts, UserFacts, of_instruction, of_output, of_request, of_user};
 use crate::concierge::requests::store::transitions as requests;
 use crate::concierge::users::state::ComplianceState;
 use crate::concierge::{outputs, users};
@@ -43,8 +43,8 @@ macro_rules! request_joins {
     };
 }
 
-fn read_request(row: &PgRow, at: usize) -> Result<outlook::Request, sqlx::Error> {
-    Ok(outlook::Request {
+fn read_request(row: &PgRow, at: usize) -> Result<RequestFacts, sqlx::Error> {
+    Ok(RequestFacts {
         balance: row.try_get(at)?,
         money_due_at: row.try_get(at + 1)?,
         last_output_at: row.try_get(at + 2)?,
@@ -73,7 +73,7 @@ pub async fn output(connection: &mut PgConnection, account_id: i64, id: i64) -> 
     let Some(row) = sqlx::query(SQL).bind(account_id).bind(id).fetch_optional(connection).await? else {
         return Ok(None);
     };
-    let output = outlook::Output {
+    let output = OutputFacts {
         state: outputs::store::read_state(row.try_get(0)?)?,
         due_at: row.try_get(2)?,
         attempts: row.try_get(3)?,
@@ -119,8 +119,8 @@ pub async fn request(connection: &mut PgConnection, account_id: i64, id: i64) ->
     }))
 }
 
-fn read_user(row: &PgRow, at: usize) -> Result<outlook::User, sqlx::Error> {
-    Ok(outlook::User {
+fn read_user(row: &PgRow, at: usize) -> Result<UserFacts, sqlx::Error> {
+    Ok(UserFacts {
         id: row.try_get(at)?,
         state: users::store::read_state(row.try_get(at + 1)?)?,
         due_at: row.try_get(at + 2)?,

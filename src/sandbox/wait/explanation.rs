@@ -3,11 +3,11 @@
 use super::query::NamedResource;
 use crate::accounts::time::AccountTime;
 use crate::concierge::machine::{Machine, Named as HasName};
+use crate::concierge::outlook::{Outlook, WaitReason};
 use crate::concierge::outputs::state as outputs;
 use crate::concierge::requests::state as requests;
 use crate::concierge::users::state::ComplianceState;
 use crate::jsonapi::render::timestamp;
-use crate::sandbox::timeline::outlook::{Outlook, Wait};
 use crate::sandbox::timeline::{Present, Subject};
 
 /// Describes a resource: its state, its next transition, and a simulation that leads to the awaited state.
@@ -79,24 +79,24 @@ fn next(outlook: &Outlook) -> String {
 }
 
 /// Describes the condition of the next transition.
-fn condition(wait: &Wait) -> String {
+fn condition(wait: &WaitReason) -> String {
     match wait {
-        Wait::Approval { user_id, due_at: Some(due_at) } => {
+        WaitReason::Approval { user_id, due_at: Some(due_at) } => {
             format!("user {user_id} is approved (due at {})", timestamp(*due_at))
         }
-        Wait::Approval { user_id, due_at: None } => format!("user {user_id} is approved (not automatic)"),
-        Wait::Request { id, state, outlook } => {
+        WaitReason::Approval { user_id, due_at: None } => format!("user {user_id} is approved (not automatic)"),
+        WaitReason::Request { id, state, outlook } => {
             format!("request {id} is working (now {}: {})", state.name(), next(outlook))
         }
-        Wait::Money { user_id, currency, needed, available, .. } => {
+        WaitReason::Money { user_id, currency, needed, available, .. } => {
             let (needed, available) = (needed.normalized().to_plain_string(), available.normalized().to_plain_string());
             format!("the wallet of user {user_id} holds {needed} {currency} (now {available})")
         }
-        Wait::Call { action, .. } => format!("the payer calls {action}"),
-        Wait::Outputs { open, next_due_at: Some(due_at) } => {
+        WaitReason::Call { action, .. } => format!("the payer calls {action}"),
+        WaitReason::Outputs { open, next_due_at: Some(due_at) } => {
             format!("all its outputs are final ({open} are not; the next one moves at {})", timestamp(*due_at))
         }
-        Wait::Outputs { open, next_due_at: None } => {
+        WaitReason::Outputs { open, next_due_at: None } => {
             format!("all its outputs are final ({open} are not; none is due to move)")
         }
     }
@@ -109,9 +109,11 @@ fn comes_by_time(outlook: &Outlook, awaited: Option<&str>) -> bool {
         Outlook::Waiting { waits_for, otherwise, .. } => {
             let runs_out = otherwise.is_some_and(|step| Some(step.to) == awaited);
             let goes_on = match waits_for {
-                Wait::Approval { due_at, .. } | Wait::Outputs { next_due_at: due_at, .. } => due_at.is_some(),
-                Wait::Request { outlook, .. } => comes_by_time(outlook, awaited),
-                Wait::Money { .. } | Wait::Call { .. } => false,
+                WaitReason::Approval { due_at, .. } | WaitReason::Outputs { next_due_at: due_at, .. } => {
+                    due_at.is_some()
+                }
+                WaitReason::Request { outlook, .. } => comes_by_time(outlook, awaited),
+                WaitReason::Money { .. } | WaitReason::Call { .. } => false,
             };
             runs_out || goes_on
         }

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use concierge_sandbox::clock::Clock;
+use concierge_sandbox::concierge::outlook::{
+    NextStep, Outlook, OutputFacts, RequestFacts, UserFacts, WaitReason, of_instruction, of_output, of_request, of_user,
+};
 use concierge_sandbox::concierge::outputs::scenario::{Decision, Scenario, ScenarioSource};
 use concierge_sandbox::concierge::outputs::state as outputs;
 use concierge_sandbox::concierge::requests::progress::Progress;
 use concierge_sandbox::concierge::requests::state as requests;
 use concierge_sandbox::concierge::users::state::ComplianceState;
 use concierge_sandbox::events::Cause;
-use concierge_sandbox::sandbox::timeline::outlook::{
-    Outlook, Output, Request, Step, User, Wait, of_instruction, of_output, of_request, of_user,
-};
 use time::OffsetDateTime;
 
 use crate::support::START;
@@ -22,7 +22,7 @@ fn at(second: u64) -> OffsetDateTime {
 }
 
 /// A request in a state, without a time.
-fn request(state: requests::State) -> Request {
+fn request(state: requests::State) -> RequestFacts {
     let progress = Progress {
         account_id: 1,
         id: 1010,
@@ -43,7 +43,7 @@ fn request(state: requests::State) -> Request {
         cause: Cause::TIMER,
         told: Vec::new(),
     };
-    Request {
+    RequestFacts {
         progress,
         balance: 100.into(),
         money_due_at: None,
@@ -54,33 +54,33 @@ fn request(state: requests::State) -> Request {
 }
 
 /// An output in a state, due in ten seconds, of a working request, to somebody approved.
-fn output(state: outputs::State, scenario: Scenario) -> Output {
-    Output {
+fn output(state: outputs::State, scenario: Scenario) -> OutputFacts {
+    OutputFacts {
         state,
         due_at: Some(at(10)),
         attempts: 1,
         decision: Decision { scenario, source: ScenarioSource::Label },
-        payee: User { id: 20202, state: ComplianceState::Enabled, due_at: None },
+        payee: UserFacts { id: 20202, state: ComplianceState::Enabled, due_at: None },
         request: request(requests::State::Working),
     }
 }
 
 fn due(trigger: &'static str, to: &'static str, second: u64) -> Outlook {
-    Outlook::Due(Step { trigger, to, due_at: at(second) })
+    Outlook::Due(NextStep { trigger, to, due_at: at(second) })
 }
 
 #[test]
 fn the_outlook_of_an_accepting_output_goes_by_its_payee() {
     use ComplianceState::{Disabled, Enabled, New, Rejected};
     let accepting = |state, approved_at: Option<u64>, checked_at: Option<u64>, scenario| {
-        let payee = User { id: 20202, state, due_at: approved_at.map(at) };
+        let payee = UserFacts { id: 20202, state, due_at: approved_at.map(at) };
         let accepting = output(outputs::State::Accepting, scenario);
-        of_output(&Output { payee, due_at: checked_at.map(at), attempts: 0, ..accepting })
+        of_output(&OutputFacts { payee, due_at: checked_at.map(at), attempts: 0, ..accepting })
     };
     let waiting = |trigger, to, approved_at: Option<u64>| Outlook::Waiting {
         trigger,
         to,
-        waits_for: Wait::Approval { user_id: 20202, due_at: approved_at.map(at) },
+        waits_for: WaitReason::Approval { user_id: 20202, due_at: approved_at.map(at) },
         otherwise: None,
     };
     let (happy, rejected) = (Scenario::Settled, Scenario::Rejected);
@@ -121,7 +121,7 @@ fn the_outlook_of_a_payment_is_the_step_that_its_scenario_takes() {
         (Failed, Scenario::Returned, due("return", "returned", 10)),
     ] {
         assert_eq!(of_output(&output(state, scenario)), expected, "{state:?} {scenario:?}");
-        let held = Output { due_at: None, ..output(state, scenario) };
+        let held = OutputFacts { due_at: None, ..output(state, scenario) };
         if expected != Outlook::Stuck {
             assert_eq!(of_output(&held), Outlook::ByHand, "{state:?} {scenario:?} without a time");
         }
@@ -130,15 +130,18 @@ fn the_outlook_of_a_payment_is_the_step_that_its_scenario_takes() {
         assert_eq!(of_output(&output(*state, Scenario::Stuck)), Outlook::Final);
     }
     // its request takes it along
-    let mut accepted = Output { due_at: None, ..output(Accepted, Scenario::Settled) };
+    let mut accepted = OutputFacts { due_at: None, ..output(Accepted, Scenario::Settled) };
     accepted.request.progress.due_at = Some(at(7));
     assert_eq!(of_output(&accepted), due("work", "working", 7));
     accepted.request.progress.state = requests::State::Cancelled;
     assert_eq!(of_output(&accepted), due("cancel", "cancelled", 7));
     // or it waits for that
     accepted.request = request(requests::State::Quoted);
-    let waits_for =
-        Wait::Request { id: 1010, state: requests::State::Quoted, outlook: Box::new(of_request(&accepted.request)) };
+    let waits_for = WaitReason::Request {
+        id: 1010,
+        state: requests::State::Quoted,
+        outlook: Box::new(of_request(&accepted.request)),
+    };
     let expected = Outlook::Waiting { trigger: "work", to: "working", waits_for, otherwise: None };
     assert_eq!(of_output(&accepted), expected);
 }
@@ -146,15 +149,15 @@ fn the_outlook_of_a_payment_is_the_step_that_its_scenario_takes() {
 #[test]
 fn the_outlook_of_a_request_is_what_it_waits_for() {
     use requests::State::{Cancelled, Draft, Finished, QuoteAccepted, QuoteRequested, Quoted, Working};
-    let with = |state: requests::State, change: &dyn Fn(&mut Request)| {
+    let with = |state: requests::State, change: &dyn Fn(&mut RequestFacts)| {
         let mut request = request(state);
         request.progress.due_at = Some(at(10));
         change(&mut request);
         of_request(&request)
     };
-    let expire = |second| Some(Step { trigger: "expire", to: "cancelled", due_at: at(second) });
+    let expire = |second| Some(NextStep { trigger: "expire", to: "cancelled", due_at: at(second) });
     let call = |action: &'static str, to, second| {
-        let waits_for = Wait::Call { action, before: Some(at(second)) };
+        let waits_for = WaitReason::Call { action, before: Some(at(second)) };
         Outlook::Waiting { trigger: action, to, waits_for, otherwise: expire(second) }
     };
     assert_eq!(with(Draft, &|_| ()), call("request_quote", "quote_requested", 10));
@@ -173,7 +176,7 @@ fn the_outlook_of_a_request_is_what_it_waits_for() {
     let missing = |balance: i32| Outlook::Waiting {
         trigger: "fund",
         to: "working",
-        waits_for: Wait::Money {
+        waits_for: WaitReason::Money {
             user_id: 50505,
             currency: "ars".into(),
             needed: 100.into(),
@@ -189,7 +192,7 @@ fn the_outlook_of_a_request_is_what_it_waits_for() {
     let outputs = |next: Option<u64>| Outlook::Waiting {
         trigger: "finish",
         to: "finished",
-        waits_for: Wait::Outputs { open: 1, next_due_at: next.map(at) },
+        waits_for: WaitReason::Outputs { open: 1, next_due_at: next.map(at) },
         otherwise: None,
     };
     let working = |due_at: Option<u64>, outputs_due_at: Option<u64>, outputs_accepting| {
@@ -219,7 +222,7 @@ fn users_and_instructions_stay_as_they_are_but_for_a_new_user() {
         (Disabled, None, Outlook::ByHand),
         (Rejected, None, Outlook::ByHand),
     ] {
-        assert_eq!(of_user(&User { id: 1, state, due_at }), expected);
+        assert_eq!(of_user(&UserFacts { id: 1, state, due_at }), expected);
     }
     assert_eq!((of_instruction(false), of_instruction(true)), (Outlook::ByHand, Outlook::Final));
 }

@@ -16,8 +16,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, any};
 
 use crate::web::app::App;
-use crate::web::guard::{guarded, time_limited, unknown_route};
-use crate::web::{open_accounts, rate_limit};
+use crate::web::guard::{admit, guarded, limit_rate, time_limited, unknown_route};
 
 /// A path of the emulated API with its methods.
 #[derive(Debug, Clone, Copy)]
@@ -67,8 +66,8 @@ routes! {
 /// Returns every route of the emulated API with its layers.
 pub fn routes(app: &App) -> Router {
     let routes = table()
-        .route_layer(from_fn_with_state(app.clone(), open_accounts::admit))
-        .route_layer(from_fn_with_state(app.clone(), rate_limit::limit))
+        .route_layer(from_fn_with_state(app.clone(), admit))
+        .route_layer(from_fn_with_state(app.clone(), limit_rate))
         .route("/api", any(unknown_route))
         .route("/api/{*path}", any(unknown_route));
     guarded(time_limited(routes, app)).with_state(app.clone())

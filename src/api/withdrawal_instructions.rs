@@ -38,7 +38,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let (id, caller, instruction) = app.ids.with(&app.database, credentials, SCHEMA.type_name, create).await?;
     let Some(instruction) = instruction else {
         if let Some(user) = &new.user {
-            reader.not_found("user", users::SCHEMA.type_name, user);
+            reader.not_found("user", users::document::SCHEMA.type_name, user);
         }
         return Err(id.refused(reader.into_errors()));
     };

@@ -84,12 +84,12 @@ impl Changes {
             Some(Event { account_id, event_type, at, resource, cause: cause.clone(), is_made_up: false })
         };
         let users = self.users.iter().filter_map(|step| {
-            let user = (step.account_id, users::SCHEMA.type_name, step.id);
+            let user = (step.account_id, users::document::SCHEMA.type_name, step.id);
             event(user, step.to.event_type(), step.at, None, &step.cause)
         });
         let outputs = self.outputs.iter().filter_map(|step| {
             let failures = Some(step.to.failures(step.attempts));
-            let output = (step.account_id, outputs::SCHEMA.type_name, step.id);
+            let output = (step.account_id, outputs::document::SCHEMA.type_name, step.id);
             event(output, step.to.event_type(), step.at, failures, &step.cause)
         });
         let requests = |ended: bool| {
@@ -98,7 +98,7 @@ impl Changes {
                 .iter()
                 .filter(move |progress| (progress.state == requests::state::State::Finished) == ended);
             lives.flat_map(move |progress| {
-                let request = (progress.account_id, requests::SCHEMA.type_name, progress.id);
+                let request = (progress.account_id, requests::document::SCHEMA.type_name, progress.id);
                 let pending = progress.told.iter();
                 pending.filter_map(move |pending| event(request, pending.event_type, pending.at, None, &pending.cause))
             })

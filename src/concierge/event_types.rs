@@ -35,20 +35,20 @@ impl EventType {
     /// Returns the schema of the event's resource.
     pub const fn schema(&self) -> &'static Schema {
         match self.subject {
-            EventSubject::Output(_) => &outputs::SCHEMA,
-            EventSubject::Request(_) => &requests::SCHEMA,
-            EventSubject::User(_) => &users::SCHEMA,
-            EventSubject::WithdrawalInstruction => &withdrawal_instructions::SCHEMA,
+            EventSubject::Output(_) => &outputs::document::SCHEMA,
+            EventSubject::Request(_) => &requests::document::SCHEMA,
+            EventSubject::User(_) => &users::document::SCHEMA,
+            EventSubject::WithdrawalInstruction => &withdrawal_instructions::document::SCHEMA,
         }
     }
 }
 
 /// Types of the resources with events.
 pub const RESOURCE_TYPES: [&str; 4] = [
-    outputs::SCHEMA.type_name,
-    requests::SCHEMA.type_name,
-    users::SCHEMA.type_name,
-    withdrawal_instructions::SCHEMA.type_name,
+    outputs::document::SCHEMA.type_name,
+    requests::document::SCHEMA.type_name,
+    users::document::SCHEMA.type_name,
+    withdrawal_instructions::document::SCHEMA.type_name,
 ];
 
 const OUTPUTS: usize = outputs::state::MACHINE.states.len();

@@ -34,12 +34,12 @@ use crate::jsonapi::schema::Schema;
 /// Schemas of all resources with a collection.
 /// Webhooks are left out: they are a view of a user, never more than one.
 pub const SCHEMAS: [&Schema; 6] = [
-    &users::SCHEMA,
-    &withdrawal_instructions::SCHEMA,
+    &users::document::SCHEMA,
+    &withdrawal_instructions::document::SCHEMA,
     &cash_wallets::SCHEMA,
     &ports::SCHEMA,
-    &requests::SCHEMA,
-    &outputs::SCHEMA,
+    &requests::document::SCHEMA,
+    &outputs::document::SCHEMA,
 ];
 
 /// Error codes of the resources, in addition to the protocol's.
@@ -60,13 +60,13 @@ pub async fn load(
     schema: &'static Schema,
     ids: &[i64],
 ) -> Result<Vec<Resource>, sqlx::Error> {
-    if schema.type_name == users::SCHEMA.type_name {
+    if schema.type_name == users::document::SCHEMA.type_name {
         let found = users::store::load(connection, account_id, ids).await?;
         Ok(found.iter().map(users::document::render).collect())
-    } else if schema.type_name == withdrawal_instructions::SCHEMA.type_name {
+    } else if schema.type_name == withdrawal_instructions::document::SCHEMA.type_name {
         let found = withdrawal_instructions::store::load(connection, account_id, ids).await?;
         Ok(found.iter().map(withdrawal_instructions::document::render).collect())
-    } else if schema.type_name == requests::SCHEMA.type_name {
+    } else if schema.type_name == requests::document::SCHEMA.type_name {
         let found = requests::store::load(connection, account_id, ids).await?;
         Ok(found.iter().map(requests::document::render).collect())
     } else {

@@ -12,13 +12,12 @@
 //! Results are truncated to 8 places, not rounded, as in the documented figures.
 //! Internally, money and rates are integers in units of 10⁻⁸, the last place.
 
-mod read;
+pub mod read;
 
 use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, Zero};
 
 use super::ports::Port;
-pub use read::PricesError;
 
 /// Decimal places of money and rates.
 const PLACES: i64 = 8;
@@ -91,15 +90,6 @@ pub struct Deductions {
 }
 
 impl Prices {
-    /// Returns the default prices.
-    /// They yield the documented estimate to the last digit.
-    ///
-    /// # Errors
-    /// None in practice: a test reads them.
-    pub fn built_in() -> Result<Self, PricesError> {
-        Self::read(include_str!("prices.json"))
-    }
-
     /// Returns the prices as JSON for [`Prices::read`].
     pub fn json(&self) -> &str {
         &self.json

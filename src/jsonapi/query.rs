@@ -2,6 +2,8 @@
 
 use form_urlencoded::parse;
 
+use std::fmt::Display;
+
 use super::document::id_number;
 use super::error::{
     Code, Error, Errors, FIELD_UNKNOWN, FILTER_UNKNOWN, INCLUDE_UNKNOWN, PARAMETER_INVALID, PARAMETER_UNKNOWN,
@@ -161,7 +163,7 @@ impl QueryReader {
     }
 
     /// Records a fault of a parameter. `fault` follows its name in the detail.
-    fn fault(&mut self, code: Code, name: &str, fault: String) {
+    fn fault(&mut self, code: Code, name: &str, fault: impl Display) {
         self.faults.push(Error::new(code, format!("`{name}` {fault}")).parameter(name));
     }
 

@@ -7,8 +7,9 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
+use super::agenda::Agenda;
+use super::step::{step_by_kind, step_exactly};
 use super::timers;
-use super::{Agenda, step_by_kind, step_exactly};
 use crate::accounts::store::clock;
 use crate::accounts::watchers::Watchers;
 use crate::alarm::Alarm;

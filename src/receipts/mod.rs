@@ -5,24 +5,11 @@
 
 mod document;
 mod page;
-mod routes;
+pub mod routes;
 mod store;
 
-use axum::Router;
-use axum::routing::get;
 use bigdecimal::BigDecimal;
 use time::OffsetDateTime;
-
-use crate::web::app::App;
-use crate::web::guard::{guarded, time_limited};
-
-/// Returns the routes of receipts and credit notes.
-pub fn routes(app: &App) -> Router {
-    let routes = Router::new()
-        .route("/receipts/{token}", get(routes::show_receipt))
-        .route("/credit_notes/{token}", get(routes::show_credit_note));
-    guarded(time_limited(routes, app)).with_state(app.clone())
-}
 
 /// Maximum number of outputs listed one by one. The figures cover all outputs.
 const LISTED: i64 = 100;

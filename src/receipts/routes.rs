@@ -5,10 +5,21 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::{PageKind, Receipt, document, page, store};
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
 use crate::jsonapi::{MEDIA_TYPE, negotiation};
+use crate::receipts::{PageKind, Receipt, document, page, store};
 use crate::web::app::App;
+use crate::web::guard::{guarded, time_limited};
+use axum::Router;
+use axum::routing::get;
+
+/// Returns the routes of receipts and credit notes.
+pub fn routes(app: &App) -> Router {
+    let routes = Router::new()
+        .route("/receipts/{token}", get(show_receipt))
+        .route("/credit_notes/{token}", get(show_credit_note));
+    guarded(time_limited(routes, app)).with_state(app.clone())
+}
 
 /// The token in a page's address. An unreadable token counts as unknown.
 type Token = Result<Path<String>, PathRejection>;

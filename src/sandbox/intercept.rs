@@ -15,10 +15,10 @@ use super::faults::prefer;
 use super::faults::truncated::Truncated;
 use super::request_log::record::Record;
 use super::request_log::record::RequestKey;
+use super::state::ControlPlane;
 use crate::faults::document::render;
 use crate::faults::{Effect, Fault, FaultTarget, RequestFault, When};
 use crate::jsonapi::error::Errors;
-use crate::sandbox::ControlPlane;
 use crate::web::call::discard;
 use crate::web::connection::Breaker;
 

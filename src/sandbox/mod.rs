@@ -13,7 +13,7 @@ pub mod seed;
 mod settings;
 pub mod simulations;
 pub mod snapshots;
-mod state;
+pub mod state;
 mod state_machines;
 mod test_values;
 pub mod timeline;
@@ -24,14 +24,12 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 
 use crate::jsonapi::error::Code;
-use crate::web::guard::{guarded, time_limited};
-use crate::web::open_accounts;
-pub use state::ControlPlane;
+use crate::sandbox::state::ControlPlane;
+use crate::web::guard::{admit, guarded, time_limited};
 
 /// Returns every route of the control plane with its layers.
 pub fn routes(plane: &ControlPlane) -> Router {
-    let keyed =
-        |routes: Router<ControlPlane>| routes.route_layer(from_fn_with_state(plane.app.clone(), open_accounts::admit));
+    let keyed = |routes: Router<ControlPlane>| routes.route_layer(from_fn_with_state(plane.app.clone(), admit));
     let quick = time_limited(public().merge(keyed(quick())), &plane.app);
     guarded(quick.merge(keyed(patient())).merge(of_all_accounts())).with_state(plane.clone())
 }

@@ -7,8 +7,8 @@ use tower::ServiceBuilder;
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
-use crate::sandbox::ControlPlane;
 use crate::sandbox::intercept::intercept;
+use crate::sandbox::state::ControlPlane;
 use crate::web::guard::unknown_route;
 use crate::{api, receipts, sandbox, telemetry};
 
@@ -27,7 +27,7 @@ pub fn router(plane: &ControlPlane) -> Router {
         );
     Router::new()
         .merge(api::routes(&plane.app).layer(from_fn_with_state(plane.clone(), intercept)))
-        .merge(receipts::routes(&plane.app))
+        .merge(receipts::routes::routes(&plane.app))
         .merge(sandbox::routes(plane))
         .fallback(unknown_route)
         .layer(layers)

@@ -1,4 +1,4 @@
-//! The layers that the doors share: a time limit, and answers to unknown paths, wrong methods and panics.
+//! Layers of the doors: time limit, rate limit, open accounts, and answers to unknown paths, wrong methods and panics.
 
 use std::any::Any;
 use std::time::Duration;
@@ -6,23 +6,24 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::Response;
+use axum::http::{HeaderValue, Response, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::app::App;
+use crate::accounts::caller::Credentials;
 use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_UNKNOWN, UNAVAILABLE};
 
-/// The time that a request may take beyond that of its body.
+/// Time limit of a request, beyond that of its body.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Gives routes the answer to a wrong method, and turns their panics into answers.
+/// Adds the answer to a wrong method, and turns panics into answers.
 pub fn guarded<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
     routes.method_not_allowed_fallback(wrong_method).layer(CatchPanicLayer::custom(answer_panic))
 }
 
-/// Limits the time of requests: a connection to the database that carries nothing any more would keep one waiting.
+/// Limits the time of requests: a silent connection to the database would keep them waiting for ever.
 pub fn time_limited<S: Clone + Send + Sync + 'static>(routes: Router<S>, app: &App) -> Router<S> {
     routes.layer(from_fn_with_state(app.clone(), limit_time))
 }
@@ -35,7 +36,24 @@ async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Res
     })
 }
 
-/// 404 for a path that is no route.
+/// Layer: creates the account of an unknown key, where accounts are open.
+pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, Errors> {
+    app.admit(request.headers()).await?;
+    Ok(next.run(request).await)
+}
+
+/// Layer: limits the requests of a key. The real system has no control plane, so only its API has this layer.
+pub async fn limit_rate(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, Errors> {
+    if app.rate_limit.is_set() {
+        let header = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        if let Ok(credentials) = Credentials::read(header) {
+            app.rate_limit.check(&credentials.key_sha256)?;
+        }
+    }
+    Ok(next.run(request).await)
+}
+
+/// Returns 404 for an unknown path.
 pub async fn unknown_route(request: Request) -> Errors {
     let detail = format!("`{}` does not exist; the paths of the API begin with /api", request.uri().path());
     Error::new(ROUTE_UNKNOWN, detail).into()

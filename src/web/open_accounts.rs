@@ -3,14 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
-use axum::middleware::Next;
-use axum::response::Response;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::app::App;
 use crate::accounts::caller::{Credentials, hex};
 use crate::accounts::store::has_key;
 use crate::clock::Clock;
@@ -89,10 +85,4 @@ fn usable_key(headers: &HeaderMap) -> Option<[u8; 32]> {
         return None;
     }
     Credentials::read(Some(header.as_bytes())).ok().map(|credentials| credentials.key_sha256)
-}
-
-/// Layer: makes the account of an unknown key before the request goes on.
-pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Result<Response, Errors> {
-    app.admit(request.headers()).await?;
-    Ok(next.run(request).await)
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use concierge_sandbox::concierge::estimates::document::SCHEMA;
+use concierge_sandbox::concierge::estimates::fingerprint;
 use concierge_sandbox::concierge::estimates::store::{Hold, find_hold};
-use concierge_sandbox::concierge::estimates::{SCHEMA, fingerprint};
 use concierge_sandbox::concierge::pricing::Price;
 use concierge_sandbox::concierge::pricing::Prices;
 use concierge_sandbox::jsonapi::document::{Purpose, Reader};

@@ -7,7 +7,6 @@ pub mod store;
 use std::time::Duration;
 
 use bigdecimal::BigDecimal;
-pub use document::SCHEMA;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 

@@ -33,9 +33,13 @@ pub static SCHEMA: Schema = Schema {
         Attribute::new("failure_reason"),
     ],
     relationships: &[
-        Relationship { name: "request", target: &requests::SCHEMA, when_included: true },
-        Relationship { name: "user", target: &users::SCHEMA, when_included: true },
-        Relationship { name: "withdrawal_instruction", target: &withdrawal_instructions::SCHEMA, when_included: true },
+        Relationship { name: "request", target: &requests::document::SCHEMA, when_included: true },
+        Relationship { name: "user", target: &users::document::SCHEMA, when_included: true },
+        Relationship {
+            name: "withdrawal_instruction",
+            target: &withdrawal_instructions::document::SCHEMA,
+            when_included: true,
+        },
     ],
     references: &[],
     default_include: &["user", "withdrawal_instruction"],
@@ -106,7 +110,7 @@ pub fn read_price(reader: &mut Reader) -> Option<Price> {
 /// Explains the refusal of an output, with pointers into its document.
 pub fn explain(mut reader: Reader, new: &NewOutput, outcome: &CreationResult) -> Errors {
     match outcome.request_state {
-        None => reader.not_found("request", requests::SCHEMA.type_name, &new.request),
+        None => reader.not_found("request", requests::document::SCHEMA.type_name, &new.request),
         Some(state) if !state.takes_outputs() => {
             let (id, state) = (new.request.number(), state.name());
             let detail = format!("request {id} is {state}; outputs can be added only to a draft");
@@ -115,11 +119,11 @@ pub fn explain(mut reader: Reader, new: &NewOutput, outcome: &CreationResult) ->
         Some(_) => {}
     }
     if outcome.user.is_none() {
-        reader.not_found("user", users::SCHEMA.type_name, &new.user);
+        reader.not_found("user", users::document::SCHEMA.type_name, &new.user);
     }
     match (&outcome.withdrawal_instruction, &outcome.user) {
         (None, _) => {
-            let target = withdrawal_instructions::SCHEMA.type_name;
+            let target = withdrawal_instructions::document::SCHEMA.type_name;
             reader.not_found("withdrawal_instruction", target, &new.withdrawal_instruction);
         }
         (Some(instruction), Some(user)) if instruction.user_id != user.id => {

@@ -9,7 +9,6 @@ pub mod state;
 pub mod store;
 
 use bigdecimal::BigDecimal;
-pub use document::SCHEMA;
 use scenario::Decision;
 use state::{State, Trigger};
 

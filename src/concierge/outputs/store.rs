@@ -15,6 +15,7 @@ use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::accounts::reserved::MASTER_USER;
 use crate::accounts::settings::milliseconds;
 use crate::concierge::listing::Table;
+use crate::concierge::outputs::store::read_state;
 use crate::concierge::requests;
 use crate::concierge::users::{self, User};
 use crate::concierge::withdrawal_instructions::{self, WithdrawalInstruction};

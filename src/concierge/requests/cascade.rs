@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use bigdecimal::BigDecimal;
 use sqlx::postgres::PgConnection;
 
-use super::SCHEMA;
+use super::document::SCHEMA;
 use super::progress::{NotPossible, Progress};
 use super::state::{State, Trigger};
 use super::store::transitions as store;

@@ -58,8 +58,8 @@ pub static SCHEMA: Schema = Schema {
         Attribute::new(COUNTERS[8]),
     ],
     relationships: &[
-        Relationship { name: "user", target: &users::SCHEMA, when_included: true },
-        Relationship { name: "outputs", target: &outputs::SCHEMA, when_included: true },
+        Relationship { name: "user", target: &users::document::SCHEMA, when_included: true },
+        Relationship { name: "outputs", target: &outputs::document::SCHEMA, when_included: true },
     ],
     references: &[],
     default_include: &[],

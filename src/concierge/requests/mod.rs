@@ -12,7 +12,6 @@ pub mod state;
 pub mod store;
 
 use bigdecimal::BigDecimal;
-pub use document::SCHEMA;
 use progress::Progress;
 
 use crate::jsonapi::document::Identifier;

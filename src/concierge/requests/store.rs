@@ -90,14 +90,6 @@ fn read(row: &PgRow, at: usize) -> Result<ConciergeRequest, sqlx::Error> {
     })
 }
 
-/// Parses the name of a state.
-///
-/// # Errors
-/// A decoding error if no state has this name.
-pub fn read_state(name: &str) -> Result<State, sqlx::Error> {
-    MACHINE.named(name).ok_or_else(|| sqlx::Error::Decode(format!("no request state {name:?}").into()))
-}
-
 /// A caller and the requested resource.
 pub type FoundRequest = (Caller, Option<ConciergeRequest>);
 

@@ -6,7 +6,6 @@ pub mod document;
 pub mod state;
 pub mod store;
 
-pub use document::SCHEMA;
 use state::ComplianceState;
 
 /// A stored user.

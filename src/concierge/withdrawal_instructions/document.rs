@@ -22,7 +22,7 @@ pub static SCHEMA: Schema = Schema {
         Attribute::new("body"),
         Attribute::own_document("payment_method_type"),
     ],
-    relationships: &[Relationship { name: "user", target: &users::SCHEMA, when_included: false }],
+    relationships: &[Relationship { name: "user", target: &users::document::SCHEMA, when_included: false }],
     references: &[],
     default_include: &[],
     sort: &[],

@@ -5,7 +5,6 @@ pub mod actions;
 pub mod document;
 pub mod store;
 
-pub use document::SCHEMA;
 use serde_json::value::RawValue;
 
 use crate::jsonapi::document::Identifier;

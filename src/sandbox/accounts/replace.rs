@@ -11,8 +11,8 @@ use crate::accounts::store::{self, Account};
 use crate::concierge::fixtures::populate;
 use crate::database::{StoreError, transaction};
 use crate::jsonapi::error::Errors;
-use crate::sandbox::ControlPlane;
 use crate::sandbox::snapshots;
+use crate::sandbox::state::ControlPlane;
 use crate::web::app::run_to_completion;
 
 /// The replacement of an account's data.

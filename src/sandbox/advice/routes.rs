@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{AdviceKind, Tally, render, store};
 use crate::accounts::caller::Access;
 use crate::jsonapi::error::Errors;
-use crate::sandbox::ControlPlane;
+use crate::sandbox::state::ControlPlane;
 use crate::web::call::Call;
 
 /// `GET /_sandbox/advice`

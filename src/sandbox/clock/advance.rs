@@ -18,8 +18,9 @@ use crate::concierge::impossible;
 use crate::database::StoreError;
 use crate::events::store::last_id;
 use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
-use crate::lifecycle::{Agenda, batch_end, step_exactly};
-use crate::sandbox::ControlPlane;
+use crate::lifecycle::Agenda;
+use crate::lifecycle::step::{batch_end, step_exactly};
+use crate::sandbox::state::ControlPlane;
 
 /// The end of an advance.
 #[derive(Debug, Clone, Copy)]

@@ -14,7 +14,7 @@ use crate::accounts::store::clock;
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::Errors;
 use crate::lifecycle::Agenda;
-use crate::sandbox::ControlPlane;
+use crate::sandbox::state::ControlPlane;
 use crate::web::app::run_to_completion;
 use crate::web::call::Call;
 

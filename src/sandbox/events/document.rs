@@ -52,7 +52,7 @@ pub fn render(record: &EventRow) -> Resource {
     let time = |time: Option<time::OffsetDateTime>| time.map_or(Value::Null, Value::Time);
     let resource = Linkage::Reference { type_name: record.resource_type.clone(), id: record.resource_id.to_string() };
     let mut relationships = vec![("resource", resource)];
-    if record.resource_type == outputs::SCHEMA.type_name {
+    if record.resource_type == outputs::document::SCHEMA.type_name {
         let ids = (1..=record.failures.unwrap_or_default()).map(|number| number.to_string()).collect();
         relationships.push(("failures", Linkage::References { type_name: "failures", ids }));
     }

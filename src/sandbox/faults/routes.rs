@@ -13,7 +13,7 @@ use crate::database::StoreError;
 use crate::faults::document::{read_list, render_list};
 use crate::faults::{Fault, store};
 use crate::jsonapi::error::Errors;
-use crate::sandbox::ControlPlane;
+use crate::sandbox::state::ControlPlane;
 use crate::web::call::Call;
 
 /// `GET /_sandbox/faults`: lists the faults with their hits.

@@ -19,7 +19,7 @@ use crate::accounts::caller::sha256;
 use crate::jsonapi::error::{Error, Errors, INTERNAL};
 use crate::sandbox::advice::observations::Observed;
 
-use crate::sandbox::ControlPlane;
+use crate::sandbox::state::ControlPlane;
 use crate::telemetry::REQUEST_ID;
 
 /// The key of a request.

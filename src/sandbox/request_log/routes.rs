@@ -9,7 +9,7 @@ use super::document::render;
 use super::query::LogQuery;
 use crate::accounts::caller::Access;
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
-use crate::sandbox::ControlPlane;
+use crate::sandbox::state::ControlPlane;
 use crate::web::call::Call;
 
 /// `GET /_sandbox/requests`: lists exchanges, the newest first.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::apply;
+use super::apply::apply;
 use super::document::read;
 use crate::accounts::reserved::MASTER_USER;
 use crate::accounts::timing::Timing;

@@ -14,7 +14,7 @@ use crate::jsonapi::schema::{Relationship, Schema};
 
 /// A wallet in a seed. It names its user; the API's own documents don't.
 static WALLET: Schema = Schema {
-    relationships: &[Relationship { name: "user", target: &users::SCHEMA, when_included: false }],
+    relationships: &[Relationship { name: "user", target: &users::document::SCHEMA, when_included: false }],
     ..cash_wallets::SCHEMA
 };
 
@@ -37,10 +37,10 @@ pub fn read(body: &[u8], acting: i64, rules: &AddressRules) -> Result<(Seed, Rea
     let mut reader = Reader::open_many(body)?;
     let mut seed = Seed::default();
     let types = [
-        users::SCHEMA.type_name,
-        withdrawal_instructions::SCHEMA.type_name,
-        requests::SCHEMA.type_name,
-        outputs::SCHEMA.type_name,
+        users::document::SCHEMA.type_name,
+        withdrawal_instructions::document::SCHEMA.type_name,
+        requests::document::SCHEMA.type_name,
+        outputs::document::SCHEMA.type_name,
         WALLET.type_name,
     ];
     for place in 0..reader.count() {
@@ -80,7 +80,7 @@ impl Item<'_> {
 
     /// Reads the id in a relationship. Returns 0, which is no valid id, if it is unreadable.
     fn reference(&mut self, schema: &'static Schema, name: &'static str, kind: SeedType) -> i64 {
-        let is_acting = !self.reader.has_relationship(name) && schema.type_name != outputs::SCHEMA.type_name;
+        let is_acting = !self.reader.has_relationship(name) && schema.type_name != outputs::document::SCHEMA.type_name;
         if is_acting {
             return self.acting;
         }
@@ -92,7 +92,7 @@ impl Item<'_> {
 
     fn user(&mut self, rules: &AddressRules) {
         let id = self.id(SeedType::User);
-        self.reader.only_attributes_of(&users::SCHEMA);
+        self.reader.only_attributes_of(&users::document::SCHEMA);
         let email = users::document::read_email(self.reader);
         let name = self.reader.text("name", users::document::LONGEST);
         let state = self.reader.text("compliance_state", usize::MAX);
@@ -121,26 +121,26 @@ impl Item<'_> {
 
     fn instruction(&mut self) {
         let id = self.id(SeedType::WithdrawalInstruction);
-        self.reader.only_attributes_of(&withdrawal_instructions::SCHEMA);
+        self.reader.only_attributes_of(&withdrawal_instructions::document::SCHEMA);
         let new = withdrawal_instructions::document::read(self.reader);
-        let user_id = self.reference(&withdrawal_instructions::SCHEMA, "user", SeedType::User);
+        let user_id = self.reference(&withdrawal_instructions::document::SCHEMA, "user", SeedType::User);
         self.seed.instructions.extend(id.zip(new).map(|(id, new)| (id, user_id, new)));
     }
 
     fn request(&mut self) {
         let id = self.id(SeedType::Request);
-        self.reader.only_attributes_of(&requests::SCHEMA);
+        self.reader.only_attributes_of(&requests::document::SCHEMA);
         let new = requests::document::read(self.reader);
         let draft = requests::state::MACHINE.states[0].name();
         let state = self.reader.text("state", usize::MAX);
         self.check_state(state.as_deref(), &requests::state::NAMES, &[draft]);
-        let user_id = self.reference(&requests::SCHEMA, "user", SeedType::User);
+        let user_id = self.reference(&requests::document::SCHEMA, "user", SeedType::User);
         self.seed.requests.extend(id.zip(new).map(|(id, new)| (id, user_id, new)));
     }
 
     fn output(&mut self) {
         let id = self.id(SeedType::Output);
-        self.reader.only_attributes_of(&outputs::SCHEMA);
+        self.reader.only_attributes_of(&outputs::document::SCHEMA);
         let port_code = ports::read_code(self.reader);
         let price = outputs::document::read_price(self.reader);
         let state = self.reader.text("state", usize::MAX);
@@ -154,10 +154,10 @@ impl Item<'_> {
             self.reader.fault(ATTRIBUTE_INVALID, &pointer, detail);
         }
         let rejection_reason = is_rejected.then(|| reason.unwrap_or_else(|| REASON.to_owned()));
-        let request_id = self.reference(&outputs::SCHEMA, "request", SeedType::Request);
-        let user_id = self.reference(&outputs::SCHEMA, "user", SeedType::User);
+        let request_id = self.reference(&outputs::document::SCHEMA, "request", SeedType::Request);
+        let user_id = self.reference(&outputs::document::SCHEMA, "user", SeedType::User);
         let withdrawal_instruction_id =
-            self.reference(&outputs::SCHEMA, "withdrawal_instruction", SeedType::WithdrawalInstruction);
+            self.reference(&outputs::document::SCHEMA, "withdrawal_instruction", SeedType::WithdrawalInstruction);
         let (Some(id), Some(port_code), Some(price), Some(state)) = (id, port_code, price, state) else { return };
         self.seed.outputs.push(SeededOutput {
             place: self.place,

@@ -3,6 +3,7 @@
 //!
 //! Seeded resources get the timers of new resources. They get no events until something changes them.
 
+pub mod apply;
 pub mod bootstrap;
 pub mod document;
 pub mod routes;
@@ -10,17 +11,13 @@ mod store;
 pub mod validate;
 
 use bigdecimal::BigDecimal;
-use sqlx::postgres::PgConnection;
-use time::OffsetDateTime;
 
-use crate::accounts::timing::Timing;
 use crate::concierge::outputs;
 use crate::concierge::pricing::Price;
 use crate::concierge::requests::NewConciergeRequest;
 use crate::concierge::users::User;
 use crate::concierge::withdrawal_instructions::NewWithdrawalInstruction;
-use crate::database::StoreError;
-use crate::jsonapi::document::{Identifier, Reader};
+use crate::jsonapi::document::Identifier;
 
 crate::codes! {
     ID_TAKEN = 409 "id_taken" "The id is taken";
@@ -100,25 +97,4 @@ pub struct SeededWallet {
     pub user_id: i64,
     pub currency: String,
     pub balance: BigDecimal,
-}
-
-/// Applies a seed to an account. `reader` is the reader of its document; `now` is the account's time.
-///
-/// The account must be locked, or not yet visible to other transactions.
-///
-/// # Errors
-/// Every fault of the document; database errors. The caller must then roll back.
-pub async fn apply(
-    transaction: &mut PgConnection,
-    account_id: i64,
-    seed: &Seed,
-    mut reader: Reader,
-    now: OffsetDateTime,
-    timing: &Timing,
-) -> Result<(), StoreError> {
-    let found = store::find_existing(transaction, account_id, seed).await?;
-    validate::validate(&mut reader, seed, &found);
-    reader.finish(Some(()))?;
-    store::insert(transaction, account_id, seed, now, timing).await?;
-    Ok(store::advance_counters(transaction, account_id, seed).await?)
 }

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use sqlx::postgres::PgConnection;
 
-use super::apply;
+use super::apply::apply;
 use super::document::{read, render};
 use crate::accounts::caller::Access;
 use crate::accounts::store;

@@ -8,6 +8,7 @@ use super::validate::ExistingData;
 use super::{KINDS, Seed, SeedType};
 use crate::accounts::timing::Timing;
 use crate::concierge::outputs::state::State;
+use crate::concierge::outputs::store::read_state;
 use crate::concierge::requests;
 use crate::concierge::requests::quote::prune_at;
 use crate::concierge::users::state::ComplianceState;

@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use super::{Actor, refuse};
 use crate::concierge::changes::Changes;
 use crate::concierge::machine::Named;
-use crate::concierge::outputs::SCHEMA;
+use crate::concierge::outputs::document::SCHEMA;
 use crate::concierge::outputs::payments::{Closed, attempts_after, close, has_failure_reason, next_due_at, refund};
 use crate::concierge::outputs::state::{FAILURE, MACHINE, State, Trigger};
 use crate::concierge::outputs::store::transitions::{DuePayment, OutputTransition, lock, lock_open};

@@ -99,7 +99,11 @@ async fn carry_out(app: &App, caller: Caller, cause: Cause, number: i64, simulat
 
 /// Returns the schema of a resource type that has simulations.
 fn schema(type_name: &str) -> Result<&'static Schema, Errors> {
-    let known = [&concierge::outputs::SCHEMA, &concierge::requests::SCHEMA, &concierge::users::SCHEMA];
+    let known = [
+        &concierge::outputs::document::SCHEMA,
+        &concierge::requests::document::SCHEMA,
+        &concierge::users::document::SCHEMA,
+    ];
     known.into_iter().find(|schema| schema.type_name == type_name).ok_or_else(|| {
         let names = known.map(|schema| schema.type_name).join(", ");
         Error::new(ROUTE_UNKNOWN, format!("{type_name:?} is not a resource type with simulations; use one of {names}"))
@@ -108,14 +112,14 @@ fn schema(type_name: &str) -> Result<&'static Schema, Errors> {
 }
 
 fn read(app: &App, schema: &Schema, verb: &str, body: &[u8]) -> Result<Simulation, Errors> {
-    if schema.type_name == concierge::outputs::SCHEMA.type_name {
+    if schema.type_name == concierge::outputs::document::SCHEMA.type_name {
         if verb == TRANSITION {
             let asked = read_transition(body, &output_states::MACHINE)?;
             return Ok(Simulation::OutputGo(asked.to, asked.through));
         }
         let trigger = trigger(&output_states::MACHINE, verb)?;
         Ok(Simulation::OutputStep(trigger, read_reason(body, outputs::has_reason(trigger))?))
-    } else if schema.type_name == concierge::requests::SCHEMA.type_name {
+    } else if schema.type_name == concierge::requests::document::SCHEMA.type_name {
         if verb == TRANSITION {
             let asked = read_transition(body, &request_states::MACHINE)?;
             return Ok(Simulation::RequestGo(asked.to, asked.through));

@@ -15,9 +15,9 @@ use crate::clock::Clock;
 use crate::database::{StoreError, transaction};
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::{Error, Errors};
-use crate::sandbox::ControlPlane;
 use crate::sandbox::accounts::replace::{Replacement, replace};
 use crate::sandbox::snapshots::document::not_found;
+use crate::sandbox::state::ControlPlane;
 use crate::web::call::Call;
 
 /// `GET /_sandbox/snapshots`: lists all snapshots.

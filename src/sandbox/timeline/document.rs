@@ -90,12 +90,12 @@ pub fn outlook(outlook: &Outlook) -> Value {
 fn wait(wait: &WaitReason) -> Value {
     match wait {
         WaitReason::Approval { user_id, due_at } => {
-            let user = resource(users::SCHEMA.type_name, *user_id);
+            let user = resource(users::document::SCHEMA.type_name, *user_id);
             json!({ "what": "approval", "resource": user, "due_at": time(*due_at) })
         }
         WaitReason::Request { id, state, outlook: next } => json!({
             "what": "request",
-            "resource": resource(requests::SCHEMA.type_name, *id),
+            "resource": resource(requests::document::SCHEMA.type_name, *id),
             "state": state.name(),
             "next": outlook(next),
         }),
@@ -103,7 +103,7 @@ fn wait(wait: &WaitReason) -> Value {
             let missing = (needed - available).max(BigDecimal::zero());
             json!({
                 "what": "money",
-                "resource": resource(users::SCHEMA.type_name, *user_id),
+                "resource": resource(users::document::SCHEMA.type_name, *user_id),
                 "currency": currency,
                 "needed": money(needed),
                 "available": money(available),

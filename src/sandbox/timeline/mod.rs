@@ -1,11 +1,11 @@
 //! Timelines: a resource's past transitions with their causes and deliveries, and its next transition. Read-only.
 
 pub mod document;
+pub mod read;
 pub mod routes;
 mod store;
 pub mod trace;
 
-use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 use crate::concierge::event_types::RESOURCE_TYPES;
@@ -37,10 +37,10 @@ impl Subject {
     /// Returns the schema of the resource type.
     pub const fn schema(self) -> &'static Schema {
         match self {
-            Self::Output => &outputs::SCHEMA,
-            Self::Request => &requests::SCHEMA,
-            Self::User => &users::SCHEMA,
-            Self::WithdrawalInstruction => &withdrawal_instructions::SCHEMA,
+            Self::Output => &outputs::document::SCHEMA,
+            Self::Request => &requests::document::SCHEMA,
+            Self::User => &users::document::SCHEMA,
+            Self::WithdrawalInstruction => &withdrawal_instructions::document::SCHEMA,
         }
     }
 }
@@ -58,24 +58,6 @@ pub struct Present {
     began_in: &'static str,
     /// For a request: the reason of its cancellation.
     cancellation_reason: Option<String>,
-}
-
-/// Returns a resource's current state and its outlook; `None` for an unknown resource.
-///
-/// # Errors
-/// Database errors.
-pub async fn present(
-    connection: &mut PgConnection,
-    account_id: i64,
-    subject: Subject,
-    id: i64,
-) -> Result<Option<Present>, sqlx::Error> {
-    match subject {
-        Subject::Output => store::output(connection, account_id, id).await,
-        Subject::Request => store::request(connection, account_id, id).await,
-        Subject::User => store::user(connection, account_id, id).await,
-        Subject::WithdrawalInstruction => store::instruction(connection, account_id, id).await,
-    }
 }
 
 /// An event and its delivery.
@@ -121,9 +103,6 @@ pub struct PastTransition {
     pub told: RecordedEvent,
 }
 
-/// Maximum number of transitions in a timeline. Older ones are left out.
-const MOST: usize = 1000;
-
 /// A resource's past transitions and its outlook.
 #[derive(Debug, Clone)]
 pub struct Timeline {
@@ -131,23 +110,4 @@ pub struct Timeline {
     pub transitions: Vec<PastTransition>,
     /// True if older transitions are left out.
     pub left_off: bool,
-}
-
-/// Reads the timeline of a resource; `None` for an unknown resource.
-///
-/// Call it in a repeatable-read transaction, so that all parts are of one instant.
-async fn read(
-    connection: &mut PgConnection,
-    account_id: i64,
-    subject: Subject,
-    id: i64,
-) -> Result<Option<Timeline>, sqlx::Error> {
-    let Some(mut present) = present(connection, account_id, subject, id).await? else { return Ok(None) };
-    // one more event gives the state before the first transition shown
-    let told = store::told(connection, account_id, subject.schema().type_name, id, MOST + 1).await?;
-    let left_off = told.len() > MOST;
-    let transitions = trace::trace(subject, present.began_in, told, left_off, present.cancellation_reason.as_deref());
-    let last_moved_at = transitions.iter().rfind(|step| step.trigger.is_some()).map(|step| step.told.at);
-    present.since = present.since.max(last_moved_at.filter(|_| subject == Subject::User));
-    Ok(Some(Timeline { present, transitions, left_off }))
 }

@@ -39,7 +39,7 @@ pub async fn show(State(app): State<App>, resource: ResourcePath, call: Call) ->
         let mut transaction = connection.begin_with("begin isolation level repeatable read read only").await?;
         let found = async {
             let caller = authenticate(&mut transaction, call.credentials()?, Access::Read).await?;
-            Ok(read(&mut transaction, caller.account_id, subject, number).await?)
+            Ok(read::read(&mut transaction, caller.account_id, subject, number).await?)
         }
         .await;
         settle(transaction, found).await

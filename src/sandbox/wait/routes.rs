@@ -15,7 +15,8 @@ use super::{WAIT_IMPOSSIBLE, WAIT_TIMEOUT};
 use crate::accounts::caller::{Access, Caller, authenticate};
 use crate::database::StoreError;
 use crate::jsonapi::error::{Error, Errors};
-use crate::sandbox::timeline::{Present, present};
+use crate::sandbox::timeline::Present;
+use crate::sandbox::timeline::read::present;
 use crate::web::app::App;
 use crate::web::call::{Call, not_found};
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use concierge_sandbox::concierge::pricing::Prices;
 use concierge_sandbox::concierge::rules::Rules;
-use concierge_sandbox::lifecycle::{Agenda, step_by_kind, step_exactly};
+use concierge_sandbox::lifecycle::Agenda;
+use concierge_sandbox::lifecycle::step::{step_by_kind, step_exactly};
 use serde_json::json;
 
 use super::{draft, pay, thousand};

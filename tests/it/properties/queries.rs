@@ -64,8 +64,9 @@ fn parameters() -> impl Strategy<Value = (&'static Schema, Vec<(String, String)>
         optional("fields[concierge_requests]", list(vec!["state", "outputs", "external_id"]).boxed()),
         optional("filter[external_id]", "[^\0]{0,8}".boxed()),
     );
-    let of_outputs = of_outputs.prop_map(|(a, b, c, d, e, f, g)| (&outputs::SCHEMA, vec![a, b, c, d, e, f, g]));
-    let of_requests = of_requests.prop_map(|(a, b, c)| (&requests::SCHEMA, vec![a, b, c]));
+    let of_outputs =
+        of_outputs.prop_map(|(a, b, c, d, e, f, g)| (&outputs::document::SCHEMA, vec![a, b, c, d, e, f, g]));
+    let of_requests = of_requests.prop_map(|(a, b, c)| (&requests::document::SCHEMA, vec![a, b, c]));
     (prop_oneof![of_outputs, of_requests], page).prop_map(|((schema, mut all), page)| {
         all.extend(page);
         (schema, all.into_iter().flatten().collect())

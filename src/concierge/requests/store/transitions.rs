@@ -9,6 +9,8 @@ use crate::accounts::caller;
 use crate::accounts::caller::{Access, Caller, Credentials};
 use crate::concierge::cash_wallets::ledger::Wallet;
 use crate::concierge::due::Due;
+use crate::concierge::outputs::state::MACHINE;
+use crate::concierge::outputs::state::State;
 use crate::concierge::pricing::Price;
 use crate::concierge::requests::progress::Progress;
 use crate::concierge::requests::quote::Timetable;
@@ -60,6 +62,14 @@ macro_rules! progress_columns {
     };
 }
 
+/// Parses the name of a state.
+///
+/// # Errors
+/// A decoding error if no state has this name.
+pub fn read_state(name: &str) -> Result<State, sqlx::Error> {
+    MACHINE.named(name).ok_or_else(|| sqlx::Error::Decode(format!("no request state {name:?}").into()))
+}
+
 /// Number of these columns.
 pub const COLUMNS: usize = 18;
 
@@ -83,7 +93,7 @@ pub fn read(row: &PgRow, at: usize) -> Result<Progress, sqlx::Error> {
         account_id: row.try_get(at + 1)?,
         user_id: row.try_get(at + 2)?,
         port_code: row.try_get(at + 3)?,
-        state: super::read_state(row.try_get(at + 4)?)?,
+        state: read_state(row.try_get(at + 4)?)?,
         state_since: row.try_get(at + 5)?,
         due_at: row.try_get(at + 6)?,
         outputs_done_to: row.try_get(at + 7)?,

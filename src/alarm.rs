@@ -9,6 +9,27 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 
+/// The time at which something is due, in server time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Arrival {
+    /// At once, before everything with a time.
+    Now,
+    At(OffsetDateTime),
+}
+
+impl Arrival {
+    /// Returns whether it is due by `now`.
+    pub fn is_due(self, now: OffsetDateTime) -> bool {
+        self <= Self::At(now)
+    }
+}
+
+impl From<OffsetDateTime> for Arrival {
+    fn from(instant: OffsetDateTime) -> Self {
+        Self::At(instant)
+    }
+}
+
 /// Due times of accounts, in server time. Cheap to clone; clones share one alarm.
 #[derive(Debug, Clone, Default)]
 pub struct Alarm(Arc<Inner>);
@@ -22,19 +43,25 @@ struct Inner {
 /// Earliest known due time of each account.
 #[derive(Debug, Default)]
 struct Plan {
-    by_account: HashMap<i64, OffsetDateTime>,
-    by_time: BTreeSet<(OffsetDateTime, i64)>,
+    by_account: HashMap<i64, Arrival>,
+    by_time: BTreeSet<(Arrival, i64)>,
 }
 
 impl Plan {
-    fn earliest(&self) -> Option<OffsetDateTime> {
+    fn earliest(&self) -> Option<Arrival> {
         self.by_time.first().map(|(due_at, _)| *due_at)
     }
 }
 
 impl Alarm {
+    /// Makes an account due at once.
+    pub fn wake(&self, account_id: i64) {
+        self.schedule(account_id, Arrival::Now);
+    }
+
     /// Schedules an account for `due_at`. An earlier known time stays.
-    pub fn schedule(&self, account_id: i64, due_at: OffsetDateTime) {
+    pub fn schedule(&self, account_id: i64, due_at: impl Into<Arrival>) {
+        let due_at = due_at.into();
         let mut plan = self.0.due.lock();
         let known = plan.by_account.get(&account_id).copied();
         if known.is_some_and(|known| known <= due_at) {
@@ -58,7 +85,7 @@ impl Alarm {
         let mut taken = Vec::new();
         while taken.len() < most
             && let Some((due_at, account_id)) = plan.by_time.first().copied()
-            && due_at <= now
+            && due_at.is_due(now)
         {
             plan.by_time.pop_first();
             plan.by_account.remove(&account_id);
@@ -82,7 +109,8 @@ impl Alarm {
             let earliest = self.0.due.lock().earliest();
             let due = async {
                 match earliest {
-                    Some(instant) => clock.sleep_until(instant).await,
+                    Some(Arrival::Now) => {}
+                    Some(Arrival::At(instant)) => clock.sleep_until(instant).await,
                     None => std::future::pending().await,
                 }
             };

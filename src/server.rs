@@ -72,7 +72,7 @@ pub struct Server {
     /// The address it listens on, with the actual port.
     pub address: SocketAddr,
     app: App,
-    reached: watch::Receiver<OffsetDateTime>,
+    reached: watch::Receiver<Option<OffsetDateTime>>,
     stop: watch::Sender<bool>,
     serving: JoinHandle<std::io::Result<()>>,
     lifecycle: JoinHandle<()>,
@@ -146,7 +146,7 @@ impl Server {
         });
         let plane = ControlPlane::new(app.clone(), admin_token);
         let (stop, stopped) = watch::channel(false);
-        let (reached_sender, reached) = watch::channel(OffsetDateTime::UNIX_EPOCH);
+        let (reached_sender, reached) = watch::channel(None);
         let observers = ResultObservers { metrics: app.metrics.clone(), watchers: app.watchers.clone() };
         let dispatcher = Dispatcher::new(database.clone(), clock.clone(), config.delivery(), observers);
         let delivery = tokio::spawn(webhooks::run(dispatcher, app.deliveries.clone(), commands, stopped.clone()));
@@ -177,7 +177,7 @@ impl Server {
     pub async fn wait_until(&self, instant: OffsetDateTime) {
         let mut reached = self.reached.clone();
         // the sender lives as long as the lifecycle; after its end, nothing more will happen
-        let _ = reached.wait_for(|reached| *reached >= instant).await;
+        let _ = reached.wait_for(|reached| *reached >= Some(instant)).await;
     }
 
     /// Waits until everything due now has happened, and every delivery attempt for it has ended.

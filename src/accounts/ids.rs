@@ -10,7 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use sqlx::postgres::PgConnection;
 
-use super::caller::{Access, Credentials, authenticate};
+use super::caller::{Access, Caller, Credentials, authenticate};
 use crate::database::Database;
 use crate::jsonapi::error::Errors;
 
@@ -40,9 +40,9 @@ struct Lease {
 /// An id handed out to a request.
 #[derive(Debug)]
 pub struct LeasedId {
-    pub id: i64,
+    id: i64,
     /// The account of the id: the caller's, unless that was reset meanwhile.
-    pub account_id: i64,
+    account_id: i64,
     lease: Arc<Lease>,
 }
 
@@ -58,11 +58,32 @@ impl LeasedId {
 }
 
 impl Ids {
-    /// Takes the next id of a type in the caller's account.
+    /// Creates a resource under a new id of its type. `create` gets the account of the id and the id, and returns the
+    /// caller; it runs again with another id if the caller's account was reset meanwhile.
+    ///
+    /// Returns the id too: pass it to [`LeasedId::refused`] if nothing was created.
     ///
     /// # Errors
-    /// 401 if the key is unknown or may not write; 503 if the database is unavailable.
-    pub async fn take(
+    /// The errors of `create`; 401 if the key is unknown or may not write; 503 if the database is unavailable.
+    pub async fn with<T, F: Future<Output = Result<(Caller, T), Errors>>>(
+        &self,
+        database: &Database,
+        credentials: &Credentials,
+        type_name: &'static str,
+        create: impl Fn((i64, i64)) -> F,
+    ) -> Result<(LeasedId, Caller, T), Errors> {
+        loop {
+            let taken = self.take(database, credentials, type_name).await?;
+            match create((taken.account_id, taken.id)).await {
+                Ok((caller, _)) if caller.account_id != taken.account_id => self.forget(taken.account_id),
+                Ok((caller, created)) => return Ok((taken, caller, created)),
+                Err(errors) => return Err(taken.refused(errors)),
+            }
+        }
+    }
+
+    /// Takes the next id of a type in the caller's account.
+    async fn take(
         &self,
         database: &Database,
         credentials: &Credentials,
@@ -79,9 +100,8 @@ impl Ids {
                 continue; // another task leased a block meanwhile
             }
             let size = (last.0 * 2).clamp(FIRST_LEASE, LARGEST_LEASE);
-            let mut connection = database.connection().await?;
-            let leased = lease_block(&mut connection, account_id, type_name, size).await;
-            let Some(first) = connection.finish(leased)? else {
+            let leased = database.run(async |connection| lease_block(connection, account_id, type_name, size).await);
+            let Some(first) = leased.await? else {
                 self.forget(account_id);
                 continue; // the account has ended: its key is gone, or belongs to a new account
             };
@@ -95,9 +115,8 @@ impl Ids {
         if let Some(account_id) = known {
             return Ok(account_id);
         }
-        let mut connection = database.connection().await?;
-        let found = authenticate(&mut connection, credentials, Access::Write).await;
-        let caller = connection.finish(found)?;
+        let found = database.run(async |connection| authenticate(connection, credentials, Access::Write).await);
+        let caller = found.await?;
         self.0.accounts.lock().insert(credentials.key_sha256, caller.account_id);
         Ok(caller.account_id)
     }

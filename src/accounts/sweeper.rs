@@ -51,13 +51,9 @@ impl Sweeper {
 
 /// Returns the ended accounts, or `None` while the database is unavailable.
 async fn ended(database: &Database) -> Option<Vec<i64>> {
-    let mut connection = database.connection().await.ok()?;
-    let ended = store::ended(&mut connection).await;
-    connection.finish(ended).ok()
+    database.run(async |connection| store::ended(connection).await).await.ok()
 }
 
 async fn clear(database: &Database, account_id: i64) -> Option<()> {
-    let mut connection = database.connection().await.ok()?;
-    let cleared = store::clear(&mut connection, account_id).await;
-    connection.finish(cleared).ok()
+    database.run(async |connection| store::clear(connection, account_id).await).await.ok()
 }

@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use time::{Duration, OffsetDateTime};
 
+use crate::alarm::Arrival;
 use crate::clock::Clock;
 
 /// An account's time relative to the server's.
@@ -34,12 +35,16 @@ impl AccountTime {
         self.at(clock.now())
     }
 
-    /// Converts an instant of the account's time to the server's. A frozen account reached its past instants long ago
-    /// (the epoch), and does not reach later ones (`None`).
+    /// Converts an instant of the account's time to the server's. `None`: the account is frozen.
     pub fn to_server_time(&self, instant: OffsetDateTime) -> Option<OffsetDateTime> {
+        if self.frozen_at.is_some() { None } else { instant.checked_sub(self.ahead) }
+    }
+
+    /// Returns when work with this due time is due. `None`: never, because a frozen account reaches no later instant.
+    pub fn arrival(&self, due_at: OffsetDateTime) -> Option<Arrival> {
         match self.frozen_at {
-            Some(frozen_at) => (instant <= frozen_at).then_some(OffsetDateTime::UNIX_EPOCH),
-            None => instant.checked_sub(self.ahead),
+            Some(frozen_at) => (due_at <= frozen_at).then_some(Arrival::Now),
+            None => self.to_server_time(due_at).map(Arrival::At),
         }
     }
 

@@ -35,7 +35,7 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
 }
 
 async fn find(app: &App, call: &Call, currencies: Vec<String>) -> Result<Vec<CashWallet>, Errors> {
-    let mut connection = app.database.connection().await?;
-    let stored = store::find(&mut connection, call.credentials()?, &currencies).await;
-    Ok(complete(currencies, &connection.finish(stored)?))
+    let credentials = call.credentials()?;
+    let stored = app.database.run(async |connection| store::find(connection, credentials, &currencies).await).await?;
+    Ok(complete(currencies, &stored))
 }

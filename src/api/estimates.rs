@@ -31,9 +31,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     };
     let now = match credentials {
         Some(credentials) => {
-            let mut connection = app.database.connection().await?;
-            let caller = authenticate(&mut connection, credentials, Access::Read).await;
-            connection.finish(caller)?.time.now(&app.clock)
+            let found = app.database.run(async |connection| authenticate(connection, credentials, Access::Read).await);
+            found.await?.time.now(&app.clock)
         }
         None => app.clock.now(),
     };
@@ -63,9 +62,7 @@ async fn estimate_outputs(
         prices: app.rules.prices.json().to_owned(),
         expires_at: now + HOLD,
     };
-    let mut connection = app.database.connection().await?;
-    let saved = store::hold(&mut connection, credentials, &token, &hold, now).await;
-    connection.finish(saved)?;
+    app.database.run(async |connection| store::hold(connection, credentials, &token, &hold, now).await).await?;
     let priced = outputs.iter().map(|output| (output.port, app.rules.prices.price(origin, output.port, &output.price)));
     Ok(render_outputs(origin, priced.collect(), token, now))
 }

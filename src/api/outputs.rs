@@ -5,12 +5,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::accounts::caller::Access;
-use crate::accounts::ids::LeasedId;
+use crate::concierge::outputs::OutputDetails;
 use crate::concierge::outputs::document::{OUTCOME, SCHEMA, explain, read_new, read_outcome, render};
 use crate::concierge::outputs::scenario::Scenario;
 use crate::concierge::outputs::store;
-use crate::concierge::outputs::store::CreationResult;
-use crate::concierge::outputs::{NewOutput, Output, OutputDetails, state};
+use crate::concierge::outputs::store::{Creation, CreationResult};
 use crate::concierge::{users, withdrawal_instructions};
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::Errors;
@@ -35,76 +34,41 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         Ok((query, outcome, read_new(&call.body)?))
     });
     let (query, outcome, (new, reader)) = call.authorize_parsed(&app, Access::Write, read).await?;
-    let (taken, output, resource, outcome) = loop {
-        let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
-        let output = accepting(taken.id, &new);
+    let create = |(account_id, id)| {
+        let output = new.accepting(id);
         let resource = render(&output);
-        let creation = creation(&app, &taken, &new, &resource, (outcome, &call));
-        match app.create_outputs.call(*credentials, creation).await {
-            Ok(outcome) if outcome.caller.account_id != taken.account_id => app.ids.forget(taken.account_id),
-            Ok(outcome) => break (taken, output, resource, outcome),
-            Err(errors) => return Err(taken.refused(errors)),
-        }
+        let creation = Creation {
+            output: output.clone(),
+            account_id,
+            now: app.clock.now(),
+            check_delay: app.rules.timing.check_delay,
+            outcome: outcome.map(Scenario::name),
+            snapshot: render_included(&resource, &app.rules.public_url),
+            caused_by: call.request_id.clone(),
+        };
+        let result = app.create_outputs.call(*credentials, creation);
+        async { result.await.map(|result| (result.caller, (result, output, resource))) }
     };
+    let (id, caller, creation) = app.ids.with(&app.database, credentials, SCHEMA.type_name, create).await?;
+    let (result, output, resource) = creation;
     let CreationResult {
-        caller,
         user: Some(user),
         withdrawal_instruction: Some(withdrawal_instruction),
         created: true,
+        due_at,
+        told,
         ..
-    } = outcome
+    } = result
     else {
-        return Err(taken.refused(explain(reader, &new, &outcome)));
+        return Err(id.refused(explain(reader, &new, &result)));
     };
-    let due_at = caller.time.now(&app.clock) + caller.settings.timing(&app.rules.timing).check_delay;
-    app.schedule(&caller, Some(due_at)).await;
-    if outcome.told {
+    app.schedule(&caller, due_at).await;
+    if told {
         app.notify(&caller);
     }
     let known = related(&OutputDetails { output, user, withdrawal_instruction });
     let document = include::document(&app, caller.account_id, &resource, known, &query).await?;
     Ok(created(&SCHEMA, &resource.id, document))
-}
-
-/// Collects the parameters of the statement.
-fn creation(
-    app: &App,
-    taken: &LeasedId,
-    new: &NewOutput,
-    resource: &Resource,
-    (outcome, call): (Option<Scenario>, &Call),
-) -> store::Creation {
-    store::Creation {
-        id: taken.id,
-        account_id: taken.account_id,
-        request_id: new.request.number(),
-        user_id: new.user.number(),
-        withdrawal_instruction_id: new.withdrawal_instruction.number(),
-        port_code: new.port_code.clone(),
-        price: new.price.clone(),
-        now: app.clock.now(),
-        check_delay: app.rules.timing.check_delay,
-        outcome: outcome.map(Scenario::name),
-        caused_by: call.request_id.clone(),
-        snapshot: render_included(resource, &app.rules.public_url),
-    }
-}
-
-/// Builds the new output.
-fn accepting(id: i64, new: &NewOutput) -> Output {
-    let (amount, budget) = new.price.clone().amount_and_budget();
-    Output {
-        id,
-        request_id: new.request.number(),
-        user_id: new.user.number(),
-        withdrawal_instruction_id: new.withdrawal_instruction.number(),
-        port_code: new.port_code.clone(),
-        amount,
-        budget,
-        state: state::State::Accepting,
-        rejection_reason: None,
-        failure_reason: None,
-    }
 }
 
 /// Renders the related resources in an output's row.

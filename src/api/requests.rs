@@ -29,42 +29,33 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
     let (query, (new, mut reader)) = call.authorize_parsed(&app, Access::Write, read).await?;
-    let (taken, creation) = loop {
-        let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
-        let id = (taken.account_id, taken.id);
-        let mut connection = app.database.connection().await?;
-        let (now, cause) = (app.clock.now(), Cause::request(&call.request_id));
-        let creation = actions::draft(&mut connection, credentials, id, &new, now, &app.rules, cause).await;
-        match connection.finish(creation) {
-            Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(taken.account_id),
-            creation => break (taken, creation),
-        }
+    let draft = |id| {
+        let (new, clock, rules) = (&new, &app.clock, &app.rules);
+        let cause = Cause::request(&call.request_id);
+        app.database.run(async move |connection| {
+            actions::draft(connection, credentials, id, new, clock.now(), rules, cause).await
+        })
     };
-    let refused = match creation {
-        Ok((caller, Some(request))) => {
-            app.notify(&caller);
-            let request = render(&request);
-            let document = include::document(&app, caller.account_id, &request, Vec::new(), &query).await?;
-            return Ok(created(&SCHEMA, &request.id, document));
+    let (id, caller, request) = app.ids.with(&app.database, credentials, SCHEMA.type_name, draft).await?;
+    let Some(request) = request else {
+        if let Some(user) = &new.user {
+            reader.not_found("user", users::SCHEMA.type_name, user);
         }
-        Ok((_, None)) => {
-            if let Some(user) = &new.user {
-                reader.not_found("user", users::SCHEMA.type_name, user);
-            }
-            reader.into_errors()
-        }
-        Err(errors) => errors,
+        return Err(id.refused(reader.into_errors()));
     };
-    Err(taken.refused(refused))
+    app.notify(&caller);
+    let request = render(&request);
+    let document = include::document(&app, caller.account_id, &request, Vec::new(), &query).await?;
+    Ok(created(&SCHEMA, &request.id, document))
 }
 
 /// `GET /api/concierge_requests/:id`
 pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
     let query = call.authorize_parsed(&app, Access::Read, query).await?;
-    let mut connection = app.database.connection().await?;
-    let found = store::find(&mut connection, call.credentials()?, id_number(&call.id)).await;
-    respond(&app, &call, connection.finish(found)?, &query).await
+    let (credentials, id) = (call.credentials()?, id_number(&call.id));
+    let found = app.database.run(async |connection| store::find(connection, credentials, id).await).await?;
+    respond(&app, &call, found, &query).await
 }
 
 /// `PATCH /api/concierge_requests/:id`
@@ -73,10 +64,12 @@ pub async fn update(State(app): State<App>, call: Call) -> Result<Response, Erro
     let changes = read_changes(&call.body, &call.id);
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, changes?)));
     let (query, changes) = call.authorize_parsed(&app, Access::Write, read).await?;
-    let mut connection = app.database.connection().await?;
     let id = id_number(&call.id);
-    let updated = store::update(&mut connection, credentials, id, &changes, app.clock.now()).await;
-    respond(&app, &call, connection.finish(updated)?, &query).await
+    let updated = app.database.run(async |connection| {
+        let now = app.clock.now();
+        store::update(connection, credentials, id, &changes, now).await
+    });
+    respond(&app, &call, updated.await?, &query).await
 }
 
 /// `POST /api/concierge_requests/:id/request_quote`
@@ -101,15 +94,12 @@ async fn act(app: &App, call: &Call, action: Result<Action, Errors>) -> Result<R
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, action?)));
     let (query, action) = call.authorize_parsed(app, Access::Write, read).await?;
     let id = id_number(&call.id);
-    let mut connection = app.database.connection().await?;
-    let now = app.clock.now();
-    let done = async {
-        let cause = Cause::request(&call.request_id);
-        actions::act(&mut connection, credentials, id, &action, now, &app.rules, cause).await?;
-        store::find(&mut connection, credentials, id).await
-    }
-    .await;
-    let found = connection.finish(done)?;
+    let done = app.database.run(async |connection| {
+        let (now, cause) = (app.clock.now(), Cause::request(&call.request_id));
+        actions::act(connection, credentials, id, &action, now, &app.rules, cause).await?;
+        store::find(connection, credentials, id).await.map(|found| (found, now))
+    });
+    let (found, now) = done.await?;
     if let (caller, Some(_)) = &found {
         app.schedule(caller, Some(caller.time.at(now))).await;
         app.notify(caller);

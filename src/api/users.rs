@@ -7,7 +7,7 @@ use axum::response::Response;
 use crate::accounts::caller::Access;
 use crate::concierge::users::document::{SCHEMA, read_changes, read_new, render};
 use crate::concierge::users::store;
-use crate::concierge::users::store::UserSelector;
+use crate::concierge::users::store::{NewUser, UserSelector};
 use crate::jsonapi::document::{Purpose, id_number};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
@@ -26,22 +26,15 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
     let (query, email) = call.authorize_parsed(&app, Access::Write, read).await?;
-    loop {
-        let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
-        let (id, now, timing) = ((taken.account_id, taken.id), app.clock.now(), &app.rules.timing);
-        let mut connection = app.database.connection().await?;
-        let made = store::create(&mut connection, credentials, id, email.as_deref(), now, timing).await;
-        match connection.finish(made) {
-            Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(taken.account_id),
-            Ok((caller, user)) => {
-                let user = render(&user.ok_or_else(|| not_found(&SCHEMA, "me"))?);
-                let timing = caller.settings.timing(timing);
-                app.schedule(&caller, timing.approves.then(|| caller.time.at(now) + timing.approval_delay)).await;
-                return Ok(created(&SCHEMA, &user.id, render_document(&user, &Included::default(), &query)));
-            }
-            Err(errors) => return Err(taken.refused(errors)),
-        }
-    }
+    let create = |id| {
+        let (email, now, timing) = (email.as_deref(), app.clock.now(), &app.rules.timing);
+        app.database.run(async move |connection| store::create(connection, credentials, id, email, now, timing).await)
+    };
+    let (_, caller, user) = app.ids.with(&app.database, credentials, SCHEMA.type_name, create).await?;
+    let NewUser { user, due_at } = user.ok_or_else(|| not_found(&SCHEMA, "me"))?;
+    app.schedule(&caller, due_at).await;
+    let user = render(&user);
+    Ok(created(&SCHEMA, &user.id, render_document(&user, &Included::default(), &query)))
 }
 
 /// `GET /api/users/me`: the acting user.
@@ -58,9 +51,9 @@ pub async fn show(app: State<App>, call: Call) -> Result<Response, Errors> {
 async fn show_user(State(app): State<App>, call: Call, which: UserSelector) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
     let query = call.authorize_parsed(&app, Access::Read, query).await?;
-    let mut connection = app.database.connection().await?;
-    let user = store::find(&mut connection, call.credentials()?, which).await;
-    let user = connection.finish(user)?.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
+    let credentials = call.credentials()?;
+    let user = app.database.run(async |connection| store::find(connection, credentials, which).await).await?;
+    let user = user.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
     Ok(answer(StatusCode::OK, render_document(&render(&user), &Included::default(), &query)))
 }
 
@@ -86,8 +79,7 @@ async fn update_user(
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, changes?)));
     let (query, changes) = call.authorize_parsed(&app, Access::Write, read).await?;
-    let mut connection = app.database.connection().await?;
-    let user = store::update(&mut connection, credentials, which, &changes).await;
-    let user = connection.finish(user)?.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
+    let user = app.database.run(async |connection| store::update(connection, credentials, which, &changes).await);
+    let user = user.await?.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
     Ok(answer(StatusCode::OK, render_document(&render(&user), &Included::default(), &query)))
 }

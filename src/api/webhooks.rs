@@ -78,16 +78,18 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_url(&call.body, &app.address_rules)?)));
     let (query, url) = call.authorize_parsed(&app, Access::Write, read).await?;
     let changes = UserChanges { webhook_url: Some(Some(url)), ..UserChanges::default() };
-    let mut connection = app.database.connection().await?;
-    let user = store::update(&mut connection, call.credentials()?, UserSelector::Caller, &changes).await;
-    let webhook = connection.finish(user)?.as_ref().and_then(render);
+    let credentials = call.credentials()?;
+    let updated = app
+        .database
+        .run(async |connection| store::update(connection, credentials, UserSelector::Caller, &changes).await);
+    let webhook = updated.await?.as_ref().and_then(render);
     let webhook = webhook.ok_or_else(|| not_found(&SCHEMA, "me"))?;
     Ok(created(&SCHEMA, &webhook.id, render_document(&webhook, &Included::default(), &query)))
 }
 
 /// Loads the webhook of the acting user.
 async fn find(app: &App, call: &Call) -> Result<Option<Resource>, Errors> {
-    let mut connection = app.database.connection().await?;
-    let user = store::find(&mut connection, call.credentials()?, UserSelector::Caller).await;
-    Ok(connection.finish(user)?.as_ref().and_then(render))
+    let credentials = call.credentials()?;
+    let found = app.database.run(async |connection| store::find(connection, credentials, UserSelector::Caller).await);
+    Ok(found.await?.as_ref().and_then(render))
 }

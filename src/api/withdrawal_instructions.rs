@@ -8,7 +8,7 @@ use crate::accounts::caller::Access;
 use crate::concierge::users;
 use crate::concierge::withdrawal_instructions::actions;
 use crate::concierge::withdrawal_instructions::actions::Deletion;
-use crate::concierge::withdrawal_instructions::document::{SCHEMA, read_new, render};
+use crate::concierge::withdrawal_instructions::document::{INSTRUCTION_IN_USE, SCHEMA, read_new, render};
 use crate::concierge::withdrawal_instructions::store;
 use crate::events::Cause;
 use crate::jsonapi::document::id_number;
@@ -19,7 +19,6 @@ use crate::web::call::{Call, answer, created, not_found};
 use crate::web::include;
 use crate::web::listing;
 
-use crate::concierge::withdrawal_instructions::document::INSTRUCTION_IN_USE;
 /// `GET /api/withdrawal_instructions`
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     listing::respond(&app, &call, &SCHEMA, &store::TABLE, render, |_| Vec::new()).await
@@ -30,42 +29,32 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
     let (query, (new, mut reader)) = call.authorize_parsed(&app, Access::Write, read).await?;
-    let (taken, creation) = loop {
-        let taken = app.ids.take(&app.database, credentials, SCHEMA.type_name).await?;
-        let (id, now) = ((taken.account_id, taken.id), app.clock.now());
-        let mut connection = app.database.connection().await?;
+    let create = |id| {
+        let (new, now) = (&new, app.clock.now());
         let (origin, cause) = (&app.rules.public_url, Cause::request(&call.request_id));
-        let creation = actions::create(&mut connection, credentials, id, &new, now, origin, cause).await;
-        match connection.finish(creation) {
-            Ok((caller, _)) if caller.account_id != taken.account_id => app.ids.forget(taken.account_id),
-            creation => break (taken, creation),
-        }
+        app.database
+            .run(async move |connection| actions::create(connection, credentials, id, new, now, origin, cause).await)
     };
-    let refused = match creation {
-        Ok((caller, Some(instruction))) => {
-            app.notify(&caller);
-            let instruction = render(&instruction);
-            let document = include::document(&app, caller.account_id, &instruction, Vec::new(), &query).await?;
-            return Ok(created(&SCHEMA, &instruction.id, document));
+    let (id, caller, instruction) = app.ids.with(&app.database, credentials, SCHEMA.type_name, create).await?;
+    let Some(instruction) = instruction else {
+        if let Some(user) = &new.user {
+            reader.not_found("user", users::SCHEMA.type_name, user);
         }
-        Ok((_, None)) => {
-            if let Some(user) = &new.user {
-                reader.not_found("user", users::SCHEMA.type_name, user);
-            }
-            reader.into_errors()
-        }
-        Err(errors) => errors,
+        return Err(id.refused(reader.into_errors()));
     };
-    Err(taken.refused(refused))
+    app.notify(&caller);
+    let instruction = render(&instruction);
+    let document = include::document(&app, caller.account_id, &instruction, Vec::new(), &query).await?;
+    Ok(created(&SCHEMA, &instruction.id, document))
 }
 
 /// `GET /api/withdrawal_instructions/:id`
 pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
     let query = call.authorize_parsed(&app, Access::Read, query).await?;
-    let mut connection = app.database.connection().await?;
-    let found = store::find(&mut connection, call.credentials()?, id_number(&call.id)).await;
-    let (caller, instruction) = connection.finish(found)?;
+    let (credentials, id) = (call.credentials()?, id_number(&call.id));
+    let found = app.database.run(async |connection| store::find(connection, credentials, id).await);
+    let (caller, instruction) = found.await?;
     let instruction = render(&instruction.ok_or_else(|| not_found(&SCHEMA, &call.id))?);
     Ok(answer(StatusCode::OK, include::document(&app, caller.account_id, &instruction, Vec::new(), &query).await?))
 }
@@ -74,12 +63,13 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
 pub async fn delete(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Nothing);
     call.authorize_parsed(&app, Access::Write, query).await?;
-    let mut connection = app.database.connection().await?;
-    let id = id_number(&call.id);
-    let now = app.clock.now();
-    let (origin, cause) = (&app.rules.public_url, Cause::request(&call.request_id));
-    let deletion = actions::delete(&mut connection, call.credentials()?, id, now, origin, cause).await;
-    match connection.finish(deletion)? {
+    let (credentials, id) = (call.credentials()?, id_number(&call.id));
+    let deletion = app.database.run(async |connection| {
+        let now = app.clock.now();
+        let (origin, cause) = (&app.rules.public_url, Cause::request(&call.request_id));
+        actions::delete(connection, credentials, id, now, origin, cause).await
+    });
+    match deletion.await? {
         (caller, Deletion::Deleted) => {
             app.notify(&caller);
             Ok(StatusCode::NO_CONTENT.into_response())

@@ -1,7 +1,7 @@
 //! The initial data of every account. The ids are fixed, so that documented commands work in every account.
 
+use sqlx::Error;
 use sqlx::postgres::PgConnection;
-use sqlx::{Acquire, Error};
 use time::OffsetDateTime;
 
 use super::requests::quote::prune_at;
@@ -9,7 +9,7 @@ use crate::accounts::caller::sha256;
 use crate::accounts::reserved::{FIRST_IDS, MASTER_USER};
 use crate::accounts::store::has_key;
 use crate::accounts::time::AccountTime;
-use crate::database::end;
+use crate::database::transaction;
 
 /// Name of the account created with every database.
 pub const DEFAULT_NAME: &str = "default";
@@ -74,9 +74,8 @@ pub async fn create_account_for(
     time: Option<AccountTime>,
     now: OffsetDateTime,
 ) -> Result<i64, Error> {
-    let mut transaction = connection.begin().await?;
-    let made = make_account(&mut transaction, name, keys, time.unwrap_or_default(), now).await;
-    end(transaction, made).await
+    let time = time.unwrap_or_default();
+    transaction(connection, async |transaction| make_account(transaction, name, keys, time, now).await).await
 }
 
 async fn make_account(

@@ -17,7 +17,6 @@ mod read;
 use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, Zero};
 
-use super::outputs::Price;
 use super::ports::Port;
 pub use read::PricesError;
 
@@ -25,6 +24,23 @@ pub use read::PricesError;
 const PLACES: i64 = 8;
 /// One, in units of the last place.
 const ONE: u32 = 100_000_000;
+
+/// Price of an output: the payee's amount or the payer's budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Price {
+    Amount(BigDecimal),
+    Budget(BigDecimal),
+}
+
+impl Price {
+    /// Returns amount and budget; only one is known.
+    pub fn amount_and_budget(self) -> (Option<BigDecimal>, Option<BigDecimal>) {
+        match self {
+            Self::Amount(amount) => (Some(amount), None),
+            Self::Budget(budget) => (None, Some(budget)),
+        }
+    }
+}
 
 /// The prices of all ports.
 #[derive(Debug, Clone, PartialEq, Eq)]

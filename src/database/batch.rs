@@ -133,10 +133,12 @@ impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + '
     }
 
     async fn round_trip(&self, calls: Vec<C>) -> Result<Vec<A>, Errors> {
-        let mut connection = self.batch.database.connection().await?;
-        let answers = (self.batch.statement)(&mut connection, self.key, calls);
-        let answers = tokio::time::timeout(PATIENCE, answers).await.unwrap_or(Err(sqlx::Error::PoolTimedOut.into()));
-        connection.finish(answers)
+        let (statement, key) = (self.batch.statement, self.key);
+        let answers = self.batch.database.run(async |connection| {
+            let answers = tokio::time::timeout(PATIENCE, statement(connection, key, calls)).await;
+            answers.unwrap_or(Err(sqlx::Error::PoolTimedOut.into()))
+        });
+        answers.await
     }
 }
 

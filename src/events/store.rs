@@ -7,25 +7,67 @@ use super::Event;
 use super::cause::{Cause, CauseKind};
 use crate::accounts::reserved::MASTER_USER;
 
-/// Lateral join `r`: the `id` of the user who would receive event `e` now, or null.
+/// Lateral join `r`: the `id` of the receiver of event `e`, or null, from [`event_receiver_id!`].
 ///
-/// The receiver is the maker of the resource, or else the master user, if they have a `webhook_url`.
-/// `$master` is the parameter with the id of the master user.
+/// [`event_receiver_id!`]: crate::event_receiver_id
 #[macro_export]
 macro_rules! event_receiver {
     ($master:literal) => {
         concat!(
             "cross join lateral (
-                select coalesce(
-                    (select u.id from users u
-                        where u.account_id = e.account_id and u.id = e.made_by and u.webhook_url is not null),
-                    (select u.id from users u
-                        where u.account_id = e.account_id and u.id = ",
-            $master,
-            " and u.webhook_url is not null)
-                ) as id
+                select ",
+            $crate::event_receiver_id!("e.account_id", "e.made_by", $master),
+            " as id
             ) r"
         )
+    };
+}
+
+/// Id of the user who would receive an event now, or null.
+///
+/// The receiver is the maker of the resource, or else the master user, if they have a `webhook_url`.
+/// `$account` and `$maker` are columns; `$master` is the parameter with the id of the master user.
+#[macro_export]
+macro_rules! event_receiver_id {
+    ($account:literal, $maker:literal, $master:literal) => {
+        concat!(
+            "coalesce(
+                    (select u.id from users u
+                        where u.account_id = ",
+            $account,
+            " and u.id = ",
+            $maker,
+            " and u.webhook_url is not null),
+                    (select u.id from users u
+                        where u.account_id = ",
+            $account,
+            " and u.id = ",
+            $master,
+            " and u.webhook_url is not null)
+                )"
+        )
+    };
+}
+
+/// Insertion of events up to its values. `$optional` is a further column and a comma, or nothing.
+#[macro_export]
+macro_rules! outbox_event {
+    ($optional:literal) => {
+        concat!(
+            "insert into events (
+                account_id, id, event_type, resource_type, resource_id, created_at, resource, made_by, failures, ",
+            $optional,
+            "cause, caused_by
+            )"
+        )
+    };
+}
+
+/// Insertion of deliveries up to its values.
+#[macro_export]
+macro_rules! outbox_delivery {
+    () => {
+        "insert into deliveries (account_id, event_id, receiver_id, resource_type, resource_id, state, due_at)"
     };
 }
 
@@ -90,16 +132,13 @@ pub async fn record(connection: &mut PgConnection, events: &[Event]) -> Result<(
                 ) as turn
             from standing e join advanced a on a.account_id = e.account_id
         ), written as (
-            insert into events (
-                account_id, id, event_type, resource_type, resource_id, created_at, resource, made_by, failures,
-                is_made_up, cause, caused_by
-            )
+            ", crate::outbox_event!("is_made_up, "), "
             -- looked up here, so that the steps above do not carry large resources
             select account_id, id, event_type, resource_type, resource_id, at, ($6::text[])[snapshot], made_by, failures,
                 is_made_up, cause, caused_by
             from numbered
         )
-        insert into deliveries (account_id, event_id, receiver_id, resource_type, resource_id, state, due_at)
+        ", crate::outbox_delivery!(), "
         select account_id, id, receiver_id, resource_type, resource_id,
             case when pending = 0 and turn = 1 then 'due' else 'waiting' end,
             case when pending = 0 and turn = 1 then at end

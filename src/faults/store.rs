@@ -1,13 +1,13 @@
 //! The SQL of faults.
 
+use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Acquire, Row};
 use uuid::Uuid;
 
 use super::document::{read_stored, render};
 use super::{Fault, FaultTarget, ListedFault, WebhookEffect};
 use crate::accounts::store::lock;
-use crate::database::{StoreError, settle};
+use crate::database::{StoreError, transaction};
 
 /// An account's faults, read in one statement.
 #[derive(Debug, Clone, Default)]
@@ -23,10 +23,9 @@ pub struct List {
 /// # Errors
 /// Errors of the database.
 pub async fn replace(connection: &mut PgConnection, account_id: i64, faults: &[Fault]) -> Result<(), StoreError> {
-    let mut transaction = connection.begin().await?;
-    let outcome = async {
+    transaction(connection, async |transaction| {
         // without the lock, two concurrent calls would insert the same positions
-        if lock(&mut transaction, account_id).await?.is_none() {
+        if lock(transaction, account_id).await?.is_none() {
             // an ended account has no faults
             return Ok(());
         }
@@ -46,9 +45,8 @@ pub async fn replace(connection: &mut PgConnection, account_id: i64, faults: &[F
             .execute(&mut *transaction)
             .await?;
         Ok(())
-    }
-    .await;
-    settle(transaction, outcome).await
+    })
+    .await
 }
 
 /// Lists an account's faults.

@@ -12,7 +12,6 @@ pub mod timers;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
@@ -29,7 +28,7 @@ use crate::concierge::outputs::payments;
 use crate::concierge::requests::{deadlines, funding};
 use crate::concierge::rules::Rules;
 use crate::concierge::users::approvals;
-use crate::database::end;
+use crate::database::transaction;
 use agenda::WorkKind;
 
 /// Work due within this time after the earliest is done together, where exact order is not required.
@@ -51,20 +50,19 @@ pub async fn step_exactly(
     if agenda.earliest().is_none_or(|earliest| earliest > until) {
         return Ok(None);
     }
-    let mut transaction = connection.begin().await?;
-    let outcome = async {
-        if !store::try_lock(&mut transaction, agenda.account_id).await? {
+    transaction(connection, async |transaction| {
+        if !store::try_lock(transaction, agenda.account_id).await? {
             return Ok(BatchResult::default());
         }
         // the given agenda was read before the lock
-        let agenda = Agenda::read(&mut transaction, Some(&[agenda.account_id]), &rules.timing).await?;
+        let agenda = Agenda::read(transaction, Some(&[agenda.account_id]), &rules.timing).await?;
         match agenda.first() {
-            Some(agenda) => step_first(&mut transaction, agenda, until, rules).await,
+            Some(agenda) => step_first(transaction, agenda, until, rules).await,
             None => Ok(BatchResult::default()),
         }
-    }
-    .await;
-    end(transaction, outcome).await.map(Some)
+    })
+    .await
+    .map(Some)
 }
 
 /// Runs one batch of the earliest due work in a locked account.
@@ -151,9 +149,7 @@ async fn run_kind(
     rules: &Rules,
     one_by_one: bool,
 ) -> Result<BatchResult, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    let outcome = async {
-        let connection = &mut *transaction;
+    transaction(connection, async |connection| {
         let due = due.lock_settings(connection, &rules.timing).await?;
         if due.0.is_empty() {
             return Ok(BatchResult::default());
@@ -167,7 +163,6 @@ async fn run_kind(
         };
         changes.save(connection, &rules.public_url).await?;
         Ok(moved)
-    }
-    .await;
-    end(transaction, outcome).await
+    })
+    .await
 }

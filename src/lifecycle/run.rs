@@ -44,8 +44,8 @@ pub struct Lifecycle {
     /// Alarm of the webhook dispatcher.
     pub deliveries: Alarm,
     pub watchers: Watchers,
-    /// Server time up to which all due work is done.
-    pub reached: watch::Sender<OffsetDateTime>,
+    /// Server time up to which all due work is done, once it was done.
+    pub reached: watch::Sender<Option<OffsetDateTime>>,
 }
 
 /// Result of one turn of the loop.
@@ -92,7 +92,7 @@ impl Lifecycle {
                     }
                     let has_moved = turn.rows.values().any(|rows| *rows > 0);
                     if turn.rows.is_empty() && poll_all {
-                        self.reached.send_replace(now);
+                        self.reached.send_replace(Some(now));
                         poll_all = false;
                     }
                     // the alarm has the due times; a manual clock polls on until `reached` is set
@@ -160,12 +160,12 @@ impl Lifecycle {
         let mut turn = PollResult { polling: begun.elapsed(), ..PollResult::default() };
         let mut due: HashMap<i64, Agenda> = HashMap::new();
         for agenda in agendas {
-            if let Some(delivery) = agenda.delivery.and_then(|delivery| agenda.time.to_server_time(delivery)) {
+            if let Some(delivery) = agenda.delivery.and_then(|delivery| agenda.time.arrival(delivery)) {
                 self.deliveries.schedule(agenda.account_id, delivery);
             }
-            if let Some(comes) = agenda.earliest().and_then(|earliest| agenda.time.to_server_time(earliest)) {
-                self.alarm.schedule(agenda.account_id, comes);
-                if comes <= now {
+            if let Some(arrival) = agenda.earliest().and_then(|earliest| agenda.time.arrival(earliest)) {
+                self.alarm.schedule(agenda.account_id, arrival);
+                if arrival.is_due(now) {
                     due.insert(agenda.account_id, agenda);
                 }
             }
@@ -238,7 +238,7 @@ impl Lifecycle {
             }
         };
         if rows > 0 {
-            self.deliveries.schedule(account_id, OffsetDateTime::UNIX_EPOCH);
+            self.deliveries.wake(account_id);
             self.watchers.notify(account_id);
         }
         turn.rows.insert(account_id, rows);

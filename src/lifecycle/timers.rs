@@ -1,13 +1,12 @@
 //! SQL that stops and starts the timers of everything in an account, as its automatic transitions go off and on.
 
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 use crate::accounts::store::find;
 use crate::accounts::timing::Timing;
 use crate::concierge::requests::quote::DRAFT;
-use crate::database::end;
+use crate::database::transaction;
 
 /// Removes the timers of everything in an account and returns their number. Transitions in progress complete.
 ///
@@ -82,14 +81,13 @@ pub async fn start_late(
 ) -> Result<(), sqlx::Error> {
     let sql = "select id, started_until < clock_timestamp() from accounts where started_until is not null
         for no key update skip locked";
-    let mut transaction = connection.begin().await?;
-    let outcome = async {
+    transaction(connection, async |transaction| {
         let started: Vec<(i64, bool)> = sqlx::query_as(sql).fetch_all(&mut *transaction).await?;
         for (id, is_over) in started {
-            let account = find(&mut transaction, id).await?;
+            let account = find(transaction, id).await?;
             if let Some(account) = account.filter(|account| !account.settings.is_manual) {
                 let (now, timing) = (account.time.at(now), account.settings.timing(server));
-                start_without(&mut transaction, id, now, &timing, false).await?;
+                start_without(transaction, id, now, &timing, false).await?;
             }
             if is_over {
                 let over = "update accounts set started_until = null where id = $1";
@@ -97,9 +95,8 @@ pub async fn start_late(
             }
         }
         Ok(())
-    }
-    .await;
-    end(transaction, outcome).await
+    })
+    .await
 }
 
 /// Sets missing timers. `all` includes outputs past their first state, some of which rightly have no timer.

@@ -56,9 +56,7 @@ async fn find(app: &App, token: &str, kind: PageKind) -> Result<Receipt, Errors>
         && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     let mut receipt = None;
     if is_well_formed {
-        let mut connection = app.database.connection().await?;
-        let found = store::find(&mut connection, token, kind).await;
-        receipt = connection.finish(found)?;
+        receipt = app.database.run(async |connection| store::find(connection, token, kind).await).await?;
     }
     receipt.ok_or_else(|| {
         let detail = match kind {

@@ -14,9 +14,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// `GET /_sandbox/metrics`
 pub async fn show(State(app): State<App>) -> Result<Response, Errors> {
-    let mut connection = app.database.connection().await?;
-    let oldest = oldest_pending(&mut connection).await;
-    let oldest = connection.finish(oldest)?;
+    let oldest = app.database.run(async |connection| oldest_pending(connection).await).await?;
     let age = oldest.and_then(|oldest| Duration::try_from(app.clock.now() - oldest).ok()).unwrap_or_default();
     Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], app.metrics.text(age)).into_response())
 }

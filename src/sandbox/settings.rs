@@ -5,13 +5,13 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
-use sqlx::Acquire;
+use sqlx::postgres::PgConnection;
 
 use crate::accounts::caller::Access;
 use crate::accounts::settings::AccountSettings;
 use crate::accounts::store;
 use crate::accounts::timing::Timing;
-use crate::database::{StoreError, settle};
+use crate::database::{StoreError, transaction};
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::duration;
 use crate::jsonapi::error::Errors;
@@ -113,29 +113,20 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
 pub async fn update(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.no_query().and_then(|()| Change::read(&call.body));
     let (caller, change) = call.authorize(&app, Access::Write, read).await?;
-    let mut connection = app.database.connection().await?;
-    let saved = async {
-        let mut transaction = connection.begin().await?;
-        let outcome = async {
-            let id = caller.account_id;
-            // the account was reset meanwhile; it had these settings until then
-            let Some(account) = store::lock(&mut transaction, id).await? else {
-                return Ok(change.apply(caller.settings));
-            };
-            let (settings, now) = (change.apply(account.settings), account.time.now(&app.clock));
-            store::save_settings(&mut transaction, id, &settings).await?;
-            if settings.is_manual && !account.settings.is_manual {
-                timers::stop(&mut transaction, id).await?;
-            } else if account.settings.is_manual && !settings.is_manual {
-                timers::start(&mut transaction, id, now, &settings.timing(&app.rules.timing)).await?;
-            }
-            Ok::<_, StoreError>(settings)
+    let work = async |transaction: &mut PgConnection| {
+        let id = caller.account_id;
+        // the account was reset meanwhile; it had these settings until then
+        let Some(account) = store::lock(transaction, id).await? else { return Ok(change.apply(caller.settings)) };
+        let (settings, now) = (change.apply(account.settings), account.time.now(&app.clock));
+        store::save_settings(transaction, id, &settings).await?;
+        if settings.is_manual && !account.settings.is_manual {
+            timers::stop(transaction, id).await?;
+        } else if account.settings.is_manual && !settings.is_manual {
+            timers::start(transaction, id, now, &settings.timing(&app.rules.timing)).await?;
         }
-        .await;
-        settle(transaction, outcome).await
-    }
-    .await;
-    let own = connection.finish(saved)?;
+        Ok::<_, StoreError>(settings)
+    };
+    let own = app.database.run(async |connection| transaction(connection, work).await).await?;
     app.schedule(&caller, Some(caller.time.now(&app.clock))).await;
     Ok(Json(render(&own, &app.rules.timing)))
 }

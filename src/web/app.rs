@@ -63,29 +63,28 @@ impl App {
     /// Schedules the work due at `due_at` in the caller's account. If its clock is frozen and the work is due now, runs
     /// it before returning, so that replays are deterministic.
     pub async fn schedule(&self, caller: &Caller, due_at: Option<OffsetDateTime>) {
-        let Some(comes) = due_at.and_then(|due_at| caller.time.to_server_time(due_at)) else { return };
+        let Some(arrival) = due_at.and_then(|due_at| caller.time.arrival(due_at)) else { return };
         if caller.time.frozen_at.is_some() {
             self.catch_up(caller.account_id).await;
         }
-        self.alarm.schedule(caller.account_id, comes);
+        self.alarm.schedule(caller.account_id, arrival);
     }
 
     /// Runs everything due in an account with a frozen clock, before returning.
     pub async fn catch_up(&self, account_id: i64) {
-        let done = async {
-            let mut connection = self.database.connection().await?;
-            let caught_up = catch_up(&mut connection, account_id, self.clock.now(), &self.rules).await;
-            connection.finish(caught_up)
-        };
+        let done = self.database.run(async |connection| {
+            let now = self.clock.now();
+            catch_up(connection, account_id, now, &self.rules).await
+        });
         // a failure is logged, and the background task tries again
         drop(done.await);
-        self.deliveries.schedule(account_id, OffsetDateTime::UNIX_EPOCH);
+        self.deliveries.wake(account_id);
     }
 
     /// Schedules everything due by now in an account, deliveries included, after a change of its time.
     pub fn wake(&self, account_id: i64) {
-        self.alarm.schedule(account_id, OffsetDateTime::UNIX_EPOCH);
-        self.deliveries.schedule(account_id, OffsetDateTime::UNIX_EPOCH);
+        self.alarm.wake(account_id);
+        self.deliveries.wake(account_id);
     }
 
     /// Removes an ended account from this server's memory. None of its events are sent after this returns.
@@ -99,7 +98,7 @@ impl App {
     /// Wakes waiting clients and the webhook dispatcher for the caller's account.
     pub fn notify(&self, caller: &Caller) {
         self.watchers.notify(caller.account_id);
-        self.deliveries.schedule(caller.account_id, OffsetDateTime::UNIX_EPOCH);
+        self.deliveries.wake(caller.account_id);
     }
 }
 

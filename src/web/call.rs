@@ -82,9 +82,8 @@ impl Call {
         access: Access,
         read: Result<T, Errors>,
     ) -> Result<(Caller, T), Errors> {
-        let mut connection = app.database.connection().await?;
-        let found = authenticate(&mut connection, self.credentials()?, access).await;
-        let caller = connection.finish(found)?;
+        let credentials = self.credentials()?;
+        let caller = app.database.run(async |connection| authenticate(connection, credentials, access).await).await?;
         Ok((caller, read?))
     }
 
@@ -122,9 +121,7 @@ impl Call {
     pub async fn authorize_parsed<T>(&self, app: &App, access: Access, read: Result<T, Errors>) -> Result<T, Errors> {
         let credentials = self.credentials()?;
         let Err(faults) = read else { return read };
-        let mut connection = app.database.connection().await?;
-        let found = authenticate(&mut connection, credentials, access).await;
-        connection.finish(found)?;
+        app.database.run(async |connection| authenticate(connection, credentials, access).await).await?;
         Err(faults)
     }
 }

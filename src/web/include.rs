@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::app::App;
+use crate::concierge::load;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Query;
@@ -45,9 +46,8 @@ pub async fn follow(
             let unknown: Vec<i64> =
                 ids.iter().filter(|id| included.get(target.type_name, id).is_none()).map(|id| id_number(id)).collect();
             if !unknown.is_empty() {
-                let mut connection = app.database.connection().await?;
-                let loaded = Box::pin(crate::concierge::load(&mut connection, account_id, target, &unknown)).await;
-                for resource in connection.finish(loaded)? {
+                let load = app.database.run(async |connection| load(connection, account_id, target, &unknown).await);
+                for resource in Box::pin(load).await? {
                     included.add(resource);
                 }
             }

@@ -29,9 +29,8 @@ pub async fn respond<T>(
 ) -> Result<Response, Errors> {
     let query = call.query(schema, Target::Collection);
     let query = call.authorize_parsed(app, Access::Read, query).await?;
-    let mut connection = app.database.connection().await?;
-    let page = table.page(&mut connection, call.credentials()?, &query).await;
-    let page = connection.finish(page)?;
+    let credentials = call.credentials()?;
+    let page = app.database.run(async |connection| table.page(connection, credentials, &query).await).await?;
     let resources: Vec<Resource> = page.resources.iter().map(render).collect();
     let known = page.resources.iter().flat_map(known).collect();
     let included = include::follow(app, page.caller.account_id, &resources, known, &query).await?;

@@ -64,20 +64,18 @@ impl OpenAccounts {
         if self.knows(&key) || self.admin_token == Some(key) {
             return Ok(());
         }
-        let mut connection = database.connection().await?;
-        let ensured = async {
-            if has_key(&mut connection, key).await? {
+        let ensured = database.run(async |connection| {
+            if has_key(connection, key).await? {
                 return Ok(());
             }
             let name = hex(&key[..16]);
-            match create_account_for(&mut connection, &name, &[(key, "write")], None, clock.now()).await {
+            match create_account_for(connection, &name, &[(key, "write")], None, clock.now()).await {
                 // a concurrent request created it
                 Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(()),
                 done => done.map(|_| ()),
             }
-        }
-        .await;
-        connection.finish(ensured)?;
+        });
+        ensured.await?;
         self.remember(key);
         Ok(())
     }

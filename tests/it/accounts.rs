@@ -3,110 +3,121 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Sandbox, documented_output, send};
+use crate::support::{documented_output, sandbox, sandbox_with, send};
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
 #[tokio::test]
 async fn a_missing_or_unknown_key_is_refused() {
-    let sandbox = Sandbox::start().await;
-    for path in ["/api/users", "/api/users/me", "/api/withdrawal_instructions/2121", "/api/concierge_requests", OUTPUTS]
-    {
-        let request = sandbox.client.get(sandbox.url(path));
-        send(request).await.assert_error(401, "invalid_api_key", "Authorization");
-        for key in ["nope", "Bearer your_api_key", "", "your_api_key; admin=1", "your_api_key; user"] {
-            let request = sandbox.client.get(sandbox.url(path)).header("Authorization", key);
-            let answer = send(request).await;
-            answer.assert_error(401, "invalid_api_key", "Authorization");
-            assert_eq!(answer.body["errors"][0]["title"], "Invalid Api Key");
+    sandbox(async |s| {
+        for path in
+            ["/api/users", "/api/users/me", "/api/withdrawal_instructions/2121", "/api/concierge_requests", OUTPUTS]
+        {
+            let request = s.client.get(s.url(path));
+            send(request).await.assert_error(401, "invalid_api_key", "Authorization");
+            for key in ["nope", "Bearer your_api_key", "", "your_api_key; admin=1", "your_api_key; user"] {
+                let request = s.client.get(s.url(path)).header("Authorization", key);
+                let answer = send(request).await;
+                answer.assert_error(401, "invalid_api_key", "Authorization");
+                assert_eq!(answer.body["errors"][0]["title"], "Invalid Api Key");
+            }
         }
-    }
-    // a stranger is told nothing else, whatever is wrong
-    for (path, body) in [(OUTPUTS, "{"), ("/api/users?include=x", "{}"), (OUTPUTS, "{\"data\":{}}")] {
-        let request = sandbox.client.post(sandbox.url(path)).header("Authorization", "nope");
-        let answer = send(request.header("Content-Type", "application/json").body(body)).await;
-        answer.assert_error(401, "invalid_api_key", "Authorization");
-    }
-    sandbox.stop().await;
+        // a stranger is told nothing else, whatever is wrong
+        for (path, body) in [(OUTPUTS, "{"), ("/api/users?include=x", "{}"), (OUTPUTS, "{\"data\":{}}")] {
+            let request = s.client.post(s.url(path)).header("Authorization", "nope");
+            let answer = send(request.header("Content-Type", "application/json").body(body)).await;
+            answer.assert_error(401, "invalid_api_key", "Authorization");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_read_key_reads_and_does_not_write() {
-    let sandbox = Sandbox::start().await;
-    let with_key = |method: Method, path: &str| {
-        let request =
-            sandbox.client.request(method, sandbox.url(path)).header("Authorization", "your_read_only_api_key");
-        request.header("Content-Type", "application/json")
-    };
-    for path in ["/api/users", "/api/users/me", "/api/withdrawal_instructions/2121", "/api/concierge_requests", OUTPUTS]
-    {
-        assert_eq!(send(with_key(Method::GET, path)).await.status, 200);
-    }
-    let user = json!({"data": {"type": "users", "id": "20202"}});
-    for (method, path, body) in [
-        (Method::POST, OUTPUTS, documented_output()),
-        (Method::POST, OUTPUTS, json!({})),
-        (Method::POST, "/api/users", json!({"data": {"type": "users"}})),
-        (Method::PATCH, "/api/users/20202", user.clone()),
-        (Method::PATCH, "/api/users/me", user),
-        (Method::POST, "/api/concierge_requests", json!({"data": {"type": "concierge_requests"}})),
-        (Method::DELETE, "/api/withdrawal_instructions/2121", json!({})),
-    ] {
-        let answer = send(with_key(method, path).body(body.to_string())).await;
-        answer.assert_error(401, "not_enough_permissions", "Authorization");
-        assert_eq!(answer.body["errors"][0]["title"], "Not enough permissions");
-    }
-    assert_eq!(sandbox.count("select count(*) from concierge_request_outputs").await, 0);
-    sandbox.stop().await;
+    sandbox(async |s| {
+        let with_key = |method: Method, path: &str| {
+            let request = s.client.request(method, s.url(path)).header("Authorization", "your_read_only_api_key");
+            request.header("Content-Type", "application/json")
+        };
+        for path in
+            ["/api/users", "/api/users/me", "/api/withdrawal_instructions/2121", "/api/concierge_requests", OUTPUTS]
+        {
+            assert_eq!(send(with_key(Method::GET, path)).await.status, 200);
+        }
+        let user = json!({"data": {"type": "users", "id": "20202"}});
+        for (method, path, body) in [
+            (Method::POST, OUTPUTS, documented_output()),
+            (Method::POST, OUTPUTS, json!({})),
+            (Method::POST, "/api/users", json!({"data": {"type": "users"}})),
+            (Method::PATCH, "/api/users/20202", user.clone()),
+            (Method::PATCH, "/api/users/me", user),
+            (Method::POST, "/api/concierge_requests", json!({"data": {"type": "concierge_requests"}})),
+            (Method::DELETE, "/api/withdrawal_instructions/2121", json!({})),
+        ] {
+            let answer = send(with_key(method, path).body(body.to_string())).await;
+            answer.assert_error(401, "not_enough_permissions", "Authorization");
+            assert_eq!(answer.body["errors"][0]["title"], "Not enough permissions");
+        }
+        assert_eq!(s.count("select count(*) from concierge_request_outputs").await, 0);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_key_can_act_as_a_managed_user() {
-    let sandbox = Sandbox::start().await;
-    let acting = |user: &str, path: &str| {
-        let request = sandbox.client.get(sandbox.url(path));
-        request.header("Authorization", format!("your_api_key; user={user}"))
-    };
-    assert_eq!(sandbox.get("/api/users/me").await.expect(200)["data"]["id"], "50505");
-    assert_eq!(send(acting("20202", "/api/users/me")).await.expect(200)["data"]["id"], "20202");
-    for user in ["777", "abc", "", "-1"] {
-        send(acting(user, "/api/users/me")).await.assert_error(401, "acting_user_unknown", "Authorization");
-    }
-    // what it makes without naming a user is the acting user's
-    let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {"body": {}}}});
-    let request = sandbox.client.post(sandbox.url("/api/withdrawal_instructions"));
-    let request = request.header("Authorization", "your_api_key;user=20202").header("Content-Type", "application/json");
-    let made = send(request.body(instruction.to_string())).await.expect(201);
-    assert_eq!(made["data"]["relationships"]["user"]["data"]["id"], "20202");
-    sandbox.stop().await;
+    sandbox(async |s| {
+        let acting = |user: &str, path: &str| {
+            let request = s.client.get(s.url(path));
+            request.header("Authorization", format!("your_api_key; user={user}"))
+        };
+        assert_eq!(s.get("/api/users/me").await.expect(200)["data"]["id"], "50505");
+        assert_eq!(send(acting("20202", "/api/users/me")).await.expect(200)["data"]["id"], "20202");
+        for user in ["777", "abc", "", "-1"] {
+            send(acting(user, "/api/users/me")).await.assert_error(401, "acting_user_unknown", "Authorization");
+        }
+        // what it makes without naming a user is the acting user's
+        let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {"body": {}}}});
+        let request = s.client.post(s.url("/api/withdrawal_instructions"));
+        let request =
+            request.header("Authorization", "your_api_key;user=20202").header("Content-Type", "application/json");
+        let made = send(request.body(instruction.to_string())).await.expect(201);
+        assert_eq!(made["data"]["relationships"]["user"]["data"]["id"], "20202");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_database_holds_no_key() {
-    let sandbox = Sandbox::start().await;
-    sandbox.create_output().await;
-    let keys = "select count(*) from api_keys where key_sha256 = sha256('your_api_key') and length(key_sha256) = 32";
-    assert_eq!(sandbox.count(keys).await, 1);
-    let columns = "select count(*) from information_schema.columns where table_name = 'api_keys'";
-    assert_eq!(sandbox.count(columns).await, 5, "a new column of api_keys: does it give the key away?");
-    sandbox.stop().await;
+    sandbox(async |s| {
+        s.create_output().await;
+        let keys =
+            "select count(*) from api_keys where key_sha256 = sha256('your_api_key') and length(key_sha256) = 32";
+        assert_eq!(s.count(keys).await, 1);
+        let columns = "select count(*) from information_schema.columns where table_name = 'api_keys'";
+        assert_eq!(s.count(columns).await, 5, "a new column of api_keys: does it give the key away?");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn beyond_the_rate_limit_requests_are_told_when_to_come_back() {
-    let sandbox = Sandbox::start_with(|config| config.rate_limit = Some(5)).await;
-    let mut refused = 0;
-    for _ in 0..50 {
-        let answer = sandbox.get("/api/users/me").await;
-        if answer.status == 429 {
-            answer.assert_error(429, "rate_limited", "");
-            assert_eq!(answer.headers["retry-after"], "1");
-            refused += 1;
-        }
-    }
-    assert!(refused > 0);
-    // each key has its own
-    let other = sandbox.client.get(sandbox.url("/api/users/me")).header("Authorization", "your_read_only_api_key");
-    assert_eq!(send(other).await.status, 200);
-    sandbox.stop().await;
+    sandbox_with(
+        |config| config.rate_limit = Some(5),
+        async |s| {
+            let mut refused = 0;
+            for _ in 0..50 {
+                let answer = s.get("/api/users/me").await;
+                if answer.status == 429 {
+                    answer.assert_error(429, "rate_limited", "");
+                    assert_eq!(answer.headers["retry-after"], "1");
+                    refused += 1;
+                }
+            }
+            assert!(refused > 0);
+            // each key has its own
+            let other = s.client.get(s.url("/api/users/me")).header("Authorization", "your_read_only_api_key");
+            assert_eq!(send(other).await.status, 200);
+        },
+    )
+    .await;
 }

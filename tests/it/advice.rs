@@ -7,14 +7,14 @@ use concierge_sandbox::sandbox::advice::AdviceKind;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Receiver, Sandbox, documented_output, send};
+use crate::support::{Account, Answer, Receiver, account, documented_output, sandbox, sandbox_with, send};
 
 const PATH: &str = "/_sandbox/advice";
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
 /// The advice there is, by its code.
-async fn advice(sandbox: &Sandbox) -> BTreeMap<String, Value> {
-    let answer = sandbox.get(PATH).await.expect(200);
+async fn advice(account: &Account) -> BTreeMap<String, Value> {
+    let answer = account.get(PATH).await.expect(200);
     let pieces = answer["advice"].as_array().unwrap().iter();
     let by_code: BTreeMap<String, Value> =
         pieces.map(|piece| (piece["code"].as_str().unwrap().to_owned(), piece.clone())).collect();
@@ -26,8 +26,8 @@ async fn advice(sandbox: &Sandbox) -> BTreeMap<String, Value> {
 }
 
 /// How often each was seen.
-async fn counts(sandbox: &Sandbox) -> Vec<(String, u64)> {
-    advice(sandbox).await.into_iter().map(|(code, piece)| (code, piece["count"].as_u64().unwrap())).collect()
+async fn counts(account: &Account) -> Vec<(String, u64)> {
+    advice(account).await.into_iter().map(|(code, piece)| (code, piece["count"].as_u64().unwrap())).collect()
 }
 
 fn expected(counts: &[(&str, u64)]) -> Vec<(String, u64)> {
@@ -39,218 +39,232 @@ fn id(answer: &Answer) -> &str {
 }
 
 /// Lets so much time pass that no request counts as one too many.
-async fn pause(sandbox: &Sandbox) {
-    sandbox.advance(Duration::from_secs(1)).await;
+async fn pause(account: &Account) {
+    account.advance(Duration::from_secs(1)).await;
 }
 
-async fn listen(sandbox: &Sandbox, url: &str) {
+async fn listen(account: &Account, url: &str) {
     let document = json!({"data": {"type": "users", "attributes": {"webhook_url": url}}});
-    sandbox.patch("/api/users/me", &document).await.expect(200);
+    account.patch("/api/users/me", &document).await.expect(200);
 }
 
 #[tokio::test]
 async fn a_client_that_keeps_to_the_contract_is_told_nothing() {
-    let sandbox = Sandbox::start().await;
-    assert_eq!(sandbox.get(PATH).await.expect(200)["advice"], json!([]));
-    for _ in 0..4 {
-        sandbox.create_output().await;
-        pause(&sandbox).await;
-        // a trailing slash, no Version, a body-less action, errors of its own
-        sandbox.get("/api/users/").await.expect(200);
-        sandbox.act("1010", "accept_quote").await.assert_error(409, "action_not_possible", "");
-        sandbox.get("/api/users/7").await;
-        sandbox.post_text(OUTPUTS, "{").await;
-        pause(&sandbox).await;
-    }
-    assert_eq!(counts(&sandbox).await, []);
-    sandbox.stop().await;
+    sandbox(async |s| {
+        assert_eq!(s.get(PATH).await.expect(200)["advice"], json!([]));
+        for _ in 0..4 {
+            s.create_output().await;
+            pause(s).await;
+            // a trailing slash, no Version, a body-less action, errors of its own
+            s.get("/api/users/").await.expect(200);
+            s.act("1010", "accept_quote").await.assert_error(409, "action_not_possible", "");
+            s.get("/api/users/7").await;
+            s.post_text(OUTPUTS, "{").await;
+            pause(s).await;
+        }
+        assert_eq!(counts(s).await, []);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_body_without_a_type_or_of_another_is_told() {
-    let sandbox = Sandbox::start().await;
-    let post = || sandbox.request(Method::POST, OUTPUTS).body(documented_output().to_string());
-    send(post()).await.assert_error(415, "media_type_unsupported", "Content-Type");
-    pause(&sandbox).await;
-    let missing = send(post()).await;
-    let other = send(post().header("Content-Type", "text/plain")).await;
-    let found = advice(&sandbox).await;
-    let piece = &found["content_type_missing"];
-    assert_eq!(piece["count"], 2);
-    assert_eq!(
-        (&piece["first_at"], &piece["last_at"]),
-        (&json!("2019-11-25T12:53:02.741Z"), &json!("2019-11-25T12:53:03.741Z"))
-    );
-    assert_eq!((&piece["request_id"], &piece["event_id"]), (&json!(id(&missing)), &Value::Null));
-    assert!(piece["detail"].as_str().unwrap().starts_with("Seen 2 times: a body without"), "{piece}");
-    let piece = &found["content_type_unsupported"];
-    assert_eq!((&piece["count"], &piece["request_id"]), (&json!(1), &json!(id(&other))));
-    assert!(piece["detail"].as_str().unwrap().starts_with("Seen once: "), "{piece}");
-    assert_eq!(found.len(), 2);
-    // the example can be looked at
-    sandbox.get(&format!("/_sandbox/requests/{}", id(&other))).await.expect(200);
-    // one that was asked for is no fault of the client's
-    send(post().header("Prefer", "code=415")).await.assert_error(415, "fault_injected", "");
-    assert_eq!(counts(&sandbox).await, expected(&[("content_type_missing", 2), ("content_type_unsupported", 1)]));
-    sandbox.stop().await;
+    sandbox(async |s| {
+        let post = || s.request(Method::POST, OUTPUTS).body(documented_output().to_string());
+        send(post()).await.assert_error(415, "media_type_unsupported", "Content-Type");
+        pause(s).await;
+        let missing = send(post()).await;
+        let other = send(post().header("Content-Type", "text/plain")).await;
+        let found = advice(s).await;
+        let piece = &found["content_type_missing"];
+        assert_eq!(piece["count"], 2);
+        assert_eq!(
+            (&piece["first_at"], &piece["last_at"]),
+            (&json!("2019-11-25T12:53:02.741Z"), &json!("2019-11-25T12:53:03.741Z"))
+        );
+        assert_eq!((&piece["request_id"], &piece["event_id"]), (&json!(id(&missing)), &Value::Null));
+        assert!(piece["detail"].as_str().unwrap().starts_with("Seen 2 times: a body without"), "{piece}");
+        let piece = &found["content_type_unsupported"];
+        assert_eq!((&piece["count"], &piece["request_id"]), (&json!(1), &json!(id(&other))));
+        assert!(piece["detail"].as_str().unwrap().starts_with("Seen once: "), "{piece}");
+        assert_eq!(found.len(), 2);
+        // the example can be looked at
+        s.get(&format!("/_sandbox/requests/{}", id(&other))).await.expect(200);
+        // one that was asked for is no fault of the client's
+        send(post().header("Prefer", "code=415")).await.assert_error(415, "fault_injected", "");
+        assert_eq!(counts(s).await, expected(&[("content_type_missing", 2), ("content_type_unsupported", 1)]));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn more_than_five_requests_a_second_are_told() {
-    let sandbox = Sandbox::start().await;
-    let ask = || sandbox.get("/api/cash_wallets");
-    for _ in 0..5 {
+    sandbox(async |s| {
+        let ask = || s.get("/api/cash_wallets");
+        for _ in 0..5 {
+            ask().await.expect(200);
+        }
+        // another key has its own
+        let request = s.client.get(s.url("/api/users")).header("Authorization", "your_read_only_api_key");
+        send(request).await.expect(200);
+        assert_eq!(counts(s).await, []);
+        s.advance(Duration::from_millis(999)).await;
         ask().await.expect(200);
-    }
-    // another key has its own
-    let request = sandbox.client.get(sandbox.url("/api/users")).header("Authorization", "your_read_only_api_key");
-    send(request).await.expect(200);
-    assert_eq!(counts(&sandbox).await, []);
-    sandbox.advance(Duration::from_millis(999)).await;
-    ask().await.expect(200);
-    assert_eq!(counts(&sandbox).await, expected(&[("rate_exceeded", 1)]));
-    // one a fifth of a second is what may be
-    pause(&sandbox).await;
-    for _ in 0..20 {
-        sandbox.advance(Duration::from_millis(200)).await;
-        ask().await.expect(200);
-    }
-    assert_eq!(counts(&sandbox).await, expected(&[("rate_exceeded", 1)]));
-    for _ in 0..3 {
-        ask().await.expect(200);
-    }
-    assert_eq!(counts(&sandbox).await, expected(&[("rate_exceeded", 4)]));
-    sandbox.stop().await;
+        assert_eq!(counts(s).await, expected(&[("rate_exceeded", 1)]));
+        // one a fifth of a second is what may be
+        pause(s).await;
+        for _ in 0..20 {
+            s.advance(Duration::from_millis(200)).await;
+            ask().await.expect(200);
+        }
+        assert_eq!(counts(s).await, expected(&[("rate_exceeded", 1)]));
+        for _ in 0..3 {
+            ask().await.expect(200);
+        }
+        assert_eq!(counts(s).await, expected(&[("rate_exceeded", 4)]));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn going_on_before_retry_after_is_over_is_told() {
-    let sandbox = Sandbox::start().await;
-    let fault = json!({"faults": [{"path": "/api/users", "status": 429, "retry_after": 3, "times": 2}]});
-    let put = sandbox.request(Method::PUT, "/_sandbox/faults").header("Content-Type", "application/json");
-    send(put.body(fault.to_string())).await.expect(200);
-    sandbox.get("/api/users").await.assert_error(429, "fault_injected", "");
-    assert_eq!(counts(&sandbox).await, []);
-    sandbox.advance(Duration::from_millis(2999)).await;
-    let hasty = sandbox.get("/api/users").await;
-    hasty.assert_error(429, "fault_injected", "");
-    // with another key one may go on
-    let request = sandbox.client.get(sandbox.url("/api/users")).header("Authorization", "your_read_only_api_key");
-    send(request).await.expect(200);
-    let found = advice(&sandbox).await;
-    assert_eq!(found.len(), 1);
-    assert_eq!(found["retry_after_ignored"]["request_id"], id(&hasty));
-    sandbox.advance(Duration::from_secs(3)).await;
-    sandbox.get("/api/users").await.expect(200);
-    assert_eq!(counts(&sandbox).await, expected(&[("retry_after_ignored", 1)]));
-    sandbox.stop().await;
+    sandbox(async |s| {
+        let fault = json!({"faults": [{"path": "/api/users", "status": 429, "retry_after": 3, "times": 2}]});
+        let put = s.request(Method::PUT, "/_sandbox/faults").header("Content-Type", "application/json");
+        send(put.body(fault.to_string())).await.expect(200);
+        s.get("/api/users").await.assert_error(429, "fault_injected", "");
+        assert_eq!(counts(s).await, []);
+        s.advance(Duration::from_millis(2999)).await;
+        let hasty = s.get("/api/users").await;
+        hasty.assert_error(429, "fault_injected", "");
+        // with another key one may go on
+        let request = s.client.get(s.url("/api/users")).header("Authorization", "your_read_only_api_key");
+        send(request).await.expect(200);
+        let found = advice(s).await;
+        assert_eq!(found.len(), 1);
+        assert_eq!(found["retry_after_ignored"]["request_id"], id(&hasty));
+        s.advance(Duration::from_secs(3)).await;
+        s.get("/api/users").await.expect(200);
+        assert_eq!(counts(s).await, expected(&[("retry_after_ignored", 1)]));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_limit_of_the_server_is_told_of_as_well() {
-    let sandbox = Sandbox::start_with(|config| config.rate_limit = Some(1)).await;
-    let mut refused = 0;
-    for _ in 0..10 {
-        let wallets = sandbox.client.get(sandbox.url("/api/cash_wallets"));
-        refused += u64::from(send(wallets.header("Authorization", "your_api_key")).await.status == 429);
-    }
-    assert!(refused > 0);
-    let request = sandbox.client.get(sandbox.url(PATH)).header("Authorization", "your_read_only_api_key");
-    let found = send(request).await.expect(200);
-    let codes: Vec<&str> =
-        found["advice"].as_array().unwrap().iter().map(|piece| piece["code"].as_str().unwrap()).collect();
-    assert_eq!(codes, ["rate_exceeded", "retry_after_ignored"]);
-    sandbox.stop().await;
+    sandbox_with(
+        |config| config.rate_limit = Some(1),
+        async |s| {
+            let mut refused = 0;
+            for _ in 0..10 {
+                let wallets = s.client.get(s.url("/api/cash_wallets"));
+                refused += u64::from(send(wallets.header("Authorization", "your_api_key")).await.status == 429);
+            }
+            assert!(refused > 0);
+            let request = s.client.get(s.url(PATH)).header("Authorization", "your_read_only_api_key");
+            let found = send(request).await.expect(200);
+            let codes: Vec<&str> =
+                found["advice"].as_array().unwrap().iter().map(|piece| piece["code"].as_str().unwrap()).collect();
+            assert_eq!(codes, ["rate_exceeded", "retry_after_ignored"]);
+        },
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn polling_is_told_and_where_no_webhook_is_set_that_too() {
-    let sandbox = Sandbox::start().await;
-    sandbox.create_output().await;
-    let poll = async |path: &str, times: usize| {
-        for _ in 0..times {
-            pause(&sandbox).await;
-            sandbox.get(path).await;
-        }
-    };
-    let shown = format!("{OUTPUTS}/32323");
-    poll(&shown, 10).await;
-    // each of these is another thing, tells nothing, or isn't there
-    poll(&format!("{shown}?include="), 5).await;
-    poll("/api/cash_wallets", 11).await;
-    poll("/api/users/7", 11).await;
-    assert_eq!(counts(&sandbox).await, []);
-    poll(&shown, 1).await;
-    assert_eq!(counts(&sandbox).await, expected(&[("polling", 1), ("webhook_url_missing", 1)]));
-    listen(&sandbox, "http://127.0.0.1:9/").await;
-    assert_eq!(counts(&sandbox).await, expected(&[("polling", 1)]));
-    // a minute later it begins anew
-    sandbox.advance(Duration::from_mins(1)).await;
-    poll(&shown, 10).await;
-    assert_eq!(counts(&sandbox).await, expected(&[("polling", 1)]));
-    poll(&shown, 2).await;
-    assert_eq!(counts(&sandbox).await, expected(&[("polling", 3)]));
-    sandbox.stop().await;
+    sandbox(async |s| {
+        s.create_output().await;
+        let poll = async |path: &str, times: usize| {
+            for _ in 0..times {
+                pause(s).await;
+                s.get(path).await;
+            }
+        };
+        let shown = format!("{OUTPUTS}/32323");
+        poll(&shown, 10).await;
+        // each of these is another thing, tells nothing, or isn't there
+        poll(&format!("{shown}?include="), 5).await;
+        poll("/api/cash_wallets", 11).await;
+        poll("/api/users/7", 11).await;
+        assert_eq!(counts(s).await, []);
+        poll(&shown, 1).await;
+        assert_eq!(counts(s).await, expected(&[("polling", 1), ("webhook_url_missing", 1)]));
+        listen(s, "http://127.0.0.1:9/").await;
+        assert_eq!(counts(s).await, expected(&[("polling", 1)]));
+        // a minute later it begins anew
+        s.advance(Duration::from_mins(1)).await;
+        poll(&shown, 10).await;
+        assert_eq!(counts(s).await, expected(&[("polling", 1)]));
+        poll(&shown, 2).await;
+        assert_eq!(counts(s).await, expected(&[("polling", 3)]));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_scheme_before_the_key_is_told() {
-    let sandbox = Sandbox::start().await;
-    let with = |value: &'static str| -> RequestBuilder {
-        sandbox.client.get(sandbox.url("/api/users")).header("Authorization", value)
-    };
-    for value in ["Bearer your_api_key", "bearer  your_api_key ; user=1", "Token your_read_only_api_key"] {
-        send(with(value)).await.assert_error(401, "invalid_api_key", "Authorization");
-    }
-    for value in ["Bearer nope", "Bearer", "Bearer ", "Bearer your_api_key x"] {
-        send(with(value)).await.assert_error(401, "invalid_api_key", "Authorization");
-    }
-    assert_eq!(counts(&sandbox).await, expected(&[("authorization_scheme", 3)]));
-    sandbox.stop().await;
+    sandbox(async |s| {
+        let with = |value: &'static str| -> RequestBuilder {
+            s.client.get(s.url("/api/users")).header("Authorization", value)
+        };
+        for value in ["Bearer your_api_key", "bearer  your_api_key ; user=1", "Token your_read_only_api_key"] {
+            send(with(value)).await.assert_error(401, "invalid_api_key", "Authorization");
+        }
+        for value in ["Bearer nope", "Bearer", "Bearer ", "Bearer your_api_key x"] {
+            send(with(value)).await.assert_error(401, "invalid_api_key", "Authorization");
+        }
+        assert_eq!(counts(s).await, expected(&[("authorization_scheme", 3)]));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn receivers_that_answer_otherwise_or_late_are_told() {
     for (answer, is_told) in [("200 OK", false), ("204 No Content", true), ("302 Found", true), ("500 Oops", false)] {
-        let sandbox = Sandbox::start().await;
-        let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n");
-        let receiver = Receiver::answering(answer.clone()).await;
-        listen(&sandbox, &receiver.url()).await;
-        sandbox.create_output().await;
-        sandbox.tell(Duration::ZERO).await;
-        let found = advice(&sandbox).await;
-        assert_eq!(found.contains_key("webhook_answer_not_200"), is_told, "{answer}");
-        assert_eq!(found.len(), usize::from(is_told), "{answer}");
-        if let Some(piece) = found.get("webhook_answer_not_200") {
-            assert_eq!((&piece["count"], &piece["event_id"]), (&json!(1), &json!("1")));
-            assert_eq!((&piece["request_id"], &piece["first_at"]), (&Value::Null, &json!("2019-11-25T12:53:02.741Z")));
-        }
-        sandbox.sql("update delivery_attempts set duration = 5000").await;
-        assert!(!advice(&sandbox).await.contains_key("webhook_slow"));
-        sandbox.sql("update delivery_attempts set duration = 5001").await;
-        assert_eq!(advice(&sandbox).await["webhook_slow"]["count"], 1);
-        sandbox.stop().await;
+        account(async |s| {
+            let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n");
+            let receiver = Receiver::answering(answer.clone()).await;
+            listen(s, &receiver.url()).await;
+            s.create_output().await;
+            s.tell(Duration::ZERO).await;
+            let found = advice(s).await;
+            assert_eq!(found.contains_key("webhook_answer_not_200"), is_told, "{answer}");
+            assert_eq!(found.len(), usize::from(is_told), "{answer}");
+            if let Some(piece) = found.get("webhook_answer_not_200") {
+                assert_eq!((&piece["count"], &piece["event_id"]), (&json!(1), &json!("1")));
+                assert_eq!(
+                    (&piece["request_id"], &piece["first_at"]),
+                    (&Value::Null, &json!("2019-11-25T12:53:02.741Z"))
+                );
+            }
+            s.sql("update delivery_attempts set duration = 5000").await;
+            assert!(!advice(s).await.contains_key("webhook_slow"));
+            s.sql("update delivery_attempts set duration = 5001").await;
+            assert_eq!(advice(s).await["webhook_slow"]["count"], 1);
+        })
+        .await;
     }
 }
 
 #[tokio::test]
 async fn each_account_is_told_its_own() {
-    let sandbox = Sandbox::start().await;
-    sandbox.second_account("another_key").await;
-    let with_key =
-        |key: &'static str, path: &str| send(sandbox.client.get(sandbox.url(path)).header("Authorization", key));
-    for _ in 0..8 {
-        with_key("another_key", "/api/cash_wallets").await.expect(200);
-    }
-    assert_eq!(counts(&sandbox).await, []);
-    let theirs = with_key("another_key", PATH).await.expect(200);
-    assert_eq!((&theirs["advice"][0]["code"], &theirs["advice"][0]["count"]), (&json!("rate_exceeded"), &json!(3)));
-    with_key("your_read_only_api_key", PATH).await.expect(200);
-    with_key("nope", PATH).await.assert_error(401, "invalid_api_key", "Authorization");
-    sandbox.get(&format!("{PATH}?filter[code]=polling")).await.assert_error(400, "parameter_unknown", "filter[code]");
-    // what is forgotten is forgotten
-    let forget = sandbox.client.delete(sandbox.url("/_sandbox/requests")).header("Authorization", "another_key");
-    send(forget).await.expect(204);
-    assert_eq!(with_key("another_key", PATH).await.expect(200)["advice"], json!([]));
-    sandbox.stop().await;
+    sandbox(async |s| {
+        s.second_account("another_key").await;
+        let with_key = |key: &'static str, path: &str| send(s.client.get(s.url(path)).header("Authorization", key));
+        for _ in 0..8 {
+            with_key("another_key", "/api/cash_wallets").await.expect(200);
+        }
+        assert_eq!(counts(s).await, []);
+        let theirs = with_key("another_key", PATH).await.expect(200);
+        assert_eq!((&theirs["advice"][0]["code"], &theirs["advice"][0]["count"]), (&json!("rate_exceeded"), &json!(3)));
+        with_key("your_read_only_api_key", PATH).await.expect(200);
+        with_key("nope", PATH).await.assert_error(401, "invalid_api_key", "Authorization");
+        s.get(&format!("{PATH}?filter[code]=polling")).await.assert_error(400, "parameter_unknown", "filter[code]");
+        // what is forgotten is forgotten
+        let forget = s.client.delete(s.url("/_sandbox/requests")).header("Authorization", "another_key");
+        send(forget).await.expect(204);
+        assert_eq!(with_key("another_key", PATH).await.expect(200)["advice"], json!([]));
+    })
+    .await;
 }

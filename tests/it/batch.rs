@@ -5,99 +5,103 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Sandbox, documented_output, send};
+use crate::support::{account, documented_output, sandbox, send};
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
 #[tokio::test]
 async fn concurrent_creates_each_get_their_own_answer() {
-    let sandbox = Sandbox::start().await;
-    let creates = (0..200).map(|n| {
-        let mut document = documented_output();
-        document["data"]["attributes"]["amount"] = json!(n + 1);
-        // every fourth refers to something that isn't there, each time something else
-        if n % 4 == 0 {
-            let relationship = ["request", "user", "withdrawal_instruction"][n / 4 % 3];
-            document["data"]["relationships"][relationship]["data"]["id"] = json!((777_000 + n).to_string());
+    account(async |s| {
+        let creates = (0..200).map(|n| {
+            let mut document = documented_output();
+            document["data"]["attributes"]["amount"] = json!(n + 1);
+            // every fourth refers to something that isn't there, each time something else
+            if n % 4 == 0 {
+                let relationship = ["request", "user", "withdrawal_instruction"][n / 4 % 3];
+                document["data"]["relationships"][relationship]["data"]["id"] = json!((777_000 + n).to_string());
+            }
+            async move { (n, s.post(OUTPUTS, &document).await) }
+        });
+        let mut ids = BTreeSet::new();
+        for (n, answer) in futures_util::future::join_all(creates).await {
+            if n % 4 == 0 {
+                let relationship = ["request", "user", "withdrawal_instruction"][n / 4 % 3];
+                let pointer = format!("/data/relationships/{relationship}/data/id");
+                answer.assert_error(404, "related_resource_not_found", &pointer);
+                assert!(answer.text.contains(&(777_000 + n).to_string()), "{answer:?}");
+            } else {
+                let shown = answer.expect(201);
+                assert_eq!(shown["data"]["attributes"]["amount"], n + 1);
+                ids.insert(shown["data"]["id"].as_str().unwrap().parse::<i64>().unwrap());
+            }
         }
-        let sandbox = &sandbox;
-        async move { (n, sandbox.post(OUTPUTS, &document).await) }
-    });
-    let mut ids = BTreeSet::new();
-    for (n, answer) in futures_util::future::join_all(creates).await {
-        if n % 4 == 0 {
-            let relationship = ["request", "user", "withdrawal_instruction"][n / 4 % 3];
-            let pointer = format!("/data/relationships/{relationship}/data/id");
-            answer.assert_error(404, "related_resource_not_found", &pointer);
-            assert!(answer.text.contains(&(777_000 + n).to_string()), "{answer:?}");
-        } else {
-            let shown = answer.expect(201);
-            assert_eq!(shown["data"]["attributes"]["amount"], n + 1);
-            ids.insert(shown["data"]["id"].as_str().unwrap().parse::<i64>().unwrap());
-        }
-    }
-    assert_eq!(ids.len(), 150);
-    assert_eq!(sandbox.count("select count(*) from concierge_request_outputs").await, 150);
-    // shown together, each with what was sent, beside some that aren't there
-    let world = &sandbox;
-    let show = |id: i64| async move { (id, world.get(&format!("{OUTPUTS}/{id}")).await) };
-    let shows = ids.into_iter().chain([1, 2, 3]).map(show);
-    for (id, answer) in futures_util::future::join_all(shows).await {
-        if id < 10 {
-            answer.assert_error(404, "resource_not_found", "");
-        } else {
-            assert_eq!(answer.expect(200)["data"]["id"], id.to_string());
-        }
-    }
-    sandbox.stop().await;
-}
-
-#[tokio::test]
-async fn callers_are_kept_apart() {
-    let sandbox = Sandbox::start().await;
-    let id = sandbox.create_output().await;
-    let path = format!("{OUTPUTS}/{id}");
-    let keys =
-        ["your_api_key", "your_read_only_api_key", "nobody's", "your_api_key; user=20202", "your_api_key; user=7"];
-    let calls = (0..100).map(|n| {
-        let key = keys[n % keys.len()];
-        let request = sandbox.client.request(Method::GET, sandbox.url(&path)).header("Authorization", key);
-        async move { (key, send(request).await.status) }
-    });
-    for (key, status) in futures_util::future::join_all(calls).await {
-        let refused = key == "nobody's" || key.ends_with("=7");
-        assert_eq!(status, if refused { 401 } else { 200 }, "{key}");
-    }
-    sandbox.stop().await;
-}
-
-#[tokio::test]
-async fn a_client_that_hangs_up_takes_nobody_with_it() {
-    let sandbox = Sandbox::start().await;
-    // the draft is locked, so that creates wait
-    let mut lock = sandbox.database.begin().await.unwrap();
-    sqlx::query("update concierge_requests set external_id = 'x' where id = 1010").execute(&mut *lock).await.unwrap();
-    let (document, calls) = (documented_output(), 6);
-    let mut waiting: Vec<_> = (0..calls).map(|_| Box::pin(sandbox.post(OUTPUTS, &document))).collect();
-    let waits = "select count(*) from pg_stat_activity
-        where wait_event_type = 'Lock' and query like 'with caller%'
-        and datname = current_database()";
-    // polled until the first round trip waits for the lock
-    crate::support::within(async {
-        loop {
-            tokio::select! {
-                biased;
-                _ = futures_util::future::select_all(&mut waiting) => panic!("none can be answered yet"),
-                waits = sandbox.count(waits) => if waits > 0 { break },
+        assert_eq!(ids.len(), 150);
+        assert_eq!(s.count("select count(*) from concierge_request_outputs").await, 150);
+        // shown together, each with what was sent, beside some that aren't there
+        let show = |id: i64| async move { (id, s.get(&format!("{OUTPUTS}/{id}")).await) };
+        let shows = ids.into_iter().chain([1, 2, 3]).map(show);
+        for (id, answer) in futures_util::future::join_all(shows).await {
+            if id < 10 {
+                answer.assert_error(404, "resource_not_found", "");
+            } else {
+                assert_eq!(answer.expect(200)["data"]["id"], id.to_string());
             }
         }
     })
     .await;
-    drop(waiting.drain(..3)); // the first hang up
-    lock.commit().await.unwrap();
-    for answer in futures_util::future::join_all(waiting).await {
-        answer.expect(201);
-    }
-    sandbox.create_output().await;
-    sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn callers_are_kept_apart() {
+    sandbox(async |s| {
+        let id = s.create_output().await;
+        let path = format!("{OUTPUTS}/{id}");
+        let keys =
+            ["your_api_key", "your_read_only_api_key", "nobody's", "your_api_key; user=20202", "your_api_key; user=7"];
+        let calls = (0..100).map(|n| {
+            let key = keys[n % keys.len()];
+            let request = s.client.request(Method::GET, s.url(&path)).header("Authorization", key);
+            async move { (key, send(request).await.status) }
+        });
+        for (key, status) in futures_util::future::join_all(calls).await {
+            let refused = key == "nobody's" || key.ends_with("=7");
+            assert_eq!(status, if refused { 401 } else { 200 }, "{key}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_takes_nobody_with_it() {
+    sandbox(async |s| {
+        // the draft is locked, so that creates wait
+        let mut lock = s.database().begin().await.unwrap();
+        sqlx::query("update concierge_requests set external_id = 'x' where id = 1010")
+            .execute(&mut *lock)
+            .await
+            .unwrap();
+        let (document, calls) = (documented_output(), 6);
+        let mut waiting: Vec<_> = (0..calls).map(|_| Box::pin(s.post(OUTPUTS, &document))).collect();
+        let waits = "select count(*) from pg_stat_activity
+            where wait_event_type = 'Lock' and query like 'with caller%'
+            and datname = current_database()";
+        // polled until the first round trip waits for the lock
+        crate::support::within(async {
+            loop {
+                tokio::select! {
+                    biased;
+                    _ = futures_util::future::select_all(&mut waiting) => panic!("none can be answered yet"),
+                    waits = s.count(waits) => if waits > 0 { break },
+                }
+            }
+        })
+        .await;
+        drop(waiting.drain(..3)); // the first hang up
+        lock.commit().await.unwrap();
+        for answer in futures_util::future::join_all(waiting).await {
+            answer.expect(201);
+        }
+        s.create_output().await;
+    })
+    .await;
 }

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Sandbox, send};
+use crate::support::{account, sandbox, send};
 
 const CURRENCIES: [&str; 10] = ["ars", "brl", "clp", "cop", "eur", "mxn", "pen", "pyg", "usd", "uyu"];
 
@@ -15,101 +15,105 @@ fn balances(document: &Value) -> Vec<(&str, &Value)> {
 
 #[tokio::test]
 async fn a_user_has_one_in_every_currency_of_the_ports() {
-    let sandbox = Sandbox::start().await;
-    let answer = sandbox.get("/api/cash_wallets/").await;
-    // attributes in their order
-    let dollars =
-        r#"{"id":"usd","type":"cash_wallets","attributes":{"currency":"usd","balance":1000000,"available":1000000}}"#;
-    assert!(answer.text.contains(dollars), "{}", answer.text);
-    let all = answer.expect(200);
-    let (rich, none) = (json!(1_000_000), json!(0));
-    let expected = CURRENCIES.map(|code| (code, if ["ars", "clp", "usd"].contains(&code) { &rich } else { &none }));
-    assert_eq!(balances(&all), expected);
-    assert_eq!(all["meta"]["total"], 10);
-    for currency in ["usd", "USD", "Usd"] {
-        let shown = sandbox.get(&format!("/api/cash_wallets/{currency}")).await.expect(200);
-        assert_eq!(shown["data"], all["data"][8]);
-    }
-    let empty = sandbox.get("/api/cash_wallets/EUR").await.expect(200);
-    assert_eq!(empty["data"]["attributes"], json!({"currency": "eur", "balance": 0, "available": 0}));
-    sandbox.stop().await;
+    account(async |s| {
+        let answer = s.get("/api/cash_wallets/").await;
+        // attributes in their order
+        let dollars =
+            r#"{"id":"usd","type":"cash_wallets","attributes":{"currency":"usd","balance":1000000,"available":1000000}}"#;
+        assert!(answer.text.contains(dollars), "{}", answer.text);
+        let all = answer.expect(200);
+        let (rich, none) = (json!(1_000_000), json!(0));
+        let expected = CURRENCIES.map(|code| (code, if ["ars", "clp", "usd"].contains(&code) { &rich } else { &none }));
+        assert_eq!(balances(&all), expected);
+        assert_eq!(all["meta"]["total"], 10);
+        for currency in ["usd", "USD", "Usd"] {
+            let shown = s.get(&format!("/api/cash_wallets/{currency}")).await.expect(200);
+            assert_eq!(shown["data"], all["data"][8]);
+        }
+        let empty = s.get("/api/cash_wallets/EUR").await.expect(200);
+        assert_eq!(empty["data"]["attributes"], json!({"currency": "eur", "balance": 0, "available": 0}));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_balance_is_exact() {
-    let sandbox = Sandbox::start().await;
-    let digits = "123456789012345678901234567890.12345678";
-    sandbox
-        .sql("update cash_wallets set balance = 123456789012345678901234567890.123456780000 where currency = 'clp'")
-        .await;
-    sandbox.sql("update cash_wallets set balance = 0.00000001 where currency = 'ars'").await;
-    let shown = sandbox.get("/api/cash_wallets/clp").await;
-    assert!(shown.text.contains(&format!(r#""balance":{digits},"available":{digits}}}"#)), "{}", shown.text);
-    let shown = sandbox.get("/api/cash_wallets/ars").await;
-    assert!(shown.text.contains(r#""balance":0.00000001,"#), "{}", shown.text);
-    sandbox.stop().await;
+    account(async |s| {
+        let digits = "123456789012345678901234567890.12345678";
+        s.sql("update cash_wallets set balance = 123456789012345678901234567890.123456780000 where currency = 'clp'")
+            .await;
+        s.sql("update cash_wallets set balance = 0.00000001 where currency = 'ars'").await;
+        let shown = s.get("/api/cash_wallets/clp").await;
+        assert!(shown.text.contains(&format!(r#""balance":{digits},"available":{digits}}}"#)), "{}", shown.text);
+        let shown = s.get("/api/cash_wallets/ars").await;
+        assert!(shown.text.contains(r#""balance":0.00000001,"#), "{}", shown.text);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn each_user_has_its_own() {
-    let sandbox = Sandbox::start().await;
-    sandbox.sql("insert into cash_wallets select account_id, id, 'clp', 12.5 from users where id = 20202").await;
-    let get = |key: &'static str, path: &'static str| {
-        send(sandbox.client.request(Method::GET, sandbox.url(path)).header("Authorization", key))
-    };
-    let payee = get("your_api_key; user=20202", "/api/cash_wallets").await.expect(200);
-    let held: Vec<_> = balances(&payee).into_iter().filter(|(_, balance)| **balance != json!(0)).collect();
-    assert_eq!(held, [("clp", &json!(12.5))]);
-    let payee = get("your_api_key;user=20202", "/api/cash_wallets/clp").await.expect(200);
-    assert_eq!(payee["data"]["attributes"]["available"], 12.5);
-    let master = get("your_read_only_api_key", "/api/cash_wallets/clp").await.expect(200);
-    assert_eq!(master["data"]["attributes"]["balance"], 1_000_000);
-    for path in ["/api/cash_wallets", "/api/cash_wallets/usd", "/api/cash_wallets/xxx", "/api/cash_wallets?x=1"] {
-        get("your_api_key; user=777", path).await.assert_error(401, "acting_user_unknown", "Authorization");
-        get("nobody's", path).await.assert_error(401, "invalid_api_key", "Authorization");
-        let stranger = send(sandbox.client.get(sandbox.url(path))).await;
-        stranger.assert_error(401, "invalid_api_key", "Authorization");
-    }
-    sandbox.stop().await;
+    account(async |s| {
+        s.sql("insert into cash_wallets select account_id, id, 'clp', 12.5 from users where id = 20202").await;
+        let get = async |key: &str, path: &str| {
+            send(s.client.request(Method::GET, s.url(path)).header("Authorization", key)).await
+        };
+        let payee = get(&format!("{}; user=20202", s.key), "/api/cash_wallets").await.expect(200);
+        let held: Vec<_> = balances(&payee).into_iter().filter(|(_, balance)| **balance != json!(0)).collect();
+        assert_eq!(held, [("clp", &json!(12.5))]);
+        let payee = get(&format!("{};user=20202", s.key), "/api/cash_wallets/clp").await.expect(200);
+        assert_eq!(payee["data"]["attributes"]["available"], 12.5);
+        let master = get(&s.read_only_key, "/api/cash_wallets/clp").await.expect(200);
+        assert_eq!(master["data"]["attributes"]["balance"], 1_000_000);
+        for path in ["/api/cash_wallets", "/api/cash_wallets/usd", "/api/cash_wallets/xxx", "/api/cash_wallets?x=1"] {
+            get(&format!("{}; user=777", s.key), path).await.assert_error(401, "acting_user_unknown", "Authorization");
+            get("nobody's", path).await.assert_error(401, "invalid_api_key", "Authorization");
+            let stranger = send(s.client.get(s.url(path))).await;
+            stranger.assert_error(401, "invalid_api_key", "Authorization");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn another_account_s_are_its_own() {
-    let sandbox = Sandbox::start().await;
-    let mut connection = sandbox.server().app().database.connection().await.unwrap();
-    let keys = [("another_key", "write")];
-    let now = sandbox.clock.now();
-    concierge_sandbox::concierge::fixtures::create_account(&mut connection, "another", &keys, now).await.unwrap();
-    connection.release();
-    sandbox.sql("update cash_wallets set balance = 7 where currency = 'usd' and account_id = 1").await;
-    let get =
-        |key: &'static str| send(sandbox.client.get(sandbox.url("/api/cash_wallets")).header("Authorization", key));
-    let (ours, theirs) = (get("your_api_key").await.expect(200), get("another_key").await.expect(200));
-    assert_eq!(balances(&ours)[8], ("usd", &json!(7)));
-    assert_eq!(balances(&theirs)[8], ("usd", &json!(1_000_000)));
-    assert_eq!(balances(&theirs).len(), 10);
-    sandbox.stop().await;
+    sandbox(async |s| {
+        let mut connection = s.server().app().database.connection().await.unwrap();
+        let keys = [("another_key", "write")];
+        let now = s.clock.now();
+        concierge_sandbox::concierge::fixtures::create_account(&mut connection, "another", &keys, now).await.unwrap();
+        connection.release();
+        s.sql("update cash_wallets set balance = 7 where currency = 'usd' and account_id = 1").await;
+        let get = |key: &'static str| send(s.client.get(s.url("/api/cash_wallets")).header("Authorization", key));
+        let (ours, theirs) = (get("your_api_key").await.expect(200), get("another_key").await.expect(200));
+        assert_eq!(balances(&ours)[8], ("usd", &json!(7)));
+        assert_eq!(balances(&theirs)[8], ("usd", &json!(1_000_000)));
+        assert_eq!(balances(&theirs).len(), 10);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn pages_are_cut_from_all_of_them() {
-    let sandbox = Sandbox::start().await;
-    let page = sandbox.get("/api/cash_wallets?page[size]=3&page[number]=2&sort=-id").await.expect(200);
-    assert_eq!(balances(&page).into_iter().map(|(id, _)| id).collect::<Vec<_>>(), ["pen", "mxn", "eur"]);
-    assert_eq!(page["meta"]["total"], 10);
-    let sparse = sandbox.get("/api/cash_wallets?fields[cash_wallets]=available&page[size]=1").await.expect(200);
-    assert_eq!(sparse["data"][0]["attributes"], json!({"available": 1_000_000}));
-    sandbox.get("/api/cash_wallets?sort=balance").await.assert_error(400, "sort_unknown", "sort");
-    let answer = sandbox.get("/api/cash_wallets?filter[currency]=usd").await;
-    answer.assert_error(400, "filter_unknown", "filter[currency]");
-    sandbox.stop().await;
+    account(async |s| {
+        let page = s.get("/api/cash_wallets?page[size]=3&page[number]=2&sort=-id").await.expect(200);
+        assert_eq!(balances(&page).into_iter().map(|(id, _)| id).collect::<Vec<_>>(), ["pen", "mxn", "eur"]);
+        assert_eq!(page["meta"]["total"], 10);
+        let sparse = s.get("/api/cash_wallets?fields[cash_wallets]=available&page[size]=1").await.expect(200);
+        assert_eq!(sparse["data"][0]["attributes"], json!({"available": 1_000_000}));
+        s.get("/api/cash_wallets?sort=balance").await.assert_error(400, "sort_unknown", "sort");
+        let answer = s.get("/api/cash_wallets?filter[currency]=usd").await;
+        answer.assert_error(400, "filter_unknown", "filter[currency]");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_unknown_currency_is_404() {
-    let sandbox = Sandbox::start().await;
-    for currency in ["jpy", "us", "usdx", "usd%20", "50505", "%00", "%ff", "us_usd"] {
-        sandbox.get(&format!("/api/cash_wallets/{currency}")).await.assert_error(404, "resource_not_found", "");
-    }
-    sandbox.stop().await;
+    account(async |s| {
+        for currency in ["jpy", "us", "usdx", "usd%20", "50505", "%00", "%ff", "us_usd"] {
+            s.get(&format!("/api/cash_wallets/{currency}")).await.assert_error(404, "resource_not_found", "");
+        }
+    })
+    .await;
 }

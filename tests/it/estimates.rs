@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use concierge_sandbox::concierge::estimates::store::{Hold, find_hold};
 use concierge_sandbox::concierge::estimates::{SCHEMA, fingerprint};
-use concierge_sandbox::concierge::outputs::Price;
+use concierge_sandbox::concierge::pricing::Price;
 use concierge_sandbox::concierge::pricing::Prices;
 use concierge_sandbox::jsonapi::document::{Purpose, Reader};
 use concierge_sandbox::jsonapi::error::Source;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::support::{Answer, Program, START, Sandbox, fresh_database, send};
+use crate::support::{Account, Answer, Program, START, account, program, sandbox, sandbox_with, send};
 
 const ESTIMATES: &str = "/api/concierge_estimates";
 
@@ -30,8 +30,8 @@ fn documented() -> Value {
 }
 
 /// POSTs with another key, or without any.
-async fn post_as(sandbox: &Sandbox, key: Option<&str>, document: &Value) -> Answer {
-    let request = sandbox.client.post(sandbox.url(ESTIMATES)).header("Content-Type", "application/json");
+async fn post_as(account: &Account, key: Option<&str>, document: &Value) -> Answer {
+    let request = account.client.post(account.url(ESTIMATES)).header("Content-Type", "application/json");
     let request = match key {
         Some(key) => request.header("Authorization", key),
         None => request,
@@ -45,136 +45,152 @@ fn token_of(answer: &Answer) -> String {
 
 #[tokio::test]
 async fn the_documented_estimate_comes_to_the_last_digit() {
-    let sandbox = Sandbox::start().await;
-    let answer = sandbox.post(ESTIMATES, &documented()).await;
-    assert_eq!(answer.status, 201, "{answer:?}");
-    assert_eq!(answer.headers["content-type"], "application/vnd.api+json");
-    assert_eq!(answer.headers.get("location"), None);
-    let expected = format!(
-        concat!(
-            r#"{{"data":{{"id":"1574686382","type":"concierge_estimates","attributes":{{"hint_token":"{token}","#,
-            r#""port_code":"cl_clp","total_to_spend":119132.65420936,"outputs":["#,
-            r#"{{"port_code":"us_usd","budget":100000,"amount":133.96820027,"rate":0.00135317,"#,
-            r#""all_in_rate":0.00133968,"fee_and_cost":997.5}},"#,
-            r#"{{"port_code":"mx_mxn","budget":19132.65420936,"amount":500,"rate":0.02647582,"#,
-            r#""all_in_rate":0.02613333,"fee_and_cost":247.50367733}}]}}}}}}"#
-        ),
-        token = token_of(&answer)
-    );
-    assert_eq!(answer.text, expected);
-    sandbox.stop().await;
+    account(async |s| {
+        let answer = s.post(ESTIMATES, &documented()).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        assert_eq!(answer.headers["content-type"], "application/vnd.api+json");
+        assert_eq!(answer.headers.get("location"), None);
+        let expected = format!(
+            concat!(
+                r#"{{"data":{{"id":"1574686382","type":"concierge_estimates","attributes":{{"hint_token":"{token}","#,
+                r#""port_code":"cl_clp","total_to_spend":119132.65420936,"outputs":["#,
+                r#"{{"port_code":"us_usd","budget":100000,"amount":133.96820027,"rate":0.00135317,"#,
+                r#""all_in_rate":0.00133968,"fee_and_cost":997.5}},"#,
+                r#"{{"port_code":"mx_mxn","budget":19132.65420936,"amount":500,"rate":0.02647582,"#,
+                r#""all_in_rate":0.02613333,"fee_and_cost":247.50367733}}]}}}}}}"#
+            ),
+            token = token_of(&answer)
+        );
+        assert_eq!(answer.text, expected);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_older_form_says_what_is_taken_on_each_side() {
-    let sandbox = Sandbox::start().await;
-    // what clients send beside it has no effect
-    let sum = json!({"from_code": "cl_clp", "to_code": "mx_mxn", "amount": "100000.5", "port_code": null,
-        "outputs": null, "result": 7});
-    let answer = sandbox.post(&format!("{ESTIMATES}/"), &estimate(sum)).await;
-    assert_eq!(answer.status, 201, "{answer:?}");
-    // 500.0025 stays in Chile; 99500.4975 × 19.565637 ÷ 739 = 2634.35807226 arrives in Mexico
-    let expected = concat!(
-        r#"{"data":{"id":"1574686382","type":"concierge_estimates","attributes":{"from_code":"cl_clp","#,
-        r#""to_code":"mx_mxn","amount":100000.5,"result":2613.34624317,"origin_taken":500.0025,"#,
-        r#""destination_taken":21.01182909}}}"#
-    );
-    assert_eq!(answer.text, expected);
-    assert_eq!(sandbox.count("select count(*) from price_holds").await, 0);
-    for (attributes, code, pointer) in [
-        (json!({"from_code": "cl_clp", "amount": 1}), "attribute_missing", "/data/attributes"),
-        (json!({"to_code": "cl_clp", "amount": 1}), "attribute_missing", "/data/attributes"),
-        (json!({"from_code": "cl_clp", "to_code": "xx", "amount": 1}), "attribute_invalid", "/data/attributes/to_code"),
-        (json!({"from_code": 5, "to_code": "us_usd", "amount": 1}), "attribute_invalid", "/data/attributes/from_code"),
-        (json!({"from_code": "cl_clp", "to_code": "us_usd"}), "attribute_missing", "/data/attributes"),
-        (
-            json!({"from_code": "cl_clp", "to_code": "us_usd", "amount": null}),
-            "attribute_missing",
-            "/data/attributes/amount",
-        ),
-        (
-            json!({"from_code": "cl_clp", "to_code": "us_usd", "amount": 0}),
-            "amount_not_positive",
-            "/data/attributes/amount",
-        ),
-        (
-            json!({"from_code": "cl_clp", "to_code": "us_usd", "amount": "a"}),
-            "attribute_invalid",
-            "/data/attributes/amount",
-        ),
-    ] {
-        sandbox.post(ESTIMATES, &estimate(attributes)).await.assert_error(422, code, pointer);
-    }
-    // with outputs, it is of the newer form
-    let both =
-        estimate(json!({"port_code": "cl_clp", "outputs": documented_outputs(), "from_code": "ar_ars", "amount": 5}));
-    assert_eq!(sandbox.post(ESTIMATES, &both).await.text, sandbox.post(ESTIMATES, &documented()).await.text);
-    let nothing = estimate(json!({"from_code": "x", "to_code": "y"}));
-    assert_eq!(sandbox.post(ESTIMATES, &nothing).await.errors().len(), 3);
-    sandbox.stop().await;
+    account(async |s| {
+        // what clients send beside it has no effect
+        let sum = json!({"from_code": "cl_clp", "to_code": "mx_mxn", "amount": "100000.5", "port_code": null,
+            "outputs": null, "result": 7});
+        let answer = s.post(&format!("{ESTIMATES}/"), &estimate(sum)).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        // 500.0025 stays in Chile; 99500.4975 × 19.565637 ÷ 739 = 2634.35807226 arrives in Mexico
+        let expected = concat!(
+            r#"{"data":{"id":"1574686382","type":"concierge_estimates","attributes":{"from_code":"cl_clp","#,
+            r#""to_code":"mx_mxn","amount":100000.5,"result":2613.34624317,"origin_taken":500.0025,"#,
+            r#""destination_taken":21.01182909}}}"#
+        );
+        assert_eq!(answer.text, expected);
+        assert_eq!(s.count("select count(*) from price_holds").await, 0);
+        for (attributes, code, pointer) in [
+            (json!({"from_code": "cl_clp", "amount": 1}), "attribute_missing", "/data/attributes"),
+            (json!({"to_code": "cl_clp", "amount": 1}), "attribute_missing", "/data/attributes"),
+            (
+                json!({"from_code": "cl_clp", "to_code": "xx", "amount": 1}),
+                "attribute_invalid",
+                "/data/attributes/to_code",
+            ),
+            (
+                json!({"from_code": 5, "to_code": "us_usd", "amount": 1}),
+                "attribute_invalid",
+                "/data/attributes/from_code",
+            ),
+            (json!({"from_code": "cl_clp", "to_code": "us_usd"}), "attribute_missing", "/data/attributes"),
+            (
+                json!({"from_code": "cl_clp", "to_code": "us_usd", "amount": null}),
+                "attribute_missing",
+                "/data/attributes/amount",
+            ),
+            (
+                json!({"from_code": "cl_clp", "to_code": "us_usd", "amount": 0}),
+                "amount_not_positive",
+                "/data/attributes/amount",
+            ),
+            (
+                json!({"from_code": "cl_clp", "to_code": "us_usd", "amount": "a"}),
+                "attribute_invalid",
+                "/data/attributes/amount",
+            ),
+        ] {
+            s.post(ESTIMATES, &estimate(attributes)).await.assert_error(422, code, pointer);
+        }
+        // with outputs, it is of the newer form
+        let both = estimate(
+            json!({"port_code": "cl_clp", "outputs": documented_outputs(), "from_code": "ar_ars", "amount": 5}),
+        );
+        assert_eq!(s.post(ESTIMATES, &both).await.text, s.post(ESTIMATES, &documented()).await.text);
+        let nothing = estimate(json!({"from_code": "x", "to_code": "y"}));
+        assert_eq!(s.post(ESTIMATES, &nothing).await.errors().len(), 3);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn every_fault_is_named_with_its_place_in_the_array() {
-    let sandbox = Sandbox::start().await;
-    let outputs = json!([
-        {"port_code": "us_usd", "amount": 1},
-        {"port_code": "US_USD", "amount": 1},
-        {"amount": 1, "budget": 2},
-        {"port_code": null},
-        7,
-        null,
-        {"port_code": "us_usd", "amount": 0, "budget": null},
-        {"port_code": "us_usd", "budget": -3},
-        {"port_code": "us_usd", "budget": 0.123_456_789},
-        {"port_code": ["us_usd"], "amount": "1000000000000"},
-    ]);
-    let answer = sandbox.post(ESTIMATES, &estimate(json!({"port_code": "nowhere", "outputs": outputs}))).await;
-    let at = |code: &str, pointer: &str| ("422".to_owned(), code.to_owned(), format!("/data/attributes/{pointer}"));
-    assert_eq!(
-        answer.errors(),
-        [
-            at("attribute_invalid", "port_code"),
-            at("attribute_invalid", "outputs/1/port_code"),
-            at("attribute_missing", "outputs/2"),
-            at("amount_and_budget_given", "outputs/2/budget"),
-            at("attribute_missing", "outputs/3/port_code"),
-            at("amount_or_budget_missing", "outputs/3"),
-            at("attribute_invalid", "outputs/4"),
-            at("attribute_invalid", "outputs/5"),
-            at("amount_not_positive", "outputs/6/amount"),
-            at("budget_not_positive", "outputs/7/budget"),
-            at("attribute_invalid", "outputs/8/budget"),
-            at("attribute_invalid", "outputs/9/port_code"),
-            at("attribute_invalid", "outputs/9/amount"),
-        ]
-    );
-    let details = answer.body["errors"].to_string();
-    assert!(details.contains("must be \\\"us_usd\\\", in lower case"), "{details}");
-    assert!(details.contains("is a number; it must be an object"), "{details}");
-    for (attributes, code, pointer) in [
-        (json!({"port_code": "cl_clp"}), "attribute_missing", "/data/attributes"),
-        (json!({"port_code": "cl_clp", "outputs": null}), "attribute_missing", "/data/attributes/outputs"),
-        (json!({"port_code": "cl_clp", "outputs": []}), "attribute_invalid", "/data/attributes/outputs"),
-        (json!({"port_code": "cl_clp", "outputs": {"0": {}}}), "attribute_invalid", "/data/attributes/outputs"),
-        (json!({"port_code": "cl_clp", "outputs": "us_usd"}), "attribute_invalid", "/data/attributes/outputs"),
-        (json!({"outputs": documented_outputs()}), "attribute_missing", "/data/attributes"),
-        (json!({"port_code": {}, "outputs": documented_outputs()}), "attribute_invalid", "/data/attributes/port_code"),
-    ] {
-        sandbox.post(ESTIMATES, &estimate(attributes)).await.assert_error(422, code, pointer);
-    }
-    // a document is read as any other
-    let post = async |text: &str| sandbox.post_text(ESTIMATES, text.to_owned()).await;
-    post("{").await.assert_error(400, "json_invalid", "");
-    post(r#"{"data":{"type":"users"}}"#).await.assert_error(409, "type_mismatch", "/data/type");
-    post(r#"{"data":{"type":"concierge_estimates","id":"1"}}"#).await.assert_error(
-        403,
-        "client_id_forbidden",
-        "/data/id",
-    );
-    assert_eq!(post(r#"{"data":{"type":"concierge_estimates"}}"#).await.errors().len(), 2);
-    assert_eq!(sandbox.count("select count(*) from price_holds").await, 0);
-    sandbox.stop().await;
+    account(async |s| {
+        let outputs = json!([
+            {"port_code": "us_usd", "amount": 1},
+            {"port_code": "US_USD", "amount": 1},
+            {"amount": 1, "budget": 2},
+            {"port_code": null},
+            7,
+            null,
+            {"port_code": "us_usd", "amount": 0, "budget": null},
+            {"port_code": "us_usd", "budget": -3},
+            {"port_code": "us_usd", "budget": 0.123_456_789},
+            {"port_code": ["us_usd"], "amount": "1000000000000"},
+        ]);
+        let answer = s.post(ESTIMATES, &estimate(json!({"port_code": "nowhere", "outputs": outputs}))).await;
+        let at = |code: &str, pointer: &str| ("422".to_owned(), code.to_owned(), format!("/data/attributes/{pointer}"));
+        assert_eq!(
+            answer.errors(),
+            [
+                at("attribute_invalid", "port_code"),
+                at("attribute_invalid", "outputs/1/port_code"),
+                at("attribute_missing", "outputs/2"),
+                at("amount_and_budget_given", "outputs/2/budget"),
+                at("attribute_missing", "outputs/3/port_code"),
+                at("amount_or_budget_missing", "outputs/3"),
+                at("attribute_invalid", "outputs/4"),
+                at("attribute_invalid", "outputs/5"),
+                at("amount_not_positive", "outputs/6/amount"),
+                at("budget_not_positive", "outputs/7/budget"),
+                at("attribute_invalid", "outputs/8/budget"),
+                at("attribute_invalid", "outputs/9/port_code"),
+                at("attribute_invalid", "outputs/9/amount"),
+            ]
+        );
+        let details = answer.body["errors"].to_string();
+        assert!(details.contains("must be \\\"us_usd\\\", in lower case"), "{details}");
+        assert!(details.contains("is a number; it must be an object"), "{details}");
+        for (attributes, code, pointer) in [
+            (json!({"port_code": "cl_clp"}), "attribute_missing", "/data/attributes"),
+            (json!({"port_code": "cl_clp", "outputs": null}), "attribute_missing", "/data/attributes/outputs"),
+            (json!({"port_code": "cl_clp", "outputs": []}), "attribute_invalid", "/data/attributes/outputs"),
+            (json!({"port_code": "cl_clp", "outputs": {"0": {}}}), "attribute_invalid", "/data/attributes/outputs"),
+            (json!({"port_code": "cl_clp", "outputs": "us_usd"}), "attribute_invalid", "/data/attributes/outputs"),
+            (json!({"outputs": documented_outputs()}), "attribute_missing", "/data/attributes"),
+            (
+                json!({"port_code": {}, "outputs": documented_outputs()}),
+                "attribute_invalid",
+                "/data/attributes/port_code",
+            ),
+        ] {
+            s.post(ESTIMATES, &estimate(attributes)).await.assert_error(422, code, pointer);
+        }
+        // a document is read as any other
+        let post = async |text: &str| s.post_text(ESTIMATES, text.to_owned()).await;
+        post("{").await.assert_error(400, "json_invalid", "");
+        post(r#"{"data":{"type":"users"}}"#).await.assert_error(409, "type_mismatch", "/data/type");
+        post(r#"{"data":{"type":"concierge_estimates","id":"1"}}"#).await.assert_error(
+            403,
+            "client_id_forbidden",
+            "/data/id",
+        );
+        assert_eq!(post(r#"{"data":{"type":"concierge_estimates"}}"#).await.errors().len(), 2);
+        assert_eq!(s.count("select count(*) from price_holds").await, 0);
+    })
+    .await;
 }
 
 #[test]
@@ -192,153 +208,165 @@ fn after_an_array_of_objects_the_attributes_are_read_again() {
 
 #[tokio::test]
 async fn of_very_many_faults_the_first_are_named() {
-    let sandbox = Sandbox::start().await;
-    let document = estimate(json!({"port_code": "cl_clp", "outputs": vec![0; 300_000]}));
-    let errors = sandbox.post(ESTIMATES, &document).await.errors();
-    let pointers: Vec<String> = errors.into_iter().map(|(_, _, pointer)| pointer).collect();
-    let expected: Vec<String> = (0..100).map(|index| format!("/data/attributes/outputs/{index}")).collect();
-    assert_eq!(pointers, expected);
-    sandbox.stop().await;
+    account(async |s| {
+        let document = estimate(json!({"port_code": "cl_clp", "outputs": vec![0; 300_000]}));
+        let errors = s.post(ESTIMATES, &document).await.errors();
+        let pointers: Vec<String> = errors.into_iter().map(|(_, _, pointer)| pointer).collect();
+        let expected: Vec<String> = (0..100).map(|index| format!("/data/attributes/outputs/{index}")).collect();
+        assert_eq!(pointers, expected);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn no_key_is_needed_and_one_that_is_there_is_checked() {
-    let sandbox = Sandbox::start().await;
-    let sum = estimate(json!({"from_code": "ar_ars", "to_code": "cl_clp", "amount": 1000}));
-    for document in [documented(), sum.clone()] {
-        for (key, code) in [
-            ("nope", "invalid_api_key"),
-            ("", "invalid_api_key"),
-            ("Bearer your_api_key", "invalid_api_key"),
-            ("your_api_key; admin=1", "invalid_api_key"),
-            ("your_api_key; user=777", "acting_user_unknown"),
-        ] {
-            post_as(&sandbox, Some(key), &document).await.assert_error(401, code, "Authorization");
+    sandbox(async |s| {
+        let sum = estimate(json!({"from_code": "ar_ars", "to_code": "cl_clp", "amount": 1000}));
+        for document in [documented(), sum.clone()] {
+            for (key, code) in [
+                ("nope", "invalid_api_key"),
+                ("", "invalid_api_key"),
+                ("Bearer your_api_key", "invalid_api_key"),
+                ("your_api_key; admin=1", "invalid_api_key"),
+                ("your_api_key; user=777", "acting_user_unknown"),
+            ] {
+                post_as(s, Some(key), &document).await.assert_error(401, code, "Authorization");
+            }
         }
-    }
-    assert_eq!(sandbox.count("select count(*) from price_holds").await, 0);
-    for document in [documented(), sum] {
-        for key in [None, Some("your_api_key"), Some("your_read_only_api_key"), Some("your_api_key; user=20202")] {
-            let answer = post_as(&sandbox, key, &document).await;
-            assert_eq!(answer.status, 201, "{key:?}: {answer:?}");
+        assert_eq!(s.count("select count(*) from price_holds").await, 0);
+        for document in [documented(), sum] {
+            for key in [None, Some("your_api_key"), Some("your_read_only_api_key"), Some("your_api_key; user=20202")] {
+                let answer = post_as(s, key, &document).await;
+                assert_eq!(answer.status, 201, "{key:?}: {answer:?}");
+            }
         }
-    }
-    // a stranger is told nothing else; somebody without a key is told everything
-    let faulty = estimate(json!({"port_code": "cl_clp"}));
-    post_as(&sandbox, Some("nope"), &faulty).await.assert_error(401, "invalid_api_key", "Authorization");
-    post_as(&sandbox, None, &faulty).await.assert_error(422, "attribute_missing", "/data/attributes");
-    post_as(&sandbox, Some("your_read_only_api_key"), &faulty).await.assert_error(
-        422,
-        "attribute_missing",
-        "/data/attributes",
-    );
-    assert_eq!(sandbox.count("select count(*) from price_holds where account_id = 0").await, 1);
-    assert_eq!(sandbox.count("select count(*) from price_holds").await, 2);
-    sandbox.stop().await;
+        // a stranger is told nothing else; somebody without a key is told everything
+        let faulty = estimate(json!({"port_code": "cl_clp"}));
+        post_as(s, Some("nope"), &faulty).await.assert_error(401, "invalid_api_key", "Authorization");
+        post_as(s, None, &faulty).await.assert_error(422, "attribute_missing", "/data/attributes");
+        post_as(s, Some("your_read_only_api_key"), &faulty).await.assert_error(
+            422,
+            "attribute_missing",
+            "/data/attributes",
+        );
+        assert_eq!(s.count("select count(*) from price_holds where account_id = 0").await, 1);
+        assert_eq!(s.count("select count(*) from price_holds").await, 2);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn parameters_are_those_of_a_single_document() {
-    let sandbox = Sandbox::start().await;
-    let post = async |query: &str| sandbox.post(&format!("{ESTIMATES}?{query}"), &documented()).await;
-    let shown = post("fields[concierge_estimates]=total_to_spend,port_code").await.expect(201);
-    assert_eq!(shown["data"]["attributes"].to_string(), r#"{"port_code":"cl_clp","total_to_spend":119132.65420936}"#);
-    assert_eq!(post("include=").await.expect(201)["included"], json!([]));
-    post("sort=id").await.assert_error(400, "parameter_unknown", "sort");
-    post("page[size]=1").await.assert_error(400, "parameter_unknown", "page[size]");
-    post("include=outputs").await.assert_error(400, "include_unknown", "include");
-    post("fields[concierge_estimates]=price").await.assert_error(400, "field_unknown", "fields[concierge_estimates]");
-    let answer = send(sandbox.client.get(sandbox.url(ESTIMATES))).await;
-    answer.assert_error(405, "method_not_allowed", "");
-    assert_eq!(answer.headers["allow"], "POST");
-    assert_eq!(SCHEMA.path, ESTIMATES);
-    sandbox.stop().await;
+    account(async |s| {
+        let post = async |query: &str| s.post(&format!("{ESTIMATES}?{query}"), &documented()).await;
+        let shown = post("fields[concierge_estimates]=total_to_spend,port_code").await.expect(201);
+        assert_eq!(
+            shown["data"]["attributes"].to_string(),
+            r#"{"port_code":"cl_clp","total_to_spend":119132.65420936}"#
+        );
+        assert_eq!(post("include=").await.expect(201)["included"], json!([]));
+        post("sort=id").await.assert_error(400, "parameter_unknown", "sort");
+        post("page[size]=1").await.assert_error(400, "parameter_unknown", "page[size]");
+        post("include=outputs").await.assert_error(400, "include_unknown", "include");
+        post("fields[concierge_estimates]=price").await.assert_error(
+            400,
+            "field_unknown",
+            "fields[concierge_estimates]",
+        );
+        let answer = send(s.client.get(s.url(ESTIMATES))).await;
+        answer.assert_error(405, "method_not_allowed", "");
+        assert_eq!(answer.headers["allow"], "POST");
+        assert_eq!(SCHEMA.path, ESTIMATES);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_hint_token_depends_on_what_is_priced_and_when_alone() {
-    let sandbox = Sandbox::start().await;
-    let first = sandbox.post(ESTIMATES, &documented()).await;
-    let token = token_of(&first);
-    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    assert!(token.len() == 64 && token.bytes().all(is_hex), "{token}");
-    // at the same instant: the same bytes, whoever asks
-    assert_eq!(sandbox.post(ESTIMATES, &documented()).await.text, first.text);
-    assert_eq!(post_as(&sandbox, None, &documented()).await.text, first.text);
-    // in another order and spelling
-    let mut other = documented();
-    other["data"]["attributes"]["outputs"] =
-        json!([{"port_code": "mx_mxn", "amount": "500.00"}, {"port_code": "us_usd", "budget": 1e5, "amount": null}]);
-    assert_eq!(token_of(&sandbox.post(ESTIMATES, &other).await), token);
-    assert_eq!(sandbox.count("select count(*) from price_holds").await, 2);
-    for (pointer, value) in [
-        ("/data/attributes/port_code", json!("ar_ars")),
-        ("/data/attributes/outputs/0/port_code", json!("ar_usd")),
-        ("/data/attributes/outputs/1/amount", json!(500.000_000_01)),
-        ("/data/attributes/outputs/0", json!({"port_code": "us_usd", "amount": 100_000})),
-    ] {
+    sandbox(async |s| {
+        let first = s.post(ESTIMATES, &documented()).await;
+        let token = token_of(&first);
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        assert!(token.len() == 64 && token.bytes().all(is_hex), "{token}");
+        // at the same instant: the same bytes, whoever asks
+        assert_eq!(s.post(ESTIMATES, &documented()).await.text, first.text);
+        assert_eq!(post_as(s, None, &documented()).await.text, first.text);
+        // in another order and spelling
         let mut other = documented();
-        *other.pointer_mut(pointer).unwrap() = value;
-        assert_ne!(token_of(&sandbox.post(ESTIMATES, &other).await), token, "{pointer}");
-    }
-    sandbox.advance(Duration::from_millis(1)).await;
-    assert_ne!(token_of(&sandbox.post(ESTIMATES, &documented()).await), token);
-    sandbox.stop().await;
+        other["data"]["attributes"]["outputs"] =
+            json!([{"port_code": "mx_mxn", "amount": "500.00"}, {"port_code": "us_usd", "budget": 1e5, "amount": null}]);
+        assert_eq!(token_of(&s.post(ESTIMATES, &other).await), token);
+        assert_eq!(s.count("select count(*) from price_holds").await, 2);
+        for (pointer, value) in [
+            ("/data/attributes/port_code", json!("ar_ars")),
+            ("/data/attributes/outputs/0/port_code", json!("ar_usd")),
+            ("/data/attributes/outputs/1/amount", json!(500.000_000_01)),
+            ("/data/attributes/outputs/0", json!({"port_code": "us_usd", "amount": 100_000})),
+        ] {
+            let mut other = documented();
+            *other.pointer_mut(pointer).unwrap() = value;
+            assert_ne!(token_of(&s.post(ESTIMATES, &other).await), token, "{pointer}");
+        }
+        s.advance(Duration::from_millis(1)).await;
+        assert_ne!(token_of(&s.post(ESTIMATES, &documented()).await), token);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_hold_is_found_by_its_account_and_by_everybody_without_one() {
-    let sandbox = Sandbox::start().await;
-    let token = token_of(&sandbox.post(ESTIMATES, &documented()).await);
-    let account = sandbox.count("select account_id from api_keys limit 1").await;
-    let mut connection = sandbox.database.acquire().await.unwrap();
-    let (budget, amount) = (Price::Budget(100_000.into()), Price::Amount(500.into()));
-    let expected = Hold {
-        port_code: "cl_clp".to_owned(),
-        outputs_sha256: fingerprint([("mx_mxn", &amount), ("us_usd", &budget)]),
-        prices: Prices::built_in().unwrap().json().to_owned(),
-        expires_at: OffsetDateTime::from_unix_timestamp_nanos(START).unwrap() + Duration::from_mins(10),
-    };
-    let found = find_hold(&mut connection, account, &token).await.unwrap();
-    assert_eq!(found.as_ref(), Some(&expected));
-    assert_eq!(Prices::read(&found.unwrap().prices), Prices::built_in());
-    assert_eq!(find_hold(&mut connection, account + 1, &token).await.unwrap(), None);
-    assert_eq!(find_hold(&mut connection, account, "").await.unwrap(), None);
-    assert_eq!(token_of(&post_as(&sandbox, None, &documented()).await), token);
-    assert_eq!(find_hold(&mut connection, account + 1, &token).await.unwrap(), Some(expected));
-    // the account's own comes before everybody's
-    sandbox.sql("update price_holds set port_code = 'ar_ars' where account_id <> 0").await;
-    assert_eq!(find_hold(&mut connection, account, &token).await.unwrap().unwrap().port_code, "ar_ars");
-    drop(connection);
-    sandbox.stop().await;
+    sandbox(async |s| {
+        let token = token_of(&s.post(ESTIMATES, &documented()).await);
+        let account = s.count("select account_id from api_keys limit 1").await;
+        let mut connection = s.database().acquire().await.unwrap();
+        let (budget, amount) = (Price::Budget(100_000.into()), Price::Amount(500.into()));
+        let expected = Hold {
+            port_code: "cl_clp".to_owned(),
+            outputs_sha256: fingerprint([("mx_mxn", &amount), ("us_usd", &budget)]),
+            prices: Prices::built_in().unwrap().json().to_owned(),
+            expires_at: OffsetDateTime::from_unix_timestamp_nanos(START).unwrap() + Duration::from_mins(10),
+        };
+        let found = find_hold(&mut connection, account, &token).await.unwrap();
+        assert_eq!(found.as_ref(), Some(&expected));
+        assert_eq!(Prices::read(&found.unwrap().prices), Prices::built_in());
+        assert_eq!(find_hold(&mut connection, account + 1, &token).await.unwrap(), None);
+        assert_eq!(find_hold(&mut connection, account, "").await.unwrap(), None);
+        assert_eq!(token_of(&post_as(s, None, &documented()).await), token);
+        assert_eq!(find_hold(&mut connection, account + 1, &token).await.unwrap(), Some(expected));
+        // the account's own comes before everybody's
+        s.sql("update price_holds set port_code = 'ar_ars' where account_id <> 0").await;
+        assert_eq!(find_hold(&mut connection, account, &token).await.unwrap().unwrap().port_code, "ar_ars");
+        drop(connection);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn holds_that_have_expired_go_with_the_next_ones() {
-    let sandbox = Sandbox::start().await;
-    let holds = "select count(*) from price_holds";
-    sandbox.post(ESTIMATES, &documented()).await.expect(201);
-    sandbox
-        .sql(
+    sandbox(async |s| {
+        let holds = "select count(*) from price_holds";
+        s.post(ESTIMATES, &documented()).await.expect(201);
+        s.sql(
             "insert into price_holds select account_id, 'old' || n, port_code, outputs_sha256, prices, expires_at
-        from price_holds, generate_series(1, 120) n",
+            from price_holds, generate_series(1, 120) n",
         )
         .await;
-    post_as(&sandbox, None, &documented()).await.expect(201);
-    sandbox.advance(Duration::from_mins(10)).await;
-    // the last instant at which they are good
-    sandbox.post(ESTIMATES, &documented()).await.expect(201);
-    assert_eq!(sandbox.count(holds).await, 123);
-    sandbox.advance(Duration::from_millis(1)).await;
-    sandbox.post(ESTIMATES, &documented()).await.expect(201);
-    assert_eq!(sandbox.count(holds).await, 24, "at most 100 at once");
-    sandbox.post(ESTIMATES, &documented()).await.expect(201);
-    assert_eq!(sandbox.count(holds).await, 3);
-    // each account's own
-    assert_eq!(sandbox.count("select count(*) from price_holds where account_id = 0").await, 1);
-    post_as(&sandbox, None, &documented()).await.expect(201);
-    assert_eq!(sandbox.count("select count(*) from price_holds where account_id = 0").await, 1);
-    sandbox.stop().await;
+        post_as(s, None, &documented()).await.expect(201);
+        s.advance(Duration::from_mins(10)).await;
+        // the last instant at which they are good
+        s.post(ESTIMATES, &documented()).await.expect(201);
+        assert_eq!(s.count(holds).await, 123);
+        s.advance(Duration::from_millis(1)).await;
+        s.post(ESTIMATES, &documented()).await.expect(201);
+        assert_eq!(s.count(holds).await, 24, "at most 100 at once");
+        s.post(ESTIMATES, &documented()).await.expect(201);
+        assert_eq!(s.count(holds).await, 3);
+        // each account's own
+        assert_eq!(s.count("select count(*) from price_holds where account_id = 0").await, 1);
+        post_as(s, None, &documented()).await.expect(201);
+        assert_eq!(s.count("select count(*) from price_holds where account_id = 0").await, 1);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -349,13 +377,14 @@ async fn prices_can_be_replaced_by_a_file() {
     prices["us_usd"]["fee"] = json!(0);
     prices["cl_clp"] = json!({"per_usd": 800, "fee": 0, "cost": 0});
     std::fs::write(&file, prices.to_string()).unwrap();
-    let sandbox = Sandbox::start_with(|config| config.prices = Some(file.clone())).await;
-    let shown = sandbox.post(ESTIMATES, &documented()).await.expect(201);
-    let output = shown["data"]["attributes"]["outputs"][0].to_string();
-    let expected =
-        r#"{"port_code":"us_usd","budget":100000,"amount":125,"rate":0.00125,"all_in_rate":0.00125,"fee_and_cost":0}"#;
-    assert_eq!(output, expected);
-    sandbox.stop().await;
+    sandbox_with(|config| config.prices = Some(file.clone()), async |s| {
+        let shown = s.post(ESTIMATES, &documented()).await.expect(201);
+        let output = shown["data"]["attributes"]["outputs"][0].to_string();
+        let expected =
+            r#"{"port_code":"us_usd","budget":100000,"amount":125,"rate":0.00125,"all_in_rate":0.00125,"fee_and_cost":0}"#;
+        assert_eq!(output, expected);
+    })
+    .await;
 
     // what is wrong with a file is said in one sentence, before any database is asked for
     let environment = |file: &std::path::Path| {
@@ -378,5 +407,5 @@ async fn prices_can_be_replaced_by_a_file() {
     // one that is right, as the program takes it
     prices["mx_mxn"]["fee"] = json!(0.5);
     std::fs::write(&file, prices.to_string()).unwrap();
-    Program::serve(Some(&fresh_database().await), &["--prices", file.to_str().unwrap()]).await.stop().await;
+    program(&["--prices", file.to_str().unwrap()], async |_| {}).await;
 }

@@ -1,4 +1,4 @@
-//! The tests: clients of a real server, over HTTP, each in a database of its own.
+//! The tests: clients of a real server, over HTTP, each with an account or a database of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
 mod support;
@@ -35,7 +35,6 @@ mod snapshots;
 mod test_values;
 mod timeline;
 mod transport;
-
 mod wait;
 mod webhook_setting;
 mod webhook_urls;

@@ -7,11 +7,11 @@ use concierge_sandbox::config::Cli;
 use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use sqlx::postgres::PgPool;
 use tokio::net::TcpStream;
 
 use crate::support::{
-    Ended, Program, Wire, client, count, documented_output, empty_database, fresh_database, send, url_of, within,
+    Ended, Program, Wire, client, count, database, documented_output, empty_database, fresh_database, program, send,
+    url_of, within,
 };
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
@@ -47,49 +47,53 @@ async fn it_starts_with_a_database_of_its_own_and_decides_in_real_time() {
 #[tokio::test]
 async fn told_to_stop_it_finishes_requests_under_way() {
     for signal in [Signal::TERM, Signal::INT] {
-        let database = fresh_database().await;
-        let server = Program::serve(Some(&database), &[]).await;
-        let address = server.address().to_owned();
-        // neither a connection that was never used nor one that was holds it up
-        let _unused = Wire::open(&address).await;
-        let mut idle = Wire::open(&address).await;
-        idle.send("GET /_sandbox/health/live HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        idle.answer().await.expect(200);
+        database(async |database| {
+            let server = database.program(&[]).await;
+            let address = server.address().to_owned();
+            // neither a connection that was never used nor one that was holds it up
+            let _unused = Wire::open(&address).await;
+            let mut idle = Wire::open(&address).await;
+            idle.send("GET /_sandbox/health/live HTTP/1.1\r\nHost: x\r\n\r\n").await;
+            idle.answer().await.expect(200);
 
-        let document = documented_output().to_string();
-        let (start, end) = document.split_at(document.len() / 2);
-        let mut wire = Wire::open(&address).await;
-        wire.post(OUTPUTS, &format!("Expect: 100-continue\r\nContent-Length: {}", document.len())).await;
-        wire.wait_for_continue().await;
-        wire.send(start).await;
-        server.signal(signal);
-        within(async { while TcpStream::connect(&address).await.is_ok() {} }).await;
-        assert_eq!(idle.rest().await, "");
-        wire.send(end).await;
-        let answer = wire.answer().await;
-        assert_eq!(answer.headers["connection"], "close");
-        assert_eq!(answer.expect(201)["data"]["id"], "32323");
-        assert_eq!(wire.rest().await, "");
-        let ended = server.ended().await;
-        assert!(ended.status.success(), "{ended:?}");
-        assert!(!ended.stderr.iter().any(|line| line.contains("WARN")), "{ended:?}");
-        assert_eq!(count(&database, "select count(*) from concierge_request_outputs").await, 1);
+            let document = documented_output().to_string();
+            let (start, end) = document.split_at(document.len() / 2);
+            let mut wire = Wire::open(&address).await;
+            wire.post(OUTPUTS, &format!("Expect: 100-continue\r\nContent-Length: {}", document.len())).await;
+            wire.wait_for_continue().await;
+            wire.send(start).await;
+            server.signal(signal);
+            within(async { while TcpStream::connect(&address).await.is_ok() {} }).await;
+            assert_eq!(idle.rest().await, "");
+            wire.send(end).await;
+            let answer = wire.answer().await;
+            assert_eq!(answer.headers["connection"], "close");
+            assert_eq!(answer.expect(201)["data"]["id"], "32323");
+            assert_eq!(wire.rest().await, "");
+            let ended = server.ended().await;
+            assert!(ended.status.success(), "{ended:?}");
+            assert!(!ended.stderr.iter().any(|line| line.contains("WARN")), "{ended:?}");
+            assert_eq!(count(database, "select count(*) from concierge_request_outputs").await, 1);
+        })
+        .await;
     }
 }
 
 #[tokio::test]
 async fn a_second_interrupt_ends_it_at_once() {
-    let server = Program::serve(Some(&fresh_database().await), &[]).await;
-    let mut wire = Wire::open(server.address()).await;
-    wire.post(OUTPUTS, "Expect: 100-continue\r\nContent-Length: 1000").await;
-    wire.wait_for_continue().await;
-    server.signal(Signal::INT);
-    within(async { while TcpStream::connect(server.address()).await.is_ok() {} }).await;
-    server.signal(Signal::INT);
-    let ended = server.ended().await;
-    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
-    assert!(ended.stderr.last().unwrap().contains("a second Ctrl-C"), "{ended:?}");
-    assert_eq!(wire.rest().await, "");
+    program(&[], async |server| {
+        let mut wire = Wire::open(server.address()).await;
+        wire.post(OUTPUTS, "Expect: 100-continue\r\nContent-Length: 1000").await;
+        wire.wait_for_continue().await;
+        server.signal(Signal::INT);
+        within(async { while TcpStream::connect(server.address()).await.is_ok() {} }).await;
+        server.signal(Signal::INT);
+        let ended = server.ended().await;
+        assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+        assert!(ended.stderr.last().unwrap().contains("a second Ctrl-C"), "{ended:?}");
+        assert_eq!(wire.rest().await, "");
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -154,19 +158,24 @@ async fn a_setting_that_can_t_be_used_is_a_usage_error() {
 
 #[tokio::test]
 async fn failures_that_were_asked_for_are_no_errors_of_the_log() {
-    let server = Program::serve(Some(&fresh_database().await), &["--log", "debug,sqlx=off,hyper=off"]).await;
-    let client = client();
-    let faults = json!({"faults": [{"path": "/api/users", "status": 502}]});
-    send(server.request(&client, Method::PUT, "/_sandbox/faults").json(&faults)).await.expect(200);
-    send(server.request(&client, Method::GET, "/api/users")).await.assert_error(502, "fault_injected", "");
-    let preferring = server.request(&client, Method::GET, "/api/users/me").header("Prefer", "code=500");
-    send(preferring).await.assert_error(500, "fault_injected", "");
-    server.signal(Signal::TERM);
-    let ended = server.ended().await;
-    assert!(!ended.stderr.iter().any(|line| line.contains("ERROR")), "{ended:?}");
-    for cause in ["a fault of this account answered", "the request's `Prefer` header asked for this answer"] {
-        assert!(ended.stderr.iter().any(|line| line.contains("DEBUG") && line.contains(cause)), "{cause}: {ended:?}");
-    }
+    program(&["--log", "debug,sqlx=off,hyper=off"], async |server| {
+        let client = client();
+        let faults = json!({"faults": [{"path": "/api/users", "status": 502}]});
+        send(server.request(&client, Method::PUT, "/_sandbox/faults").json(&faults)).await.expect(200);
+        send(server.request(&client, Method::GET, "/api/users")).await.assert_error(502, "fault_injected", "");
+        let preferring = server.request(&client, Method::GET, "/api/users/me").header("Prefer", "code=500");
+        send(preferring).await.assert_error(500, "fault_injected", "");
+        server.signal(Signal::TERM);
+        let ended = server.ended().await;
+        assert!(!ended.stderr.iter().any(|line| line.contains("ERROR")), "{ended:?}");
+        for cause in ["a fault of this account answered", "the request's `Prefer` header asked for this answer"] {
+            assert!(
+                ended.stderr.iter().any(|line| line.contains("DEBUG") && line.contains(cause)),
+                "{cause}: {ended:?}"
+            );
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -190,73 +199,78 @@ async fn help_names_every_setting() {
 
 #[tokio::test]
 async fn migrate_and_healthcheck_tell_by_their_exit_code() {
-    let database = empty_database().await;
-    let url = url_of(&database);
-    for _ in 0..2 {
-        let ended = run(&["migrate"], &[("DATABASE_URL", &url)]).await;
-        assert!(ended.status.success() && ended.stdout.is_empty(), "{ended:?}");
-        assert_eq!(count(&database, "select count(*) from accounts where id > 0").await, 0);
-    }
-    let server = Program::serve(Some(&database), &["--listen", "0.0.0.0:0"]).await;
-    let port = server.address().split(':').next_back().unwrap().to_owned();
-    for address in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}")] {
-        let ended = run(&["healthcheck"], &[("SANDBOX_LISTEN", &address)]).await;
-        assert!(ended.status.success() && ended.stderr.is_empty() && ended.stdout.is_empty(), "{ended:?}");
-    }
-    server.stop().await;
-    let said = complaint(&["healthcheck", "--listen", &format!("127.0.0.1:{port}")], &[]).await;
-    assert!(said.contains("no server answers on"), "{said}");
+    empty_database(async |database| {
+        let url = url_of(database);
+        for _ in 0..2 {
+            let ended = run(&["migrate"], &[("DATABASE_URL", &url)]).await;
+            assert!(ended.status.success() && ended.stdout.is_empty(), "{ended:?}");
+            assert_eq!(count(database, "select count(*) from accounts where id > 0").await, 0);
+        }
+        let server = database.program(&["--listen", "0.0.0.0:0"]).await;
+        let port = server.address().split(':').next_back().unwrap().to_owned();
+        for address in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}")] {
+            let ended = run(&["healthcheck"], &[("SANDBOX_LISTEN", &address)]).await;
+            assert!(ended.status.success() && ended.stderr.is_empty() && ended.stdout.is_empty(), "{ended:?}");
+        }
+        server.stop().await;
+        let said = complaint(&["healthcheck", "--listen", &format!("127.0.0.1:{port}")], &[]).await;
+        assert!(said.contains("no server answers on"), "{said}");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn logs_carry_the_request_and_nothing_that_is_nobody_s_business() {
-    let database = fresh_database().await;
-    let server = Program::serve(Some(&database), &["--log-format", "json", "--log", "trace"]).await;
-    let client = client();
-    let user = json!({"data": {"type": "users", "attributes": {"name": "Xaviera Quux", "email": "xq@example.net"}}});
-    send(server.request(&client, Method::POST, "/api/users").json(&user)).await.expect(201);
-    let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {
-        "label": "Zanzibar", "body": {"bank": "Bank of Nowhere", "account_number": "987650012"}}}});
-    let instructions = server.request(&client, Method::POST, "/api/withdrawal_instructions");
-    send(instructions.json(&instruction)).await.expect(201);
-    let stranger = client.get(format!("{}/api/users?filter[id]=77177", server.base));
-    assert_eq!(send(stranger.header("Authorization", "key_of_a_stranger")).await.status, 401);
-    server.get("/api/withdrawal_instructions").await;
-    // a statement that fails
-    let pool = PgPool::connect_lazy_with(database);
-    sqlx::query("alter table concierge_request_outputs rename to mislaid").execute(&pool).await.unwrap();
-    pool.close().await;
-    let failed = send(server.post(&client)).await;
-    failed.assert_error(500, "internal", "");
-    let request_id = failed.headers["x-request-id"].to_str().unwrap();
+    database(async |database| {
+        let server = database.program(&["--log-format", "json", "--log", "trace"]).await;
+        let client = client();
+        let user =
+            json!({"data": {"type": "users", "attributes": {"name": "Xaviera Quux", "email": "xq@example.net"}}});
+        send(server.request(&client, Method::POST, "/api/users").json(&user)).await.expect(201);
+        let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {
+            "label": "Zanzibar", "body": {"bank": "Bank of Nowhere", "account_number": "987650012"}}}});
+        let instructions = server.request(&client, Method::POST, "/api/withdrawal_instructions");
+        send(instructions.json(&instruction)).await.expect(201);
+        let stranger = client.get(format!("{}/api/users?filter[id]=77177", server.base));
+        assert_eq!(send(stranger.header("Authorization", "key_of_a_stranger")).await.status, 401);
+        server.get("/api/withdrawal_instructions").await;
+        // a statement that fails
+        let pool = database.pool();
+        sqlx::query("alter table concierge_request_outputs rename to mislaid").execute(pool).await.unwrap();
+        let failed = send(server.post(&client)).await;
+        sqlx::query("alter table mislaid rename to concierge_request_outputs").execute(pool).await.unwrap();
+        failed.assert_error(500, "internal", "");
+        let request_id = failed.headers["x-request-id"].to_str().unwrap();
 
-    server.signal(Signal::TERM);
-    let ended = server.ended().await;
-    assert!(ended.status.success(), "{ended:?}");
-    let lines: Vec<Value> = ended.stderr.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let errors: Vec<&Value> = lines.iter().filter(|line| line["level"] == "ERROR").collect();
-    assert!(errors.iter().any(|line| line["error"].as_str().is_some_and(|error| error.contains("does not exist"))));
-    for error in errors.iter().filter(|error| !error["span"].is_null()) {
-        assert_eq!(error["span"]["id"], request_id, "{error}");
-    }
-    assert!(lines.iter().any(|line| line["message"] == "answered" && line["span"]["route"] == "/api/users"));
-    let log = ended.stderr.join("\n");
-    let private = [
-        "your_api_key",
-        "key_of_a_stranger",
-        "Xaviera",
-        "xq@example.net",
-        "Zanzibar",
-        "Nowhere",
-        "987650012",
-        "standard chartered",
-        "bob",
-    ];
-    for private in private {
-        assert!(
-            !log.contains(private),
-            "{private}: {}",
-            ended.stderr.iter().find(|line| line.contains(private)).unwrap()
-        );
-    }
+        server.signal(Signal::TERM);
+        let ended = server.ended().await;
+        assert!(ended.status.success(), "{ended:?}");
+        let lines: Vec<Value> = ended.stderr.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let errors: Vec<&Value> = lines.iter().filter(|line| line["level"] == "ERROR").collect();
+        assert!(errors.iter().any(|line| line["error"].as_str().is_some_and(|error| error.contains("does not exist"))));
+        for error in errors.iter().filter(|error| !error["span"].is_null()) {
+            assert_eq!(error["span"]["id"], request_id, "{error}");
+        }
+        assert!(lines.iter().any(|line| line["message"] == "answered" && line["span"]["route"] == "/api/users"));
+        let log = ended.stderr.join("\n");
+        let private = [
+            "your_api_key",
+            "key_of_a_stranger",
+            "Xaviera",
+            "xq@example.net",
+            "Zanzibar",
+            "Nowhere",
+            "987650012",
+            "standard chartered",
+            "bob",
+        ];
+        for private in private {
+            assert!(
+                !log.contains(private),
+                "{private}: {}",
+                ended.stderr.iter().find(|line| line.contains(private)).unwrap()
+            );
+        }
+    })
+    .await;
 }

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::support::{Program, client, count, empty_database, fresh_database, send, within};
+use crate::support::{Program, client, count, database, empty_database, send, within};
 
 /// Every output was told of when it was made, and when it was decided.
 const UNDECIDED_OR_TOLD_TWICE: &str = "select count(*) from concierge_request_outputs o
@@ -17,105 +17,109 @@ const UNDECIDED_OR_TOLD_TWICE: &str = "select count(*) from concierge_request_ou
 
 #[tokio::test]
 async fn several_start_at_once_on_an_empty_database() {
-    let database = empty_database().await;
-    let mut servers: Vec<Program> = (0..5).map(|_| Program::starting(Some(&database), &[])).collect();
-    for server in &mut servers {
-        server.ready().await;
-    }
-    assert_eq!(count(&database, "select count(*) from accounts where id > 0").await, 1);
-    for server in servers {
-        server.create_output().await;
-        server.stop().await;
-    }
-    assert_eq!(count(&database, "select count(*) from concierge_request_outputs").await, 5);
+    empty_database(async |database| {
+        let mut servers: Vec<Program> = (0..5).map(|_| database.starting(&[])).collect();
+        for server in &mut servers {
+            server.ready().await;
+        }
+        assert_eq!(count(database, "select count(*) from accounts where id > 0").await, 1);
+        for server in servers {
+            server.create_output().await;
+            server.stop().await;
+        }
+        assert_eq!(count(database, "select count(*) from concierge_request_outputs").await, 5);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn servers_that_share_a_database_decide_each_output_once() {
-    let database = fresh_database().await;
-    let mut servers = Vec::new();
-    for delay in ["0s", "50ms", "0s"] {
-        servers.push(Program::serve(Some(&database), &["--check-delay", delay]).await);
-    }
-    let client = client();
-    let mut posting = JoinSet::new();
-    for number in 0..600 {
-        posting.spawn(send(servers[number % 3].post(&client)));
-    }
-    let answers = within(posting.join_all()).await;
-    let ids: BTreeSet<String> =
-        answers.into_iter().map(|answer| answer.expect(201)["data"]["id"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(ids.len(), 600, "ids are given once");
-    servers[1].all_decided().await;
-    assert_eq!(count(&database, UNDECIDED_OR_TOLD_TWICE).await, 0);
-    assert_eq!(count(&database, "select count(*) from events").await, 1200);
-    assert_eq!(count(&database, "select max(id) from events").await, 1200, "ids of events have no gap");
-    for server in servers {
-        server.stop().await;
-    }
+    database(async |database| {
+        let mut servers = Vec::new();
+        for delay in ["0s", "50ms", "0s"] {
+            servers.push(database.program(&["--check-delay", delay]).await);
+        }
+        let client = client();
+        let mut posting = JoinSet::new();
+        for number in 0..600 {
+            posting.spawn(send(servers[number % 3].post(&client)));
+        }
+        let answers = within(posting.join_all()).await;
+        let ids: BTreeSet<String> =
+            answers.into_iter().map(|answer| answer.expect(201)["data"]["id"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(ids.len(), 600, "ids are given once");
+        servers[1].all_decided().await;
+        assert_eq!(count(database, UNDECIDED_OR_TOLD_TWICE).await, 0);
+        assert_eq!(count(database, "select count(*) from events").await, 1200);
+        assert_eq!(count(database, "select max(id) from events").await, 1200, "ids of events have no gap");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_was_acknowledged_before_a_kill_is_there_and_decided_once() {
     const POSTS: usize = 1000;
-    let database = fresh_database().await;
-    let server = Program::serve(Some(&database), &["--check-delay", "20ms"]).await;
-    let (client, begun) = (client(), Arc::new(AtomicUsize::new(0)));
-    let acknowledged = Arc::new(AtomicUsize::new(0));
-    let mut posting = JoinSet::new();
-    for _ in 0..16 {
-        let (begun, acknowledged, client) = (Arc::clone(&begun), Arc::clone(&acknowledged), client.clone());
-        let post = server.post(&client);
-        posting.spawn(async move {
-            let mut ids = Vec::new();
-            while begun.fetch_add(1, Ordering::Relaxed) < POSTS {
-                let Ok(response) = post.try_clone().unwrap().send().await else { continue };
-                let Ok(document) = response.json::<Value>().await else { continue };
-                ids.push(document["data"]["id"].as_str().unwrap().to_owned());
-                acknowledged.fetch_add(1, Ordering::Relaxed);
-            }
-            ids
-        });
-    }
-    within(async {
-        while acknowledged.load(Ordering::Relaxed) < POSTS / 2 {
-            tokio::task::yield_now().await;
+    database(async |database| {
+        let server = database.program(&["--check-delay", "20ms"]).await;
+        let (client, begun) = (client(), Arc::new(AtomicUsize::new(0)));
+        let acknowledged = Arc::new(AtomicUsize::new(0));
+        let mut posting = JoinSet::new();
+        for _ in 0..16 {
+            let (begun, acknowledged, client) = (Arc::clone(&begun), Arc::clone(&acknowledged), client.clone());
+            let post = server.post(&client);
+            posting.spawn(async move {
+                let mut ids = Vec::new();
+                while begun.fetch_add(1, Ordering::Relaxed) < POSTS {
+                    let Ok(response) = post.try_clone().unwrap().send().await else { continue };
+                    let Ok(document) = response.json::<Value>().await else { continue };
+                    ids.push(document["data"]["id"].as_str().unwrap().to_owned());
+                    acknowledged.fetch_add(1, Ordering::Relaxed);
+                }
+                ids
+            });
         }
+        within(async {
+            while acknowledged.load(Ordering::Relaxed) < POSTS / 2 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        server.signal(Signal::KILL);
+        assert_eq!(server.ended().await.status.code(), None);
+        let ids = within(posting.join_all()).await.concat();
+        assert!((POSTS / 2..POSTS).contains(&ids.len()), "killed in the middle, after {}", ids.len());
+        let stored = format!("select count(*) from concierge_request_outputs where id in ({})", ids.join(","));
+        assert_eq!(count(database, &stored).await, i64::try_from(ids.len()).unwrap());
+
+        let server = database.program(&["--check-delay", "20ms"]).await;
+        server.all_decided().await;
+        assert_eq!(count(database, UNDECIDED_OR_TOLD_TWICE).await, 0);
+        server.create_output().await;
     })
     .await;
-    server.signal(Signal::KILL);
-    assert_eq!(server.ended().await.status.code(), None);
-    let ids = within(posting.join_all()).await.concat();
-    assert!((POSTS / 2..POSTS).contains(&ids.len()), "killed in the middle, after {}", ids.len());
-    let stored = format!("select count(*) from concierge_request_outputs where id in ({})", ids.join(","));
-    assert_eq!(count(&database, &stored).await, i64::try_from(ids.len()).unwrap());
-
-    let server = Program::serve(Some(&database), &["--check-delay", "20ms"]).await;
-    server.all_decided().await;
-    assert_eq!(count(&database, UNDECIDED_OR_TOLD_TWICE).await, 0);
-    server.create_output().await;
-    server.stop().await;
 }
 
 #[tokio::test]
 async fn ids_go_on_without_a_gap_after_a_restart() {
-    let database = fresh_database().await;
-    let mut next = 32323;
-    for count in [3, 40, 1] {
-        let server = Program::serve(Some(&database), &[]).await;
-        let client = client();
-        let mut posting = JoinSet::new();
-        for _ in 0..count {
-            posting.spawn(send(server.post(&client)));
+    database(async |database| {
+        let mut next = 32323;
+        for count in [3, 40, 1] {
+            let server = database.program(&[]).await;
+            let client = client();
+            let mut posting = JoinSet::new();
+            for _ in 0..count {
+                posting.spawn(send(server.post(&client)));
+            }
+            let mut ids: Vec<i32> = within(posting.join_all())
+                .await
+                .into_iter()
+                .map(|answer| answer.expect(201)["data"]["id"].as_str().unwrap().parse().unwrap())
+                .collect();
+            ids.sort_unstable();
+            assert_eq!(ids, (next..next + count).collect::<Vec<_>>());
+            next += count;
+            server.stop().await;
         }
-        let mut ids: Vec<i32> = within(posting.join_all())
-            .await
-            .into_iter()
-            .map(|answer| answer.expect(201)["data"]["id"].as_str().unwrap().parse().unwrap())
-            .collect();
-        ids.sort_unstable();
-        assert_eq!(ids, (next..next + count).collect::<Vec<_>>());
-        next += count;
-        server.stop().await;
-    }
+    })
+    .await;
 }

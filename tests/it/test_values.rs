@@ -8,18 +8,18 @@ use concierge_sandbox::concierge::outputs::scenario::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Sandbox, documented_output, send};
+use crate::support::{Account, Answer, account, documented_output, send};
 
 const SECOND: Duration = Duration::from_secs(1);
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
 /// The document of an output of 1000 CLP to a new payee of that address, paid as these attributes of an instruction say.
-async fn document(sandbox: &Sandbox, email: &str, instruction: Value) -> Value {
+async fn document(account: &Account, email: &str, instruction: Value) -> Value {
     let payee = json!({"data": {"type": "users", "attributes": {"email": email}}});
-    let payee = sandbox.create("/api/users", &payee).await;
+    let payee = account.create("/api/users", &payee).await;
     let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": instruction,
         "relationships": {"user": {"data": {"type": "users", "id": payee}}}}});
-    let instruction = sandbox.create("/api/withdrawal_instructions", &instruction).await;
+    let instruction = account.create("/api/withdrawal_instructions", &instruction).await;
     let mut document = documented_output();
     document["data"]["relationships"]["user"]["data"]["id"] = json!(payee);
     document["data"]["relationships"]["withdrawal_instruction"]["data"]["id"] = json!(instruction);
@@ -27,14 +27,14 @@ async fn document(sandbox: &Sandbox, email: &str, instruction: Value) -> Value {
 }
 
 /// Such an output.
-async fn output(sandbox: &Sandbox, email: &str, instruction: Value) -> String {
-    let document = document(sandbox, email, instruction).await;
-    sandbox.create(OUTPUTS, &document).await
+async fn output(account: &Account, email: &str, instruction: Value) -> String {
+    let document = document(account, email, instruction).await;
+    account.create(OUTPUTS, &document).await
 }
 
 /// POSTs an output with these headers.
-async fn post_with(sandbox: &Sandbox, document: &Value, headers: &[(&'static str, &[u8])]) -> Answer {
-    let mut request = sandbox.request(Method::POST, OUTPUTS).header("Content-Type", "application/vnd.api+json");
+async fn post_with(account: &Account, document: &Value, headers: &[(&'static str, &[u8])]) -> Answer {
+    let mut request = account.request(Method::POST, OUTPUTS).header("Content-Type", "application/vnd.api+json");
     for (name, value) in headers {
         request = request.header(*name, reqwest::header::HeaderValue::from_bytes(value).unwrap());
     }
@@ -42,15 +42,15 @@ async fn post_with(sandbox: &Sandbox, document: &Value, headers: &[(&'static str
 }
 
 /// Where an output ends, and after how many failed tries, once its request was set to work.
-async fn end(sandbox: &Sandbox, id: &str) -> (String, i64) {
+async fn end(account: &Account, id: &str) -> (String, i64) {
     let failed: i64 = sqlx::query_scalar(
         "select count(*) from events where resource_id = $1::bigint and event_type = 'concierge_request_output_failed'",
     )
     .bind(id)
-    .fetch_one(&sandbox.database)
+    .fetch_one(account.database())
     .await
     .unwrap();
-    (sandbox.state_of(id).await, failed)
+    (account.state_of(id).await, failed)
 }
 
 /// How a scenario ends.
@@ -68,171 +68,174 @@ fn expected(scenario: Scenario) -> (String, i64) {
 }
 
 /// Approves every payee, runs the checks, and goes on until nothing more happens.
-async fn pay_all(sandbox: &Sandbox) {
-    sandbox.advance(SECOND).await;
-    crate::payouts::set_to_work(sandbox, "1010").await;
-    sandbox.advance(Duration::from_mins(1)).await;
+async fn pay_all(account: &Account) {
+    account.advance(SECOND).await;
+    crate::payouts::set_to_work(account, "1010").await;
+    account.advance(Duration::from_mins(1)).await;
 }
 
 #[tokio::test]
 async fn each_carrier_asks_for_each_scenario() {
-    let sandbox = Sandbox::start().await;
-    let plain = "ana@example.com";
-    let mut outputs = Vec::new();
-    for TestValue { scenario, label, bank_account_number, email, .. } in TEST_VALUES {
-        let number: u64 = bank_account_number.parse().unwrap();
-        for (email, instruction) in [
-            (plain.to_owned(), json!({"label": label, "body": {"bank": "x"}})),
-            (plain.to_owned(), json!({"label": "savings", "body": {"bank_account_number": bank_account_number}})),
-            (plain.to_owned(), json!({"body": {"bank": "x", "bank_account_number": number}})),
-            (format!("{email}@example.com"), json!({"label": null, "body": {"bank_account_number": "17"}})),
-            (format!("{}+order-7@example.com", email.to_uppercase()), json!({"body": {}})),
-        ] {
-            outputs.push((scenario, output(&sandbox, &email, instruction.clone()).await, instruction));
+    account(async |s| {
+        let plain = "ana@example.com";
+        let mut outputs = Vec::new();
+        for TestValue { scenario, label, bank_account_number, email, .. } in TEST_VALUES {
+            let number: u64 = bank_account_number.parse().unwrap();
+            for (email, instruction) in [
+                (plain.to_owned(), json!({"label": label, "body": {"bank": "x"}})),
+                (plain.to_owned(), json!({"label": "savings", "body": {"bank_account_number": bank_account_number}})),
+                (plain.to_owned(), json!({"body": {"bank": "x", "bank_account_number": number}})),
+                (format!("{email}@example.com"), json!({"label": null, "body": {"bank_account_number": "17"}})),
+                (format!("{}+order-7@example.com", email.to_uppercase()), json!({"body": {}})),
+            ] {
+                outputs.push((scenario, output(s, &email, instruction.clone()).await, instruction));
+            }
         }
-    }
-    pay_all(&sandbox).await;
-    for (scenario, id, instruction) in outputs {
-        assert_eq!(end(&sandbox, &id).await, expected(scenario), "{scenario:?} {instruction}");
-    }
-    sandbox.stop().await;
+        pay_all(s).await;
+        for (scenario, id, instruction) in outputs {
+            assert_eq!(end(s, &id).await, expected(scenario), "{scenario:?} {instruction}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_header_of_the_call_that_makes_an_output_asks_for_each_scenario() {
-    let sandbox = Sandbox::start().await;
-    let mut outputs = Vec::new();
-    let label = json!({"label": "sandbox:stuck", "body": {"bank_account_number": "7263269006"}});
-    for TestValue { scenario, name, .. } in TEST_VALUES {
-        for document in [documented_output(), document(&sandbox, "sandbox.failed@example.com", label.clone()).await] {
-            let made = post_with(&sandbox, &document, &[("Sandbox-Outcome", name.as_bytes())]).await.expect(201);
-            outputs.push((scenario, made["data"]["id"].as_str().unwrap().to_owned()));
+    account(async |s| {
+        let mut outputs = Vec::new();
+        let label = json!({"label": "sandbox:stuck", "body": {"bank_account_number": "7263269006"}});
+        for TestValue { scenario, name, .. } in TEST_VALUES {
+            for document in [documented_output(), document(s, "sandbox.failed@example.com", label.clone()).await] {
+                let made = post_with(s, &document, &[("Sandbox-Outcome", name.as_bytes())]).await.expect(201);
+                outputs.push((scenario, made["data"]["id"].as_str().unwrap().to_owned()));
+            }
         }
-    }
-    // of the same instruction, without the header
-    outputs.push((Scenario::Settled, sandbox.create_output().await));
-    sandbox.advance(SECOND).await;
-    let rejected = sandbox.get(&format!("{OUTPUTS}?filter[state]=rejected")).await.expect(200);
-    assert_eq!(rejected["data"].as_array().unwrap().len(), 2);
-    let reason = "the preliminary checks failed, as the header Sandbox-Outcome asked";
-    assert_eq!(rejected["data"][0]["attributes"]["rejection_reason"], reason);
-    pay_all(&sandbox).await;
-    for (scenario, id) in outputs {
-        assert_eq!(end(&sandbox, &id).await, expected(scenario), "{scenario:?}");
-    }
-    sandbox.stop().await;
+        // of the same instruction, without the header
+        outputs.push((Scenario::Settled, s.create_output().await));
+        s.advance(SECOND).await;
+        let rejected = s.get(&format!("{OUTPUTS}?filter[state]=rejected")).await.expect(200);
+        assert_eq!(rejected["data"].as_array().unwrap().len(), 2);
+        let reason = "the preliminary checks failed, as the header Sandbox-Outcome asked";
+        assert_eq!(rejected["data"][0]["attributes"]["rejection_reason"], reason);
+        pay_all(s).await;
+        for (scenario, id) in outputs {
+            assert_eq!(end(s, &id).await, expected(scenario), "{scenario:?}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_outcome_that_is_not_known_is_refused_with_the_known_ones() {
-    let sandbox = Sandbox::start().await;
-    let header = "Sandbox-Outcome";
-    for outcome in
-        ["", "accepted", "Failed", "failed|returned", "failed, settled", "sandbox:failed", "7263269002", "\u{e9}"]
-    {
-        let answer = post_with(&sandbox, &documented_output(), &[(header, outcome.as_bytes())]).await;
-        answer.assert_error(400, "header_invalid", header);
-        let detail = answer.body["errors"][0]["detail"].as_str().unwrap();
-        for TestValue { name, .. } in TEST_VALUES {
-            assert!(!outcome.is_ascii() || detail.contains(name), "{detail}");
+    account(async |s| {
+        let header = "Sandbox-Outcome";
+        for outcome in
+            ["", "accepted", "Failed", "failed|returned", "failed, settled", "sandbox:failed", "7263269002", "\u{e9}"]
+        {
+            let answer = post_with(s, &documented_output(), &[(header, outcome.as_bytes())]).await;
+            answer.assert_error(400, "header_invalid", header);
+            let detail = answer.body["errors"][0]["detail"].as_str().unwrap();
+            for TestValue { name, .. } in TEST_VALUES {
+                assert!(!outcome.is_ascii() || detail.contains(name), "{detail}");
+            }
         }
-    }
-    let twice = [(header, &b"failed"[..]), (header, b"failed")];
-    post_with(&sandbox, &documented_output(), &twice).await.assert_error(400, "header_invalid", header);
-    // blanks around a value are not part of it
-    post_with(&sandbox, &documented_output(), &[(header, b" stuck ")]).await.expect(201);
-    let stranger = sandbox.client.post(sandbox.url(OUTPUTS)).header(header, "x").header("Authorization", "x");
-    send(stranger).await.assert_error(401, "invalid_api_key", "Authorization");
-    // elsewhere it means nothing
-    send(sandbox.request(Method::GET, OUTPUTS).header(header, "x")).await.expect(200);
-    let user =
-        sandbox.request(Method::POST, "/api/users").header("Content-Type", "application/json").header(header, "x");
-    send(user.body(r#"{"data":{"type":"users"}}"#)).await.expect(201);
-    assert_eq!(sandbox.count("select count(*) from concierge_request_outputs").await, 1);
-    sandbox.stop().await;
+        let twice = [(header, &b"failed"[..]), (header, b"failed")];
+        post_with(s, &documented_output(), &twice).await.assert_error(400, "header_invalid", header);
+        // blanks around a value are not part of it
+        post_with(s, &documented_output(), &[(header, b" stuck ")]).await.expect(201);
+        let stranger = s.client.post(s.url(OUTPUTS)).header(header, "x").header("Authorization", "x");
+        send(stranger).await.assert_error(401, "invalid_api_key", "Authorization");
+        // elsewhere it means nothing
+        send(s.request(Method::GET, OUTPUTS).header(header, "x")).await.expect(200);
+        let user = s.request(Method::POST, "/api/users").header("Content-Type", "application/json").header(header, "x");
+        send(user.body(r#"{"data":{"type":"users"}}"#)).await.expect(201);
+        assert_eq!(s.count("select count(*) from concierge_request_outputs").await, 1);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_is_not_reserved_takes_the_happy_path() {
-    let sandbox = Sandbox::start().await;
-    let mut outputs = Vec::new();
-    for (email, body) in [
-        ("ana+sandbox.failed@example.com", json!({})),
-        ("ana@sandbox.failed", json!({})),
-        ("xsandbox.failed@example.com", json!({})),
-        ("sandbox.failedx@example.com", json!({})),
-        ("sandbox.unheard_of@example.com", json!({"bank_account_number": null})),
-        ("sandbox:failed@example.com", json!({"bank_account_number": "07263269002"})),
-        ("sandbox@example.com", json!({"bank_account_number": ["7263269002"]})),
-        ("ana@example.com", json!({"bank_account_number": {"bank_account_number": "7263269002"}})),
-        ("ana@example.com", json!({"bank_account_number": "7".repeat(100_000)})),
-        ("ana@example.com", json!({"account": {"bank_account_number": "7263269002"}, "iban": "7263269002"})),
-    ] {
-        outputs.push(output(&sandbox, email, json!({"body": body})).await);
-    }
-    pay_all(&sandbox).await;
-    for id in outputs {
-        assert_eq!(end(&sandbox, &id).await, expected(Scenario::Settled), "{id}");
-    }
-    sandbox.stop().await;
+    account(async |s| {
+        let mut outputs = Vec::new();
+        for (email, body) in [
+            ("ana+sandbox.failed@example.com", json!({})),
+            ("ana@sandbox.failed", json!({})),
+            ("xsandbox.failed@example.com", json!({})),
+            ("sandbox.failedx@example.com", json!({})),
+            ("sandbox.unheard_of@example.com", json!({"bank_account_number": null})),
+            ("sandbox:failed@example.com", json!({"bank_account_number": "07263269002"})),
+            ("sandbox@example.com", json!({"bank_account_number": ["7263269002"]})),
+            ("ana@example.com", json!({"bank_account_number": {"bank_account_number": "7263269002"}})),
+            ("ana@example.com", json!({"bank_account_number": "7".repeat(100_000)})),
+            ("ana@example.com", json!({"account": {"bank_account_number": "7263269002"}, "iban": "7263269002"})),
+        ] {
+            outputs.push(output(s, email, json!({"body": body})).await);
+        }
+        pay_all(s).await;
+        for id in outputs {
+            assert_eq!(end(s, &id).await, expected(Scenario::Settled), "{id}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_instruction_s_label_decides_before_its_number_and_that_before_the_payee() {
-    let sandbox = Sandbox::start().await;
-    let number = json!({"bank_account_number": "7263269006"});
-    let failing = "sandbox.failed@example.com";
-    let outputs = [
-        (Scenario::Returned, output(&sandbox, failing, json!({"label": "sandbox:returned", "body": number})).await),
-        (Scenario::Settled, output(&sandbox, failing, json!({"label": "sandbox:settled", "body": number})).await),
-        (Scenario::Cancelled, output(&sandbox, failing, json!({"label": "sandbox:x", "body": number})).await),
-        (Scenario::Failed, output(&sandbox, failing, json!({"label": "x", "body": {}})).await),
-    ];
-    pay_all(&sandbox).await;
-    for (scenario, id) in outputs {
-        assert_eq!(end(&sandbox, &id).await, expected(scenario));
-    }
-    sandbox.stop().await;
+    account(async |s| {
+        let number = json!({"bank_account_number": "7263269006"});
+        let failing = "sandbox.failed@example.com";
+        let outputs = [
+            (Scenario::Returned, output(s, failing, json!({"label": "sandbox:returned", "body": number})).await),
+            (Scenario::Settled, output(s, failing, json!({"label": "sandbox:settled", "body": number})).await),
+            (Scenario::Cancelled, output(s, failing, json!({"label": "sandbox:x", "body": number})).await),
+            (Scenario::Failed, output(s, failing, json!({"label": "x", "body": {}})).await),
+        ];
+        pay_all(s).await;
+        for (scenario, id) in outputs {
+            assert_eq!(end(s, &id).await, expected(scenario));
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_rejection_says_what_asked_for_it() {
-    let sandbox = Sandbox::start().await;
-    let rejected = "sandbox.rejected@example.com";
-    let outputs = [
-        (
-            "instruction's label asks",
-            output(&sandbox, rejected, json!({"label": "sandbox:rejected", "body": {}})).await,
-        ),
-        (
-            "instruction's bank_account_number asks",
-            output(&sandbox, rejected, json!({"body": {"bank_account_number": 7_263_269_001_u64}})).await,
-        ),
-        ("payee's e-mail address asks", output(&sandbox, rejected, json!({"body": {}})).await),
-    ];
-    sandbox.advance(SECOND).await;
-    for (asks, id) in outputs {
-        let shown = sandbox.get(&format!("{OUTPUTS}/{id}")).await.expect(200);
-        let reason = format!("the preliminary checks failed, as the {asks}");
-        assert_eq!(shown["data"]["attributes"]["rejection_reason"], reason);
-    }
-    sandbox.stop().await;
+    account(async |s| {
+        let rejected = "sandbox.rejected@example.com";
+        let outputs = [
+            ("instruction's label asks", output(s, rejected, json!({"label": "sandbox:rejected", "body": {}})).await),
+            (
+                "instruction's bank_account_number asks",
+                output(s, rejected, json!({"body": {"bank_account_number": 7_263_269_001_u64}})).await,
+            ),
+            ("payee's e-mail address asks", output(s, rejected, json!({"body": {}})).await),
+        ];
+        s.advance(SECOND).await;
+        for (asks, id) in outputs {
+            let shown = s.get(&format!("{OUTPUTS}/{id}")).await.expect(200);
+            let reason = format!("the preliminary checks failed, as the {asks}");
+            assert_eq!(shown["data"]["attributes"]["rejection_reason"], reason);
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_table_is_served_without_a_key() {
-    let sandbox = Sandbox::start().await;
-    let answer = send(sandbox.client.get(sandbox.url("/_sandbox/test_values"))).await;
-    assert_eq!(answer.headers["content-type"], "application/json");
-    let table = answer.expect(200);
-    assert_eq!(table["precedence"], json!(["header", "label", "bank_account_number", "email", "default"]));
-    assert_eq!(table["test_values"].as_array().unwrap().len(), TEST_VALUES.len());
-    let failed = json!({
-        "name": "failed|settled", "label": "sandbox:failed|settled", "bank_account_number": "7263269003",
-        "email_local_part": "sandbox.failed-settled", "what": "the first attempt fails, the retry succeeds: `settled`",
-    });
-    assert_eq!(table["test_values"][3], failed);
-    sandbox.stop().await;
+    account(async |s| {
+        let answer = send(s.client.get(s.url("/_sandbox/test_values"))).await;
+        assert_eq!(answer.headers["content-type"], "application/json");
+        let table = answer.expect(200);
+        assert_eq!(table["precedence"], json!(["header", "label", "bank_account_number", "email", "default"]));
+        assert_eq!(table["test_values"].as_array().unwrap().len(), TEST_VALUES.len());
+        let failed = json!({
+            "name": "failed|settled", "label": "sandbox:failed|settled", "bank_account_number": "7263269003",
+            "email_local_part": "sandbox.failed-settled", "what": "the first attempt fails, the retry succeeds: `settled`",
+        });
+        assert_eq!(table["test_values"][3], failed);
+    })
+    .await;
 }
 
 #[test]

@@ -11,8 +11,8 @@ pub use document::SCHEMA;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::outputs::Price;
 use super::ports::Port;
+use super::pricing::Price;
 use super::pricing::Prices;
 use crate::accounts::caller::hex;
 

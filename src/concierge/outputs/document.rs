@@ -2,7 +2,8 @@
 
 use super::scenario::{Scenario, TEST_VALUES};
 use super::store::CreationResult;
-use super::{NewOutput, Output, Price, state};
+use super::{NewOutput, Output, state};
+use crate::concierge::pricing::Price;
 use crate::concierge::{ports, requests, users, withdrawal_instructions};
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::{Error, Errors, HEADER_INVALID};

@@ -13,6 +13,7 @@ pub use document::SCHEMA;
 use scenario::Decision;
 use state::{State, Trigger};
 
+use super::pricing::Price;
 use super::users::User;
 use super::withdrawal_instructions::WithdrawalInstruction;
 use crate::events::Cause;
@@ -45,23 +46,6 @@ pub struct OutputDetails {
     pub withdrawal_instruction: WithdrawalInstruction,
 }
 
-/// Price of an output: the payee's amount or the payer's budget.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Price {
-    Amount(BigDecimal),
-    Budget(BigDecimal),
-}
-
-impl Price {
-    /// Returns amount and budget; only one is known.
-    pub fn amount_and_budget(self) -> (Option<BigDecimal>, Option<BigDecimal>) {
-        match self {
-            Self::Amount(amount) => (Some(amount), None),
-            Self::Budget(budget) => (None, Some(budget)),
-        }
-    }
-}
-
 /// Returns the cause of a timed step: the timer, with the test value if it decided the step.
 pub fn cause_of(trigger: Trigger, decision: Decision) -> Cause {
     let by = if trigger.is_decided_by_scenario() { decision.asked() } else { None };
@@ -76,4 +60,23 @@ pub struct NewOutput {
     pub withdrawal_instruction: Identifier,
     pub port_code: String,
     pub price: Price,
+}
+
+impl NewOutput {
+    /// Returns the output in its first state.
+    pub fn accepting(&self, id: i64) -> Output {
+        let (amount, budget) = self.price.clone().amount_and_budget();
+        Output {
+            id,
+            request_id: self.request.number(),
+            user_id: self.user.number(),
+            withdrawal_instruction_id: self.withdrawal_instruction.number(),
+            port_code: self.port_code.clone(),
+            amount,
+            budget,
+            state: State::Accepting,
+            rejection_reason: None,
+            failure_reason: None,
+        }
+    }
 }

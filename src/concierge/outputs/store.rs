@@ -10,7 +10,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
 use super::state::{MACHINE, State};
-use super::{Output, OutputDetails, Price};
+use super::{Output, OutputDetails};
 use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::accounts::reserved::MASTER_USER;
 use crate::accounts::settings::milliseconds;
@@ -127,17 +127,12 @@ fn read_complete(row: &PgRow, at: usize) -> Result<OutputDetails, sqlx::Error> {
     })
 }
 
-/// A new output with the ids of its related resources.
+/// A new output with the parameters of its creation.
 #[derive(Debug, Clone)]
 pub struct Creation {
-    pub id: i64,
-    /// Account of the id.
+    pub output: Output,
+    /// Account of the output's id.
     pub account_id: i64,
-    pub request_id: i64,
-    pub user_id: i64,
-    pub withdrawal_instruction_id: i64,
-    pub port_code: String,
-    pub price: Price,
     /// The server's time.
     pub now: OffsetDateTime,
     /// The server's delay before the checks.
@@ -159,6 +154,8 @@ pub struct CreationResult {
     pub withdrawal_instruction: Option<WithdrawalInstruction>,
     /// True if the output was created: all related resources exist and match.
     pub created: bool,
+    /// Due time of its checks. `None`: automatic transitions are off.
+    pub due_at: Option<OffsetDateTime>,
     /// True if its event has a receiver.
     pub told: bool,
 }
@@ -212,35 +209,35 @@ pub const CREATE: &str = concat!(
         join request r on r.id = q.request_id and r.state = 'draft'
         join payee u on u.id = q.user_id
         join instruction w on w.id = q.instruction_id and w.user_id = u.id
-        returning id
+        returning id, due_at
     ), counter as (
         update id_counters i set next_id = i.next_id + n.events
         from caller c, (select count(*) as events from created) n
         where n.events > 0 and i.account_id = c.account_id and i.type = 'events'
         returning i.account_id, i.next_id - n.events as first_id
     ), event as (
-        insert into events
-            (account_id, id, event_type, resource_type, resource_id, created_at, resource, made_by, failures, cause, caused_by)
+        ",
+    crate::outbox_event!(""),
+    "
         select i.account_id, i.first_id - 1 + row_number() over (order by q.position),
             'concierge_request_output_accepting', 'concierge_request_outputs', o.id, m.at, q.snapshot, c.user_id, 0,
             'request', q.caused_by
         from caller c, moment m, counter i, created o join call q on q.id = o.id
         returning account_id, id, resource_type, resource_id
     ), receiver as (
-        select coalesce(
-            (select u.id from users u
-                where u.account_id = c.account_id and u.id = c.user_id and u.webhook_url is not null),
-            (select u.id from users u
-                where u.account_id = c.account_id and u.id = $13 and u.webhook_url is not null)
-        ) as id from caller c
+        select ",
+    crate::event_receiver_id!("c.account_id", "c.user_id", "$13"),
+    " as id from caller c
     ), delivery as (
-        insert into deliveries (account_id, event_id, receiver_id, resource_type, resource_id, state, due_at)
+        ",
+    crate::outbox_delivery!(),
+    "
         select e.account_id, e.id, r.id, e.resource_type, e.resource_id, 'due', m.at
         from event e, moment m, receiver r where r.id is not null
     )
     select ",
     crate::caller_columns!(),
-    ", o.id, (select id from receiver) is not null, r.state, ",
+    ", o.id, o.due_at, (select id from receiver) is not null, r.state, ",
     crate::user_columns!("u"),
     ", ",
     crate::withdrawal_instruction_columns!("w"),
@@ -264,16 +261,15 @@ pub async fn create(
     calls: Vec<Creation>,
 ) -> Answers<CreationResult> {
     let Some(latest) = calls.iter().max_by_key(|call| call.now) else { return Ok(Vec::new()) };
-    let (amounts, budgets): (Vec<_>, Vec<_>) = calls.iter().map(|call| call.price.clone().amount_and_budget()).unzip();
     let rows = credentials
         .query(CREATE)
-        .bind(calls.iter().map(|call| call.id).collect::<Vec<_>>())
-        .bind(calls.iter().map(|call| call.request_id).collect::<Vec<_>>())
-        .bind(calls.iter().map(|call| call.user_id).collect::<Vec<_>>())
-        .bind(calls.iter().map(|call| call.withdrawal_instruction_id).collect::<Vec<_>>())
-        .bind(calls.iter().map(|call| call.port_code.as_str()).collect::<Vec<_>>())
-        .bind(amounts)
-        .bind(budgets)
+        .bind(calls.iter().map(|call| call.output.id).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.output.request_id).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.output.user_id).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.output.withdrawal_instruction_id).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.output.port_code.as_str()).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.output.amount.as_ref()).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.output.budget.as_ref()).collect::<Vec<_>>())
         .bind(latest.now)
         .bind(milliseconds(latest.check_delay))
         .bind(calls.iter().map(|call| call.snapshot.as_str()).collect::<Vec<_>>())
@@ -289,10 +285,10 @@ pub async fn create(
 }
 
 fn read_outcome(row: &PgRow, caller: Caller) -> Result<CreationResult, sqlx::Error> {
-    const USER: usize = caller::COLUMNS + 3;
+    const USER: usize = caller::COLUMNS + 4;
     const INSTRUCTION: usize = USER + users::store::COLUMNS;
     let created: Option<i64> = row.try_get(caller::COLUMNS)?;
-    let state: Option<&str> = row.try_get(caller::COLUMNS + 2)?;
+    let state: Option<&str> = row.try_get(caller::COLUMNS + 3)?;
     let user: Option<i64> = row.try_get(USER)?;
     let instruction: Option<i64> = row.try_get(INSTRUCTION)?;
     Ok(CreationResult {
@@ -303,7 +299,8 @@ fn read_outcome(row: &PgRow, caller: Caller) -> Result<CreationResult, sqlx::Err
             .map(|_| withdrawal_instructions::store::read(row, INSTRUCTION))
             .transpose()?,
         created: created.is_some(),
-        told: row.try_get(caller::COLUMNS + 1)?,
+        due_at: row.try_get(caller::COLUMNS + 1)?,
+        told: row.try_get(caller::COLUMNS + 2)?,
     })
 }
 

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use bigdecimal::BigDecimal;
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
@@ -27,7 +26,7 @@ use crate::concierge::due::{Due, DueAccount};
 use crate::concierge::machine::Named;
 use crate::concierge::rules::Rules;
 use crate::concierge::{estimates, ports};
-use crate::database::{StoreError, settle};
+use crate::database::{StoreError, transaction};
 use crate::events;
 use crate::events::{Cause, Event, ResourceSnapshot};
 use crate::jsonapi::error::{Error, Errors};
@@ -64,20 +63,18 @@ pub async fn draft(
     rules: &Rules,
     cause: Cause,
 ) -> Result<FoundRequest, StoreError> {
-    let mut transaction = connection.begin().await?;
-    let outcome = async {
-        let (caller, request) = store::create(&mut transaction, credentials, id, new, now).await?;
+    transaction(connection, async |transaction| {
+        let (caller, request) = store::create(transaction, credentials, id, new, now).await?;
         if let Some(request) = &request {
             let resource = ResourceSnapshot::of(&render(request), request.made_by, &rules.public_url);
             let event_type = request.progress.state.event_type();
             let (account_id, at) = (caller.account_id, caller.time.at(now));
             let event = Event { account_id, event_type, at, resource, cause, is_made_up: false };
-            events::store::record(&mut transaction, &[event]).await?;
+            events::store::record(transaction, &[event]).await?;
         }
         Ok((caller, request))
-    }
-    .await;
-    settle(transaction, outcome).await
+    })
+    .await
 }
 
 /// Runs an action on a request of the caller's account.
@@ -99,17 +96,15 @@ pub async fn act(
     rules: &Rules,
     cause: Cause,
 ) -> Result<(), StoreError> {
-    let mut transaction = connection.begin().await?;
-    let outcome = async {
+    transaction(connection, async |transaction| {
         // lock the account first: its clock must not be moved while the action waits for the request
-        lock_shared_by_key(&mut transaction, credentials.key_sha256).await?;
-        let (caller, Some(mut progress)) = lock(&mut transaction, credentials, id).await? else { return Ok(()) };
+        lock_shared_by_key(transaction, credentials.key_sha256).await?;
+        let (caller, Some(mut progress)) = lock(transaction, credentials, id).await? else { return Ok(()) };
         progress.cause = cause;
         let timing = caller.settings.timing(&rules.timing);
-        run(&mut transaction, progress, action, caller.time.at(now), (rules, timing)).await
-    }
-    .await;
-    settle(transaction, outcome).await
+        run(transaction, progress, action, caller.time.at(now), (rules, timing)).await
+    })
+    .await
 }
 
 /// Runs an action on a locked request.

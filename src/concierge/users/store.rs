@@ -113,6 +113,14 @@ pub async fn find(
     read_authorized(row.as_ref(), Access::Read)
 }
 
+/// A new user.
+#[derive(Debug, Clone)]
+pub struct NewUser {
+    pub user: User,
+    /// Due time of the approval. `None`: the user is not approved automatically.
+    pub due_at: Option<OffsetDateTime>,
+}
+
 /// Inserts a new user; its approval follows the account's timing, if it has any.
 /// Returns `None` if the id does not belong to the caller's account, because of a reset.
 /// `now` is the server's time.
@@ -126,7 +134,7 @@ pub async fn create(
     email: Option<&str>,
     now: OffsetDateTime,
     server: &Timing,
-) -> Result<(Caller, Option<User>), StoreError> {
+) -> Result<(Caller, Option<NewUser>), StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
@@ -144,7 +152,7 @@ pub async fn create(
         crate::caller_columns!(),
         ", ",
         crate::user_columns!("u"),
-        " from caller c left join created u on true"
+        ", u.due_at from caller c left join created u on true"
     );
     let row = credentials
         .query(SQL)
@@ -157,7 +165,8 @@ pub async fn create(
         .fetch_optional(connection)
         .await?;
     let caller = Caller::authorize(row.as_ref(), Access::Write)?;
-    Ok((caller, found(row.as_ref())?))
+    let due_at = row.as_ref().map(|row| row.try_get(caller::COLUMNS + COLUMNS)).transpose()?.flatten();
+    Ok((caller, found(row.as_ref())?.map(|user| NewUser { user, due_at })))
 }
 
 /// UserChanges a user.

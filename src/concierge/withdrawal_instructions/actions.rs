@@ -1,13 +1,12 @@
 //! Creates and deletes instructions, each with its event in one transaction.
 
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 use super::document::render;
 use super::{NewWithdrawalInstruction, WithdrawalInstruction, store};
 use crate::accounts::caller::{Caller, Credentials};
-use crate::database::{StoreError, settle};
+use crate::database::{StoreError, transaction};
 use crate::events;
 use crate::events::{Cause, Event, ResourceSnapshot};
 
@@ -34,16 +33,14 @@ pub async fn create(
     origin: &str,
     cause: Cause,
 ) -> Result<(Caller, Option<WithdrawalInstruction>), StoreError> {
-    let mut transaction = connection.begin().await?;
-    let outcome = async {
-        let (caller, created) = store::create(&mut transaction, credentials, id, new, now).await?;
+    transaction(connection, async |transaction| {
+        let (caller, created) = store::create(transaction, credentials, id, new, now).await?;
         if let Some(created) = &created {
-            record(&mut transaction, caller, CREATED, created, (caller.time.at(now), cause), origin).await?;
+            record(transaction, caller, CREATED, created, (caller.time.at(now), cause), origin).await?;
         }
         Ok((caller, created))
-    }
-    .await;
-    settle(transaction, outcome).await
+    })
+    .await
 }
 
 /// Outcome of a deletion.
@@ -70,19 +67,17 @@ pub async fn delete(
     origin: &str,
     cause: Cause,
 ) -> Result<(Caller, Deletion), StoreError> {
-    let mut transaction = connection.begin().await?;
-    let outcome = async {
-        let (caller, instruction) = store::lock(&mut transaction, credentials, id).await?;
+    transaction(connection, async |transaction| {
+        let (caller, instruction) = store::lock(transaction, credentials, id).await?;
         let Some(instruction) = instruction else { return Ok((caller, Deletion::NotFound)) };
         let now = caller.time.at(now);
-        if let Some(output) = store::delete(&mut transaction, caller.account_id, id, now).await? {
+        if let Some(output) = store::delete(transaction, caller.account_id, id, now).await? {
             return Ok((caller, Deletion::InUse(output)));
         }
-        record(&mut transaction, caller, DESTROYED, &instruction, (now, cause), origin).await?;
+        record(transaction, caller, DESTROYED, &instruction, (now, cause), origin).await?;
         Ok((caller, Deletion::Deleted))
-    }
-    .await;
-    settle(transaction, outcome).await
+    })
+    .await
 }
 
 async fn record(

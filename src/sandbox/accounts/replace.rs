@@ -2,7 +2,6 @@
 //!
 //! Work in progress in the old account does not show in the new one. Its pending events are not delivered.
 
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
@@ -10,7 +9,7 @@ use super::document::InitialState;
 use crate::accounts::caller::{Access, Credentials, authenticate};
 use crate::accounts::store::{self, Account};
 use crate::concierge::fixtures::populate;
-use crate::database::{StoreError, settle};
+use crate::database::{StoreError, transaction};
 use crate::jsonapi::error::Errors;
 use crate::sandbox::ControlPlane;
 use crate::sandbox::snapshots;
@@ -31,9 +30,9 @@ pub enum Replacement {
 pub async fn replace(plane: ControlPlane, credentials: Credentials, successor: Replacement) -> Result<(), Errors> {
     let replacing = async move {
         let (old, new) = loop {
-            let mut connection = plane.app.database.connection().await?;
-            let replaced = replace_once(&mut connection, &credentials, &successor, &plane).await;
-            if let Some(replaced) = connection.finish(replaced)? {
+            let work =
+                async |connection: &mut PgConnection| replace_once(connection, &credentials, &successor, &plane).await;
+            if let Some(replaced) = plane.app.database.run(work).await? {
                 break replaced;
             }
         };
@@ -53,17 +52,15 @@ async fn replace_once(
     successor: &Replacement,
     plane: &ControlPlane,
 ) -> Result<Option<(i64, i64)>, StoreError> {
-    let mut transaction = connection.begin().await?;
-    let outcome = async {
-        let caller = authenticate(&mut transaction, credentials, Access::Write).await?;
-        let Some(old) = store::lock(&mut transaction, caller.account_id).await? else { return Ok(None) };
+    let work = async |transaction: &mut PgConnection| {
+        let caller = authenticate(transaction, credentials, Access::Write).await?;
+        let Some(old) = store::lock(transaction, caller.account_id).await? else { return Ok(None) };
         let now = plane.app.clock.now();
-        let new = make(&mut transaction, &old, successor, now).await?;
-        store::replace(&mut transaction, &old, new, now).await?;
-        Ok::<_, StoreError>(Some((old.id, new)))
-    }
-    .await;
-    settle(transaction, outcome).await
+        let new = make(transaction, &old, successor, now).await?;
+        store::replace(transaction, &old, new, now).await?;
+        Ok(Some((old.id, new)))
+    };
+    transaction(connection, work).await
 }
 
 async fn make(

@@ -47,16 +47,15 @@ pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Res
     if keys.iter().any(|(key, _)| plane.admin_token == Some(*key)) {
         return Err(key_taken());
     }
-    let mut connection = plane.app.database.connection().await?;
-    let created = async {
-        match create_account_for(&mut connection, &name, &keys, Some(beginning.time(now)), now).await {
+    let work = async |connection: &mut PgConnection| {
+        let created = create_account_for(connection, &name, &keys, Some(beginning.time(now)), now).await;
+        match created {
             Err(sqlx::Error::Database(error)) if error.constraint() == Some("api_keys_pkey") => Err(key_taken().into()),
             Err(error) => Err(StoreError::from(error)),
-            Ok(_) => Ok(store::find_named(&mut connection, &name).await?),
+            Ok(_) => Ok(store::find_named(connection, &name).await?),
         }
-    }
-    .await;
-    let account = connection.finish(created)?.ok_or_else(|| not_found(&name))?;
+    };
+    let account = plane.app.database.run(work).await?.ok_or_else(|| not_found(&name))?;
     let mut shown = render(&account, now);
     shown["key"] = key.into();
     shown["read_only_key"] = read_only_key.into();
@@ -68,9 +67,8 @@ pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Res
 pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     check_admin(&plane, &call)?;
     call.no_query()?;
-    let mut connection = plane.app.database.connection().await?;
-    let accounts = store::list(&mut connection, 0, LISTED).await;
-    let (accounts, now) = (connection.finish(accounts)?, plane.app.clock.now());
+    let accounts = plane.app.database.run(async |connection| store::list(connection, 0, LISTED).await).await?;
+    let now = plane.app.clock.now();
     let accounts: Vec<Value> = accounts.iter().map(|account| render(account, now)).collect();
     Ok(Json(json!({ "accounts": accounts })))
 }
@@ -97,10 +95,10 @@ async fn own(plane: &ControlPlane, call: &Call, access: Access) -> Result<Accoun
     plane.app.admit(&call.headers).await?;
     loop {
         let caller = call.authorize(&plane.app, access, Ok(())).await?.0;
-        let mut connection = plane.app.database.connection().await?;
-        let account = store::find(&mut connection, caller.account_id).await;
+        let database = &plane.app.database;
+        let account = database.run(async |connection| store::find(connection, caller.account_id).await).await?;
         // an account reset meanwhile is looked up again
-        if let Some(account) = connection.finish(account)? {
+        if let Some(account) = account {
             return Ok(account);
         }
     }
@@ -130,15 +128,13 @@ pub async fn delete(State(plane): State<ControlPlane>, call: Call) -> Result<Sta
 
 /// Deletes all data of ended accounts.
 async fn clear(plane: &ControlPlane, ended: &[i64]) -> Result<(), Errors> {
-    let mut connection = plane.app.database.connection().await?;
-    let cleared = async {
+    let work = async |connection: &mut PgConnection| {
         for id in ended {
-            store::clear(&mut connection, *id).await?;
+            store::clear(connection, *id).await?;
         }
         Ok::<_, sqlx::Error>(())
-    }
-    .await;
-    connection.finish(cleared)
+    };
+    plane.app.database.run(work).await
 }
 
 /// Ends an account and its snapshots, and deletes its keys. Returns the ids of the account and its snapshots, or `None`

@@ -13,9 +13,8 @@ use crate::web::call::Call;
 /// `GET /_sandbox/advice`
 pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     let (caller, ()) = call.authorize(&plane.app, Access::Read, call.no_query()).await?;
-    let mut connection = plane.app.database.connection().await?;
-    let webhooks = store::webhooks(&mut connection, caller.account_id).await;
-    let webhooks = connection.finish(webhooks)?;
+    let database = &plane.app.database;
+    let webhooks = database.run(async |connection| store::webhooks(connection, caller.account_id).await).await?;
     let observations = plane.request_log.observations(caller.account_id);
     let mut seen: Vec<(AdviceKind, Tally)> =
         observations.tallies().map(|(kind, tally)| (kind, tally.clone())).chain(webhooks.tallies).collect();

@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -57,23 +58,22 @@ pub async fn advance(
     let turn = plane.clock_locks.take(account_id).await?;
     let advance = Advance { plane, account_id, token: Uuid::new_v4(), turn };
     let now = plane.app.clock.now();
-    let mut connection = plane.app.database.connection().await?;
-    let begun = async {
-        let Some(account) = store::find(&mut connection, account_id).await? else { return Err(clock_moved().into()) };
+    let start = async |connection: &mut PgConnection| {
+        let Some(account) = store::find(connection, account_id).await? else { return Err(clock_moved().into()) };
         // checked first: a refused advance must not stop the clock
         last(account.time.at(now), until)?;
-        let from = clock::start(&mut connection, account_id, advance.token, now).await?;
+        let from = clock::start(connection, account_id, advance.token, now).await?;
         from.ok_or_else(|| StoreError::from(clock_moved()))
-    }
-    .await;
-    let from = connection.finish(begun)?;
+    };
+    let from = plane.app.database.run(start).await?;
     let walked = tokio::select! {
         walked = advance.start(from, until) => walked,
         never = advance.renew_lease() => match never {},
     };
-    let mut connection = plane.app.database.connection().await?;
-    let ended = clock::end(&mut connection, account_id, advance.token, plane.app.clock.now(), freeze).await;
-    connection.finish(ended)?;
+    let end = async |connection: &mut PgConnection| {
+        clock::end(connection, account_id, advance.token, plane.app.clock.now(), freeze).await
+    };
+    plane.app.database.run(end).await?;
     plane.app.wake(account_id);
     walked
 }
@@ -91,24 +91,20 @@ impl Advance<'_> {
     async fn renew_lease(&self) -> Infallible {
         loop {
             tokio::time::sleep(clock::RENEWAL).await;
+            let database = &self.plane.app.database;
             // the advance reports an unavailable database
-            if let Ok(mut connection) = self.plane.app.database.connection().await {
-                let kept = clock::renew(&mut connection, self.account_id, self.token).await;
-                drop(connection.finish(kept));
-            }
+            drop(database.run(async |connection| clock::renew(connection, self.account_id, self.token).await).await);
         }
     }
 
     async fn start(&self, from: OffsetDateTime, until: Until) -> Result<Advanced, Errors> {
         // work due before the start would have run anyway: it is not part of the advance
         self.run(from, Until::Moved(Distance::To(from)), true).await?;
-        let mut connection = self.plane.app.database.connection().await?;
-        let look = async {
-            let has_receiver = store::has_receiver(&mut connection, self.account_id).await?;
-            Ok::<_, sqlx::Error>((has_receiver, last_id(&mut connection, self.account_id).await?))
-        }
-        .await;
-        let (has_receiver, last_event) = connection.finish(look)?;
+        let work = async |connection: &mut PgConnection| {
+            let has_receiver = store::has_receiver(connection, self.account_id).await?;
+            Ok::<_, sqlx::Error>((has_receiver, last_id(connection, self.account_id).await?))
+        };
+        let (has_receiver, last_event) = self.plane.app.database.run(work).await?;
         let to = self.run(from, until, has_receiver).await?;
         Ok(Advanced { from, to, last_event })
     }
@@ -120,9 +116,10 @@ impl Advance<'_> {
         let to = last(from, until)?;
         let mut at = from;
         loop {
-            let mut connection = plane.app.database.connection().await?;
-            let agenda = Agenda::read(&mut connection, Some(&[account_id]), &plane.app.rules.timing).await;
-            let agenda = connection.finish(agenda)?.into_iter().next().ok_or_else(clock_moved)?;
+            let read = async |connection: &mut PgConnection| {
+                Agenda::read(connection, Some(&[account_id]), &plane.app.rules.timing).await
+            };
+            let agenda = plane.app.database.run(read).await?.into_iter().next().ok_or_else(clock_moved)?;
             let last = if matches!(until, Until::Quiet(_)) { last(at, until)? } else { to };
             let Some(next) = agenda.next().filter(|next| *next <= last) else {
                 if matches!(until, Until::Moved(_)) && to > at {
@@ -138,9 +135,9 @@ impl Advance<'_> {
                 at = next;
             }
             if agenda.earliest().is_some_and(|earliest| earliest <= at) {
-                let mut connection = plane.app.database.connection().await?;
-                let moved = step_exactly(&mut connection, &agenda, at, &plane.app.rules).await;
-                if connection.finish(moved)?.is_some_and(|moved| moved.rows.is_empty()) {
+                let step =
+                    async |connection: &mut PgConnection| step_exactly(connection, &agenda, at, &plane.app.rules).await;
+                if plane.app.database.run(step).await?.is_some_and(|moved| moved.rows.is_empty()) {
                     // the background or a request in flight holds the row lock
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -156,9 +153,9 @@ impl Advance<'_> {
     }
 
     async fn move_to(&self, to: OffsetDateTime) -> Result<(), Errors> {
-        let mut connection = self.plane.app.database.connection().await?;
-        let moved = clock::move_to(&mut connection, self.account_id, self.token, to).await;
-        if connection.finish(moved)? { Ok(()) } else { Err(clock_moved()) }
+        let work =
+            async |connection: &mut PgConnection| clock::move_to(connection, self.account_id, self.token, to).await;
+        if self.plane.app.database.run(work).await? { Ok(()) } else { Err(clock_moved()) }
     }
 }
 

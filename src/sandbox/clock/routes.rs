@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
+use sqlx::postgres::PgConnection;
 
 use super::advance::{self, Until};
 use super::document::{read_advance, read_set, render};
@@ -34,9 +35,10 @@ pub async fn freeze(State(plane): State<ControlPlane>, call: Call) -> Result<Jso
         let read = call.no_query().and_then(|()| Reader::expect_empty(&call.body));
         let caller = call.authorize(&plane.app, Access::Write, read).await?.0;
         let _turn = plane.clock_locks.take(caller.account_id).await?;
-        let mut connection = plane.app.database.connection().await?;
-        let frozen = clock::freeze(&mut connection, caller.account_id, plane.app.clock.now()).await;
-        connection.finish(frozen)?;
+        let work = async |connection: &mut PgConnection| {
+            clock::freeze(connection, caller.account_id, plane.app.clock.now()).await
+        };
+        plane.app.database.run(work).await?;
         plane.app.catch_up(caller.account_id).await;
         if let Some(clock) = clock(&plane, caller.account_id).await? {
             return Ok(Json(clock));
@@ -50,9 +52,10 @@ pub async fn resume(State(plane): State<ControlPlane>, call: Call) -> Result<Jso
         let read = call.no_query().and_then(|()| Reader::expect_empty(&call.body));
         let caller = call.authorize(&plane.app, Access::Write, read).await?.0;
         let _turn = plane.clock_locks.take(caller.account_id).await?;
-        let mut connection = plane.app.database.connection().await?;
-        let resumed = clock::resume(&mut connection, caller.account_id, plane.app.clock.now()).await;
-        connection.finish(resumed)?;
+        let work = async |connection: &mut PgConnection| {
+            clock::resume(connection, caller.account_id, plane.app.clock.now()).await
+        };
+        plane.app.database.run(work).await?;
         plane.app.wake(caller.account_id);
         plane.app.watchers.notify(caller.account_id);
         if let Some(clock) = clock(&plane, caller.account_id).await? {
@@ -98,9 +101,9 @@ async fn advance_and_list(
     let advancing = async move {
         let account_id = caller.account_id;
         let walked = advance::advance(&plane, account_id, until, freeze).await?;
-        let mut connection = plane.app.database.connection().await?;
-        let listed = report::list(&mut connection, account_id, walked).await;
-        let (report, more) = connection.finish(listed)?;
+        let database = &plane.app.database;
+        let listed = database.run(async |connection| report::list(connection, account_id, walked).await).await?;
+        let (report, more) = listed;
         let mut shown = clock(&plane, account_id).await?.ok_or_else(advance::clock_moved)?;
         shown["from"] = crate::jsonapi::render::timestamp(walked.from).into();
         shown["to"] = crate::jsonapi::render::timestamp(walked.to).into();
@@ -113,13 +116,11 @@ async fn advance_and_list(
 
 /// Renders an account's clock, or returns `None` if the account has ended.
 async fn clock(plane: &ControlPlane, account_id: i64) -> Result<Option<Value>, Errors> {
-    let mut connection = plane.app.database.connection().await?;
-    let found = async {
-        let account = store::find(&mut connection, account_id).await?;
-        let agendas = Agenda::read(&mut connection, Some(&[account_id]), &plane.app.rules.timing).await?;
+    let work = async |connection: &mut PgConnection| {
+        let account = store::find(connection, account_id).await?;
+        let agendas = Agenda::read(connection, Some(&[account_id]), &plane.app.rules.timing).await?;
         Ok::<_, sqlx::Error>(account.zip(agendas.into_iter().next()))
-    }
-    .await;
-    let found = connection.finish(found)?;
+    };
+    let found = plane.app.database.run(work).await?;
     Ok(found.map(|(account, agenda)| render(account.time, account.runs, &plane.app.clock, agenda.next())))
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
@@ -10,7 +9,7 @@ use super::EventRow;
 use super::store::queue;
 use super::store::queue::{Repeated, Unreceived};
 use crate::accounts::store::lock;
-use crate::database::{StoreError, settle};
+use crate::database::{StoreError, transaction};
 use crate::jsonapi::since::Since;
 
 /// Most events queued in one transaction.
@@ -31,30 +30,37 @@ pub async fn redeliver(
     if let Some(brought) = brought.first() {
         return Ok(Some(*brought));
     }
-    queue_one(connection, account_id, record.id, (&record.resource_type, record.resource_id), true, now).await
+    let EventRow { id, resource_type, resource_id, .. } = record;
+    let event = EventToQueue { id: *id, resource_type, resource_id: *resource_id };
+    queue_one(connection, account_id, event, true, now).await
+}
+
+/// The event to queue, and its resource.
+#[derive(Debug, Clone, Copy)]
+struct EventToQueue<'a> {
+    id: i64,
+    resource_type: &'a str,
+    resource_id: i64,
 }
 
 /// Queues an event unless it is queued. Waits for transitions of its resource in progress.
 async fn queue_one(
     connection: &mut PgConnection,
     account_id: i64,
-    id: i64,
-    (type_name, resource_id): (&str, i64),
+    event: EventToQueue<'_>,
     again: bool,
     now: OffsetDateTime,
 ) -> Result<Option<Repeated>, StoreError> {
-    let mut transaction = connection.begin().await?;
-    let outcome = async {
+    let work = async |transaction: &mut PgConnection| {
         // events of an ended account are not delivered
-        if lock(&mut transaction, account_id).await?.is_none() {
+        if lock(transaction, account_id).await?.is_none() {
             return Ok(None);
         }
-        queue::hold(&mut transaction, account_id, type_name, resource_id).await?;
-        let queued = queue::queue(&mut transaction, account_id, &[id], again, now).await?;
+        queue::hold(transaction, account_id, event.resource_type, event.resource_id).await?;
+        let queued = queue::queue(transaction, account_id, &[event.id], again, now).await?;
         Ok(queued.first().copied())
-    }
-    .await;
-    settle(transaction, outcome).await
+    };
+    transaction(connection, work).await
 }
 
 /// Result of a recovery.
@@ -110,7 +116,8 @@ pub async fn recover(
     }
     // resources locked by a transition are awaited one at a time
     for Unreceived { id, resource_type, resource_id, .. } in left {
-        recovered.add(queue_one(connection, account_id, id, (&resource_type, resource_id), false, now).await?);
+        let event = EventToQueue { id, resource_type: &resource_type, resource_id };
+        recovered.add(queue_one(connection, account_id, event, false, now).await?);
     }
     Ok(recovered)
 }
@@ -123,15 +130,13 @@ async fn queue_free(
     events: &[Unreceived],
     now: OffsetDateTime,
 ) -> Result<(Vec<Repeated>, HashSet<i64>), StoreError> {
-    let mut transaction = connection.begin().await?;
-    let outcome = async {
-        if lock(&mut transaction, account_id).await?.is_none() {
+    let work = async |transaction: &mut PgConnection| {
+        if lock(transaction, account_id).await?.is_none() {
             return Ok((Vec::new(), events.iter().map(|event| event.id).collect()));
         }
-        let free = queue::hold_free(&mut transaction, account_id, events).await?;
-        let queued = queue::queue(&mut transaction, account_id, &free, false, now).await?;
+        let free = queue::hold_free(transaction, account_id, events).await?;
+        let queued = queue::queue(transaction, account_id, &free, false, now).await?;
         Ok((queued, free.into_iter().collect()))
-    }
-    .await;
-    settle(transaction, outcome).await
+    };
+    transaction(connection, work).await
 }

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
+use sqlx::postgres::PgConnection;
 
 use super::document::{SCHEMA, document, read_new, read_since, render};
 use super::store::queue::Repeated;
@@ -39,16 +40,14 @@ pub async fn redeliver(State(app): State<App>, call: Call) -> Result<Response, E
     let query = call.authorize_parsed(&app, Access::Write, query).await?;
     let id = id_number(&call.id);
     loop {
-        let mut connection = app.database.connection().await?;
-        let done = async {
-            let (caller, event) = store::find(&mut connection, call.credentials()?, Access::Write, id).await?;
+        let work = async |connection: &mut PgConnection| {
+            let (caller, event) = store::find(connection, call.credentials()?, Access::Write, id).await?;
             let event = event.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
             let now = caller.time.now(&app.clock);
-            let repeated = redeliver::redeliver(&mut connection, caller.account_id, &event.record, now).await?;
+            let repeated = redeliver::redeliver(connection, caller.account_id, &event.record, now).await?;
             Ok::<_, StoreError>((caller, repeated))
-        }
-        .await;
-        let (caller, repeated) = connection.finish(done)?;
+        };
+        let (caller, repeated) = app.database.run(work).await?;
         if repeated == Some(Repeated::NoReceiver) {
             return Err(no_receiver());
         }
@@ -68,17 +67,14 @@ pub async fn redeliver(State(app): State<App>, call: Call) -> Result<Response, E
 pub async fn recover(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
     let read = call.query(&SCHEMA, Target::Nothing).and_then(|_| read_since(&call.body));
     let since = call.authorize_parsed(&app, Access::Write, read).await?;
-    let mut connection = app.database.connection().await?;
-    let done = async {
-        let caller = authenticate(&mut connection, call.credentials()?, Access::Write).await?;
-        let recovered =
-            redeliver::recover(&mut connection, caller.account_id, since, caller.time.now(&app.clock)).await;
+    let work = async |connection: &mut PgConnection| {
+        let caller = authenticate(connection, call.credentials()?, Access::Write).await?;
+        let recovered = redeliver::recover(connection, caller.account_id, since, caller.time.now(&app.clock)).await;
         // batches committed before a failure are delivered all the same
         app.notify(&caller);
         recovered
-    }
-    .await;
-    let recovered = connection.finish(done)?;
+    };
+    let recovered = app.database.run(work).await?;
     if recovered.count == 0 && recovered.without_receiver > 0 {
         return Err(no_receiver());
     }
@@ -91,11 +87,12 @@ pub async fn trigger(State(app): State<App>, call: Call) -> Result<Response, Err
     let (query, new) = call.authorize_parsed(&app, Access::Write, read).await?;
     loop {
         let now = app.clock.now();
-        let mut connection = app.database.connection().await?;
         let (origin, cause) = (&app.rules.public_url, Cause::simulation(&call.request_id));
-        let written = made_up::trigger(&mut connection, call.credentials()?, &new, now, origin, cause).await;
+        let work = async |connection: &mut PgConnection| {
+            made_up::trigger(connection, call.credentials()?, &new, now, origin, cause).await
+        };
         // after a reset meanwhile, the event is created again in the new account
-        if let Some((caller, event)) = connection.finish(written)? {
+        if let Some((caller, event)) = app.database.run(work).await? {
             app.notify(&caller);
             return Ok(created(&SCHEMA, &event.record.id.to_string(), document(&event, query)));
         }
@@ -103,9 +100,8 @@ pub async fn trigger(State(app): State<App>, call: Call) -> Result<Response, Err
 }
 
 async fn find(app: &App, call: &Call, id: i64) -> Result<(Caller, Option<EventDetails>), Errors> {
-    let mut connection = app.database.connection().await?;
-    let found = store::find(&mut connection, call.credentials()?, Access::Read, id).await;
-    connection.finish(found)
+    let credentials = call.credentials()?;
+    app.database.run(async |connection| store::find(connection, credentials, Access::Read, id).await).await
 }
 
 /// Returns the 409 for an event without a receiver.

@@ -1,6 +1,5 @@
 //! Creates synthetic events. The receiver gets the event, but no resource changes.
 
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
@@ -10,7 +9,7 @@ use crate::accounts::caller::{Access, Caller, Credentials, authenticate};
 use crate::accounts::store::lock;
 use crate::concierge;
 use crate::concierge::event_types::EventSubject;
-use crate::database::{StoreError, settle};
+use crate::database::{StoreError, transaction};
 use crate::events;
 use crate::events::{Cause, Event, ResourceSnapshot};
 use crate::jsonapi::document::Identifier;
@@ -33,32 +32,30 @@ pub async fn trigger(
     origin: &str,
     cause: Cause,
 ) -> Result<Option<(Caller, EventDetails)>, StoreError> {
-    let mut transaction = connection.begin().await?;
-    let outcome = async {
-        let caller = authenticate(&mut transaction, credentials, Access::Write).await?;
+    let work = async |transaction: &mut PgConnection| {
+        let caller = authenticate(transaction, credentials, Access::Write).await?;
         let (account_id, made_by, now) = (caller.account_id, Some(caller.user_id), caller.time.at(now));
-        if lock(&mut transaction, account_id).await?.is_none() {
+        if lock(transaction, account_id).await?.is_none() {
             return Ok(None);
         }
         let resource = match &new.resource {
-            Some(id) => snapshot(&mut transaction, account_id, new, id, made_by, origin).await?,
+            Some(id) => snapshot(transaction, account_id, new, id, made_by, origin).await?,
             None => {
                 let (resource, failures) = sample::sample(new.event_type, now);
                 let sample = ResourceSnapshot { failures, ..ResourceSnapshot::of(&resource, made_by, origin) };
-                store::queue::hold(&mut transaction, account_id, sample.type_name, sample.id).await?;
+                store::queue::hold(transaction, account_id, sample.type_name, sample.id).await?;
                 sample
             }
         };
         let event_type = new.event_type.name;
         let event = Event { account_id, event_type, at: now, resource, cause, is_made_up: true };
-        events::store::record(&mut transaction, &[event]).await?;
+        events::store::record(transaction, &[event]).await?;
         // this transaction locks the counter of ids, so no later event exists
-        let id = events::store::last_id(&mut transaction, account_id).await?;
-        let (_, event) = store::find(&mut transaction, credentials, Access::Write, id).await?;
+        let id = events::store::last_id(transaction, account_id).await?;
+        let (_, event) = store::find(transaction, credentials, Access::Write, id).await?;
         Ok(event.map(|event| (caller, event)))
-    }
-    .await;
-    settle(transaction, outcome).await
+    };
+    transaction(connection, work).await
 }
 
 /// Takes a snapshot of a resource. Locks the resource, so it stays the same until its event is recorded.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
 use crate::database::Database;
@@ -115,9 +116,10 @@ impl FaultCache {
             let matching: Vec<(i32, &RequestFault)> = known.matching(method, path).collect();
             let Some(list) = known.list.id.filter(|_| !matching.is_empty()) else { return Ok(None) };
             let ids: Vec<i32> = matching.iter().map(|(id, _)| *id).collect();
-            let mut connection = self.database.connection().await?;
-            let claim = with_timeout(store::claim(&mut connection, known.account_id, list, &ids)).await;
-            match connection.finish(claim)? {
+            let work = async |connection: &mut PgConnection| {
+                with_timeout(store::claim(connection, known.account_id, list, &ids)).await
+            };
+            match self.database.run(work).await? {
                 FaultClaim::Acts(id) => {
                     return Ok(matching.into_iter().find(|(known, _)| *known == id).map(|(_, fault)| fault.clone()));
                 }
@@ -155,10 +157,13 @@ impl FaultCache {
     }
 
     async fn read(&self, key_sha256: &[u8; 32], entry: &Entry) -> Result<Option<Arc<CachedAccount>>, Errors> {
-        let mut connection = self.database.connection().await?;
-        let since = Instant::now();
-        let found = with_timeout(store::find(&mut connection, key_sha256)).await;
-        let known = connection.finish(found)?.map(|(account_id, list)| Arc::new(CachedAccount { account_id, list }));
+        let work = async |connection: &mut PgConnection| {
+            let since = Instant::now();
+            let found = with_timeout(store::find(connection, key_sha256)).await?;
+            Ok::<_, sqlx::Error>((since, found))
+        };
+        let (since, found) = self.database.run(work).await?;
+        let known = found.map(|(account_id, list)| Arc::new(CachedAccount { account_id, list }));
         entry.known.lock().clone_from(&known.as_ref().map(|known| (since, Arc::clone(known))));
         if known.is_none() {
             // the key may belong to an account the next time

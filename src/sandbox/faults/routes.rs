@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::Value;
+use sqlx::postgres::PgConnection;
 
 use super::cache::MAX_AGE;
 use super::check::mismatch;
@@ -18,9 +19,8 @@ use crate::web::call::Call;
 /// `GET /_sandbox/faults`: lists the faults with their hits.
 pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     let (caller, ()) = call.authorize(&plane.app, Access::Read, call.no_query()).await?;
-    let mut connection = plane.app.database.connection().await?;
-    let listed = store::list(&mut connection, caller.account_id).await;
-    let listed = connection.finish(listed)?;
+    let database = &plane.app.database;
+    let listed = database.run(async |connection| store::list(connection, caller.account_id).await).await?;
     Ok(Json(render_list(&listed.faults)))
 }
 
@@ -41,13 +41,11 @@ pub async fn clear(State(plane): State<ControlPlane>, call: Call) -> Result<Stat
 
 /// Replaces the faults of an account. Returns once all servers apply the new list.
 async fn set(plane: &ControlPlane, account_id: i64, faults: &[Fault]) -> Result<store::List, Errors> {
-    let mut connection = plane.app.database.connection().await?;
-    let done = async {
-        store::replace(&mut connection, account_id, faults).await?;
-        Ok::<_, StoreError>(store::list(&mut connection, account_id).await?)
-    }
-    .await;
-    let listed = connection.finish(done)?;
+    let work = async |connection: &mut PgConnection| {
+        store::replace(connection, account_id, faults).await?;
+        Ok::<_, StoreError>(store::list(connection, account_id).await?)
+    };
+    let listed = plane.app.database.run(work).await?;
     plane.fault_cache.forget(account_id);
     tokio::time::sleep(MAX_AGE).await;
     Ok(listed)

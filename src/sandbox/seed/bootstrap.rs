@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
@@ -11,7 +10,7 @@ use super::document::read;
 use crate::accounts::reserved::MASTER_USER;
 use crate::accounts::timing::Timing;
 use crate::concierge::fixtures::{has_default_account, make_default_account};
-use crate::database::{StoreError, settle};
+use crate::database::{StoreError, transaction};
 use crate::events::address::AddressRules;
 use crate::jsonapi::error::{Error, Errors, Source};
 
@@ -56,17 +55,15 @@ pub async fn ensure_default_account(
         return Ok(());
     }
     let Bootstrap { now, timing, rules, seed } = *beginning;
-    let mut transaction = connection.begin().await?;
-    let outcome = async {
-        let account_id = make_default_account(&mut transaction, now).await?;
+    let work = async |transaction: &mut PgConnection| {
+        let account_id = make_default_account(transaction, now).await?;
         if let Some(file) = seed {
             let (seed, reader) = read(&file.text, MASTER_USER, rules)?;
-            apply(&mut transaction, account_id, (&seed, reader), now, timing).await?;
+            apply(transaction, account_id, &seed, reader, now, timing).await?;
         }
         Ok(())
-    }
-    .await;
-    match settle(transaction, outcome).await {
+    };
+    match transaction(connection, work).await {
         // another server created it first
         Err(StoreError::Database(sqlx::Error::Database(error)))
             if matches!(error.constraint(), Some("api_keys_pkey" | "accounts_name_idx")) =>

@@ -14,7 +14,8 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 use crate::accounts::timing::Timing;
-use crate::concierge::outputs::{self, Price};
+use crate::concierge::outputs;
+use crate::concierge::pricing::Price;
 use crate::concierge::requests::NewConciergeRequest;
 use crate::concierge::users::User;
 use crate::concierge::withdrawal_instructions::NewWithdrawalInstruction;
@@ -101,7 +102,7 @@ pub struct SeededWallet {
     pub balance: BigDecimal,
 }
 
-/// Applies a seed to an account. `now` is the account's time.
+/// Applies a seed to an account. `reader` is the reader of its document; `now` is the account's time.
 ///
 /// The account must be locked, or not yet visible to other transactions.
 ///
@@ -110,7 +111,8 @@ pub struct SeededWallet {
 pub async fn apply(
     transaction: &mut PgConnection,
     account_id: i64,
-    (seed, mut reader): (&Seed, Reader),
+    seed: &Seed,
+    mut reader: Reader,
     now: OffsetDateTime,
     timing: &Timing,
 ) -> Result<(), StoreError> {

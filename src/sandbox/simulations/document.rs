@@ -43,11 +43,18 @@ pub fn read_prices(body: &[u8], of_the_day: &Prices) -> Result<Option<String>, E
     }
 }
 
+/// An amount of a currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Money {
+    pub currency: String,
+    pub amount: BigDecimal,
+}
+
 /// Reads an `amount` and its `currency`.
 ///
 /// # Errors
 /// Every fault of the body.
-pub fn read_money(body: &[u8]) -> Result<(String, BigDecimal), Errors> {
+pub fn read_money(body: &[u8]) -> Result<Money, Errors> {
     let mut reader = Reader::open_plain(body, &["currency", "amount"])?;
     let known = currencies();
     let expected = format!("one of {}", known.join(", "));
@@ -64,7 +71,7 @@ pub fn read_money(body: &[u8]) -> Result<(String, BigDecimal), Errors> {
         reader.missing("amount", "a number greater than 0");
     }
     let amount = reader.positive_decimal("amount", AMOUNT_NOT_POSITIVE);
-    reader.finish(currency.zip(amount))
+    reader.finish(currency.zip(amount).map(|(currency, amount)| Money { currency, amount }))
 }
 
 /// A target state, and permission to pass through intermediate states.

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bigdecimal::BigDecimal;
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
 use super::{Actor, MAX_STEPS, check_path, is_not_possible, refuse, requests};
@@ -18,7 +17,7 @@ use crate::concierge::requests::actions::ACTION_NOT_POSSIBLE;
 use crate::concierge::requests::progress::Progress;
 use crate::concierge::requests::state::State as RequestState;
 use crate::concierge::requests::store::transitions::{lock_of_output, lock_one};
-use crate::database::{StoreError, settle};
+use crate::database::{StoreError, transaction};
 use crate::jsonapi::error::{Error, Errors};
 use crate::web::call::not_found;
 
@@ -41,9 +40,7 @@ pub async fn step(
     trigger: Trigger,
     reason: Option<&str>,
 ) -> Result<State, StoreError> {
-    let mut transaction = connection.begin().await?;
-    let outcome = take(&mut transaction, actor, id, trigger, reason).await;
-    settle(transaction, outcome).await
+    transaction(connection, async |transaction| take(transaction, actor, id, trigger, reason).await).await
 }
 
 async fn take(
@@ -154,9 +151,7 @@ pub async fn settle_all(
 ) -> Result<usize, StoreError> {
     let mut settled = 0;
     loop {
-        let mut transaction = connection.begin().await?;
-        let outcome = settle_some(&mut transaction, actor, request_id).await;
-        match settle(transaction, outcome).await? {
+        match transaction(connection, async |transaction| settle_some(transaction, actor, request_id).await).await? {
             0 => return Ok(settled),
             outputs => settled += outputs,
         }

@@ -1,7 +1,6 @@
 //! Simulated transitions of requests.
 
 use bigdecimal::BigDecimal;
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
 use super::{Actor, MAX_STEPS, check_path, is_not_possible, outputs, refuse};
@@ -16,7 +15,7 @@ use crate::concierge::requests::cascade::cascade_to_outputs;
 use crate::concierge::requests::progress::{NotPossible, Progress};
 use crate::concierge::requests::state::{MACHINE, State, Trigger};
 use crate::concierge::requests::store::transitions::{lock_one, sum_outputs};
-use crate::database::{StoreError, settle};
+use crate::database::{StoreError, transaction};
 use crate::jsonapi::error::{Error, Errors};
 use crate::web::call::not_found;
 
@@ -33,27 +32,25 @@ pub async fn step(
 ) -> Result<(), StoreError> {
     let mut first = Some((trigger, prices));
     loop {
-        let mut transaction = connection.begin().await?;
-        let outcome = async {
-            let actor = &actor.hold(&mut transaction).await?;
-            let progress = lock_one(&mut transaction, actor.caller.account_id, id).await?;
+        let work = async |transaction: &mut PgConnection| {
+            let actor = &actor.hold(transaction).await?;
+            let progress = lock_one(transaction, actor.caller.account_id, id).await?;
             let mut progress = progress.ok_or_else(|| not_found(&SCHEMA, &id.to_string()))?;
             progress.cause = actor.cause.clone();
             match first.take() {
                 Some((trigger, prices)) => {
-                    begin(&mut transaction, actor, progress, trigger, prices).await?;
-                    Ok(true)
+                    begin(transaction, actor, progress, trigger, prices).await?;
+                    Ok::<_, StoreError>(true)
                 }
                 // the remaining outputs, unless the background task was faster
                 None if has_cascade_left(&progress, trigger) => {
-                    cascade(&mut transaction, actor, progress).await?;
+                    cascade(transaction, actor, progress).await?;
                     Ok(true)
                 }
                 None => Ok(false),
             }
-        }
-        .await;
-        if !settle(transaction, outcome).await? {
+        };
+        if !transaction(connection, work).await? {
             return Ok(());
         }
     }

@@ -3,8 +3,9 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use sqlx::postgres::PgConnection;
 
-use super::document::{read_money, read_prices, read_reason, read_transition};
+use super::document::{Money, read_money, read_prices, read_reason, read_transition};
 use super::{Actor, outputs, requests, users};
 use crate::accounts::caller::{Access, Caller};
 use crate::concierge;
@@ -12,7 +13,6 @@ use crate::concierge::machine::{Machine, Named};
 use crate::concierge::outputs::state as output_states;
 use crate::concierge::requests::state as request_states;
 use crate::concierge::users::state::ComplianceState;
-use crate::database::StoreError;
 use crate::events::Cause;
 use crate::jsonapi::document::{Reader, id_number};
 use crate::jsonapi::error::{Error, Errors, ROUTE_UNKNOWN};
@@ -34,8 +34,8 @@ enum Simulation {
     RequestStep(request_states::Trigger, Option<String>),
     RequestGo(request_states::State, bool),
     Decide(ComplianceState),
-    Credit(String, bigdecimal::BigDecimal),
-    Debit(String, bigdecimal::BigDecimal),
+    Credit(Money),
+    Debit(Money),
 }
 
 /// `POST /_sandbox/simulations/:type/:id/:verb`: runs a simulation and answers with the resource.
@@ -53,9 +53,9 @@ pub async fn simulate(
         async move { carry_out(&app, caller, cause, number, simulation).await }
     };
     run_to_completion(done).await?;
-    let mut connection = app.database.connection().await?;
-    let found = concierge::load(&mut connection, caller.account_id, schema, &[number]).await;
-    let found = connection.finish(found.map_err(StoreError::from))?;
+    let work =
+        async |connection: &mut PgConnection| concierge::load(connection, caller.account_id, schema, &[number]).await;
+    let found = app.database.run(work).await?;
     let resource = found.first().ok_or_else(|| not_found(schema, &id))?;
     let document = include::document(&app, caller.account_id, resource, Vec::new(), &query).await?;
     Ok(answer(StatusCode::OK, document))
@@ -64,6 +64,7 @@ pub async fn simulate(
 /// Runs a simulation and schedules its consequences.
 async fn carry_out(app: &App, caller: Caller, cause: Cause, number: i64, simulation: Simulation) -> Result<(), Errors> {
     let actor = Actor { app, caller, now: caller.time.now(&app.clock), cause };
+    // leased by hand: without a connection nothing moves, so there is nothing to follow up
     let mut connection = app.database.connection().await?;
     let done = Box::pin(async {
         match simulation {
@@ -76,12 +77,8 @@ async fn carry_out(app: &App, caller: Caller, cause: Cause, number: i64, simulat
             }
             Simulation::RequestGo(to, through) => requests::go(&mut connection, &actor, number, to, through).await,
             Simulation::Decide(to) => users::decide(&mut connection, &actor, number, to).await,
-            Simulation::Credit(currency, amount) => {
-                users::credit(&mut connection, &actor, number, (currency, amount)).await
-            }
-            Simulation::Debit(currency, amount) => {
-                users::debit(&mut connection, &actor, number, (currency, amount)).await
-            }
+            Simulation::Credit(money) => users::credit(&mut connection, &actor, number, money).await,
+            Simulation::Debit(money) => users::debit(&mut connection, &actor, number, money).await,
         }
     })
     .await;
@@ -128,8 +125,8 @@ fn read(app: &App, schema: &Schema, verb: &str, body: &[u8]) -> Result<Simulatio
             "enable" => decide(ComplianceState::Enabled),
             "disable" => decide(ComplianceState::Disabled),
             "reject" => decide(ComplianceState::Rejected),
-            "credit" => read_money(body).map(|(currency, amount)| Simulation::Credit(currency, amount)),
-            "debit" => read_money(body).map(|(currency, amount)| Simulation::Debit(currency, amount)),
+            "credit" => read_money(body).map(Simulation::Credit),
+            "debit" => read_money(body).map(Simulation::Debit),
             _ => Err(unknown(verb, &USER_VERBS)),
         }
     }

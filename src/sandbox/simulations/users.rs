@@ -1,9 +1,8 @@
 //! Simulated decisions about users, and credits and debits of their wallets.
 
-use bigdecimal::BigDecimal;
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
+use super::document::Money;
 use super::{Actor, FUNDS_MISSING};
 use crate::concierge::cash_wallets::ledger;
 use crate::concierge::cash_wallets::ledger::{Credit, Wallet};
@@ -12,7 +11,7 @@ use crate::concierge::outputs;
 use crate::concierge::requests::actions::ACTION_NOT_POSSIBLE;
 use crate::concierge::users::state::ComplianceState;
 use crate::concierge::users::{SCHEMA, store};
-use crate::database::{StoreError, settle};
+use crate::database::{StoreError, transaction};
 use crate::jsonapi::error::{Error, Errors};
 use crate::web::call::not_found;
 
@@ -30,9 +29,7 @@ pub async fn decide(
     to: ComplianceState,
 ) -> Result<(), StoreError> {
     loop {
-        let mut transaction = connection.begin().await?;
-        let outcome = decide_once(&mut transaction, actor, id, to).await;
-        if settle(transaction, outcome).await? {
+        if transaction(connection, async |transaction| decide_once(transaction, actor, id, to).await).await? {
             return Ok(());
         }
     }
@@ -77,18 +74,16 @@ pub async fn credit(
     connection: &mut PgConnection,
     actor: &Actor<'_>,
     id: i64,
-    (currency, amount): (String, BigDecimal),
+    Money { currency, amount }: Money,
 ) -> Result<(), StoreError> {
-    let mut transaction = connection.begin().await?;
-    let outcome = async {
-        let actor = &actor.hold(&mut transaction).await?;
+    let work = async |transaction: &mut PgConnection| {
+        let actor = &actor.hold(transaction).await?;
         let wallet = Wallet { account_id: actor.caller.account_id, user_id: id, currency };
         let at = actor.timing().unless_manual(actor.now);
-        find(&mut transaction, actor, id).await?;
-        Ok(ledger::credit(&mut transaction, &[Credit { wallet, amount, at }]).await?)
-    }
-    .await;
-    settle(transaction, outcome).await
+        find(transaction, actor, id).await?;
+        Ok(ledger::credit(transaction, &[Credit { wallet, amount, at }]).await?)
+    };
+    transaction(connection, work).await
 }
 
 async fn find(connection: &mut PgConnection, actor: &Actor<'_>, id: i64) -> Result<(), StoreError> {
@@ -104,16 +99,15 @@ pub async fn debit(
     connection: &mut PgConnection,
     actor: &Actor<'_>,
     id: i64,
-    (currency, amount): (String, BigDecimal),
+    Money { currency, amount }: Money,
 ) -> Result<(), StoreError> {
-    let mut transaction = connection.begin().await?;
-    let outcome = async {
-        find(&mut transaction, actor, id).await?;
+    let work = async |transaction: &mut PgConnection| {
+        find(transaction, actor, id).await?;
         let wallet = Wallet { account_id: actor.caller.account_id, user_id: id, currency };
-        let locked = ledger::lock(&mut transaction, std::slice::from_ref(&wallet)).await?;
+        let locked = ledger::lock(transaction, std::slice::from_ref(&wallet)).await?;
         match locked.into_iter().next() {
             Some((wallet, balance, due_at)) if balance >= amount => {
-                Ok(ledger::save(&mut transaction, &[(wallet, balance - amount, due_at)]).await?)
+                Ok(ledger::save(transaction, &[(wallet, balance - amount, due_at)]).await?)
             }
             locked => {
                 let balance = locked.map(|(_, balance, _)| balance).unwrap_or_default();
@@ -123,7 +117,6 @@ pub async fn debit(
                 Err(Errors::from(Error::new(FUNDS_MISSING, detail).at("/amount")).into())
             }
         }
-    }
-    .await;
-    settle(transaction, outcome).await
+    };
+    transaction(connection, work).await
 }

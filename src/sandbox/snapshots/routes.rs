@@ -5,15 +5,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 
 use super::document::{read_name, render};
-use super::{AccountSnapshot, MOST, TOO_MANY_SNAPSHOTS, store};
+use super::{MOST, TOO_MANY_SNAPSHOTS, store};
 use crate::accounts::caller::Access;
 use crate::accounts::store::{self as accounts, Account};
 use crate::clock::Clock;
-use crate::database::{StoreError, settle};
+use crate::database::{StoreError, transaction};
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::{Error, Errors};
 use crate::sandbox::ControlPlane;
@@ -25,14 +24,12 @@ use crate::web::call::Call;
 pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
     loop {
         let caller = call.authorize(&plane.app, Access::Read, call.no_query()).await?.0;
-        let mut connection = plane.app.database.connection().await?;
-        let listed = async {
-            let Some(account) = accounts::find(&mut connection, caller.account_id).await? else { return Ok(None) };
-            store::list(&mut connection, &account.name, None).await.map(Some)
-        }
-        .await;
+        let work = async |connection: &mut PgConnection| {
+            let Some(account) = accounts::find(connection, caller.account_id).await? else { return Ok(None) };
+            store::list(connection, &account.name, None).await.map(Some)
+        };
         // the account may have been reset meanwhile: look it up again
-        if let Some(listed) = connection.finish::<Option<Vec<AccountSnapshot>>>(listed)? {
+        if let Some(listed) = plane.app.database.run(work).await? {
             let listed: Vec<Value> = listed.iter().map(render).collect();
             return Ok(Json(json!({ "snapshots": listed })));
         }
@@ -46,19 +43,12 @@ pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Res
         let (caller, name) = call.authorize(&plane.app, Access::Write, read).await?;
         // an advance in progress has stopped the clock: wait for its end
         let _turn = plane.clock_locks.take(caller.account_id).await?;
-        let mut connection = plane.app.database.connection().await?;
-        let taken = async {
-            let mut transaction = connection.begin().await?;
-            let outcome = async {
-                let account = accounts::lock(&mut transaction, caller.account_id).await?;
-                let Some(account) = account else { return Ok(None) };
-                take(&mut transaction, &account, &name, &plane.app.clock).await.map(Some)
-            }
-            .await;
-            settle(transaction, outcome).await
-        }
-        .await;
-        if let Some(taken) = connection.finish(taken)? {
+        let work = async |transaction: &mut PgConnection| {
+            let Some(account) = accounts::lock(transaction, caller.account_id).await? else { return Ok(None) };
+            take(transaction, &account, &name, &plane.app.clock).await.map(Some)
+        };
+        let taken = plane.app.database.run(async |connection| transaction(connection, work).await).await?;
+        if let Some(taken) = taken {
             plane.sweeper.wake();
             return Ok((StatusCode::CREATED, Json(taken)).into_response());
         }
@@ -97,20 +87,12 @@ pub async fn restore(State(plane): State<ControlPlane>, call: Call) -> Result<St
 pub async fn delete(State(plane): State<ControlPlane>, call: Call) -> Result<StatusCode, Errors> {
     loop {
         let caller = call.authorize(&plane.app, Access::Write, call.no_query()).await?.0;
-        let mut connection = plane.app.database.connection().await?;
-        let ended = async {
-            let mut transaction = connection.begin().await?;
-            let outcome = async {
-                let account = accounts::lock(&mut transaction, caller.account_id).await?;
-                let Some(account) = account else { return Ok(None) };
-                let ended = store::end(&mut transaction, &account.name, Some(&call.id), plane.app.clock.now()).await?;
-                Ok::<_, StoreError>(Some(ended))
-            }
-            .await;
-            settle(transaction, outcome).await
-        }
-        .await;
-        if let Some(ended) = connection.finish(ended)? {
+        let work = async |transaction: &mut PgConnection| {
+            let Some(account) = accounts::lock(transaction, caller.account_id).await? else { return Ok(None) };
+            store::end(transaction, &account.name, Some(&call.id), plane.app.clock.now()).await.map(Some)
+        };
+        let ended = plane.app.database.run(async |connection| transaction(connection, work).await).await?;
+        if let Some(ended) = ended {
             if ended.is_empty() {
                 return Err(not_found(&call.id));
             }

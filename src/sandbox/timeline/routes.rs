@@ -5,6 +5,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use serde_json::Value;
 use sqlx::Connection;
+use sqlx::postgres::PgConnection;
 
 use super::{Subject, document, read};
 use crate::accounts::caller::{Access, authenticate};
@@ -33,8 +34,7 @@ pub async fn show(State(app): State<App>, resource: ResourcePath, call: Call) ->
     });
     let subject = call.authorize_parsed(&app, Access::Read, subject).await?;
     let number = id_number(&id);
-    let mut connection = app.database.connection().await?;
-    let found = async {
+    let work = async |connection: &mut PgConnection| {
         // one snapshot, so that state, history and outlook agree
         let mut transaction = connection.begin_with("begin isolation level repeatable read read only").await?;
         let found = async {
@@ -43,8 +43,7 @@ pub async fn show(State(app): State<App>, resource: ResourcePath, call: Call) ->
         }
         .await;
         settle(transaction, found).await
-    }
-    .await;
-    let found = connection.finish(found)?.ok_or_else(|| not_found(subject.schema(), &id))?;
+    };
+    let found = app.database.run(work).await?.ok_or_else(|| not_found(subject.schema(), &id))?;
     Ok(Json(document::timeline(subject, number, &found)))
 }

@@ -29,6 +29,13 @@ struct Poll {
     shown: Value,
 }
 
+/// The end of the search for an event so far: an account and its last event.
+#[derive(Debug, Clone, Copy)]
+struct Searched {
+    account_id: i64,
+    last_event: i64,
+}
+
 /// `GET /_sandbox/wait`: answers as soon as the condition holds.
 ///
 /// Answers 408 after the timeout, and 409 as soon as the condition can no longer hold.
@@ -40,9 +47,8 @@ pub async fn wait(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
         // subscribe before the poll, so that no change in between is missed
         let watched = app.watchers.watch(caller.account_id);
         let happened = watched.notified();
-        let mut connection = app.database.connection().await?;
-        let polled = poll(&mut connection, &call, &awaited, &mut seen).await;
-        let Poll { verdict, shown } = connection.finish(polled)?;
+        let polled = app.database.run(async |connection| poll(connection, &call, &awaited, &mut seen).await).await?;
+        let Poll { verdict, shown } = polled;
         let reason = match verdict {
             Verdict::Holds => return Ok(Json(shown)),
             Verdict::Never(reason) => {
@@ -62,12 +68,12 @@ pub async fn wait(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
     }
 }
 
-/// Checks the condition once. `seen` is an account and its last event searched so far.
+/// Checks the condition once. `seen` is how far earlier polls searched.
 async fn poll(
     connection: &mut PgConnection,
     call: &Call,
     awaited: &Awaited,
-    seen: &mut Option<(i64, i64)>,
+    seen: &mut Option<Searched>,
 ) -> Result<Poll, StoreError> {
     // authenticates each time: the account may be reset, or its clock moved
     let caller = authenticate(connection, call.credentials()?, Access::Read).await?;
@@ -78,18 +84,18 @@ async fn poll(
             Ok(Poll { verdict: of_state(resource, &present, state, caller.time), shown })
         }
         Awaited::Event { event_type, resource, since, delivered } => {
-            let (type_name, account_id) = (event_type.schema().type_name, caller.account_id);
-            let of = (type_name, resource.as_ref().map(|resource| resource.id));
+            let account_id = caller.account_id;
             // reads the state first, so that no event of a later change is missed
             let present = match resource {
                 Some(resource) => Some(find(connection, &caller, resource).await?),
                 None => None,
             };
-            let behind =
-                seen.filter(|(account, _)| *account == account_id).map_or(*since, |(_, seen)| seen.max(*since));
-            let (found, last) = first_event(connection, account_id, event_type.name, of, behind).await?;
+            let searched = seen.filter(|searched| searched.account_id == account_id);
+            let behind = searched.map_or(*since, |searched| searched.last_event.max(*since));
+            let resource_id = resource.as_ref().map(|resource| resource.id);
+            let (found, last_event) = first_event(connection, account_id, event_type, resource_id, behind).await?;
             if found.is_none() {
-                *seen = Some((account_id, last));
+                *seen = Some(Searched { account_id, last_event });
             }
             let with_present = resource.as_ref().zip(present.as_ref());
             let verdict = of_event(event_type, *since, *delivered, found.as_ref(), with_present, caller.time);

@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
+use crate::concierge::event_types::EventType;
 use crate::events::store::last_id;
 
 /// An event and the state of its delivery.
@@ -26,8 +27,8 @@ pub struct AwaitedDelivery {
 pub async fn first_event(
     connection: &mut PgConnection,
     account_id: i64,
-    event_type: &str,
-    (resource_type, resource_id): (&str, Option<i64>),
+    event_type: &EventType,
+    resource_id: Option<i64>,
     since: i64,
 ) -> Result<(Option<AwaitedDelivery>, i64), sqlx::Error> {
     // read first: event ids follow the order of commits
@@ -42,8 +43,8 @@ pub async fn first_event(
         order by e.id limit 1";
     let row = sqlx::query(sql)
         .bind(account_id)
-        .bind(event_type)
-        .bind(resource_type)
+        .bind(event_type.name)
+        .bind(event_type.schema().type_name)
         .bind(resource_id)
         .bind(since)
         .fetch_optional(connection)

@@ -7,142 +7,146 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
 use super::{OK, standing};
-use crate::support::{Account, Receiver, Sandbox};
+use crate::support::{Account, Receiver, account};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_is_served_while_the_clock_stands_at_the_instant_of_its_event() {
-    let sandbox = Sandbox::start().await;
-    let account = standing(&sandbox).await;
-    let handler = Arc::new(Account::of(&sandbox.url(""), &account.key));
-    let heard: Arc<Mutex<Vec<(String, String, String)>>> = Arc::default();
-    let told = Arc::clone(&heard);
-    let receiver = Receiver::handling(move |mut stream, call| {
-        let (handler, told) = (Arc::clone(&handler), Arc::clone(&told));
-        async move {
-            let event: Value = serde_json::from_slice(&call.body).unwrap();
-            let text = |name: &str| event["data"]["attributes"][name].as_str().unwrap().to_owned();
-            let (event_type, at) = (text("event_type"), text("created_at"));
-            let now = handler.now().await;
-            told.lock().push((event_type.clone(), at, now));
-            match &*event_type {
-                "concierge_request_output_accepted" => {
-                    handler.act("1010", "request_quote").await.expect(200);
+    account(async |s| {
+        let account = standing(s).await;
+        let handler = Arc::new(Account::of(&s.url(""), &account.key));
+        let heard: Arc<Mutex<Vec<(String, String, String)>>> = Arc::default();
+        let told = Arc::clone(&heard);
+        let receiver = Receiver::handling(move |mut stream, call| {
+            let (handler, told) = (Arc::clone(&handler), Arc::clone(&told));
+            async move {
+                let event: Value = serde_json::from_slice(&call.body).unwrap();
+                let text = |name: &str| event["data"]["attributes"][name].as_str().unwrap().to_owned();
+                let (event_type, at) = (text("event_type"), text("created_at"));
+                let now = handler.now().await;
+                told.lock().push((event_type.clone(), at, now));
+                match &*event_type {
+                    "concierge_request_output_accepted" => {
+                        handler.act("1010", "request_quote").await.expect(200);
+                    }
+                    "concierge_request_quoted" => {
+                        handler.act("1010", "accept_quote").await.expect(200);
+                    }
+                    _ => {}
                 }
-                "concierge_request_quoted" => {
-                    handler.act("1010", "accept_quote").await.expect(200);
-                }
-                _ => {}
+                stream.write_all(OK.as_bytes()).await.ok();
             }
-            stream.write_all(OK.as_bytes()).await.ok();
+        })
+        .await;
+        account.listen(&receiver.url()).await;
+        account.create_output().await;
+        let moved = account.advance_by("PT1H").await;
+        assert_eq!(account.attribute("/api/concierge_requests/1010", "state").await, "finished");
+        let heard = heard.lock().clone();
+        assert_eq!(heard.len(), 11, "{heard:?}");
+        for (event_type, at, now) in &heard {
+            assert_eq!(at, now, "the clock stands while {event_type} is told");
         }
+        let at = |name: &str| heard.iter().find(|(event_type, ..)| event_type == name).unwrap().1.clone();
+        assert_eq!(at("concierge_request_quoted"), "2019-11-25T12:53:03.741Z");
+        assert_eq!(at("concierge_request_output_settled"), "2019-11-25T12:53:06.741Z");
+        assert_eq!(moved["now"], "2019-11-25T13:53:02.741Z");
+        // what the handler set off is told with the rest
+        let told = super::happened(&moved);
+        assert!(told.contains(&"12:53:03.741 request_quote_accepted".to_owned()), "{told:?}");
+        assert!(told.contains(&"12:53:06.741 request_finished #1 200".to_owned()), "{told:?}");
     })
     .await;
-    account.listen(&receiver.url()).await;
-    account.create_output().await;
-    let moved = account.advance("PT1H").await;
-    assert_eq!(account.attribute("/api/concierge_requests/1010", "state").await, "finished");
-    let heard = heard.lock().clone();
-    assert_eq!(heard.len(), 11, "{heard:?}");
-    for (event_type, at, now) in &heard {
-        assert_eq!(at, now, "the clock stands while {event_type} is told");
-    }
-    let at = |name: &str| heard.iter().find(|(event_type, ..)| event_type == name).unwrap().1.clone();
-    assert_eq!(at("concierge_request_quoted"), "2019-11-25T12:53:03.741Z");
-    assert_eq!(at("concierge_request_output_settled"), "2019-11-25T12:53:06.741Z");
-    assert_eq!(moved["now"], "2019-11-25T13:53:02.741Z");
-    // what the handler set off is told with the rest
-    let told = super::happened(&moved);
-    assert!(told.contains(&"12:53:03.741 request_quote_accepted".to_owned()), "{told:?}");
-    assert!(told.contains(&"12:53:06.741 request_finished #1 200".to_owned()), "{told:?}");
-    sandbox.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_is_too_late_is_late_by_the_clock() {
-    let sandbox = Sandbox::start().await;
-    let account = standing(&sandbox).await;
-    let handler = Arc::new(Account::of(&sandbox.url(""), &account.key));
-    // it fails, and is told again 5 s and 5 min later, when it accepts: beyond 10 min it would be too late
-    let tries = Arc::new(Mutex::new(0));
-    let receiver = Receiver::handling(move |mut stream, call| {
-        let (handler, tries) = (Arc::clone(&handler), Arc::clone(&tries));
-        async move {
-            let event: Value = serde_json::from_slice(&call.body).unwrap();
-            let mut answer = OK;
-            if event["data"]["attributes"]["event_type"] == "concierge_request_quoted" {
-                let count = {
-                    let mut tries = tries.lock();
-                    *tries += 1;
-                    *tries
-                };
-                if count == 3 {
-                    handler.act("1010", "accept_quote").await.expect(200);
-                } else {
-                    answer = super::DOWN;
+    account(async |s| {
+        let account = standing(s).await;
+        let handler = Arc::new(Account::of(&s.url(""), &account.key));
+        // it fails, and is told again 5 s and 5 min later, when it accepts: beyond 10 min it would be too late
+        let tries = Arc::new(Mutex::new(0));
+        let receiver = Receiver::handling(move |mut stream, call| {
+            let (handler, tries) = (Arc::clone(&handler), Arc::clone(&tries));
+            async move {
+                let event: Value = serde_json::from_slice(&call.body).unwrap();
+                let mut answer = OK;
+                if event["data"]["attributes"]["event_type"] == "concierge_request_quoted" {
+                    let count = {
+                        let mut tries = tries.lock();
+                        *tries += 1;
+                        *tries
+                    };
+                    if count == 3 {
+                        handler.act("1010", "accept_quote").await.expect(200);
+                    } else {
+                        answer = super::DOWN;
+                    }
                 }
+                stream.write_all(answer.as_bytes()).await.ok();
             }
-            stream.write_all(answer.as_bytes()).await.ok();
-        }
+        })
+        .await;
+        account.create_output().await;
+        account.settle().await;
+        account.listen(&receiver.url()).await;
+        account.act("1010", "request_quote").await.expect(200);
+        account.advance_by("P1D").await;
+        let request = account.get("/api/concierge_requests/1010").await.expect(200)["data"]["attributes"].clone();
+        assert_eq!(request["state"], "finished");
+        let accepted = request["quote_accepted_at"].as_str().unwrap();
+        assert!(("2019-11-25T12:57:30Z".."2019-11-25T12:59:00Z").contains(&accepted), "{accepted}");
+        assert_eq!(account.get("/_sandbox/clock").await.expect(200)["next_due_at"], json!(null));
     })
     .await;
-    account.create_output().await;
-    account.settle().await;
-    account.listen(&receiver.url()).await;
-    account.act("1010", "request_quote").await.expect(200);
-    account.advance("P1D").await;
-    let request = account.get("/api/concierge_requests/1010").await.expect(200)["data"]["attributes"].clone();
-    assert_eq!(request["state"], "finished");
-    let accepted = request["quote_accepted_at"].as_str().unwrap();
-    assert!(("2019-11-25T12:57:30Z".."2019-11-25T12:59:00Z").contains(&accepted), "{accepted}");
-    assert_eq!(account.get("/_sandbox/clock").await.expect(200)["next_due_at"], json!(null));
-    sandbox.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_that_moves_the_clock_is_told_to_answer_first() {
-    let sandbox = Sandbox::start().await;
-    let account = standing(&sandbox).await;
-    let handler = Arc::new(Account::of(&sandbox.url(""), &account.key));
-    let receiver = Receiver::handling(move |mut stream, call| {
-        let handler = Arc::clone(&handler);
-        async move {
-            let event: Value = serde_json::from_slice(&call.body).unwrap();
-            if event["data"]["attributes"]["event_type"] == "concierge_request_output_accepted" {
-                let (hour, nothing) = (json!({"by": "PT1H"}), json!({}));
-                let advanced = handler.post("/_sandbox/clock/advance", &hour).await;
-                advanced.assert_error(409, "clock_moved", "");
-                handler.post("/_sandbox/clock/freeze", &nothing).await.assert_error(409, "clock_moved", "");
-                let named = json!({"name": "amid"});
-                handler.post("/_sandbox/snapshots", &named).await.assert_error(409, "clock_moved", "");
+    account(async |s| {
+        let account = standing(s).await;
+        let handler = Arc::new(Account::of(&s.url(""), &account.key));
+        let receiver = Receiver::handling(move |mut stream, call| {
+            let handler = Arc::clone(&handler);
+            async move {
+                let event: Value = serde_json::from_slice(&call.body).unwrap();
+                if event["data"]["attributes"]["event_type"] == "concierge_request_output_accepted" {
+                    let (hour, nothing) = (json!({"by": "PT1H"}), json!({}));
+                    let advanced = handler.post("/_sandbox/clock/advance", &hour).await;
+                    advanced.assert_error(409, "clock_moved", "");
+                    handler.post("/_sandbox/clock/freeze", &nothing).await.assert_error(409, "clock_moved", "");
+                    let named = json!({"name": "amid"});
+                    handler.post("/_sandbox/snapshots", &named).await.assert_error(409, "clock_moved", "");
+                }
+                stream.write_all(OK.as_bytes()).await.ok();
             }
-            stream.write_all(OK.as_bytes()).await.ok();
-        }
+        })
+        .await;
+        account.listen(&receiver.url()).await;
+        account.create_output().await;
+        let settled = account.settle().await;
+        let told = ["12:53:03.741 request_output_accepted", "12:53:03.741 request_output_accepted #1 200"];
+        assert_eq!(super::happened(&settled), told);
+        assert_eq!(settled["now"], "2019-11-25T12:53:03.741Z");
     })
     .await;
-    account.listen(&receiver.url()).await;
-    account.create_output().await;
-    let settled = account.settle().await;
-    let told = ["12:53:03.741 request_output_accepted", "12:53:03.741 request_output_accepted #1 200"];
-    assert_eq!(super::happened(&settled), told);
-    assert_eq!(settled["now"], "2019-11-25T12:53:03.741Z");
-    sandbox.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_is_told_in_the_order_of_events() {
-    let sandbox = Sandbox::start().await;
-    let account = standing(&sandbox).await;
-    let mut receiver = Receiver::answering(OK).await;
-    account.listen(&receiver.url()).await;
-    for _ in 0..8 {
-        account.create_output().await;
-    }
-    account.act("1010", "request_quote").await.expect(200);
-    account.settle().await;
-    account.act("1010", "accept_quote").await.expect(200);
-    account.settle().await;
-    let calls = receiver.calls();
-    let ids: Vec<i64> = calls.iter().map(|call| call.header("webhook-id").unwrap().parse().unwrap()).collect();
-    assert_eq!(ids, (1..=8 * 5 + 6).collect::<Vec<i64>>());
-    sandbox.stop().await;
+    account(async |s| {
+        let account = standing(s).await;
+        let mut receiver = Receiver::answering(OK).await;
+        account.listen(&receiver.url()).await;
+        for _ in 0..8 {
+            account.create_output().await;
+        }
+        account.act("1010", "request_quote").await.expect(200);
+        account.settle().await;
+        account.act("1010", "accept_quote").await.expect(200);
+        account.settle().await;
+        let calls = receiver.calls();
+        let ids: Vec<i64> = calls.iter().map(|call| call.header("webhook-id").unwrap().parse().unwrap()).collect();
+        assert_eq!(ids, (1..=8 * 5 + 6).collect::<Vec<i64>>());
+    })
+    .await;
 }

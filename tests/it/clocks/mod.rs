@@ -9,7 +9,7 @@ mod waiting;
 
 use serde_json::{Value, json};
 
-use crate::support::{Account, Sandbox};
+use crate::support::Account;
 
 const CLOCK: &str = "/_sandbox/clock";
 const ADVANCE: &str = "/_sandbox/clock/advance";
@@ -18,7 +18,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const DOWN: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\ndown";
 
 /// An account whose clock stands where those of all tests start.
-async fn standing(sandbox: &Sandbox) -> Account {
+async fn standing(sandbox: &Account) -> Account {
     sandbox.account(json!({"clock": {"now": "2019-11-25T12:53:02.741Z"}})).await
 }
 

@@ -1,10 +1,11 @@
 //! The same calls on a fresh account whose clock stands have the same answers, to the byte.
 
 use reqwest::Method;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{ADVANCE, OK, OUTPUTS};
-use crate::support::{Account, Program, Receiver, documented_output, fresh_database, send};
+use crate::support::{Account, Receiver, documented_output, program, send};
 
 /// A session: every call, and its answer.
 struct Session {
@@ -105,39 +106,42 @@ async fn live(account: Account, url: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn the_same_session_has_the_same_answers() {
-    let server = Program::serve(Some(&fresh_database().await), &[]).await;
-    // told from the event alone, so that it is the same in each world
-    let receiver = Receiver::deciding(|call| {
-        let body = String::from_utf8_lossy(&call.body);
-        let is_refused = body.contains(r#""event_type":"user_"#) || body.contains("_finished");
-        if is_refused { super::DOWN.into() } else { OK.into() }
+    program(&[], async |server| {
+        // told from the event alone, so that it is the same in each world
+        let receiver = Receiver::deciding(|call| {
+            let body = String::from_utf8_lossy(&call.body);
+            let is_refused = body.contains(r#""event_type":"user_"#) || body.contains("_finished");
+            if is_refused { super::DOWN.into() } else { OK.into() }
+        })
+        .await;
+        let begin = json!({"clock": {"now": "2030-01-01T00:00:00Z"}});
+        let mut sessions = Vec::new();
+        let mut key = None;
+        for _ in 0..2 {
+            let mut body = begin.clone();
+            if let Some(key) = &key {
+                body["key"] = json!(key);
+            }
+            let account = Account::make(&server.base, &body).await;
+            key = Some(account.key.clone());
+            sessions.push(live(account.at(&server.base), &receiver.url()).await);
+            // the second time, a reset takes the place of a new account
+            if sessions.len() == 2 {
+                account.post("/_sandbox/reset", &begin).await.expect(204);
+                sessions.push(live(account.at(&server.base), &receiver.url()).await);
+            }
+            account.delete("/_sandbox/accounts/me").await.expect(204);
+        }
+        assert!(sessions[0].len() > 40);
+        for other in &sessions[1..] {
+            for (first, other) in sessions[0].iter().zip(other) {
+                assert_eq!(first, other);
+            }
+            assert_eq!(sessions[0].len(), other.len());
+        }
+        // it has said that events were given up
+        server.signal(Signal::TERM);
+        assert!(server.ended().await.status.success());
     })
     .await;
-    let begin = json!({"clock": {"now": "2030-01-01T00:00:00Z"}});
-    let mut sessions = Vec::new();
-    let mut key = None;
-    for _ in 0..2 {
-        let mut body = begin.clone();
-        if let Some(key) = &key {
-            body["key"] = json!(key);
-        }
-        let account = Account::make(&server.base, &body).await;
-        key = Some(account.key.clone());
-        sessions.push(live(account.at(&server.base), &receiver.url()).await);
-        // the second time, a reset takes the place of a new account
-        if sessions.len() == 2 {
-            account.post("/_sandbox/reset", &begin).await.expect(204);
-            sessions.push(live(account.at(&server.base), &receiver.url()).await);
-        }
-        account.delete("/_sandbox/accounts/me").await.expect(204);
-    }
-    assert!(sessions[0].len() > 40);
-    for other in &sessions[1..] {
-        for (first, other) in sessions[0].iter().zip(other) {
-            assert_eq!(first, other);
-        }
-        assert_eq!(sessions[0].len(), other.len());
-    }
-    // it has said that events were given up
-    drop(server);
 }

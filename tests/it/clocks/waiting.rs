@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::{ADVANCE, DOWN, OK, OUTPUTS};
-use crate::support::{Account, Receiver, Sandbox, documented_output, dump};
+use crate::support::{Account, Receiver, Sandbox, documented_output, dump, sandbox_with};
 
 /// How time passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +19,8 @@ enum Passing {
 }
 
 /// A world, and how time passes in it.
-struct World {
-    sandbox: Sandbox,
+struct World<'a> {
+    sandbox: &'a Sandbox,
     account: Account,
     /// The same account, so that its clock is moved by calls that don't count.
     mover: Account,
@@ -41,9 +41,8 @@ async fn receiver() -> Receiver {
     .await
 }
 
-impl World {
-    async fn begin(passing: Passing) -> Self {
-        let sandbox = Sandbox::start_with(|config| config.public_url = Some("http://sandbox.test".into())).await;
+impl<'a> World<'a> {
+    async fn begin(sandbox: &'a Sandbox, passing: Passing) -> Self {
         let mut body = json!({"key": "the_same", "read_only_key": "the_same_to_read"});
         if matches!(passing, Passing::Advanced(_)) {
             body["clock"] = json!({"now": "2019-11-25T12:53:02.741Z"});
@@ -100,7 +99,7 @@ impl World {
     }
 
     async fn dump(&self) -> Vec<String> {
-        dump(&self.sandbox.database, self.account.row(&self.sandbox.database).await).await
+        dump(self.sandbox.database(), self.account.row(self.sandbox.database()).await).await
     }
 }
 
@@ -110,8 +109,8 @@ const DAY: Duration = Duration::from_hours(24);
 
 /// Everything that time does, over two days and then over a month: the rows at the end of each, and how often the receiver was
 /// called.
-async fn live(passing: Passing) -> (Vec<String>, Vec<String>, usize) {
-    let mut world = World::begin(passing).await;
+async fn live(sandbox: &Sandbox, passing: Passing) -> (Vec<String>, Vec<String>, usize) {
+    let mut world = World::begin(sandbox, passing).await;
     let (account, pesos) = (&world.account, json!({"port_code": "cl_clp", "amount": 1000}));
     // one that is paid, in every way
     for label in ["", "sandbox:failed", "sandbox:failed|settled", "sandbox:returned", "sandbox:cancelled"] {
@@ -159,7 +158,6 @@ async fn live(passing: Passing) -> (Vec<String>, Vec<String>, usize) {
     let month = world.dump().await;
     assert_eq!(account.attribute(&format!("/api/concierge_requests/{pruned}"), "state").await, "cancelled");
     let calls = world.receiver.calls().len();
-    world.sandbox.stop().await;
     (two_days, month, calls)
 }
 
@@ -174,6 +172,10 @@ fn assert_same(found: &[String], expected: &[String], what: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_days_advanced_are_two_days_waited() {
+    let live = async |passing| {
+        sandbox_with(|config| config.public_url = Some("http://sandbox.test".into()), async |s| live(s, passing).await)
+            .await
+    };
     let (days, month, calls) = live(Passing::Advanced(1)).await;
     let count = |table: &str| days.iter().filter(|row| row.starts_with(&format!("{table} "))).count();
     assert!(count("events") > 60 && count("delivery_attempts") > 2 * count("events"), "{}", days.join("\n"));

@@ -1,4 +1,4 @@
-//! Of what is to be sent of one resource one event is due, whoever queues it, and whenever. [`Sandbox::stop`] checks that.
+//! Of what is to be sent of one resource one event is due, whoever queues it, and whenever. Every test checks that at its end.
 
 use std::time::Duration;
 
@@ -7,96 +7,101 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::{MASTER, OUTPUT, PATH, Silent, ids, payout, post, put, queued, redeliver, set_url};
-use crate::support::{Sandbox, documented_output, within};
+use crate::support::{account, documented_output, sandbox, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_that_are_queued_at_once_one_is_due() {
-    let sandbox = payout().await;
-    let told = ids(&sandbox, &format!("filter[resource]={OUTPUT}")).await;
-    let silent = Silent::start().await;
-    set_url(&sandbox, MASTER, Some(&silent.url())).await;
-    for round in 0..10 {
-        sandbox.sql("delete from deliveries; delete from delivery_attempts").await;
-        for event in &told[..3] {
-            put(&sandbox, *event, "given_up").await;
-        }
-        let wish = json!({"event_type": "concierge_request_output_settled",
-            "resource": {"type": "concierge_request_outputs", "id": "32323"}});
-        let sample = json!({"event_type": "concierge_request_output_settled"});
-        let redelivered = join_all(told.iter().chain(&told).map(|event| redeliver(&sandbox, *event)));
-        let triggered = join_all([&wish, &sample, &wish, &sample].map(|wish| post(&sandbox, "trigger", wish)));
-        let everything = json!({});
-        let recovered = join_all((0..2).map(|_| post(&sandbox, "recover", &everything)));
-        let (redelivered, triggered, recovered) = tokio::join!(redelivered, triggered, recovered);
-        assert!(redelivered.iter().all(|answer| answer.status == 202), "{redelivered:?}");
-        assert!(triggered.iter().all(|answer| answer.status == 201), "{triggered:?}");
-        assert!(recovered.iter().all(|answer| answer.status == 200), "{recovered:?}");
-        let due = "select count(*) from deliveries where state = 'due' and resource_type = 'concierge_request_outputs'";
-        assert_eq!(sandbox.count(due).await, 2, "round {round}: one of the output, one of the sample");
-        assert_eq!(
-            sandbox
-                .count(
+    account(async |s| {
+        payout(s).await;
+        let told = ids(s, &format!("filter[resource]={OUTPUT}")).await;
+        let silent = Silent::start().await;
+        set_url(s, MASTER, Some(&silent.url())).await;
+        for round in 0..10 {
+            s.sql("delete from deliveries; delete from delivery_attempts").await;
+            for event in &told[..3] {
+                put(s, *event, "given_up").await;
+            }
+            let wish = json!({"event_type": "concierge_request_output_settled",
+                "resource": {"type": "concierge_request_outputs", "id": "32323"}});
+            let sample = json!({"event_type": "concierge_request_output_settled"});
+            let redelivered = join_all(told.iter().chain(&told).map(|event| redeliver(s, *event)));
+            let triggered = join_all([&wish, &sample, &wish, &sample].map(|wish| post(s, "trigger", wish)));
+            let everything = json!({});
+            let recovered = join_all((0..2).map(|_| post(s, "recover", &everything)));
+            let (redelivered, triggered, recovered) = tokio::join!(redelivered, triggered, recovered);
+            assert!(redelivered.iter().all(|answer| answer.status == 202), "{redelivered:?}");
+            assert!(triggered.iter().all(|answer| answer.status == 201), "{triggered:?}");
+            assert!(recovered.iter().all(|answer| answer.status == 200), "{recovered:?}");
+            let due =
+                "select count(*) from deliveries where state = 'due' and resource_type = 'concierge_request_outputs'";
+            assert_eq!(s.count(due).await, 2, "round {round}: one of the output, one of the sample");
+            assert_eq!(
+                s.count(
                     "select count(*) from events e where not exists (
-                select from deliveries d where d.event_id = e.id and d.state in ('due', 'waiting')
-            )"
+                    select from deliveries d where d.event_id = e.id and d.state in ('due', 'waiting')
+                )"
                 )
                 .await,
-            0,
-            "round {round}"
-        );
-    }
-    drop(silent);
-    sandbox.stop().await;
+                0,
+                "round {round}"
+            );
+        }
+        drop(silent);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_meanwhile_waits_its_turn() {
-    const OUTPUTS: usize = 40;
-    let sandbox = Sandbox::start().await;
-    for _ in 0..OUTPUTS {
-        sandbox.create("/api/concierge_request_outputs", &documented_output()).await;
-    }
-    let silent = Silent::start().await;
-    set_url(&sandbox, MASTER, Some(&silent.url())).await;
-    let told = ids(&sandbox, "").await;
-    // each of them is accepted while it is sent once more
-    let ((), redelivered, cancelled) = tokio::join!(
-        sandbox.advance(Duration::from_secs(1)),
-        join_all(told.iter().map(|event| redeliver(&sandbox, *event))),
-        sandbox.act("1010", "cancel"),
-    );
-    assert!(redelivered.iter().all(|answer| answer.status == 202), "{redelivered:?}");
-    cancelled.expect(200);
-    sandbox.advance(Duration::from_secs(1)).await;
-    let first = "select count(*) from deliveries where state = 'due'";
-    assert_eq!(sandbox.count(first).await, i64::try_from(OUTPUTS + 1).unwrap(), "of each output, and of the request");
-    drop(silent);
-    sandbox.stop().await;
+    sandbox(async |s| {
+        const OUTPUTS: usize = 40;
+        for _ in 0..OUTPUTS {
+            s.create("/api/concierge_request_outputs", &documented_output()).await;
+        }
+        let silent = Silent::start().await;
+        set_url(s, MASTER, Some(&silent.url())).await;
+        let told = ids(s, "").await;
+        // each of them is accepted while it is sent once more
+        let ((), redelivered, cancelled) = tokio::join!(
+            s.advance(Duration::from_secs(1)),
+            join_all(told.iter().map(|event| redeliver(s, *event))),
+            s.act("1010", "cancel"),
+        );
+        assert!(redelivered.iter().all(|answer| answer.status == 202), "{redelivered:?}");
+        cancelled.expect(200);
+        s.advance(Duration::from_secs(1)).await;
+        let first = "select count(*) from deliveries where state = 'due'";
+        assert_eq!(s.count(first).await, i64::try_from(OUTPUTS + 1).unwrap(), "of each output, and of the request");
+        drop(silent);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_being_moved_holds_up_nothing_else() {
-    let sandbox = payout().await;
-    let told = ids(&sandbox, &format!("filter[resource]={OUTPUT}")).await;
-    let all = ids(&sandbox, "").await;
-    let silent = Silent::start().await;
-    set_url(&sandbox, MASTER, Some(&silent.url())).await;
-    let mut moving = sandbox.database.begin().await.unwrap();
-    let lock = "select 1 from concierge_request_outputs where id = 32323 for no key update";
-    sqlx::query(lock).execute(&mut *moving).await.unwrap();
-    let mut recovering = JoinSet::new();
-    let request = sandbox.request(reqwest::Method::POST, &format!("{PATH}/recover"));
-    recovering.spawn(crate::support::send(request));
-    let waits = "select count(*) from pg_stat_activity
-        where datname = current_database() and wait_event_type = 'Lock' and query like '%for share%'";
-    within(async { while sandbox.count(waits).await == 0 {} }).await;
-    let queued_now = sandbox.count("select count(*) from deliveries").await;
-    assert_eq!(queued_now, i64::try_from(all.len() - told.len()).unwrap(), "all but those of the output");
-    assert_eq!(queued(&sandbox, told[0]).await, None);
-    moving.commit().await.unwrap();
-    let recovered = within(recovering.join_next()).await.unwrap().unwrap();
-    assert_eq!(recovered.expect(200), json!({"recovered": all.len()}));
-    assert_eq!(queued(&sandbox, told[0]).await.unwrap().0, "due");
-    drop(silent);
-    sandbox.stop().await;
+    sandbox(async |s| {
+        payout(s).await;
+        let told = ids(s, &format!("filter[resource]={OUTPUT}")).await;
+        let all = ids(s, "").await;
+        let silent = Silent::start().await;
+        set_url(s, MASTER, Some(&silent.url())).await;
+        let mut moving = s.database().begin().await.unwrap();
+        let lock = "select 1 from concierge_request_outputs where id = 32323 for no key update";
+        sqlx::query(lock).execute(&mut *moving).await.unwrap();
+        let mut recovering = JoinSet::new();
+        let request = s.request(reqwest::Method::POST, &format!("{PATH}/recover"));
+        recovering.spawn(crate::support::send(request));
+        let waits = "select count(*) from pg_stat_activity
+            where datname = current_database() and wait_event_type = 'Lock' and query like '%for share%'";
+        within(async { while s.count(waits).await == 0 {} }).await;
+        let queued_now = s.count("select count(*) from deliveries").await;
+        assert_eq!(queued_now, i64::try_from(all.len() - told.len()).unwrap(), "all but those of the output");
+        assert_eq!(queued(s, told[0]).await, None);
+        moving.commit().await.unwrap();
+        let recovered = within(recovering.join_next()).await.unwrap().unwrap();
+        assert_eq!(recovered.expect(200), json!({"recovered": all.len()}));
+        assert_eq!(queued(s, told[0]).await.unwrap().0, "due");
+        drop(silent);
+    })
+    .await;
 }

@@ -14,7 +14,7 @@ use sqlx::Row;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use crate::support::{Answer, Receiver, START, Sandbox, documented_output, send};
+use crate::support::{Account, Answer, Receiver, START, documented_output, send};
 
 const PATH: &str = "/_sandbox/events";
 const OUTPUT: &str = "concierge_request_outputs/32323";
@@ -22,63 +22,63 @@ const OUTPUT: &str = "concierge_request_outputs/32323";
 /// When nothing that a test waits for happens any more.
 const FAR: &str = "2100-01-01T00:00:00Z";
 
-/// A world with a payout, which failed once, from its draft to its receipt. Nobody has a `webhook_url`.
-async fn payout() -> Sandbox {
-    let sandbox = Sandbox::start().await;
+/// Makes a payout, which failed once, from its draft to its receipt. Nobody has a `webhook_url`.
+async fn payout(account: &Account) {
     let instruction = json!({"data": {"type": "withdrawal_instructions",
         "attributes": {"label": "sandbox:failed|settled", "body": {"a": 1}},
         "relationships": {"user": {"data": {"type": "users", "id": "20202"}}}}});
-    let instruction = sandbox.create("/api/withdrawal_instructions", &instruction).await;
+    let instruction = account.create("/api/withdrawal_instructions", &instruction).await;
     let mut output = documented_output();
     output["data"]["relationships"]["withdrawal_instruction"]["data"]["id"] = json!(instruction);
-    assert_eq!(sandbox.create("/api/concierge_request_outputs", &output).await, "32323");
-    sandbox.advance(Duration::from_secs(1)).await;
-    sandbox.act("1010", "request_quote").await.expect(200);
-    sandbox.tick().await;
-    sandbox.act("1010", "accept_quote").await.expect(200);
+    assert_eq!(account.create("/api/concierge_request_outputs", &output).await, "32323");
+    account.advance(Duration::from_secs(1)).await;
+    account.act("1010", "request_quote").await.expect(200);
+    account.tick().await;
+    account.act("1010", "accept_quote").await.expect(200);
     for _ in 0..10 {
-        sandbox.advance(Duration::from_secs(1)).await;
+        account.advance(Duration::from_secs(1)).await;
     }
-    assert_eq!(sandbox.attributes_of("1010").await["state"], "finished");
-    sandbox
+    assert_eq!(account.attributes_of("1010").await["state"], "finished");
 }
 
 /// The ids of the events that a query finds, as they are listed.
-async fn ids(sandbox: &Sandbox, query: &str) -> Vec<i64> {
-    let page = sandbox.get(&format!("{PATH}?page[size]=1000&{query}")).await.expect(200);
+async fn ids(account: &Account, query: &str) -> Vec<i64> {
+    let page = account.get(&format!("{PATH}?page[size]=1000&{query}")).await.expect(200);
     let events = page["data"].as_array().unwrap();
     assert_eq!(page["meta"]["total"], events.len(), "{query}");
     events.iter().map(|event| event["id"].as_str().unwrap().parse().unwrap()).collect()
 }
 
 /// An event's attributes.
-async fn shown(sandbox: &Sandbox, id: i64) -> Value {
-    sandbox.get(&format!("{PATH}/{id}")).await.expect(200)["data"]["attributes"].clone()
+async fn shown(account: &Account, id: i64) -> Value {
+    account.get(&format!("{PATH}/{id}")).await.expect(200)["data"]["attributes"].clone()
 }
 
-async fn redeliver(sandbox: &Sandbox, id: i64) -> Answer {
-    send(sandbox.request(Method::POST, &format!("{PATH}/{id}/redeliver"))).await
+async fn redeliver(account: &Account, id: i64) -> Answer {
+    send(account.request(Method::POST, &format!("{PATH}/{id}/redeliver"))).await
 }
 
 /// A plain JSON body.
-async fn post(sandbox: &Sandbox, path: &str, body: &Value) -> Answer {
-    let request = sandbox.request(Method::POST, &format!("{PATH}/{path}")).header("Content-Type", "application/json");
+async fn post(account: &Account, path: &str, body: &Value) -> Answer {
+    let request = account.request(Method::POST, &format!("{PATH}/{path}")).header("Content-Type", "application/json");
     send(request.body(body.to_string())).await
 }
 
-async fn with_key(sandbox: &Sandbox, key: &str, method: Method, path: &str) -> Answer {
-    send(sandbox.client.request(method, sandbox.url(path)).header("Authorization", key)).await
+async fn with_key(account: &Account, key: &str, method: Method, path: &str) -> Answer {
+    send(account.client.request(method, account.url(path)).header("Authorization", key)).await
 }
 
-/// Sets the `webhook_url` of the master user, or of whom the key acts as.
-async fn set_url(sandbox: &Sandbox, key: &str, url: Option<&str>) {
+/// Sets the `webhook_url` of [`MASTER`] or [`PAYEE`].
+async fn set_url(account: &Account, whose: &str, url: Option<&str>) {
     let document = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": url}}});
-    let request = sandbox.client.patch(sandbox.url("/api/users/me")).header("Authorization", key);
+    let request =
+        account.client.patch(account.url("/api/users/me")).header("Authorization", format!("{}{whose}", account.key));
     send(request.header("Content-Type", "application/json").body(document.to_string())).await.expect(200);
 }
 
-const MASTER: &str = "your_api_key";
-const PAYEE: &str = "your_api_key; user=20202";
+/// What follows the key of an account, of whom acts.
+const MASTER: &str = "";
+const PAYEE: &str = "; user=20202";
 
 /// A receiver that never answers: what is sent to it stays as it is.
 struct Silent {
@@ -110,7 +110,7 @@ fn start() -> OffsetDateTime {
 }
 
 /// Puts the sending of an event to the master user into a state, as a sender would have left it. `due` is far away.
-async fn put(sandbox: &Sandbox, event: i64, state: &str) {
+async fn put(account: &Account, event: i64, state: &str) {
     let sql = "insert into deliveries (
             account_id, event_id, receiver_id, resource_type, resource_id, state, due_at, sent_at, ended_at, tries, attempts
         )
@@ -119,14 +119,14 @@ async fn put(sandbox: &Sandbox, event: i64, state: &str) {
             case when $2 <> 'waiting' then 2 else 0 end, case when $2 <> 'waiting' then 2 else 0 end
         from events where id = $1";
     let put = sqlx::query(sql).bind(event).bind(state).bind(sql_time(FAR)).bind(start());
-    assert_eq!(put.execute(&sandbox.database).await.unwrap().rows_affected(), 1);
+    assert_eq!(put.execute(account.database()).await.unwrap().rows_affected(), 1);
     let sql = "insert into delivery_attempts
             (account_id, event_id, number, at, status, error, duration, response, next_at)
         select account_id, event_id, number, $2, case when number = 2 then 503 end,
             case when number = 1 then 'connection refused' when state <> 'delivered' then 'answered 503' end,
             number * 10, case when number = 2 then 'busy' else '' end, case when number = 1 then $2 end
         from deliveries, generate_series(1, attempts) as number where event_id = $1";
-    sqlx::query(sql).bind(event).bind(start()).execute(&sandbox.database).await.unwrap();
+    sqlx::query(sql).bind(event).bind(start()).execute(account.database()).await.unwrap();
 }
 
 fn sql_time(text: &str) -> OffsetDateTime {
@@ -134,13 +134,13 @@ fn sql_time(text: &str) -> OffsetDateTime {
 }
 
 /// How an event is queued: state, tries since then, attempts ever, receiver, and when it is due.
-async fn queued(sandbox: &Sandbox, event: i64) -> Option<(String, i32, i32, i64, Option<OffsetDateTime>)> {
+async fn queued(account: &Account, event: i64) -> Option<(String, i32, i32, i64, Option<OffsetDateTime>)> {
     let sql = "select state, tries, attempts, receiver_id, due_at from deliveries where event_id = $1";
-    let row = sqlx::query(sql).bind(event).fetch_optional(&sandbox.database).await.unwrap();
+    let row = sqlx::query(sql).bind(event).fetch_optional(account.database()).await.unwrap();
     row.map(|row| (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4)))
 }
 
 /// The state an event's sending is in.
-async fn state(sandbox: &Sandbox, event: i64) -> String {
-    shown(sandbox, event).await["delivery_state"].as_str().unwrap().to_owned()
+async fn state(account: &Account, event: i64) -> String {
+    shown(account, event).await["delivery_state"].as_str().unwrap().to_owned()
 }

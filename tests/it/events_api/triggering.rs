@@ -2,22 +2,22 @@ use concierge_sandbox::concierge::event_types::{EVENT_TYPES, EventSubject, Event
 use serde_json::{Value, json};
 
 use super::{MASTER, OUTPUT, PATH, PAYEE, Silent, ids, payout, post, queued, set_url};
-use crate::support::{Sandbox, send};
+use crate::support::{Account, account, sandbox, send};
 
-async fn trigger(sandbox: &Sandbox, body: &Value) -> Value {
-    post(sandbox, "trigger", body).await.expect(201)
+async fn trigger(account: &Account, body: &Value) -> Value {
+    post(account, "trigger", body).await.expect(201)
 }
 
 /// The document that shows a resource as one that includes it does.
-async fn as_included(sandbox: &Sandbox, type_name: &str, id: &str) -> Value {
+async fn as_included(account: &Account, type_name: &str, id: &str) -> Value {
     match type_name {
         // an output includes these
         "users" | "withdrawal_instructions" => {
-            let output = sandbox.get("/api/concierge_request_outputs/32323").await.expect(200);
+            let output = account.get("/api/concierge_request_outputs/32323").await.expect(200);
             let included = output["included"].as_array().unwrap();
             included.iter().find(|resource| resource["type"] == type_name).unwrap().clone()
         }
-        _ => sandbox.get(&format!("/api/{type_name}/{id}")).await.expect(200)["data"].clone(),
+        _ => account.get(&format!("/api/{type_name}/{id}")).await.expect(200)["data"].clone(),
     }
 }
 
@@ -51,27 +51,28 @@ fn there_is_a_type_for_everything_that_happens() {
 
 #[tokio::test]
 async fn every_type_can_be_made_up_of_nothing() {
-    let sandbox = Sandbox::start().await;
-    for (place, event_type) in EVENT_TYPES.iter().enumerate() {
-        let answer = post(&sandbox, "trigger", &json!({"event_type": event_type.name, "resource": null})).await;
-        let id = (place + 1).to_string();
-        assert_eq!(answer.headers["location"], format!("{PATH}/{id}"));
-        assert_eq!(sandbox.get(&format!("{PATH}/{id}")).await.expect(200), answer.body);
-        let document = answer.expect(201);
-        assert_eq!(document["data"]["id"], id);
-        let attributes = &document["data"]["attributes"];
-        assert_eq!((&attributes["event_type"], &attributes["is_made_up"]), (&json!(event_type.name), &json!(true)));
-        assert_eq!((&attributes["delivery_state"], &attributes["attempts"]), (&json!("no_receiver"), &json!([])));
-        let included = &document["included"][0];
-        assert_eq!(included["type"], event_type.schema().type_name, "{}", event_type.name);
-        let relationships = &document["data"]["relationships"];
-        assert_eq!(relationships["resource"]["data"], json!({"id": included["id"], "type": included["type"]}));
-        check_sample(event_type, &included["attributes"], relationships);
-    }
-    // nothing happened
-    assert_eq!(sandbox.count("select count(*) from concierge_request_outputs").await, 0);
-    assert_eq!(sandbox.attributes_of("1010").await["state"], "draft");
-    sandbox.stop().await;
+    account(async |s| {
+        for (place, event_type) in EVENT_TYPES.iter().enumerate() {
+            let answer = post(s, "trigger", &json!({"event_type": event_type.name, "resource": null})).await;
+            let id = (place + 1).to_string();
+            assert_eq!(answer.headers["location"], format!("{PATH}/{id}"));
+            assert_eq!(s.get(&format!("{PATH}/{id}")).await.expect(200), answer.body);
+            let document = answer.expect(201);
+            assert_eq!(document["data"]["id"], id);
+            let attributes = &document["data"]["attributes"];
+            assert_eq!((&attributes["event_type"], &attributes["is_made_up"]), (&json!(event_type.name), &json!(true)));
+            assert_eq!((&attributes["delivery_state"], &attributes["attempts"]), (&json!("no_receiver"), &json!([])));
+            let included = &document["included"][0];
+            assert_eq!(included["type"], event_type.schema().type_name, "{}", event_type.name);
+            let relationships = &document["data"]["relationships"];
+            assert_eq!(relationships["resource"]["data"], json!({"id": included["id"], "type": included["type"]}));
+            check_sample(event_type, &included["attributes"], relationships);
+        }
+        // nothing happened
+        assert_eq!(s.count("select count(*) from concierge_request_outputs").await, 0);
+        assert_eq!(s.attributes_of("1010").await["state"], "draft");
+    })
+    .await;
 }
 
 /// A sample has what belongs to the state that its event tells of, and nothing else.
@@ -116,145 +117,151 @@ fn check_sample(event_type: &EventType, attributes: &Value, relationships: &Valu
 
 #[tokio::test]
 async fn every_type_can_be_made_up_of_what_is_there() {
-    let sandbox = payout().await;
-    let instruction = sandbox.get("/api/concierge_request_outputs/32323").await.expect(200);
-    let instruction = instruction["data"]["relationships"]["withdrawal_instruction"]["data"]["id"].clone();
-    let told = sandbox.count("select max(id) from events").await;
-    for (place, event_type) in (1..).zip(&EVENT_TYPES) {
-        let type_name = event_type.schema().type_name;
-        let id = match event_type.subject {
-            EventSubject::Output(_) => json!("32323"),
-            EventSubject::Request(_) => json!(1010), // ids may be numbers
-            EventSubject::User(_) => json!("20202"),
-            EventSubject::WithdrawalInstruction => instruction.clone(),
-        };
-        let wish = json!({"event_type": event_type.name, "resource": {"type": type_name, "id": id}, "x": 1});
-        let document = trigger(&sandbox, &wish).await;
-        assert_eq!(document["data"]["id"], (told + place).to_string());
-        let id = document["data"]["relationships"]["resource"]["data"]["id"].as_str().unwrap();
-        let mut expected = as_included(&sandbox, type_name, id).await;
-        // links of events are those under which the server knows itself
-        for url in ["receipt_url", "credit_note_url"] {
-            if let Some(link) = expected["attributes"].get_mut(url).filter(|link| link.is_string()) {
-                assert!(document["included"][0]["attributes"][url].is_string());
-                *link = document["included"][0]["attributes"][url].clone();
+    account(async |s| {
+        payout(s).await;
+        let instruction = s.get("/api/concierge_request_outputs/32323").await.expect(200);
+        let instruction = instruction["data"]["relationships"]["withdrawal_instruction"]["data"]["id"].clone();
+        let told = s.count("select max(id) from events").await;
+        for (place, event_type) in (1..).zip(&EVENT_TYPES) {
+            let type_name = event_type.schema().type_name;
+            let id = match event_type.subject {
+                EventSubject::Output(_) => json!("32323"),
+                EventSubject::Request(_) => json!(1010), // ids may be numbers
+                EventSubject::User(_) => json!("20202"),
+                EventSubject::WithdrawalInstruction => instruction.clone(),
+            };
+            let wish = json!({"event_type": event_type.name, "resource": {"type": type_name, "id": id}, "x": 1});
+            let document = trigger(s, &wish).await;
+            assert_eq!(document["data"]["id"], (told + place).to_string());
+            let id = document["data"]["relationships"]["resource"]["data"]["id"].as_str().unwrap();
+            let mut expected = as_included(s, type_name, id).await;
+            // links of events are those under which the server knows itself
+            for url in ["receipt_url", "credit_note_url"] {
+                if let Some(link) = expected["attributes"].get_mut(url).filter(|link| link.is_string()) {
+                    assert!(document["included"][0]["attributes"][url].is_string());
+                    *link = document["included"][0]["attributes"][url].clone();
+                }
+            }
+            assert_eq!(document["included"], json!([expected]), "{}", event_type.name);
+            if let EventSubject::Output(_) = event_type.subject {
+                let failures = &document["data"]["relationships"]["failures"]["data"];
+                assert_eq!(failures, &json!([{"id": "1", "type": "failures"}]), "it failed once");
             }
         }
-        assert_eq!(document["included"], json!([expected]), "{}", event_type.name);
-        if let EventSubject::Output(_) = event_type.subject {
-            let failures = &document["data"]["relationships"]["failures"]["data"];
-            assert_eq!(failures, &json!([{"id": "1", "type": "failures"}]), "it failed once");
-        }
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn it_goes_through_the_queue_of_its_resource_and_to_its_maker() {
-    let sandbox = payout().await;
-    let silent = Silent::start().await;
-    set_url(&sandbox, MASTER, Some(&silent.url())).await;
-    let wish = json!({"event_type": "concierge_request_output_settled",
-        "resource": {"type": "concierge_request_outputs", "id": "32323"}});
-    assert_eq!(trigger(&sandbox, &wish).await["data"]["attributes"]["delivery_state"], "due");
-    assert_eq!(trigger(&sandbox, &wish).await["data"]["attributes"]["delivery_state"], "waiting");
-    let sample = json!({"event_type": "concierge_request_output_settled"});
-    assert_eq!(trigger(&sandbox, &sample).await["data"]["attributes"]["delivery_state"], "due");
-    let last = *ids(&sandbox, "").await.last().unwrap();
-    assert_eq!(queued(&sandbox, last).await.unwrap().3, 50505);
-    assert_eq!(
-        ids(&sandbox, &format!("filter[resource]={OUTPUT}&filter[since]={}", last - 3)).await,
-        [last - 2, last - 1]
-    );
-    set_url(&sandbox, PAYEE, Some(&silent.url())).await;
-    for event_type in ["user_enabled", "withdrawal_instruction_updated"] {
-        let body = json!({ "event_type": event_type }).to_string();
-        let request = sandbox.client.post(sandbox.url(&format!("{PATH}/trigger"))).header("Authorization", PAYEE);
-        send(request.header("Content-Type", "application/json").body(body)).await.expect(201);
-        let last = *ids(&sandbox, "").await.last().unwrap();
-        assert_eq!(queued(&sandbox, last).await.unwrap().3, 20202, "{event_type}");
-    }
-    drop(silent);
-    sandbox.stop().await;
+    account(async |s| {
+        payout(s).await;
+        let silent = Silent::start().await;
+        set_url(s, MASTER, Some(&silent.url())).await;
+        let wish = json!({"event_type": "concierge_request_output_settled",
+            "resource": {"type": "concierge_request_outputs", "id": "32323"}});
+        assert_eq!(trigger(s, &wish).await["data"]["attributes"]["delivery_state"], "due");
+        assert_eq!(trigger(s, &wish).await["data"]["attributes"]["delivery_state"], "waiting");
+        let sample = json!({"event_type": "concierge_request_output_settled"});
+        assert_eq!(trigger(s, &sample).await["data"]["attributes"]["delivery_state"], "due");
+        let last = *ids(s, "").await.last().unwrap();
+        assert_eq!(queued(s, last).await.unwrap().3, 50505);
+        assert_eq!(
+            ids(s, &format!("filter[resource]={OUTPUT}&filter[since]={}", last - 3)).await,
+            [last - 2, last - 1]
+        );
+        set_url(s, PAYEE, Some(&silent.url())).await;
+        for event_type in ["user_enabled", "withdrawal_instruction_updated"] {
+            let body = json!({ "event_type": event_type }).to_string();
+            let request =
+                s.client.post(s.url(&format!("{PATH}/trigger"))).header("Authorization", format!("{}{PAYEE}", s.key));
+            send(request.header("Content-Type", "application/json").body(body)).await.expect(201);
+            let last = *ids(s, "").await.last().unwrap();
+            assert_eq!(queued(s, last).await.unwrap().3, 20202, "{event_type}");
+        }
+        drop(silent);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_can_t_be_made_up_is_refused() {
-    let sandbox = Sandbox::start().await;
-    sandbox.second_account("another_key").await;
-    sandbox.create_output().await;
-    let output = |id: Value| json!({"type": "concierge_request_outputs", "id": id});
-    let settled = "concierge_request_output_settled";
-    for (body, status, code, pointer) in [
-        (json!({}), 422, "attribute_missing", ""),
-        (json!({"event_type": null}), 422, "attribute_missing", ""),
-        (json!({"event_type": "x"}), 422, "attribute_invalid", "/event_type"),
-        (json!({"event_type": "user_new"}), 422, "attribute_invalid", "/event_type"),
-        (json!({"event_type": [settled]}), 422, "attribute_invalid", "/event_type"),
-        (json!({"event_type": settled, "resource": "32323"}), 422, "attribute_invalid", "/resource"),
-        (json!({"event_type": settled, "resource": {"id": "32323"}}), 422, "attribute_missing", "/resource"),
-        (
-            json!({"event_type": settled, "resource": {"type": "concierge_request_outputs"}}),
-            422,
-            "attribute_missing",
-            "/resource",
-        ),
-        (
-            json!({"event_type": settled, "resource": {"type": 5, "id": "1"}}),
-            422,
-            "attribute_invalid",
-            "/resource/type",
-        ),
-        (json!({"event_type": settled, "resource": output(json!([]))}), 422, "attribute_invalid", "/resource/id"),
-        (
-            json!({"event_type": settled, "resource": {"type": "users", "id": "20202"}}),
-            422,
-            "relationship_type_mismatch",
-            "/resource/type",
-        ),
-        (
-            json!({"event_type": "user_enabled", "resource": output(json!("32323"))}),
-            422,
-            "relationship_type_mismatch",
-            "/resource/type",
-        ),
-        (
-            json!({"event_type": settled, "resource": output(json!("777"))}),
-            404,
-            "related_resource_not_found",
-            "/resource/id",
-        ),
-        (
-            json!({"event_type": settled, "resource": output(json!("032323"))}),
-            404,
-            "related_resource_not_found",
-            "/resource/id",
-        ),
-        (
-            json!({"event_type": settled, "resource": output(json!(-1.5))}),
-            404,
-            "related_resource_not_found",
-            "/resource/id",
-        ),
-        (json!([]), 400, "document_invalid", ""),
-        (json!("x"), 400, "document_invalid", ""),
-    ] {
-        post(&sandbox, "trigger", &body).await.assert_error(status, code, pointer);
-    }
-    for text in ["", "{", "{}x"] {
-        sandbox.post_text(&format!("{PATH}/trigger"), text).await.assert_error(400, "json_invalid", "");
-    }
-    let several = json!({"event_type": "x", "resource": {"type": 5, "id": true}});
-    assert_eq!(post(&sandbox, "trigger", &several).await.errors().len(), 3);
-    let detail = post(&sandbox, "trigger", &json!({"event_type": "x"})).await.body["errors"][0]["detail"].clone();
-    for event_type in &EVENT_TYPES {
-        assert!(detail.as_str().unwrap().contains(event_type.name), "{detail}");
-    }
-    // another account's output isn't there
-    let theirs = json!({"event_type": settled, "resource": output(json!("32323"))}).to_string();
-    let request = sandbox.client.post(sandbox.url(&format!("{PATH}/trigger"))).header("Authorization", "another_key");
-    let answer = send(request.header("Content-Type", "application/json").body(theirs)).await;
-    answer.assert_error(404, "related_resource_not_found", "/resource/id");
-    assert_eq!(sandbox.count("select count(*) from events where is_made_up").await, 0);
-    sandbox.stop().await;
+    sandbox(async |s| {
+        s.second_account("another_key").await;
+        s.create_output().await;
+        let output = |id: Value| json!({"type": "concierge_request_outputs", "id": id});
+        let settled = "concierge_request_output_settled";
+        for (body, status, code, pointer) in [
+            (json!({}), 422, "attribute_missing", ""),
+            (json!({"event_type": null}), 422, "attribute_missing", ""),
+            (json!({"event_type": "x"}), 422, "attribute_invalid", "/event_type"),
+            (json!({"event_type": "user_new"}), 422, "attribute_invalid", "/event_type"),
+            (json!({"event_type": [settled]}), 422, "attribute_invalid", "/event_type"),
+            (json!({"event_type": settled, "resource": "32323"}), 422, "attribute_invalid", "/resource"),
+            (json!({"event_type": settled, "resource": {"id": "32323"}}), 422, "attribute_missing", "/resource"),
+            (
+                json!({"event_type": settled, "resource": {"type": "concierge_request_outputs"}}),
+                422,
+                "attribute_missing",
+                "/resource",
+            ),
+            (
+                json!({"event_type": settled, "resource": {"type": 5, "id": "1"}}),
+                422,
+                "attribute_invalid",
+                "/resource/type",
+            ),
+            (json!({"event_type": settled, "resource": output(json!([]))}), 422, "attribute_invalid", "/resource/id"),
+            (
+                json!({"event_type": settled, "resource": {"type": "users", "id": "20202"}}),
+                422,
+                "relationship_type_mismatch",
+                "/resource/type",
+            ),
+            (
+                json!({"event_type": "user_enabled", "resource": output(json!("32323"))}),
+                422,
+                "relationship_type_mismatch",
+                "/resource/type",
+            ),
+            (
+                json!({"event_type": settled, "resource": output(json!("777"))}),
+                404,
+                "related_resource_not_found",
+                "/resource/id",
+            ),
+            (
+                json!({"event_type": settled, "resource": output(json!("032323"))}),
+                404,
+                "related_resource_not_found",
+                "/resource/id",
+            ),
+            (
+                json!({"event_type": settled, "resource": output(json!(-1.5))}),
+                404,
+                "related_resource_not_found",
+                "/resource/id",
+            ),
+            (json!([]), 400, "document_invalid", ""),
+            (json!("x"), 400, "document_invalid", ""),
+        ] {
+            post(s, "trigger", &body).await.assert_error(status, code, pointer);
+        }
+        for text in ["", "{", "{}x"] {
+            s.post_text(&format!("{PATH}/trigger"), text).await.assert_error(400, "json_invalid", "");
+        }
+        let several = json!({"event_type": "x", "resource": {"type": 5, "id": true}});
+        assert_eq!(post(s, "trigger", &several).await.errors().len(), 3);
+        let detail = post(s, "trigger", &json!({"event_type": "x"})).await.body["errors"][0]["detail"].clone();
+        for event_type in &EVENT_TYPES {
+            assert!(detail.as_str().unwrap().contains(event_type.name), "{detail}");
+        }
+        // another account's output isn't there
+        let theirs = json!({"event_type": settled, "resource": output(json!("32323"))}).to_string();
+        let request = s.client.post(s.url(&format!("{PATH}/trigger"))).header("Authorization", "another_key");
+        let answer = send(request.header("Content-Type", "application/json").body(theirs)).await;
+        answer.assert_error(404, "related_resource_not_found", "/resource/id");
+        assert_eq!(s.count("select count(*) from events where is_made_up").await, 0);
+    })
+    .await;
 }

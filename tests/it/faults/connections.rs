@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use serde_json::json;
 
 use super::{OUTPUTS, hits, put};
-use crate::support::{Sandbox, Wire, documented_output, send};
+use crate::support::{Sandbox, Wire, documented_output, sandbox, send};
 
 const OUTPUT_COUNT: &str = "select count(*) from concierge_request_outputs";
 
@@ -22,101 +22,107 @@ async fn post(sandbox: &Sandbox) -> Wire {
 
 #[tokio::test]
 async fn a_connection_is_closed_before_or_after_the_effect() {
-    let sandbox = Sandbox::start().await;
-    for (when, outputs) in [(json!(true), 0), (json!("before"), 0), (json!("after"), 1), (json!("after"), 2)] {
-        put(&sandbox, &json!([{"path": OUTPUTS, "close": when}])).await.expect(200);
-        let mut wire = post(&sandbox).await;
-        assert_eq!(wire.end().await, (String::new(), None), "{when}");
-        assert_eq!(hits(&sandbox).await, [1], "{when}");
-        assert_eq!(sandbox.count(OUTPUT_COUNT).await, outputs, "{when}");
-    }
-    sandbox.stop().await;
+    sandbox(async |s| {
+        for (when, outputs) in [(json!(true), 0), (json!("before"), 0), (json!("after"), 1), (json!("after"), 2)] {
+            put(s, &json!([{"path": OUTPUTS, "close": when}])).await.expect(200);
+            let mut wire = post(s).await;
+            assert_eq!(wire.end().await, (String::new(), None), "{when}");
+            assert_eq!(hits(s).await, [1], "{when}");
+            assert_eq!(s.count(OUTPUT_COUNT).await, outputs, "{when}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_connection_is_reset_before_or_after_the_effect() {
-    let sandbox = Sandbox::start().await;
-    for (when, outputs) in [(json!(true), 0), (json!("before"), 0), (json!("after"), 1), (json!("after"), 2)] {
-        put(&sandbox, &json!([{"path": OUTPUTS, "reset": when}])).await.expect(200);
-        let mut wire = post(&sandbox).await;
-        assert_eq!(wire.end().await, (String::new(), Some(ErrorKind::ConnectionReset)), "{when}");
-        assert_eq!(hits(&sandbox).await, [1], "{when}");
-        assert_eq!(sandbox.count(OUTPUT_COUNT).await, outputs, "{when}");
-    }
-    sandbox.stop().await;
+    sandbox(async |s| {
+        for (when, outputs) in [(json!(true), 0), (json!("before"), 0), (json!("after"), 1), (json!("after"), 2)] {
+            put(s, &json!([{"path": OUTPUTS, "reset": when}])).await.expect(200);
+            let mut wire = post(s).await;
+            assert_eq!(wire.end().await, (String::new(), Some(ErrorKind::ConnectionReset)), "{when}");
+            assert_eq!(hits(s).await, [1], "{when}");
+            assert_eq!(s.count(OUTPUT_COUNT).await, outputs, "{when}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_answer_breaks_off_in_the_middle_of_its_body() {
-    let sandbox = Sandbox::start().await;
-    sandbox.create_output().await;
-    let whole = sandbox.get("/api/concierge_request_outputs/32323").await.text;
-    put(&sandbox, &json!([{"path": "/api/**", "truncate": true}])).await.expect(200);
-    let mut wire = post(&sandbox).await;
-    let (rest, error) = wire.end().await;
-    assert_eq!(error, None);
-    let (head, body) = rest.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 201 Created\r\n"), "{head}");
-    let expected = whole.replace("32323", "32324");
-    assert!(head.contains(&format!("content-length: {}", expected.len())), "{head}");
-    assert_eq!(body, &expected[..expected.len() / 2]);
-    assert_eq!(sandbox.count(OUTPUT_COUNT).await, 2, "it was carried out");
-    // a client library says so
-    let response = sandbox.client.get(sandbox.url(OUTPUTS)).header("Authorization", "your_api_key").send().await;
-    assert!(response.unwrap().text().await.is_err());
-    sandbox.stop().await;
+    sandbox(async |s| {
+        s.create_output().await;
+        let whole = s.get("/api/concierge_request_outputs/32323").await.text;
+        put(s, &json!([{"path": "/api/**", "truncate": true}])).await.expect(200);
+        let mut wire = post(s).await;
+        let (rest, error) = wire.end().await;
+        assert_eq!(error, None);
+        let (head, body) = rest.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 201 Created\r\n"), "{head}");
+        let expected = whole.replace("32323", "32324");
+        assert!(head.contains(&format!("content-length: {}", expected.len())), "{head}");
+        assert_eq!(body, &expected[..expected.len() / 2]);
+        assert_eq!(s.count(OUTPUT_COUNT).await, 2, "it was carried out");
+        // a client library says so
+        let response = s.client.get(s.url(OUTPUTS)).header("Authorization", "your_api_key").send().await;
+        assert!(response.unwrap().text().await.is_err());
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_answer_as_large_as_they_get_breaks_off_in_the_middle_too() {
-    let sandbox = Sandbox::start().await;
-    let instruction = json!({"data": {"type": "withdrawal_instructions",
-        "attributes": {"body": {"bank": "x".repeat(900_000)}},
-        "relationships": {"user": {"data": {"type": "users", "id": "20202"}}}}});
-    sandbox.create("/api/withdrawal_instructions", &instruction).await;
-    let whole = sandbox.get("/api/withdrawal_instructions").await.text;
-    put(&sandbox, &json!([{"path": "/api/withdrawal_instructions", "truncate": true}])).await.expect(200);
-    let mut wire = Wire::open(sandbox.server().address).await;
-    wire.send("GET /api/withdrawal_instructions HTTP/1.1\r\nHost: x\r\nAuthorization: your_api_key\r\n\r\n").await;
-    let (rest, error) = wire.end().await;
-    assert_eq!(error, None);
-    assert_eq!(rest.split_once("\r\n\r\n").unwrap().1, &whole[..whole.len() / 2]);
-    sandbox.stop().await;
+    sandbox(async |s| {
+        let instruction = json!({"data": {"type": "withdrawal_instructions",
+            "attributes": {"body": {"bank": "x".repeat(900_000)}},
+            "relationships": {"user": {"data": {"type": "users", "id": "20202"}}}}});
+        s.create("/api/withdrawal_instructions", &instruction).await;
+        let whole = s.get("/api/withdrawal_instructions").await.text;
+        put(s, &json!([{"path": "/api/withdrawal_instructions", "truncate": true}])).await.expect(200);
+        let mut wire = Wire::open(s.server().address).await;
+        wire.send("GET /api/withdrawal_instructions HTTP/1.1\r\nHost: x\r\nAuthorization: your_api_key\r\n\r\n").await;
+        let (rest, error) = wire.end().await;
+        assert_eq!(error, None);
+        assert_eq!(rest.split_once("\r\n\r\n").unwrap().1, &whole[..whole.len() / 2]);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_answer_without_a_body_does_not_come() {
-    let sandbox = Sandbox::start().await;
-    put(&sandbox, &json!([{"path": "/api/**", "truncate": true}])).await.expect(200);
-    for (method, path) in [("DELETE", "/api/withdrawal_instructions/2121"), ("HEAD", "/api/users")] {
-        let mut wire = Wire::open(sandbox.server().address).await;
-        wire.send(format!("{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: your_api_key\r\n\r\n")).await;
-        assert_eq!(wire.end().await, (String::new(), None), "{method}");
-    }
-    // carried out it was
-    put(&sandbox, &json!([])).await.expect(200);
-    sandbox.get("/api/withdrawal_instructions/2121").await.assert_error(404, "resource_not_found", "");
-    sandbox.stop().await;
+    sandbox(async |s| {
+        put(s, &json!([{"path": "/api/**", "truncate": true}])).await.expect(200);
+        for (method, path) in [("DELETE", "/api/withdrawal_instructions/2121"), ("HEAD", "/api/users")] {
+            let mut wire = Wire::open(s.server().address).await;
+            wire.send(format!("{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: your_api_key\r\n\r\n")).await;
+            assert_eq!(wire.end().await, (String::new(), None), "{method}");
+        }
+        // carried out it was
+        put(s, &json!([])).await.expect(200);
+        s.get("/api/withdrawal_instructions/2121").await.assert_error(404, "resource_not_found", "");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn other_connections_go_on() {
-    let sandbox = Sandbox::start().await;
-    let mut other = Wire::open(sandbox.server().address).await;
-    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: your_api_key\r\n\r\n");
-    other.send(get("/api/users")).await;
-    other.answer().await.expect(200);
-    for effect in ["close", "reset", "truncate"] {
-        put(&sandbox, &json!([{"path": "/api/users/me", effect: true}])).await.expect(200);
-        let broken = sandbox.client.get(sandbox.url("/api/users/me")).header("Authorization", "your_api_key");
-        let is_whole = match broken.send().await {
-            Ok(response) => response.text().await.is_ok(),
-            Err(_) => false,
-        };
-        assert!(!is_whole, "{effect}");
+    sandbox(async |s| {
+        let mut other = Wire::open(s.server().address).await;
+        let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: your_api_key\r\n\r\n");
         other.send(get("/api/users")).await;
         other.answer().await.expect(200);
-        send(sandbox.client.get(sandbox.url("/_sandbox/health/ready"))).await.expect(200);
-    }
-    sandbox.stop().await;
+        for effect in ["close", "reset", "truncate"] {
+            put(s, &json!([{"path": "/api/users/me", effect: true}])).await.expect(200);
+            let broken = s.client.get(s.url("/api/users/me")).header("Authorization", "your_api_key");
+            let is_whole = match broken.send().await {
+                Ok(response) => response.text().await.is_ok(),
+                Err(_) => false,
+            };
+            assert!(!is_whole, "{effect}");
+            other.send(get("/api/users")).await;
+            other.answer().await.expect(200);
+            send(s.client.get(s.url("/_sandbox/health/ready"))).await.expect(200);
+        }
+    })
+    .await;
 }

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{hits, put};
-use crate::support::{Sandbox, send};
+use crate::support::{account, send};
 
 /// The paths of the API's routes that a pattern matches.
 fn routes(pattern: &str) -> Vec<&'static str> {
@@ -96,19 +96,20 @@ fn every_route_is_met_by_its_own_path_and_by_what_stands_for_all() {
 
 #[tokio::test]
 async fn every_route_is_really_there() {
-    let sandbox = Sandbox::start().await;
-    for route in ROUTES {
-        let path = route.path.replace("{id}", "1").replace("{currency}", "usd");
-        for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
-            let status = send(sandbox.request(method.clone(), &path)).await.status;
-            // axum takes the most exact path: users/me answers what it answers, and not what users/{id} does
-            assert_eq!(status != 405, route.methods.contains(&method.as_str()), "{method} {path}: {status}");
+    account(async |s| {
+        for route in ROUTES {
+            let path = route.path.replace("{id}", "1").replace("{currency}", "usd");
+            for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+                let status = send(s.request(method.clone(), &path)).await.status;
+                // axum takes the most exact path: users/me answers what it answers, and not what users/{id} does
+                assert_eq!(status != 405, route.methods.contains(&method.as_str()), "{method} {path}: {status}");
+            }
         }
-    }
-    put(&sandbox, &json!([{"path": "/api/**", "status": 500}])).await.expect(200);
-    sandbox.get("/api/users").await.assert_error(500, "fault_injected", "");
-    assert_eq!(hits(&sandbox).await, [1]);
-    sandbox.stop().await;
+        put(s, &json!([{"path": "/api/**", "status": 500}])).await.expect(200);
+        s.get("/api/users").await.assert_error(500, "fault_injected", "");
+        assert_eq!(hits(s).await, [1]);
+    })
+    .await;
 }
 
 #[test]

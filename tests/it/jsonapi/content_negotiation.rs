@@ -4,7 +4,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
 use super::{World, creatable};
-use crate::support::{Sandbox, send};
+use crate::support::{Account, account, send};
 
 const JSON_API: &str = "application/vnd.api+json";
 
@@ -21,13 +21,13 @@ const EXTENSIONS: [&str; 3] = [
 const PROFILES: [&str; 4] =
     ["profile=\"https://example.com/p\"", "profile=\"a b\"", "Profile=\"a;charset=utf-8,b\"", "profile=\"\\\";x=1\""];
 
-fn posting(sandbox: &Sandbox, content_type: &str) -> RequestBuilder {
+fn posting(account: &Account, content_type: &str) -> RequestBuilder {
     let body = json!({"data": {"type": "users"}}).to_string();
-    sandbox.request(Method::POST, "/api/users").header("Content-Type", content_type).body(body)
+    account.request(Method::POST, "/api/users").header("Content-Type", content_type).body(body)
 }
 
-async fn accepting(sandbox: &Sandbox, accepted: &[&str]) -> crate::support::Answer {
-    let mut request = sandbox.request(Method::GET, "/api/users/me");
+async fn accepting(account: &Account, accepted: &[&str]) -> crate::support::Answer {
+    let mut request = account.request(Method::GET, "/api/users/me");
     for accept in accepted {
         request = request.header("Accept", *accept);
     }
@@ -36,130 +36,138 @@ async fn accepting(sandbox: &Sandbox, accepted: &[&str]) -> crate::support::Answ
 
 #[tokio::test]
 async fn universal_responsibilities_every_answer_has_the_media_type_without_parameters() {
-    let world = World::start().await;
-    let mut answers = Vec::new();
-    for schema in concierge_sandbox::concierge::SCHEMAS {
-        for path in world.paths_of(schema) {
-            answers.push(world.sandbox.get(&path).await);
+    account(async |s| {
+        let world = World::of(s).await;
+        let mut answers = Vec::new();
+        for schema in concierge_sandbox::concierge::SCHEMAS {
+            for path in world.paths_of(schema) {
+                answers.push(world.account.get(&path).await);
+            }
+            answers.push(world.account.get(&format!("{}/0", schema.path)).await);
+            answers.push(world.account.get(&format!("{}?x=1", schema.path)).await);
+            answers.push(send(world.account.request(Method::PUT, schema.path)).await);
         }
-        answers.push(world.sandbox.get(&format!("{}/0", schema.path)).await);
-        answers.push(world.sandbox.get(&format!("{}?x=1", schema.path)).await);
-        answers.push(send(world.sandbox.request(Method::PUT, schema.path)).await);
-    }
-    for (schema, document) in creatable() {
-        answers.push(world.sandbox.post(schema.path, &document).await);
-        answers.push(world.sandbox.post_text(schema.path, "{").await);
-    }
-    for path in ["/", "/api", "/api/nothing", "/api/users/me/x"] {
-        answers.push(world.sandbox.get(path).await);
-    }
-    for answer in answers {
-        assert_eq!(answer.headers["content-type"], JSON_API, "{answer:?}");
-    }
-    world.sandbox.stop().await;
+        for (schema, document) in creatable() {
+            answers.push(world.account.post(schema.path, &document).await);
+            answers.push(world.account.post_text(schema.path, "{").await);
+        }
+        for path in ["/", "/api", "/api/nothing", "/api/users/me/x"] {
+            answers.push(world.account.get(path).await);
+        }
+        for answer in answers {
+            assert_eq!(answer.headers["content-type"], JSON_API, "{answer:?}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn server_responsibilities_415_for_a_foreign_media_type_parameter() {
-    let sandbox = Sandbox::start().await;
-    for parameter in FOREIGN.into_iter().chain(EXTENSIONS) {
-        let content_type = format!("{JSON_API};{parameter}");
-        let answer = send(posting(&sandbox, &content_type)).await;
-        answer.assert_error(415, "media_type_unsupported", "Content-Type");
-        for (method, path) in [
-            (Method::GET, "/api/users"),
-            (Method::PATCH, "/api/users/me"),
-            (Method::DELETE, "/api/withdrawal_instructions/2121"),
-        ] {
-            let request = sandbox.request(method, path).header("Content-Type", &content_type);
-            send(request).await.assert_error(415, "media_type_unsupported", "Content-Type");
+    account(async |s| {
+        for parameter in FOREIGN.into_iter().chain(EXTENSIONS) {
+            let content_type = format!("{JSON_API};{parameter}");
+            let answer = send(posting(s, &content_type)).await;
+            answer.assert_error(415, "media_type_unsupported", "Content-Type");
+            for (method, path) in [
+                (Method::GET, "/api/users"),
+                (Method::PATCH, "/api/users/me"),
+                (Method::DELETE, "/api/withdrawal_instructions/2121"),
+            ] {
+                let request = s.request(method, path).header("Content-Type", &content_type);
+                send(request).await.assert_error(415, "media_type_unsupported", "Content-Type");
+            }
         }
-    }
-    assert_eq!(sandbox.get("/api/users").await.expect(200)["meta"]["total"], 2);
-    assert_eq!(sandbox.get("/api/withdrawal_instructions/2121").await.status, 200);
-    sandbox.stop().await;
+        assert_eq!(s.get("/api/users").await.expect(200)["meta"]["total"], 2);
+        assert_eq!(s.get("/api/withdrawal_instructions/2121").await.status, 200);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn server_responsibilities_other_media_types_are_refused_where_there_is_a_body() {
-    let sandbox = Sandbox::start().await;
-    for content_type in ["text/plain", "application/xml", "application/vnd.api", "*/*", "", "json", "text/json"] {
-        send(posting(&sandbox, content_type)).await.assert_error(415, "media_type_unsupported", "Content-Type");
-        // without one there is nothing of that type
-        let request = sandbox.request(Method::GET, "/api/users").header("Content-Type", content_type);
-        assert_eq!(send(request).await.status, 200);
-    }
-    let body = json!({"data": {"type": "users"}}).to_string();
-    let request = sandbox.request(Method::POST, "/api/users").body(body);
-    send(request).await.assert_error(415, "media_type_unsupported", "Content-Type");
-    for content_type in
-        ["application/json", "application/json; charset=utf-8", "Application/JSON", "APPLICATION/VND.API+JSON"]
-    {
-        assert_eq!(send(posting(&sandbox, content_type)).await.status, 201, "{content_type}");
-    }
-    sandbox.stop().await;
+    account(async |s| {
+        for content_type in ["text/plain", "application/xml", "application/vnd.api", "*/*", "", "json", "text/json"] {
+            send(posting(s, content_type)).await.assert_error(415, "media_type_unsupported", "Content-Type");
+            // without one there is nothing of that type
+            let request = s.request(Method::GET, "/api/users").header("Content-Type", content_type);
+            assert_eq!(send(request).await.status, 200);
+        }
+        let body = json!({"data": {"type": "users"}}).to_string();
+        let request = s.request(Method::POST, "/api/users").body(body);
+        send(request).await.assert_error(415, "media_type_unsupported", "Content-Type");
+        for content_type in
+            ["application/json", "application/json; charset=utf-8", "Application/JSON", "APPLICATION/VND.API+JSON"]
+        {
+            assert_eq!(send(posting(s, content_type)).await.status, 201, "{content_type}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn server_responsibilities_unknown_profiles_are_ignored() {
-    let sandbox = Sandbox::start().await;
-    for profile in PROFILES {
-        let media_type = format!("{JSON_API}; {profile}");
-        assert_eq!(send(posting(&sandbox, &media_type)).await.status, 201, "{profile}");
-        let answer = accepting(&sandbox, &[&media_type]).await;
-        assert_eq!(answer.status, 200, "{profile}");
-        assert_eq!(answer.headers["content-type"], JSON_API);
-    }
-    sandbox.stop().await;
+    account(async |s| {
+        for profile in PROFILES {
+            let media_type = format!("{JSON_API}; {profile}");
+            assert_eq!(send(posting(s, &media_type)).await.status, 201, "{profile}");
+            let answer = accepting(s, &[&media_type]).await;
+            assert_eq!(answer.status, 200, "{profile}");
+            assert_eq!(answer.headers["content-type"], JSON_API);
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn server_responsibilities_406_where_every_instance_is_modified() {
-    let sandbox = Sandbox::start().await;
-    let foreign = ["charset=utf-8", "version=1", "nonsense", "charset=utf-8;q=0.5"];
-    for parameter in foreign.into_iter().chain(EXTENSIONS) {
-        let modified = format!("{JSON_API};{parameter}");
-        for accept in [modified.clone(), format!("{modified}, {JSON_API}; a=b"), format!("text/html,{modified}")] {
-            accepting(&sandbox, &[&accept]).await.assert_error(406, "accept_unsupported", "Accept");
+    account(async |s| {
+        let foreign = ["charset=utf-8", "version=1", "nonsense", "charset=utf-8;q=0.5"];
+        for parameter in foreign.into_iter().chain(EXTENSIONS) {
+            let modified = format!("{JSON_API};{parameter}");
+            for accept in [modified.clone(), format!("{modified}, {JSON_API}; a=b"), format!("text/html,{modified}")] {
+                accepting(s, &[&accept]).await.assert_error(406, "accept_unsupported", "Accept");
+            }
+            accepting(s, &[&modified, &modified]).await.assert_error(406, "accept_unsupported", "Accept");
+            // one instance without is enough, wherever it is
+            for accept in [
+                [modified.as_str(), JSON_API].as_slice(),
+                &[JSON_API, &modified],
+                &["text/html", &modified, "Application/Vnd.Api+Json; q=0.1"],
+                &[&format!("{modified},{JSON_API}")],
+                &[&format!("{JSON_API};profile=\"x\" , {modified}")],
+            ] {
+                assert_eq!(accepting(s, accept).await.status, 200, "{accept:?}");
+            }
         }
-        accepting(&sandbox, &[&modified, &modified]).await.assert_error(406, "accept_unsupported", "Accept");
-        // one instance without is enough, wherever it is
-        for accept in [
-            [modified.as_str(), JSON_API].as_slice(),
-            &[JSON_API, &modified],
-            &["text/html", &modified, "Application/Vnd.Api+Json; q=0.1"],
-            &[&format!("{modified},{JSON_API}")],
-            &[&format!("{JSON_API};profile=\"x\" , {modified}")],
-        ] {
-            assert_eq!(accepting(&sandbox, accept).await.status, 200, "{accept:?}");
-        }
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn server_responsibilities_headers_that_are_no_text_are_400() {
-    let sandbox = Sandbox::start().await;
-    for name in ["Accept", "Content-Type"] {
-        let request = sandbox.request(Method::POST, "/api/users").header(name, b"a\xff".as_slice());
-        send(request.body("{}")).await.assert_error(400, "header_invalid", name);
-    }
-    sandbox.stop().await;
+    account(async |s| {
+        for name in ["Accept", "Content-Type"] {
+            let request = s.request(Method::POST, "/api/users").header(name, b"a\xff".as_slice());
+            send(request.body("{}")).await.assert_error(400, "header_invalid", name);
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn server_responsibilities_accept_without_the_media_type_leaves_the_choice_to_the_server() {
-    let sandbox = Sandbox::start().await;
-    for accept in [
-        "*/*",
-        "application/*",
-        "application/json",
-        "text/html, image/png;q=0.2",
-        "application/json, text/plain, */*",
-        "",
-    ] {
-        let answer = accepting(&sandbox, &[accept]).await;
-        assert_eq!((answer.status, &answer.headers["content-type"]), (200, &JSON_API.parse().unwrap()), "{accept}");
-    }
-    sandbox.stop().await;
+    account(async |s| {
+        for accept in [
+            "*/*",
+            "application/*",
+            "application/json",
+            "text/html, image/png;q=0.2",
+            "application/json, text/plain, */*",
+            "",
+        ] {
+            let answer = accepting(s, &[accept]).await;
+            assert_eq!((answer.status, &answer.headers["content-type"]), (200, &JSON_API.parse().unwrap()), "{accept}");
+        }
+    })
+    .await;
 }

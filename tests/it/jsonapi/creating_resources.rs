@@ -4,174 +4,182 @@ use concierge_sandbox::concierge::SCHEMAS;
 use serde_json::{Value, json};
 
 use super::{census, check, creatable, document, text};
-use crate::support::Sandbox;
+use crate::support::account;
 
 #[tokio::test]
 async fn responses_201_with_the_resource_and_where_it_is() {
-    let sandbox = Sandbox::start().await;
-    for (schema, document) in creatable() {
-        let made = sandbox.post(schema.path, &document).await;
-        check::document(&made.body);
-        let id = text(&made.body["data"]["id"]).to_owned();
-        assert_eq!(made.body["data"]["type"], schema.type_name);
-        assert_eq!(made.headers["location"], format!("{}/{id}", schema.path));
-        if let Some(link) = made.body["data"]["links"].get("self") {
-            assert_eq!(made.headers["location"], text(link));
+    account(async |s| {
+        for (schema, document) in creatable() {
+            let made = s.post(schema.path, &document).await;
+            check::document(&made.body);
+            let id = text(&made.body["data"]["id"]).to_owned();
+            assert_eq!(made.body["data"]["type"], schema.type_name);
+            assert_eq!(made.headers["location"], format!("{}/{id}", schema.path));
+            if let Some(link) = made.body["data"]["links"].get("self") {
+                assert_eq!(made.headers["location"], text(link));
+            }
+            let shown = s.get(made.headers["location"].to_str().unwrap()).await.expect(200);
+            assert_eq!(shown["data"], made.body["data"]);
+            made.expect(201);
         }
-        let shown = sandbox.get(made.headers["location"].to_str().unwrap()).await.expect(200);
-        assert_eq!(shown["data"], made.body["data"]);
-        made.expect(201);
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn client_generated_ids_are_forbidden() {
-    let sandbox = Sandbox::start().await;
-    let before = census(&sandbox).await;
-    for (schema, document) in creatable() {
-        for id in [json!("1"), json!("550e8400-e29b-41d4-a716-446655440000"), json!(""), json!(32323), json!("me")] {
+    account(async |s| {
+        let before = census(s).await;
+        for (schema, document) in creatable() {
+            for id in [json!("1"), json!("550e8400-e29b-41d4-a716-446655440000"), json!(""), json!(32323), json!("me")]
+            {
+                let mut document = document.clone();
+                document["data"]["id"] = id;
+                s.post(schema.path, &document).await.assert_error(403, "client_id_forbidden", "/data/id");
+            }
+            for id in [json!([]), json!({}), json!(true)] {
+                let mut document = document.clone();
+                document["data"]["id"] = id;
+                s.post(schema.path, &document).await.assert_error(400, "document_invalid", "/data/id");
+            }
+            // one that is unset is none
             let mut document = document.clone();
-            document["data"]["id"] = id;
-            sandbox.post(schema.path, &document).await.assert_error(403, "client_id_forbidden", "/data/id");
+            document["data"]["id"] = Value::Null;
+            s.post(schema.path, &document).await.expect(201);
         }
-        for id in [json!([]), json!({}), json!(true)] {
-            let mut document = document.clone();
-            document["data"]["id"] = id;
-            sandbox.post(schema.path, &document).await.assert_error(400, "document_invalid", "/data/id");
-        }
-        // one that is unset is none
-        let mut document = document.clone();
-        document["data"]["id"] = Value::Null;
-        sandbox.post(schema.path, &document).await.expect(201);
-    }
-    let after: Vec<Value> = before.iter().map(|count| json!(count.as_i64().unwrap() + 1)).collect();
-    assert_eq!(census(&sandbox).await, after);
-    sandbox.stop().await;
+        let after: Vec<Value> = before.iter().map(|count| json!(count.as_i64().unwrap() + 1)).collect();
+        assert_eq!(census(s).await, after);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn responses_409_for_a_type_that_is_not_of_the_collection() {
-    let sandbox = Sandbox::start().await;
-    let before = census(&sandbox).await;
-    for (schema, document) in creatable() {
-        let others = SCHEMAS.iter().map(|other| other.type_name).filter(|other| *other != schema.type_name);
-        for other in others.chain(["people", "", "Users", "user"]) {
-            let mut document = document.clone();
-            document["data"]["type"] = json!(other);
-            sandbox.post(schema.path, &document).await.assert_error(409, "type_mismatch", "/data/type");
+    account(async |s| {
+        let before = census(s).await;
+        for (schema, document) in creatable() {
+            let others = SCHEMAS.iter().map(|other| other.type_name).filter(|other| *other != schema.type_name);
+            for other in others.chain(["people", "", "Users", "user"]) {
+                let mut document = document.clone();
+                document["data"]["type"] = json!(other);
+                s.post(schema.path, &document).await.assert_error(409, "type_mismatch", "/data/type");
+            }
         }
-    }
-    assert_eq!(census(&sandbox).await, before);
-    sandbox.stop().await;
+        assert_eq!(census(s).await, before);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn responses_404_for_a_related_resource_that_does_not_exist() {
-    let sandbox = Sandbox::start().await;
-    let before = census(&sandbox).await;
-    for (schema, document) in creatable() {
-        for relationship in schema.relationships.iter().filter(|relationship| relationship.name != "outputs") {
-            let (name, target) = (relationship.name, relationship.target.type_name);
-            for id in [json!("777"), json!(777), json!("x"), json!(1e300)] {
-                let mut document = document.clone();
-                document["data"]["relationships"][name] = json!({"data": {"type": target, "id": id}});
-                let answer = sandbox.post(schema.path, &document).await;
-                let pointer = format!("/data/relationships/{name}/data/id");
-                answer.assert_error(404, "related_resource_not_found", &pointer);
+    account(async |s| {
+        let before = census(s).await;
+        for (schema, document) in creatable() {
+            for relationship in schema.relationships.iter().filter(|relationship| relationship.name != "outputs") {
+                let (name, target) = (relationship.name, relationship.target.type_name);
+                for id in [json!("777"), json!(777), json!("x"), json!(1e300)] {
+                    let mut document = document.clone();
+                    document["data"]["relationships"][name] = json!({"data": {"type": target, "id": id}});
+                    let answer = s.post(schema.path, &document).await;
+                    let pointer = format!("/data/relationships/{name}/data/id");
+                    answer.assert_error(404, "related_resource_not_found", &pointer);
+                }
             }
         }
-    }
-    assert_eq!(census(&sandbox).await, before);
-    sandbox.stop().await;
+        assert_eq!(census(s).await, before);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_request_has_one_resource_object_with_a_type() {
-    let sandbox = Sandbox::start().await;
-    let before = census(&sandbox).await;
-    for (schema, document) in creatable() {
-        for (document, pointer) in [
-            (json!({}), ""),
-            (json!([]), ""),
-            (json!("data"), ""),
-            (Value::Null, ""),
-            (json!({"meta": {}}), ""),
-            (json!({"errors": []}), ""),
-            (json!({"data": null}), "/data"),
-            (json!({"data": []}), "/data"),
-            (json!({"data": [document["data"]]}), "/data"),
-            (json!({"data": schema.type_name}), "/data"),
-            (json!({"data": {}}), "/data"),
-            (json!({"data": {"attributes": {}}}), "/data"),
-            (json!({"data": {"type": null}}), "/data/type"),
-            (json!({"data": {"type": [schema.type_name]}}), "/data/type"),
-        ] {
-            let answer = sandbox.post(schema.path, &document).await;
-            answer.assert_error(400, "document_invalid", pointer);
-        }
-        for part in ["attributes", "relationships"] {
-            for wrong in [json!([]), json!("x"), json!(1), json!(false)] {
-                let mut document = document.clone();
-                document["data"][part] = wrong;
-                let errors = sandbox.post(schema.path, &document).await.errors();
-                let shape = ("400".to_owned(), "document_invalid".to_owned(), format!("/data/{part}"));
-                assert!(errors.contains(&shape), "{part} of {}: {errors:?}", schema.type_name);
+    account(async |s| {
+        let before = census(s).await;
+        for (schema, document) in creatable() {
+            for (document, pointer) in [
+                (json!({}), ""),
+                (json!([]), ""),
+                (json!("data"), ""),
+                (Value::Null, ""),
+                (json!({"meta": {}}), ""),
+                (json!({"errors": []}), ""),
+                (json!({"data": null}), "/data"),
+                (json!({"data": []}), "/data"),
+                (json!({"data": [document["data"]]}), "/data"),
+                (json!({"data": schema.type_name}), "/data"),
+                (json!({"data": {}}), "/data"),
+                (json!({"data": {"attributes": {}}}), "/data"),
+                (json!({"data": {"type": null}}), "/data/type"),
+                (json!({"data": {"type": [schema.type_name]}}), "/data/type"),
+            ] {
+                let answer = s.post(schema.path, &document).await;
+                answer.assert_error(400, "document_invalid", pointer);
+            }
+            for part in ["attributes", "relationships"] {
+                for wrong in [json!([]), json!("x"), json!(1), json!(false)] {
+                    let mut document = document.clone();
+                    document["data"][part] = wrong;
+                    let errors = s.post(schema.path, &document).await.errors();
+                    let shape = ("400".to_owned(), "document_invalid".to_owned(), format!("/data/{part}"));
+                    assert!(errors.contains(&shape), "{part} of {}: {errors:?}", schema.type_name);
+                }
             }
         }
-    }
-    assert_eq!(census(&sandbox).await, before);
-    sandbox.stop().await;
+        assert_eq!(census(s).await, before);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_relationship_is_an_object_with_data() {
-    let sandbox = Sandbox::start().await;
-    let before = census(&sandbox).await;
-    for (schema, document) in creatable() {
-        for relationship in schema.relationships.iter().filter(|relationship| relationship.name != "outputs") {
-            let (name, target) = (relationship.name, relationship.target.type_name);
-            let at = |end: &str| format!("/data/relationships/{name}{end}");
-            for (wrong, pointer) in [
-                (json!({}), at("")),
-                (json!({"links": {}}), at("")),
-                (json!([]), at("")),
-                (json!("20202"), at("")),
-                (json!({"data": []}), at("/data")),
-                (json!({"data": "20202"}), at("/data")),
-                (json!({"data": {"type": target}}), at("/data")),
-                (json!({"data": {"type": target, "lid": "a"}}), at("/data")),
-                (json!({"data": {"id": "20202"}}), at("/data")),
-                (json!({"data": {"type": target, "id": null}}), at("/data/id")),
-                (json!({"data": {"type": target, "id": {}}}), at("/data/id")),
-                (json!({"data": {"type": 5, "id": "1"}}), at("/data/type")),
-            ] {
+    account(async |s| {
+        let before = census(s).await;
+        for (schema, document) in creatable() {
+            for relationship in schema.relationships.iter().filter(|relationship| relationship.name != "outputs") {
+                let (name, target) = (relationship.name, relationship.target.type_name);
+                let at = |end: &str| format!("/data/relationships/{name}{end}");
+                for (wrong, pointer) in [
+                    (json!({}), at("")),
+                    (json!({"links": {}}), at("")),
+                    (json!([]), at("")),
+                    (json!("20202"), at("")),
+                    (json!({"data": []}), at("/data")),
+                    (json!({"data": "20202"}), at("/data")),
+                    (json!({"data": {"type": target}}), at("/data")),
+                    (json!({"data": {"type": target, "lid": "a"}}), at("/data")),
+                    (json!({"data": {"id": "20202"}}), at("/data")),
+                    (json!({"data": {"type": target, "id": null}}), at("/data/id")),
+                    (json!({"data": {"type": target, "id": {}}}), at("/data/id")),
+                    (json!({"data": {"type": 5, "id": "1"}}), at("/data/type")),
+                ] {
+                    let mut document = document.clone();
+                    document["data"]["relationships"][name] = wrong;
+                    s.post(schema.path, &document).await.assert_error(400, "document_invalid", &pointer);
+                }
                 let mut document = document.clone();
-                document["data"]["relationships"][name] = wrong;
-                sandbox.post(schema.path, &document).await.assert_error(400, "document_invalid", &pointer);
+                document["data"]["relationships"][name] = json!({"data": {"type": "people", "id": "1"}});
+                let answer = s.post(schema.path, &document).await;
+                answer.assert_error(422, "relationship_type_mismatch", &at("/data/type"));
             }
-            let mut document = document.clone();
-            document["data"]["relationships"][name] = json!({"data": {"type": "people", "id": "1"}});
-            let answer = sandbox.post(schema.path, &document).await;
-            answer.assert_error(422, "relationship_type_mismatch", &at("/data/type"));
         }
-    }
-    assert_eq!(census(&sandbox).await, before);
-    sandbox.stop().await;
+        assert_eq!(census(s).await, before);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn missing_optional_members_have_their_defaults() {
-    let sandbox = Sandbox::start().await;
-    // the acting user, where a relationship to one isn't needed
-    for type_name in ["withdrawal_instructions", "concierge_requests"] {
-        let attributes = json!({"body": {}, "port_code": "ar_ars"});
-        for relationships in [Value::Null, json!({}), json!({"user": null}), json!({"user": {"data": null}})] {
-            let mut document = document(type_name, attributes.clone());
-            document["data"]["relationships"] = relationships;
-            let made = sandbox.post(&format!("/api/{type_name}"), &document).await.expect(201);
-            assert_eq!(made["data"]["relationships"]["user"]["data"], json!({"id": "50505", "type": "users"}));
+    account(async |s| {
+        // the acting user, where a relationship to one isn't needed
+        for type_name in ["withdrawal_instructions", "concierge_requests"] {
+            let attributes = json!({"body": {}, "port_code": "ar_ars"});
+            for relationships in [Value::Null, json!({}), json!({"user": null}), json!({"user": {"data": null}})] {
+                let mut document = document(type_name, attributes.clone());
+                document["data"]["relationships"] = relationships;
+                let made = s.post(&format!("/api/{type_name}"), &document).await.expect(201);
+                assert_eq!(made["data"]["relationships"]["user"]["data"], json!({"id": "50505", "type": "users"}));
+            }
         }
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }

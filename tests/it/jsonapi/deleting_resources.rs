@@ -3,58 +3,63 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Sandbox, send};
+use crate::support::{Account, account, send};
 
 const INSTRUCTIONS: &str = "/api/withdrawal_instructions";
 
-async fn create(sandbox: &Sandbox) -> String {
-    let id = sandbox.create(INSTRUCTIONS, &super::document("withdrawal_instructions", json!({"body": {}}))).await;
+async fn create(account: &Account) -> String {
+    let id = account.create(INSTRUCTIONS, &super::document("withdrawal_instructions", json!({"body": {}}))).await;
     format!("{INSTRUCTIONS}/{id}")
 }
 
 #[tokio::test]
 async fn responses_204_without_a_body_and_the_resource_is_gone() {
-    let sandbox = Sandbox::start().await;
-    let path = create(&sandbox).await;
-    let answer = sandbox.delete(&path).await;
-    assert_eq!((answer.status, answer.text.as_str()), (204, ""));
-    assert!(answer.headers.get("content-type").is_none(), "{:?}", answer.headers);
-    sandbox.get(&path).await.assert_error(404, "resource_not_found", "");
-    assert_eq!(sandbox.get(INSTRUCTIONS).await.expect(200)["meta"]["total"], 1);
-    sandbox.stop().await;
+    account(async |s| {
+        let path = create(s).await;
+        let answer = s.delete(&path).await;
+        assert_eq!((answer.status, answer.text.as_str()), (204, ""));
+        assert!(answer.headers.get("content-type").is_none(), "{:?}", answer.headers);
+        s.get(&path).await.assert_error(404, "resource_not_found", "");
+        assert_eq!(s.get(INSTRUCTIONS).await.expect(200)["meta"]["total"], 1);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn responses_404_for_a_resource_that_does_not_exist() {
-    let sandbox = Sandbox::start().await;
-    let path = create(&sandbox).await;
-    assert_eq!(sandbox.delete(&path).await.status, 204);
-    for path in [path.as_str(), "/api/withdrawal_instructions/777", "/api/withdrawal_instructions/x"] {
-        sandbox.delete(path).await.assert_error(404, "resource_not_found", "");
-    }
-    sandbox.stop().await;
+    account(async |s| {
+        let path = create(s).await;
+        assert_eq!(s.delete(&path).await.status, 204);
+        for path in [path.as_str(), "/api/withdrawal_instructions/777", "/api/withdrawal_instructions/x"] {
+            s.delete(path).await.assert_error(404, "resource_not_found", "");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn responses_409_while_it_is_needed() {
-    let sandbox = Sandbox::start().await;
-    sandbox.create_output().await;
-    let answer = sandbox.delete("/api/withdrawal_instructions/2121").await;
-    answer.assert_error(409, "withdrawal_instruction_in_use", "");
-    assert_eq!(sandbox.get("/api/withdrawal_instructions/2121").await.status, 200);
-    sandbox.stop().await;
+    account(async |s| {
+        s.create_output().await;
+        let answer = s.delete("/api/withdrawal_instructions/2121").await;
+        answer.assert_error(409, "withdrawal_instruction_in_use", "");
+        assert_eq!(s.get("/api/withdrawal_instructions/2121").await.status, 200);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_body_has_no_effect() {
-    let sandbox = Sandbox::start().await;
-    for body in ["", "{}", "{\"data\":{}}", "{\"data\":{\"type\":\"withdrawal_instructions\",\"id\":\"1\"}}", "[]", "{"]
-    {
-        for content_type in ["application/vnd.api+json", "application/json"] {
-            let path = create(&sandbox).await;
-            let request = sandbox.request(Method::DELETE, &path).header("Content-Type", content_type).body(body);
-            assert_eq!(send(request).await.status, 204, "{body}");
+    account(async |s| {
+        for body in
+            ["", "{}", "{\"data\":{}}", "{\"data\":{\"type\":\"withdrawal_instructions\",\"id\":\"1\"}}", "[]", "{"]
+        {
+            for content_type in ["application/vnd.api+json", "application/json"] {
+                let path = create(s).await;
+                let request = s.request(Method::DELETE, &path).header("Content-Type", content_type).body(body);
+                assert_eq!(send(request).await.status, 204, "{body}");
+            }
         }
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }

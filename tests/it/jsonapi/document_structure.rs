@@ -6,58 +6,63 @@ use concierge_sandbox::concierge::SCHEMAS;
 use serde_json::json;
 
 use super::{World, check, creatable, resources};
-use crate::support::{Sandbox, documented_output};
+use crate::support::{account, documented_output};
 
 #[tokio::test]
 async fn top_level_every_answer_is_a_valid_document() {
-    let world = World::start().await;
-    for schema in SCHEMAS {
-        let [collection, single] = world.paths_of(schema);
-        assert!(world.get(&collection).await["data"].is_array());
-        assert!(world.get(&single).await["data"].is_object());
-    }
-    let me = world.get("/api/users/me").await;
-    assert!(me["data"].is_object());
-    for (schema, document) in creatable() {
-        let made = world.sandbox.post(schema.path, &document).await.expect(201);
-        check::document(&made);
-        check::full_linkage(&made);
-        assert!(made["data"].is_object());
-    }
-    world.sandbox.stop().await;
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            let [collection, single] = world.paths_of(schema);
+            assert!(world.get(&collection).await["data"].is_array());
+            assert!(world.get(&single).await["data"].is_object());
+        }
+        let me = world.get("/api/users/me").await;
+        assert!(me["data"].is_object());
+        for (schema, document) in creatable() {
+            let made = world.account.post(schema.path, &document).await.expect(201);
+            check::document(&made);
+            check::full_linkage(&made);
+            assert!(made["data"].is_object());
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn top_level_a_collection_is_an_array_even_with_one_resource_or_none() {
-    let sandbox = Sandbox::start().await;
-    for (path, length) in [
-        ("/api/concierge_requests", 1),
-        ("/api/concierge_request_outputs", 0),
-        ("/api/concierge_requests?filter[user_id]=777", 0),
-        ("/api/users?page[number]=4000000000", 0),
-        ("/api/concierge_ports?filter[country]=CL", 1),
-        ("/api/concierge_ports?page[offset]=13", 0),
-    ] {
-        let document = sandbox.get(path).await.expect(200);
-        check::document(&document);
-        assert_eq!(document["data"].as_array().map(Vec::len), Some(length), "{path}");
-    }
-    sandbox.stop().await;
+    account(async |s| {
+        for (path, length) in [
+            ("/api/concierge_requests", 1),
+            ("/api/concierge_request_outputs", 0),
+            ("/api/concierge_requests?filter[user_id]=777", 0),
+            ("/api/users?page[number]=4000000000", 0),
+            ("/api/concierge_ports?filter[country]=CL", 1),
+            ("/api/concierge_ports?page[offset]=13", 0),
+        ] {
+            let document = s.get(path).await.expect(200);
+            check::document(&document);
+            assert_eq!(document["data"].as_array().map(Vec::len), Some(length), "{path}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn resource_objects_are_identified_once_across_the_whole_api() {
-    let world = World::start().await;
-    for schema in SCHEMAS {
-        let all = world.all_of(schema);
-        assert!(all.len() > 3, "{}", schema.type_name);
-        for resource in all {
-            let id = super::text(&resource["id"]);
-            let own = world.get(&format!("{}/{id}", schema.path)).await;
-            assert_eq!(&own["data"], resource);
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            let all = world.all_of(schema);
+            assert!(all.len() > 3, "{}", schema.type_name);
+            for resource in all {
+                let id = super::text(&resource["id"]);
+                let own = world.get(&format!("{}/{id}", schema.path)).await;
+                assert_eq!(&own["data"], resource);
+            }
         }
-    }
-    world.sandbox.stop().await;
+    })
+    .await;
 }
 
 #[test]
@@ -72,16 +77,18 @@ fn fields_share_one_namespace() {
 
 #[tokio::test]
 async fn fields_every_declared_relationship_is_in_its_own_document() {
-    let world = World::start().await;
-    for schema in SCHEMAS {
-        for resource in world.all_of(schema) {
-            for relationship in schema.relationships {
-                assert!(resource["relationships"][relationship.name].get("data").is_some(), "{resource}");
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            for resource in world.all_of(schema) {
+                for relationship in schema.relationships {
+                    assert!(resource["relationships"][relationship.name].get("data").is_some(), "{resource}");
+                }
+                assert_eq!(resource.get("relationships").is_some(), !schema.relationships.is_empty(), "{resource}");
             }
-            assert_eq!(resource.get("relationships").is_some(), !schema.relationships.is_empty(), "{resource}");
         }
-    }
-    world.sandbox.stop().await;
+    })
+    .await;
 }
 
 #[test]
@@ -102,66 +109,71 @@ fn member_names_have_only_allowed_characters() {
 
 #[tokio::test]
 async fn member_names_are_case_sensitive() {
-    let sandbox = Sandbox::start().await;
-    let text = documented_output().to_string();
-    for (name, code, source) in [
-        ("data", "document_invalid", ""),
-        ("type", "document_invalid", "/data"),
-        ("amount", "amount_or_budget_missing", "/data/attributes"),
-        ("port_code", "attribute_missing", "/data/attributes"),
-        ("request", "relationship_missing", "/data/relationships"),
-    ] {
-        let upper = name.to_uppercase();
-        let changed = text.replacen(&format!("\"{name}\":"), &format!("\"{upper}\":"), 1);
-        let answer = sandbox.post_text("/api/concierge_request_outputs", changed).await;
-        let status = answer.status;
-        answer.assert_error(status, code, source);
-    }
-    for query in ["Sort=id", "sort=ID", "include=User", "fields[Users]=name", "Page[size]=5", "filter[State]=accepting"]
-    {
-        let answer = sandbox.get(&format!("/api/concierge_request_outputs?{query}")).await;
-        assert_eq!(answer.status, 400, "{query}");
-    }
-    sandbox.stop().await;
+    account(async |s| {
+        let text = documented_output().to_string();
+        for (name, code, source) in [
+            ("data", "document_invalid", ""),
+            ("type", "document_invalid", "/data"),
+            ("amount", "amount_or_budget_missing", "/data/attributes"),
+            ("port_code", "attribute_missing", "/data/attributes"),
+            ("request", "relationship_missing", "/data/relationships"),
+        ] {
+            let upper = name.to_uppercase();
+            let changed = text.replacen(&format!("\"{name}\":"), &format!("\"{upper}\":"), 1);
+            let answer = s.post_text("/api/concierge_request_outputs", changed).await;
+            let status = answer.status;
+            answer.assert_error(status, code, source);
+        }
+        for query in
+            ["Sort=id", "sort=ID", "include=User", "fields[Users]=name", "Page[size]=5", "filter[State]=accepting"]
+        {
+            let answer = s.get(&format!("/api/concierge_request_outputs?{query}")).await;
+            assert_eq!(answer.status, 400, "{query}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn members_that_are_not_compliant_and_at_members_are_ignored() {
-    let sandbox = Sandbox::start().await;
-    let strange = json!({"@context": {"a": 1}, "odd member!": [], "links": 5, "meta": {"a": null}, "lid": "x", "": 0});
-    let strange = strange.as_object().unwrap();
-    for (schema, document) in creatable() {
-        let plain = sandbox.post(schema.path, &document).await.expect(201);
-        let mut decorated = document.clone();
-        decorated.as_object_mut().unwrap().extend(strange.clone());
-        decorated["included"] = json!({"not": "an array"});
-        let data = decorated["data"].as_object_mut().unwrap();
-        data.extend(strange.clone());
-        data.entry("attributes").or_insert(json!({})).as_object_mut().unwrap().extend(strange.clone());
-        let relationships = data.entry("relationships").or_insert(json!({})).as_object_mut().unwrap();
-        for relationship in relationships.values_mut() {
-            relationship.as_object_mut().unwrap().extend(strange.clone());
-            relationship["data"].as_object_mut().unwrap().extend(strange.clone());
+    account(async |s| {
+        let strange =
+            json!({"@context": {"a": 1}, "odd member!": [], "links": 5, "meta": {"a": null}, "lid": "x", "": 0});
+        let strange = strange.as_object().unwrap();
+        for (schema, document) in creatable() {
+            let plain = s.post(schema.path, &document).await.expect(201);
+            let mut decorated = document.clone();
+            decorated.as_object_mut().unwrap().extend(strange.clone());
+            decorated["included"] = json!({"not": "an array"});
+            let data = decorated["data"].as_object_mut().unwrap();
+            data.extend(strange.clone());
+            data.entry("attributes").or_insert(json!({})).as_object_mut().unwrap().extend(strange.clone());
+            let relationships = data.entry("relationships").or_insert(json!({})).as_object_mut().unwrap();
+            for relationship in relationships.values_mut() {
+                relationship.as_object_mut().unwrap().extend(strange.clone());
+                relationship["data"].as_object_mut().unwrap().extend(strange.clone());
+            }
+            relationships.extend(strange.clone());
+            let made = s.post(schema.path, &decorated).await.expect(201);
+            assert_eq!(made["data"]["attributes"], plain["data"]["attributes"]);
+            assert_eq!(made["data"]["relationships"], plain["data"]["relationships"]);
+            assert_eq!(resources(&made["included"]).count(), resources(&plain["included"]).count());
         }
-        relationships.extend(strange.clone());
-        let made = sandbox.post(schema.path, &decorated).await.expect(201);
-        assert_eq!(made["data"]["attributes"], plain["data"]["attributes"]);
-        assert_eq!(made["data"]["relationships"], plain["data"]["relationships"]);
-        assert_eq!(resources(&made["included"]).count(), resources(&plain["included"]).count());
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn resource_objects_are_the_same_everywhere() {
-    // what a POST answers is what a GET shows from then on
-    let sandbox = Sandbox::start().await;
-    for (schema, document) in creatable() {
-        let made = sandbox.post(schema.path, &document).await;
-        let location = made.headers["location"].to_str().unwrap().to_owned();
-        let shown = sandbox.get(&location).await;
-        assert_eq!((made.status, shown.status), (201, 200));
-        assert_eq!(made.text, shown.text);
-    }
-    sandbox.stop().await;
+    account(async |s| {
+        // what a POST answers is what a GET shows from then on
+        for (schema, document) in creatable() {
+            let made = s.post(schema.path, &document).await;
+            let location = made.headers["location"].to_str().unwrap().to_owned();
+            let shown = s.get(&location).await;
+            assert_eq!((made.status, shown.status), (201, 200));
+            assert_eq!(made.text, shown.text);
+        }
+    })
+    .await;
 }

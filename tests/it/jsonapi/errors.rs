@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{creatable, text};
-use crate::support::{Answer, Sandbox, documented_output, send};
+use crate::support::{Account, Answer, account, documented_output, send};
 
 /// Asserts what holds for every error document.
 #[track_caller]
@@ -39,7 +39,7 @@ fn assert_errors(answer: &Answer, sent: &Value) {
 }
 
 /// Requests that go wrong, each with the document it sends.
-async fn failures(sandbox: &Sandbox) -> Vec<(Answer, Value)> {
+async fn failures(account: &Account) -> Vec<(Answer, Value)> {
     let mut found = Vec::new();
     for (schema, document) in creatable() {
         let path = schema.path;
@@ -67,13 +67,13 @@ async fn failures(sandbox: &Sandbox) -> Vec<(Answer, Value)> {
             }
         }
         for document in broken {
-            found.push((sandbox.post(path, &document).await, document));
+            found.push((account.post(path, &document).await, document));
         }
-        found.push((sandbox.post_text(path, "{\"a\":1,\"a\":2}").await, Value::Null));
-        found.push((sandbox.post_text(path, "").await, Value::Null));
-        found.push((sandbox.post_text(path, vec![b' '; (1 << 20) + 1]).await, Value::Null));
-        found.push((sandbox.post(&format!("{path}?x=1"), &document).await, document.clone()));
-        let request = sandbox.request(Method::POST, path).header("Content-Type", "text/plain").body("x");
+        found.push((account.post_text(path, "{\"a\":1,\"a\":2}").await, Value::Null));
+        found.push((account.post_text(path, "").await, Value::Null));
+        found.push((account.post_text(path, vec![b' '; (1 << 20) + 1]).await, Value::Null));
+        found.push((account.post(&format!("{path}?x=1"), &document).await, document.clone()));
+        let request = account.request(Method::POST, path).header("Content-Type", "text/plain").body("x");
         found.push((send(request).await, Value::Null));
     }
     for schema in SCHEMAS {
@@ -87,11 +87,11 @@ async fn failures(sandbox: &Sandbox) -> Vec<(Answer, Value)> {
             "?x=y&z",
             "?sort=id&sort=id",
         ] {
-            found.push((sandbox.get(&format!("{}{end}", schema.path)).await, Value::Null));
+            found.push((account.get(&format!("{}{end}", schema.path)).await, Value::Null));
         }
-        found.push((send(sandbox.request(Method::PUT, schema.path)).await, Value::Null));
+        found.push((send(account.request(Method::PUT, schema.path)).await, Value::Null));
         for (name, value) in [("Accept", "application/vnd.api+json;a=b"), ("Version", "x"), ("Authorization", "x")] {
-            let request = sandbox.client.get(sandbox.url(schema.path)).header(name, value);
+            let request = account.client.get(account.url(schema.path)).header(name, value);
             found.push((send(request).await, Value::Null));
         }
     }
@@ -101,55 +101,59 @@ async fn failures(sandbox: &Sandbox) -> Vec<(Answer, Value)> {
 
 #[tokio::test]
 async fn error_objects_are_alone_in_their_document_and_point_at_what_was_sent() {
-    let sandbox = Sandbox::start().await;
-    let failures = failures(&sandbox).await;
-    for (answer, sent) in &failures {
-        assert_errors(answer, sent);
-    }
-    let statuses: BTreeSet<u16> = failures.iter().map(|(answer, _)| answer.status).collect();
-    assert_eq!(statuses, BTreeSet::from([400, 401, 403, 404, 405, 406, 409, 413, 415, 422]));
-    sandbox.stop().await;
+    account(async |s| {
+        let failures = failures(s).await;
+        for (answer, sent) in &failures {
+            assert_errors(answer, sent);
+        }
+        let statuses: BTreeSet<u16> = failures.iter().map(|(answer, _)| answer.status).collect();
+        assert_eq!(statuses, BTreeSet::from([400, 401, 403, 404, 405, 406, 409, 413, 415, 422]));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn error_objects_the_title_never_changes_and_the_status_goes_with_the_code() {
-    let sandbox = Sandbox::start().await;
-    let mut titles: BTreeMap<String, (Value, Value)> = BTreeMap::new();
-    for (answer, _) in failures(&sandbox).await {
-        for error in answer.body["errors"].as_array().unwrap() {
-            let code = text(&error["code"]).to_owned();
-            let now = (error["title"].clone(), error["status"].clone());
-            assert_eq!(titles.entry(code).or_insert_with(|| now.clone()), &now);
+    account(async |s| {
+        let mut titles: BTreeMap<String, (Value, Value)> = BTreeMap::new();
+        for (answer, _) in failures(s).await {
+            for error in answer.body["errors"].as_array().unwrap() {
+                let code = text(&error["code"]).to_owned();
+                let now = (error["title"].clone(), error["status"].clone());
+                assert_eq!(titles.entry(code).or_insert_with(|| now.clone()), &now);
+            }
         }
-    }
-    assert!(titles.len() > 15, "{titles:?}");
-    sandbox.stop().await;
+        assert!(titles.len() > 15, "{titles:?}");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn processing_several_problems_of_several_statuses_are_400() {
-    let sandbox = Sandbox::start().await;
-    let mut document = documented_output();
-    document["data"]["attributes"] = json!({"port_code": 5, "amount": -1});
-    document["data"]["relationships"]["user"] = json!([]);
-    let answer = sandbox.post("/api/concierge_request_outputs", &document).await;
-    assert_errors(&answer, &document);
-    let statuses: Vec<String> = answer.errors().into_iter().map(|(status, _, _)| status).collect();
-    assert_eq!((answer.status, statuses), (400, ["422", "422", "400"].map(str::to_owned).to_vec()));
-    // of one status, it is that
-    document["data"]["relationships"]["user"] = json!({"data": null});
-    assert_eq!(sandbox.post("/api/concierge_request_outputs", &document).await.status, 422);
-    sandbox.stop().await;
+    account(async |s| {
+        let mut document = documented_output();
+        document["data"]["attributes"] = json!({"port_code": 5, "amount": -1});
+        document["data"]["relationships"]["user"] = json!([]);
+        let answer = s.post("/api/concierge_request_outputs", &document).await;
+        assert_errors(&answer, &document);
+        let statuses: Vec<String> = answer.errors().into_iter().map(|(status, _, _)| status).collect();
+        assert_eq!((answer.status, statuses), (400, ["422", "422", "400"].map(str::to_owned).to_vec()));
+        // of one status, it is that
+        document["data"]["relationships"]["user"] = json!({"data": null});
+        assert_eq!(s.post("/api/concierge_request_outputs", &document).await.status, 422);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn error_objects_name_the_parameter_or_the_header() {
-    let sandbox = Sandbox::start().await;
-    let answer = sandbox.get("/api/users?page%5Bsize%5D=0").await;
-    assert_eq!(answer.body["errors"][0]["source"], json!({"parameter": "page[size]"}));
-    let request = sandbox.request(Method::GET, "/api/users").header("Accept", "application/vnd.api+json;a=b");
-    assert_eq!(send(request).await.body["errors"][0]["source"], json!({"header": "Accept"}));
-    let request = sandbox.request(Method::POST, "/api/users").header("Content-Type", "text/plain").body("x");
-    assert_eq!(send(request).await.body["errors"][0]["source"], json!({"header": "Content-Type"}));
-    sandbox.stop().await;
+    account(async |s| {
+        let answer = s.get("/api/users?page%5Bsize%5D=0").await;
+        assert_eq!(answer.body["errors"][0]["source"], json!({"parameter": "page[size]"}));
+        let request = s.request(Method::GET, "/api/users").header("Accept", "application/vnd.api+json;a=b");
+        assert_eq!(send(request).await.body["errors"][0]["source"], json!({"header": "Accept"}));
+        let request = s.request(Method::POST, "/api/users").header("Content-Type", "text/plain").body("x");
+        assert_eq!(send(request).await.body["errors"][0]["source"], json!({"header": "Content-Type"}));
+    })
+    .await;
 }

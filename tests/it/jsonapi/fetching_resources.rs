@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{World, creatable, text};
-use crate::support::{Sandbox, send, within};
+use crate::support::{account, send, within};
 
 /// Every route with the methods it answers.
 const ROUTES: [(&str, &[&str]); 15] = [
@@ -28,155 +28,170 @@ const ROUTES: [(&str, &[&str]); 15] = [
 
 #[tokio::test]
 async fn links_every_link_can_be_fetched() {
-    let world = World::start().await;
-    for schema in SCHEMAS {
-        let page = world.get(&format!("{}?page[size]=2", schema.path)).await;
-        for (name, link) in page["links"].as_object().unwrap() {
-            if let Some(link) = link.as_str() {
-                let again = world.get(link).await;
-                assert!(name != "self" || again == page, "{link}");
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            let page = world.get(&format!("{}?page[size]=2", schema.path)).await;
+            for (name, link) in page["links"].as_object().unwrap() {
+                if let Some(link) = link.as_str() {
+                    let again = world.get(link).await;
+                    assert!(name != "self" || again == page, "{link}");
+                }
             }
         }
-    }
-    world.sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn responses_404_for_a_resource_that_does_not_exist() {
-    let sandbox = Sandbox::start().await;
-    for schema in SCHEMAS {
-        for id in [
-            "1",
-            "0",
-            "-1",
-            "777777",
-            "abc",
-            "9223372036854775808",
-            "%00",
-            "%ff",
-            "1.0",
-            "+1",
-            "%F0%9F%98%80",
-            "CL_CLP",
-        ] {
-            let answer = sandbox.get(&format!("{}/{id}", schema.path)).await;
-            answer.assert_error(404, "resource_not_found", "");
+    account(async |s| {
+        for schema in SCHEMAS {
+            for id in [
+                "1",
+                "0",
+                "-1",
+                "777777",
+                "abc",
+                "9223372036854775808",
+                "%00",
+                "%ff",
+                "1.0",
+                "+1",
+                "%F0%9F%98%80",
+                "CL_CLP",
+            ] {
+                let answer = s.get(&format!("{}/{id}", schema.path)).await;
+                answer.assert_error(404, "resource_not_found", "");
+            }
         }
-    }
-    for path in ["/api/users/020202", "/api/users/20202.0", "/api/users/Me"] {
-        sandbox.get(path).await.assert_error(404, "resource_not_found", "");
-    }
-    sandbox.stop().await;
+        for path in ["/api/users/020202", "/api/users/20202.0", "/api/users/Me"] {
+            s.get(path).await.assert_error(404, "resource_not_found", "");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn responses_404_for_a_path_that_leads_nowhere() {
-    let sandbox = Sandbox::start().await;
-    for path in [
-        "/",
-        "/api",
-        "/api/",
-        "/api/people",
-        "/api/users/20202/x",
-        "/users",
-        "/api/Users",
-        "/api//users",
-        "/api/users/me/relationships/x",
-    ] {
-        for method in [Method::GET, Method::POST, Method::DELETE] {
-            send(sandbox.request(method, path)).await.assert_error(404, "route_unknown", "");
+    account(async |s| {
+        for path in [
+            "/",
+            "/api",
+            "/api/",
+            "/api/people",
+            "/api/users/20202/x",
+            "/users",
+            "/api/Users",
+            "/api//users",
+            "/api/users/me/relationships/x",
+        ] {
+            for method in [Method::GET, Method::POST, Method::DELETE] {
+                send(s.request(method, path)).await.assert_error(404, "route_unknown", "");
+            }
         }
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn methods_405_names_those_that_are_allowed() {
-    let sandbox = Sandbox::start().await;
-    for (path, allowed) in ROUTES {
-        for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"] {
-            if allowed.contains(&method) {
-                continue;
-            }
-            for path in [path.to_owned(), format!("{path}/")] {
-                let request = sandbox.request(method.parse().unwrap(), &path);
-                let answer = send(request).await;
-                answer.assert_error(405, "method_not_allowed", "");
-                let mut named: Vec<&str> =
-                    answer.headers["allow"].to_str().unwrap().split(',').map(str::trim).collect();
-                named.sort_unstable();
-                let mut allowed = allowed.to_vec();
-                allowed.sort_unstable();
-                assert_eq!(named, allowed, "{method} {path}");
+    account(async |s| {
+        for (path, allowed) in ROUTES {
+            for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"] {
+                if allowed.contains(&method) {
+                    continue;
+                }
+                for path in [path.to_owned(), format!("{path}/")] {
+                    let request = s.request(method.parse().unwrap(), &path);
+                    let answer = send(request).await;
+                    answer.assert_error(405, "method_not_allowed", "");
+                    let mut named: Vec<&str> =
+                        answer.headers["allow"].to_str().unwrap().split(',').map(str::trim).collect();
+                    named.sort_unstable();
+                    let mut allowed = allowed.to_vec();
+                    allowed.sort_unstable();
+                    assert_eq!(named, allowed, "{method} {path}");
+                }
             }
         }
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn methods_head_answers_like_get_without_a_body() {
-    let sandbox = Sandbox::start().await;
-    sandbox.create_output().await;
-    let paths = ROUTES.map(|(path, _)| path);
-    for path in paths.into_iter().chain(["/api/users?x=1", "/api/users/777", "/api/nothing", "/api/users?sort=-id"]) {
-        let got = sandbox.get(path).await;
-        let head = within(sandbox.request(Method::HEAD, path).send()).await.unwrap();
-        assert_eq!(head.status().as_u16(), got.status, "{path}");
-        for name in ["content-type", "content-length"] {
-            assert_eq!(head.headers().get(name), got.headers.get(name), "{name} of {path}");
+    account(async |s| {
+        s.create_output().await;
+        let paths = ROUTES.map(|(path, _)| path);
+        for path in paths.into_iter().chain(["/api/users?x=1", "/api/users/777", "/api/nothing", "/api/users?sort=-id"])
+        {
+            let got = s.get(path).await;
+            let head = within(s.request(Method::HEAD, path).send()).await.unwrap();
+            assert_eq!(head.status().as_u16(), got.status, "{path}");
+            for name in ["content-type", "content-length"] {
+                assert_eq!(head.headers().get(name), got.headers.get(name), "{name} of {path}");
+            }
+            assert_eq!(within(head.text()).await.unwrap(), "");
         }
-        assert_eq!(within(head.text()).await.unwrap(), "");
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn urls_a_trailing_slash_or_a_bare_question_mark_changes_nothing() {
-    let world = World::start().await;
-    for schema in SCHEMAS {
-        let [collection, single] = world.paths_of(schema);
-        for path in [collection.clone(), single, "/api/users/me".to_owned()] {
-            let plain = world.sandbox.get(&path).await;
-            for other in
-                [format!("{path}/"), format!("{path}?"), format!("{path}/?"), format!("{path}?&"), format!("{path}//")]
-            {
-                let answer = world.sandbox.get(&other).await;
-                assert_eq!((answer.status, &answer.text), (200, &plain.text), "{other}");
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            let [collection, single] = world.paths_of(schema);
+            for path in [collection.clone(), single, "/api/users/me".to_owned()] {
+                let plain = world.account.get(&path).await;
+                for other in [
+                    format!("{path}/"),
+                    format!("{path}?"),
+                    format!("{path}/?"),
+                    format!("{path}?&"),
+                    format!("{path}//"),
+                ] {
+                    let answer = world.account.get(&other).await;
+                    assert_eq!((answer.status, &answer.text), (200, &plain.text), "{other}");
+                }
+            }
+            let query = "page[size]=2&sort=-id";
+            let plain = world.account.get(&format!("{collection}?{query}")).await;
+            let other = world.account.get(&format!("{collection}/?{query}")).await;
+            assert_eq!((other.status, other.text), (200, plain.text));
+        }
+        for (schema, document) in creatable() {
+            for path in [format!("{}/", schema.path), format!("{}?", schema.path), format!("{}/?", schema.path)] {
+                let made = world.account.post(&path, &document).await;
+                let id = text(&made.body["data"]["id"]).to_owned();
+                assert_eq!(made.headers["location"], format!("{}/{id}", schema.path));
+                made.expect(201);
             }
         }
-        let query = "page[size]=2&sort=-id";
-        let plain = world.sandbox.get(&format!("{collection}?{query}")).await;
-        let other = world.sandbox.get(&format!("{collection}/?{query}")).await;
-        assert_eq!((other.status, other.text), (200, plain.text));
-    }
-    for (schema, document) in creatable() {
-        for path in [format!("{}/", schema.path), format!("{}?", schema.path), format!("{}/?", schema.path)] {
-            let made = world.sandbox.post(&path, &document).await;
-            let id = text(&made.body["data"]["id"]).to_owned();
-            assert_eq!(made.headers["location"], format!("{}/{id}", schema.path));
-            made.expect(201);
+        let change = json!({"data": {"type": "users", "id": "20202", "attributes": {}}});
+        for path in ["/api/users/20202/", "/api/users/20202?", "/api/users/me/?"] {
+            world.account.patch(path, &change).await.expect(200);
         }
-    }
-    let change = json!({"data": {"type": "users", "id": "20202", "attributes": {}}});
-    for path in ["/api/users/20202/", "/api/users/20202?", "/api/users/me/?"] {
-        world.sandbox.patch(path, &change).await.expect(200);
-    }
-    for path in ["/api/withdrawal_instructions/2122/", "/api/withdrawal_instructions/2124/?"] {
-        assert_eq!(world.sandbox.delete(path).await.status, 204);
-    }
-    world.sandbox.stop().await;
+        for path in ["/api/withdrawal_instructions/2122/", "/api/withdrawal_instructions/2124/?"] {
+            assert_eq!(world.account.delete(path).await.status, 204);
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn relationships_an_empty_one_is_an_empty_array() {
-    let world = World::start().await;
-    let empty = world.get("/api/concierge_requests/1013").await;
-    assert_eq!(empty["data"]["relationships"]["outputs"], json!({"data": []}));
-    for resource in world.all.values() {
-        for relationship in resource["relationships"].as_object().into_iter().flat_map(|all| all.values()) {
-            assert_ne!(relationship["data"], Value::Null, "{resource}");
+    account(async |s| {
+        let world = World::of(s).await;
+        let empty = world.get("/api/concierge_requests/1013").await;
+        assert_eq!(empty["data"]["relationships"]["outputs"], json!({"data": []}));
+        for resource in world.all.values() {
+            for relationship in resource["relationships"].as_object().into_iter().flat_map(|all| all.values()) {
+                assert_ne!(relationship["data"], Value::Null, "{resource}");
+            }
         }
-    }
-    world.sandbox.stop().await;
+    })
+    .await;
 }

@@ -7,7 +7,7 @@ use concierge_sandbox::jsonapi::schema::{Schema, Values};
 use serde_json::Value;
 
 use super::{World, ids, text};
-use crate::support::Sandbox;
+use crate::support::account;
 
 /// What a filter compares: an attribute, or the id of what a relationship links to.
 fn filtered(resource: &Value, filter: &str) -> Option<String> {
@@ -25,112 +25,121 @@ fn expected(world: &World, schema: &Schema, filter: &str, values: &[String]) -> 
 
 #[tokio::test]
 async fn every_declared_filter_finds_what_has_one_of_its_values() {
-    let world = World::start().await;
-    for schema in SCHEMAS {
-        for filter in schema.filters {
-            let all = world.all_of(schema);
-            let values: BTreeSet<String> = all.iter().filter_map(|resource| filtered(resource, filter.name)).collect();
-            assert!(values.len() > 1, "{} of {} is tried with one value only", filter.name, schema.type_name);
-            let values: Vec<String> = values.into_iter().collect();
-            let singles = values.iter().map(|value| vec![value.clone()]);
-            for asked in singles.chain(values.windows(2).map(<[_]>::to_vec)).chain([values.clone()]) {
-                for comma in [",", "%2C"] {
-                    let path = format!("{}?filter[{}]={}", schema.path, filter.name, asked.join(comma));
-                    let document = world.get(&path).await;
-                    let found = expected(&world, schema, filter.name, &asked);
-                    assert_eq!(ids(&document), found, "{path}");
-                    assert_eq!(document["meta"]["total"], found.len(), "{path}");
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            for filter in schema.filters {
+                let all = world.all_of(schema);
+                let values: BTreeSet<String> =
+                    all.iter().filter_map(|resource| filtered(resource, filter.name)).collect();
+                assert!(values.len() > 1, "{} of {} is tried with one value only", filter.name, schema.type_name);
+                let values: Vec<String> = values.into_iter().collect();
+                let singles = values.iter().map(|value| vec![value.clone()]);
+                for asked in singles.chain(values.windows(2).map(<[_]>::to_vec)).chain([values.clone()]) {
+                    for comma in [",", "%2C"] {
+                        let path = format!("{}?filter[{}]={}", schema.path, filter.name, asked.join(comma));
+                        let document = world.get(&path).await;
+                        let found = expected(&world, schema, filter.name, &asked);
+                        assert_eq!(ids(&document), found, "{path}");
+                        assert_eq!(document["meta"]["total"], found.len(), "{path}");
+                    }
                 }
             }
         }
-    }
-    world.sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn several_filters_all_apply() {
-    let world = World::start().await;
-    for schema in SCHEMAS {
-        for one in schema.filters {
-            for other in schema.filters.iter().filter(|other| other.name != one.name) {
-                for resource in world.all_of(schema) {
-                    let (Some(a), Some(b)) = (filtered(resource, one.name), filtered(resource, other.name)) else {
-                        continue;
-                    };
-                    let path = format!("{}?filter[{}]={a}&filter[{}]={b}", schema.path, one.name, other.name);
-                    let mut found = expected(&world, schema, one.name, &[a]);
-                    let others = expected(&world, schema, other.name, &[b]);
-                    found.retain(|id| others.contains(id));
-                    assert_eq!(ids(&world.get(&path).await), found, "{path}");
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            for one in schema.filters {
+                for other in schema.filters.iter().filter(|other| other.name != one.name) {
+                    for resource in world.all_of(schema) {
+                        let (Some(a), Some(b)) = (filtered(resource, one.name), filtered(resource, other.name)) else {
+                            continue;
+                        };
+                        let path = format!("{}?filter[{}]={a}&filter[{}]={b}", schema.path, one.name, other.name);
+                        let mut found = expected(&world, schema, one.name, &[a]);
+                        let others = expected(&world, schema, other.name, &[b]);
+                        found.retain(|id| others.contains(id));
+                        assert_eq!(ids(&world.get(&path).await), found, "{path}");
+                    }
                 }
             }
         }
-    }
-    world.sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_value_that_nothing_has_finds_nothing() {
-    let sandbox = Sandbox::start().await;
-    for schema in SCHEMAS {
-        for filter in schema.filters {
-            let values: &[&str] = match filter.values {
-                Values::Ids => &["777", "0", "99999999999999999999999", "020202", "777,778"],
-                Values::OneOf(_) | Values::Boolean | Values::Resource(_) | Values::Since => &[],
-                Values::Text => &["nothing", "", "%25", "'", "a b", "%F0%9F%98%80"],
-            };
-            for value in values {
-                let document =
-                    sandbox.get(&format!("{}?filter[{}]={value}", schema.path, filter.name)).await.expect(200);
-                assert_eq!(
-                    (&document["data"], &document["meta"]["total"]),
-                    (&serde_json::json!([]), &0.into()),
-                    "{value}"
-                );
+    account(async |s| {
+        for schema in SCHEMAS {
+            for filter in schema.filters {
+                let values: &[&str] = match filter.values {
+                    Values::Ids => &["777", "0", "99999999999999999999999", "020202", "777,778"],
+                    Values::OneOf(_) | Values::Boolean | Values::Resource(_) | Values::Since => &[],
+                    Values::Text => &["nothing", "", "%25", "'", "a b", "%F0%9F%98%80"],
+                };
+                for value in values {
+                    let document = s.get(&format!("{}?filter[{}]={value}", schema.path, filter.name)).await.expect(200);
+                    assert_eq!(
+                        (&document["data"], &document["meta"]["total"]),
+                        (&serde_json::json!([]), &0.into()),
+                        "{value}"
+                    );
+                }
             }
         }
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_value_that_can_t_be_used_is_400() {
-    let sandbox = Sandbox::start().await;
-    for schema in SCHEMAS {
-        for filter in schema.filters {
-            let values: &[&str] = match filter.values {
-                Values::Ids => &["", "abc", "-1", "1.5", "20202,", ",", "1,x", "%00", "%2B1", "٣"],
-                Values::OneOf(_) => &["", "x", "Draft", " draft", "%00", "draft,x", "accepting,x", "draft,"],
-                Values::Text => &["%00", "a%00b"],
-                Values::Boolean => &["", "yes", "True", "1", "true,", "%00"],
-                Values::Resource(_) => &["", "/", "users/", "users/a", "users/1,users/2", "users,x", "ports", "%00"],
-                Values::Since => &["", "abc", "-1", "1,2", "2019-11-25", "2019-11-25T12:53:02", "%00"],
-            };
-            let parameter = format!("filter[{}]", filter.name);
-            for value in values {
-                let answer = sandbox.get(&format!("{}?{parameter}={value}", schema.path)).await;
-                assert_eq!(answer.status, 400, "{parameter}={value}");
-                for (_, code, source) in answer.errors() {
-                    assert_eq!((code.as_str(), &source), ("parameter_invalid", &parameter));
+    account(async |s| {
+        for schema in SCHEMAS {
+            for filter in schema.filters {
+                let values: &[&str] = match filter.values {
+                    Values::Ids => &["", "abc", "-1", "1.5", "20202,", ",", "1,x", "%00", "%2B1", "٣"],
+                    Values::OneOf(_) => &["", "x", "Draft", " draft", "%00", "draft,x", "accepting,x", "draft,"],
+                    Values::Text => &["%00", "a%00b"],
+                    Values::Boolean => &["", "yes", "True", "1", "true,", "%00"],
+                    Values::Resource(_) => {
+                        &["", "/", "users/", "users/a", "users/1,users/2", "users,x", "ports", "%00"]
+                    }
+                    Values::Since => &["", "abc", "-1", "1,2", "2019-11-25", "2019-11-25T12:53:02", "%00"],
+                };
+                let parameter = format!("filter[{}]", filter.name);
+                for value in values {
+                    let answer = s.get(&format!("{}?{parameter}={value}", schema.path)).await;
+                    assert_eq!(answer.status, 400, "{parameter}={value}");
+                    for (_, code, source) in answer.errors() {
+                        assert_eq!((code.as_str(), &source), ("parameter_invalid", &parameter));
+                    }
                 }
             }
         }
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_filter_that_is_not_declared_is_400() {
-    let sandbox = Sandbox::start().await;
-    for schema in SCHEMAS {
-        let undeclared = schema.fields().filter(|field| !schema.filters.iter().any(|filter| filter.name == *field));
-        for key in undeclared.chain(["id", "", "x", "users.name", "state][x", "account_id"]) {
-            let parameter = format!("filter[{key}]");
-            let answer = sandbox.get(&format!("{}?{parameter}=1", schema.path)).await;
-            answer.assert_error(400, "filter_unknown", &parameter);
+    account(async |s| {
+        for schema in SCHEMAS {
+            let undeclared = schema.fields().filter(|field| !schema.filters.iter().any(|filter| filter.name == *field));
+            for key in undeclared.chain(["id", "", "x", "users.name", "state][x", "account_id"]) {
+                let parameter = format!("filter[{key}]");
+                let answer = s.get(&format!("{}?{parameter}=1", schema.path)).await;
+                answer.assert_error(400, "filter_unknown", &parameter);
+            }
+            let answer = s.get(&format!("{}?filter=1", schema.path)).await;
+            answer.assert_error(400, "parameter_unknown", "filter");
         }
-        let answer = sandbox.get(&format!("{}?filter=1", schema.path)).await;
-        answer.assert_error(400, "parameter_unknown", "filter");
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }

@@ -7,7 +7,7 @@ use concierge_sandbox::jsonapi::schema::Schema;
 use serde_json::{Value, json};
 
 use super::{Key, World, check, creatable, key, linked, resources, text};
-use crate::support::Sandbox;
+use crate::support::account;
 
 /// Every relationship path of at most `depth` steps, and the type it leads to.
 pub fn paths(schema: &'static Schema, depth: usize) -> Vec<(String, &'static Schema)> {
@@ -53,148 +53,164 @@ fn assert_included(world: &World, document: &Value, paths: &[&str]) {
 
 #[tokio::test]
 async fn every_path_includes_what_lies_on_it_and_nothing_else() {
-    let world = World::start().await;
-    for schema in SCHEMAS {
-        let paths = paths(schema, 3);
-        for target in world.paths_of(schema) {
-            for (path, _) in &paths {
-                let document = world.get(&format!("{target}?include={path}")).await;
-                assert_included(&world, &document, &[path]);
-            }
-            let all: Vec<&str> = paths.iter().map(|(path, _)| path.as_str()).collect();
-            if !all.is_empty() {
-                let document = world.get(&format!("{target}?include={}", all.join(","))).await;
-                assert_included(&world, &document, &all);
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            let paths = paths(schema, 3);
+            for target in world.paths_of(schema) {
+                for (path, _) in &paths {
+                    let document = world.get(&format!("{target}?include={path}")).await;
+                    assert_included(&world, &document, &[path]);
+                }
+                let all: Vec<&str> = paths.iter().map(|(path, _)| path.as_str()).collect();
+                if !all.is_empty() {
+                    let document = world.get(&format!("{target}?include={}", all.join(","))).await;
+                    assert_included(&world, &document, &all);
+                }
             }
         }
-    }
-    world.sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn pairs_of_paths_include_each_resource_once() {
-    let world = World::start().await;
-    for schema in SCHEMAS {
-        let paths = paths(schema, 2);
-        for (one, _) in &paths {
-            for (other, _) in &paths {
-                let document = world.get(&format!("{}?include={one}%2C{other}&page[size]=4", schema.path)).await;
-                assert_included(&world, &document, &[one, other]);
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            let paths = paths(schema, 2);
+            for (one, _) in &paths {
+                for (other, _) in &paths {
+                    let document = world.get(&format!("{}?include={one}%2C{other}&page[size]=4", schema.path)).await;
+                    assert_included(&world, &document, &[one, other]);
+                }
             }
         }
-    }
-    world.sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn without_the_parameter_the_default_is_included() {
-    let world = World::start().await;
-    for schema in SCHEMAS {
-        for target in world.paths_of(schema) {
-            let document = world.get(&target).await;
-            assert_eq!(document.get("included").is_some(), !schema.default_include.is_empty(), "{target}");
-            if !schema.default_include.is_empty() {
-                assert_included(&world, &document, schema.default_include);
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            for target in world.paths_of(schema) {
+                let document = world.get(&target).await;
+                assert_eq!(document.get("included").is_some(), !schema.default_include.is_empty(), "{target}");
+                if !schema.default_include.is_empty() {
+                    assert_included(&world, &document, schema.default_include);
+                }
             }
         }
-    }
-    world.sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_empty_value_includes_nothing_and_included_is_an_empty_array() {
-    let world = World::start().await;
-    for schema in SCHEMAS {
-        for target in world.paths_of(schema).into_iter().chain(["/api/users/me".to_owned()]) {
-            for query in ["include=", "include"] {
-                let document = world.get(&format!("{target}?{query}")).await;
-                assert_eq!(document.get("included"), Some(&json!([])), "{target}?{query}");
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            for target in world.paths_of(schema).into_iter().chain(["/api/users/me".to_owned()]) {
+                for query in ["include=", "include"] {
+                    let document = world.get(&format!("{target}?{query}")).await;
+                    assert_eq!(document.get("included"), Some(&json!([])), "{target}?{query}");
+                }
             }
         }
-    }
-    for (schema, document) in creatable() {
-        let made = world.sandbox.post(&format!("{}?include=", schema.path), &document).await.expect(201);
-        assert_eq!(made.get("included"), Some(&json!([])), "{}", schema.path);
-    }
-    let change = json!({"data": {"type": "users", "id": "20202"}});
-    let changed = world.sandbox.patch("/api/users/20202?include=", &change).await.expect(200);
-    assert_eq!(changed.get("included"), Some(&json!([])));
-    world.sandbox.stop().await;
+        for (schema, document) in creatable() {
+            let made = world.account.post(&format!("{}?include=", schema.path), &document).await.expect(201);
+            assert_eq!(made.get("included"), Some(&json!([])), "{}", schema.path);
+        }
+        let change = json!({"data": {"type": "users", "id": "20202"}});
+        let changed = world.account.patch("/api/users/20202?include=", &change).await.expect(200);
+        assert_eq!(changed.get("included"), Some(&json!([])));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn included_is_an_empty_array_where_the_path_leads_to_nothing() {
-    let world = World::start().await;
-    for target in [
-        "/api/concierge_requests/1013?include=outputs",
-        "/api/concierge_requests/1013?include=outputs.user",
-        "/api/concierge_request_outputs?filter[user_id]=777",
-        "/api/concierge_request_outputs?filter[user_id]=777&include=request.outputs",
-        "/api/withdrawal_instructions?page[offset]=100&include=user",
-    ] {
-        assert_eq!(world.get(target).await.get("included"), Some(&json!([])), "{target}");
-    }
-    world.sandbox.stop().await;
+    account(async |s| {
+        let world = World::of(s).await;
+        for target in [
+            "/api/concierge_requests/1013?include=outputs",
+            "/api/concierge_requests/1013?include=outputs.user",
+            "/api/concierge_request_outputs?filter[user_id]=777",
+            "/api/concierge_request_outputs?filter[user_id]=777&include=request.outputs",
+            "/api/withdrawal_instructions?page[offset]=100&include=user",
+        ] {
+            assert_eq!(world.get(target).await.get("included"), Some(&json!([])), "{target}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_path_that_is_unknown_is_400() {
-    let sandbox = Sandbox::start().await;
-    for schema in SCHEMAS {
-        let mut unknown: Vec<String> = [
-            "x",
-            "type",
-            "id",
-            ".",
-            ",",
-            "user,",
-            ",user",
-            "user.",
-            "user..user",
-            "-user",
-            " user",
-            "*",
-            "data",
-            "user.user",
-        ]
-        .map(str::to_owned)
-        .to_vec();
-        unknown.extend(schema.attributes.iter().map(|attribute| attribute.name.to_owned()));
-        unknown.extend(paths(schema, 2).into_iter().map(|(path, _)| format!("{path}.nothing")));
-        for path in unknown {
-            let answer = sandbox.get(&format!("{}?include={path}", schema.path)).await;
-            assert_eq!(answer.status, 400, "{path} of {}", schema.path);
-            for (_, code, source) in answer.errors() {
-                assert_eq!((code.as_str(), source.as_str()), ("include_unknown", "include"), "{path}");
+    account(async |s| {
+        for schema in SCHEMAS {
+            let mut unknown: Vec<String> = [
+                "x",
+                "type",
+                "id",
+                ".",
+                ",",
+                "user,",
+                ",user",
+                "user.",
+                "user..user",
+                "-user",
+                " user",
+                "*",
+                "data",
+                "user.user",
+            ]
+            .map(str::to_owned)
+            .to_vec();
+            unknown.extend(schema.attributes.iter().map(|attribute| attribute.name.to_owned()));
+            unknown.extend(paths(schema, 2).into_iter().map(|(path, _)| format!("{path}.nothing")));
+            for path in unknown {
+                let answer = s.get(&format!("{}?include={path}", schema.path)).await;
+                assert_eq!(answer.status, 400, "{path} of {}", schema.path);
+                for (_, code, source) in answer.errors() {
+                    assert_eq!((code.as_str(), source.as_str()), ("include_unknown", "include"), "{path}");
+                }
             }
         }
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_path_may_come_back_to_where_it_was_but_not_endlessly() {
-    let world = World::start().await;
-    let outputs = "/api/concierge_request_outputs";
-    let longest = "request.outputs.request.outputs.user";
-    let document = world.get(&format!("{outputs}/32323?include={longest}")).await;
-    assert_included(&world, &document, &[longest]);
-    let answer = world.sandbox.get(&format!("{outputs}?include=request.outputs.request.outputs.request.user")).await;
-    answer.assert_error(400, "include_unknown", "include");
-    world.sandbox.stop().await;
+    account(async |s| {
+        let world = World::of(s).await;
+        let outputs = "/api/concierge_request_outputs";
+        let longest = "request.outputs.request.outputs.user";
+        let document = world.get(&format!("{outputs}/32323?include={longest}")).await;
+        assert_included(&world, &document, &[longest]);
+        let answer =
+            world.account.get(&format!("{outputs}?include=request.outputs.request.outputs.request.user")).await;
+        answer.assert_error(400, "include_unknown", "include");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn applies_to_a_post_too() {
-    let world = World::start().await;
-    for (schema, document) in creatable() {
-        for (path, _) in paths(schema, 2) {
-            let made = world.sandbox.post(&format!("{}?include={path}", schema.path), &document).await.expect(201);
-            check::document(&made);
-            check::full_linkage(&made);
-            let location = format!("{}/{}?include={path}", schema.path, text(&made["data"]["id"]));
-            assert_eq!(made, world.get(&location).await, "{path}");
+    account(async |s| {
+        let world = World::of(s).await;
+        for (schema, document) in creatable() {
+            for (path, _) in paths(schema, 2) {
+                let made = world.account.post(&format!("{}?include={path}", schema.path), &document).await.expect(201);
+                check::document(&made);
+                check::full_linkage(&made);
+                let location = format!("{}/{}?include={path}", schema.path, text(&made["data"]["id"]));
+                assert_eq!(made, world.get(&location).await, "{path}");
+            }
         }
-    }
-    world.sandbox.stop().await;
+    })
+    .await;
 }

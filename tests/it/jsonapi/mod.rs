@@ -22,50 +22,49 @@ use concierge_sandbox::concierge::SCHEMAS;
 use concierge_sandbox::jsonapi::schema::Schema;
 use serde_json::{Value, json};
 
-use crate::support::{Sandbox, documented_output};
+use crate::support::{Account, documented_output};
 
 /// A resource's type and id.
 type Key = (String, String);
 
-/// A sandbox with several resources of each type, and the whole of it as its own documents show it.
-struct World {
-    sandbox: Sandbox,
+/// A server with several resources of each type, and the whole of it as its own documents show it.
+struct World<'a> {
+    account: &'a Account,
     /// Every resource, as its collection shows it.
     all: BTreeMap<Key, Value>,
 }
 
-impl World {
-    async fn start() -> Self {
-        let sandbox = Sandbox::start().await;
+impl<'a> World<'a> {
+    async fn of(account: &'a Account) -> Self {
         for name in ["ana", "bea", "eva"] {
             let email = format!("{name}@example.com");
-            sandbox.create("/api/users", &document("users", json!({ "email": email }))).await;
+            account.create("/api/users", &document("users", json!({ "email": email }))).await;
         }
-        sandbox.advance(Duration::from_secs(1)).await;
+        account.advance(Duration::from_secs(1)).await;
         for user in ["50505", "50506", "50506"] {
             let mut instruction = document("withdrawal_instructions", json!({"body": {"of": user}, "label": user}));
             instruction["data"]["relationships"] = json!({"user": {"data": {"type": "users", "id": user}}});
-            sandbox.create("/api/withdrawal_instructions", &instruction).await;
+            account.create("/api/withdrawal_instructions", &instruction).await;
         }
         for (port, external_id, user) in [("us_usd", "a", "50505"), ("cl_clp", "b", "50506"), ("us_usd", "c", "50507")]
         {
             let attributes = json!({"port_code": port, "external_id": external_id});
             let mut request = document("concierge_requests", attributes);
             request["data"]["relationships"] = json!({"user": {"data": {"type": "users", "id": user}}});
-            sandbox.create("/api/concierge_requests", &request).await;
+            account.create("/api/concierge_requests", &request).await;
         }
         // the first outputs are accepted, the next rejected, the last still accepting
-        create_outputs(&sandbox, 5).await;
-        sandbox.advance(Duration::from_secs(1)).await;
-        sandbox.sql("update users set compliance_state = 'rejected' where id in (20202, 50506)").await;
-        create_outputs(&sandbox, 4).await;
-        sandbox.advance(Duration::from_secs(1)).await;
-        sandbox.sql("update users set compliance_state = 'enabled' where id in (20202, 50506)").await;
-        create_outputs(&sandbox, 4).await;
-        sandbox.act("1011", "request_quote").await.expect(200);
-        sandbox.act("1013", "cancel").await.expect(200);
-        sandbox.tick().await;
-        let mut world = Self { sandbox, all: BTreeMap::new() };
+        create_outputs(account, 5).await;
+        account.advance(Duration::from_secs(1)).await;
+        account.sql("update users set compliance_state = 'rejected' where id in (20202, 50506)").await;
+        create_outputs(account, 4).await;
+        account.advance(Duration::from_secs(1)).await;
+        account.sql("update users set compliance_state = 'enabled' where id in (20202, 50506)").await;
+        create_outputs(account, 4).await;
+        account.act("1011", "request_quote").await.expect(200);
+        account.act("1013", "cancel").await.expect(200);
+        account.tick().await;
+        let mut world = Self { account, all: BTreeMap::new() };
         for schema in SCHEMAS {
             let everything = world.get(&format!("{}?page[size]=1000", schema.path)).await;
             world.all.extend(resources(&everything["data"]).map(|resource| (key(resource), resource.clone())));
@@ -75,7 +74,7 @@ impl World {
 
     /// The document at a path, which must be one that is valid.
     async fn get(&self, path: &str) -> Value {
-        let answer = self.sandbox.get(path).await;
+        let answer = self.account.get(path).await;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         check::document(&answer.body);
         if !path.contains("fields") {
@@ -100,7 +99,7 @@ impl World {
     }
 }
 
-async fn create_outputs(sandbox: &Sandbox, count: usize) {
+async fn create_outputs(account: &Account, count: usize) {
     let ports = ["us_usd", "cl_clp", "mx_mxn", "cl_clp"];
     for (index, port) in ports.iter().cycle().take(count).enumerate() {
         let mut output = documented_output();
@@ -111,7 +110,7 @@ async fn create_outputs(sandbox: &Sandbox, count: usize) {
             output["data"]["relationships"]["user"]["data"]["id"] = json!("50506");
             output["data"]["relationships"]["withdrawal_instruction"]["data"]["id"] = json!("2123");
         }
-        sandbox.create("/api/concierge_request_outputs", &output).await;
+        account.create("/api/concierge_request_outputs", &output).await;
     }
 }
 
@@ -134,10 +133,10 @@ fn creatable() -> [(&'static Schema, Value); 4] {
 }
 
 /// How many resources of each creatable type there are.
-async fn census(sandbox: &Sandbox) -> Vec<Value> {
+async fn census(account: &Account) -> Vec<Value> {
     let mut counts = Vec::new();
     for (schema, _) in creatable() {
-        counts.push(sandbox.get(schema.path).await.expect(200)["meta"]["total"].clone());
+        counts.push(account.get(schema.path).await.expect(200)["meta"]["total"].clone());
     }
     counts
 }

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::sorting::{orders, sorted};
 use super::{World, ids, text};
-use crate::support::Sandbox;
+use crate::support::account;
 
 /// Follows a link from page to page and returns the pages on the way.
-async fn follow(world: &World, first: Value, link: &str) -> Vec<Value> {
+async fn follow(world: &World<'_>, first: Value, link: &str) -> Vec<Value> {
     let mut pages = vec![first];
     while let Some(next) = pages.last().unwrap()["links"][link].as_str() {
         assert!(pages.len() < 50, "{link} does not end: {next}");
@@ -24,7 +24,7 @@ fn page_ids(pages: &[Value]) -> Vec<Vec<String>> {
 }
 
 /// Walks a collection there and back again.
-async fn assert_walk(world: &World, schema: &Schema, query: &str, size: usize, expected: &[String]) {
+async fn assert_walk(world: &World<'_>, schema: &Schema, query: &str, size: usize, expected: &[String]) {
     let expected: Vec<Vec<String>> = expected.chunks(size).map(<[String]>::to_vec).collect();
     let first = world.get(&format!("{}?{query}&page[size]={size}", schema.path)).await;
     assert_eq!(first["links"]["prev"], Value::Null);
@@ -45,162 +45,175 @@ async fn assert_walk(world: &World, schema: &Schema, query: &str, size: usize, e
 
 #[tokio::test]
 async fn walking_visits_everything_once_and_in_order_there_and_back() {
-    let world = World::start().await;
-    for schema in SCHEMAS {
-        for order in orders(schema, 2) {
-            let expected = sorted(&world, schema, &order);
-            assert_walk(&world, schema, &format!("sort={order}"), 4, &expected).await;
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            for order in orders(schema, 2) {
+                let expected = sorted(&world, schema, &order);
+                assert_walk(&world, schema, &format!("sort={order}"), 4, &expected).await;
+            }
+            let expected = sorted(&world, schema, "id");
+            for size in [1, 2, expected.len() - 1, expected.len(), expected.len() + 1, 1000] {
+                assert_walk(&world, schema, "", size, &expected).await;
+            }
         }
-        let expected = sorted(&world, schema, "id");
-        for size in [1, 2, expected.len() - 1, expected.len(), expected.len() + 1, 1000] {
-            assert_walk(&world, schema, "", size, &expected).await;
-        }
-    }
-    world.sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn links_keep_every_other_parameter() {
-    let world = World::start().await;
-    let schema = super::check::schema("concierge_request_outputs");
-    let query = "filter[state]=accepted,rejected&sort=-port_code,state&include=request&fields[concierge_requests]=state\
-        &fields[concierge_request_outputs]=state,port_code";
-    let whole = world.get(&format!("{}?{query}", schema.path)).await;
-    let expected = ids(&whole);
-    assert_eq!(expected.len(), 9);
-    assert_walk(&world, schema, query, 2, &expected).await;
-    let mut next = format!("{}?{query}&page[size]=2", schema.path);
-    loop {
-        let page = world.get(&next).await;
-        assert!(page["data"].as_array().unwrap().iter().all(|output| output["attributes"]["amount"].is_null()));
-        assert!(page["included"].as_array().unwrap().iter().all(|found| found["type"] == "concierge_requests"));
-        let Some(link) = page["links"]["next"].as_str() else { break };
-        next = link.to_owned();
-    }
-    world.sandbox.stop().await;
+    account(async |s| {
+        let world = World::of(s).await;
+        let schema = super::check::schema("concierge_request_outputs");
+        let query = "filter[state]=accepted,rejected&sort=-port_code,state&include=request&fields[concierge_requests]=state\
+            &fields[concierge_request_outputs]=state,port_code";
+        let whole = world.get(&format!("{}?{query}", schema.path)).await;
+        let expected = ids(&whole);
+        assert_eq!(expected.len(), 9);
+        assert_walk(&world, schema, query, 2, &expected).await;
+        let mut next = format!("{}?{query}&page[size]=2", schema.path);
+        loop {
+            let page = world.get(&next).await;
+            assert!(page["data"].as_array().unwrap().iter().all(|output| output["attributes"]["amount"].is_null()));
+            assert!(page["included"].as_array().unwrap().iter().all(|found| found["type"] == "concierge_requests"));
+            let Some(link) = page["links"]["next"].as_str() else { break };
+            next = link.to_owned();
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_page_has_three_names() {
-    let world = World::start().await;
-    for schema in SCHEMAS {
-        let all = sorted(&world, schema, "id");
-        for (number, page) in all.chunks(2).enumerate() {
-            let (number, offset) = (number + 1, number * 2);
-            for query in [
-                format!("page[number]={number}&page[size]=2"),
-                format!("page[page]={number}&page[per_page]=2"),
-                format!("page[offset]={offset}&page[limit]=2"),
-                format!("page[limit]=2&page[number]={number}"),
-            ] {
-                assert_eq!(ids(&world.get(&format!("{}?{query}", schema.path)).await), page, "{query}");
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            let all = sorted(&world, schema, "id");
+            for (number, page) in all.chunks(2).enumerate() {
+                let (number, offset) = (number + 1, number * 2);
+                for query in [
+                    format!("page[number]={number}&page[size]=2"),
+                    format!("page[page]={number}&page[per_page]=2"),
+                    format!("page[offset]={offset}&page[limit]=2"),
+                    format!("page[limit]=2&page[number]={number}"),
+                ] {
+                    assert_eq!(ids(&world.get(&format!("{}?{query}", schema.path)).await), page, "{query}");
+                }
             }
+            // an offset need not be a multiple of the size
+            let page = world.get(&format!("{}?page[offset]=1&page[limit]=2", schema.path)).await;
+            assert_eq!(ids(&page), all[1..3]);
+            let rest: Vec<String> = page_ids(&follow(&world, page, "next").await).concat();
+            assert_eq!(rest, all[1..]);
         }
-        // an offset need not be a multiple of the size
-        let page = world.get(&format!("{}?page[offset]=1&page[limit]=2", schema.path)).await;
-        assert_eq!(ids(&page), all[1..3]);
-        let rest: Vec<String> = page_ids(&follow(&world, page, "next").await).concat();
-        assert_eq!(rest, all[1..]);
-    }
-    world.sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_value_that_can_t_be_used_is_400() {
-    let sandbox = Sandbox::start().await;
-    for schema in SCHEMAS {
-        for name in ["size", "per_page", "limit", "number", "page", "offset", "after", "before"] {
-            for value in ["", "-1", "abc", "1.5", "1e2", "%2B1", "99999999999999999999", "%201", "0x10", "1,2", "٣"] {
-                let parameter = format!("page[{name}]");
-                let answer = sandbox.get(&format!("{}?{parameter}={value}", schema.path)).await;
-                answer.assert_error(400, "parameter_invalid", &parameter);
+    account(async |s| {
+        for schema in SCHEMAS {
+            for name in ["size", "per_page", "limit", "number", "page", "offset", "after", "before"] {
+                for value in ["", "-1", "abc", "1.5", "1e2", "%2B1", "99999999999999999999", "%201", "0x10", "1,2", "٣"]
+                {
+                    let parameter = format!("page[{name}]");
+                    let answer = s.get(&format!("{}?{parameter}={value}", schema.path)).await;
+                    answer.assert_error(400, "parameter_invalid", &parameter);
+                }
+            }
+            for query in [
+                "page[size]=0",
+                "page[size]=1001",
+                "page[per_page]=1001",
+                "page[limit]=0",
+                "page[number]=0",
+                "page[after]=0",
+            ] {
+                let parameter = query.split('=').next().unwrap();
+                s.get(&format!("{}?{query}", schema.path)).await.assert_error(400, "parameter_invalid", parameter);
+            }
+            for size in ["1", "1000"] {
+                s.get(&format!("{}?page[size]={size}", schema.path)).await.expect(200);
+            }
+            for parameter in ["page[x]", "page[]", "page[size][x]", "page[cursor]"] {
+                let answer = s.get(&format!("{}?{parameter}=1", schema.path)).await;
+                answer.assert_error(400, "parameter_unknown", parameter);
             }
         }
-        for query in [
-            "page[size]=0",
-            "page[size]=1001",
-            "page[per_page]=1001",
-            "page[limit]=0",
-            "page[number]=0",
-            "page[after]=0",
-        ] {
-            let parameter = query.split('=').next().unwrap();
-            sandbox.get(&format!("{}?{query}", schema.path)).await.assert_error(400, "parameter_invalid", parameter);
-        }
-        for size in ["1", "1000"] {
-            sandbox.get(&format!("{}?page[size]={size}", schema.path)).await.expect(200);
-        }
-        for parameter in ["page[x]", "page[]", "page[size][x]", "page[cursor]"] {
-            let answer = sandbox.get(&format!("{}?{parameter}=1", schema.path)).await;
-            answer.assert_error(400, "parameter_unknown", parameter);
-        }
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn two_parameters_that_say_the_same_contradict_each_other() {
-    let sandbox = Sandbox::start().await;
-    for schema in SCHEMAS {
-        for (one, other) in [
-            ("page[number]=1", "page[page]=2"),
-            ("page[number]=1", "page[offset]=0"),
-            ("page[offset]=1", "page[page]=1"),
-            ("page[size]=1", "page[limit]=2"),
-            ("page[per_page]=1", "page[size]=1"),
-            ("page[limit]=5", "page[per_page]=6"),
-        ] {
-            for (one, other) in [(one, other), (other, one)] {
-                let answer = sandbox.get(&format!("{}?{one}&{other}", schema.path)).await;
-                answer.assert_error(400, "parameter_invalid", other.split('=').next().unwrap());
+    account(async |s| {
+        for schema in SCHEMAS {
+            for (one, other) in [
+                ("page[number]=1", "page[page]=2"),
+                ("page[number]=1", "page[offset]=0"),
+                ("page[offset]=1", "page[page]=1"),
+                ("page[size]=1", "page[limit]=2"),
+                ("page[per_page]=1", "page[size]=1"),
+                ("page[limit]=5", "page[per_page]=6"),
+            ] {
+                for (one, other) in [(one, other), (other, one)] {
+                    let answer = s.get(&format!("{}?{one}&{other}", schema.path)).await;
+                    answer.assert_error(400, "parameter_invalid", other.split('=').next().unwrap());
+                }
             }
         }
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn collections_without_a_table_have_numbered_pages_only() {
-    let sandbox = Sandbox::start().await;
-    for path in ["/api/concierge_ports", "/api/cash_wallets", "/api/webhooks"] {
-        for parameter in ["page[after]", "page[before]"] {
-            let answer = sandbox.get(&format!("{path}?{parameter}=5")).await;
-            answer.assert_error(400, "parameter_invalid", parameter);
+    account(async |s| {
+        for path in ["/api/concierge_ports", "/api/cash_wallets", "/api/webhooks"] {
+            for parameter in ["page[after]", "page[before]"] {
+                let answer = s.get(&format!("{path}?{parameter}=5")).await;
+                answer.assert_error(400, "parameter_invalid", parameter);
+            }
         }
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_page_has_a_hundred_and_totals_are_counted_up_to_ten_thousand() {
-    let sandbox = Sandbox::start().await;
-    let more = "insert into users (account_id, id, compliance_state, created_at)
-        select account_id, 60000 + n, 'enabled', created_at from users, generate_series(1, 9998) n where id = 50505";
-    sandbox.sql(more).await;
-    let page = sandbox.get("/api/users").await.expect(200);
-    assert_eq!(ids(&page).len(), 100);
-    assert_eq!(page["meta"]["total"], 10_000);
-    let last = sandbox.get(text(&page["links"]["last"])).await.expect(200);
-    assert_eq!((ids(&last).len(), ids(&last).last().unwrap().as_str()), (100, "69998"));
-    sandbox.create("/api/users", &super::document("users", serde_json::json!({}))).await;
-    let page = sandbox.get("/api/users?page[size]=1000").await.expect(200);
-    assert_eq!(ids(&page).len(), 1000);
-    assert!(page.get("meta").is_none() && page["links"].get("last").is_none(), "{}", page["links"]);
-    assert!(page["links"]["next"].is_string());
-    sandbox.stop().await;
+    account(async |s| {
+        let more = "insert into users (account_id, id, compliance_state, created_at)
+            select account_id, 60000 + n, 'enabled', created_at from users, generate_series(1, 9998) n where id = 50505";
+        s.sql(more).await;
+        let page = s.get("/api/users").await.expect(200);
+        assert_eq!(ids(&page).len(), 100);
+        assert_eq!(page["meta"]["total"], 10_000);
+        let last = s.get(text(&page["links"]["last"])).await.expect(200);
+        assert_eq!((ids(&last).len(), ids(&last).last().unwrap().as_str()), (100, "69998"));
+        s.create("/api/users", &super::document("users", serde_json::json!({}))).await;
+        let page = s.get("/api/users?page[size]=1000").await.expect(200);
+        assert_eq!(ids(&page).len(), 1000);
+        assert!(page.get("meta").is_none() && page["links"].get("last").is_none(), "{}", page["links"]);
+        assert!(page["links"]["next"].is_string());
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_comes_and_goes_between_two_pages_moves_nothing_else() {
-    let world = World::start().await;
-    let schema = super::check::schema("withdrawal_instructions");
-    let first = world.get(&format!("{}?page[size]=2", schema.path)).await;
-    assert_eq!(ids(&first), ["2121", "2122"]);
-    // the one the next page starts after is gone, and a new one is there
-    assert_eq!(world.sandbox.delete("/api/withdrawal_instructions/2122").await.status, 204);
-    let added = super::document(schema.type_name, serde_json::json!({"body": {}}));
-    world.sandbox.create(schema.path, &added).await;
-    let rest: Vec<String> = page_ids(&follow(&world, first, "next").await[1..]).concat();
-    assert_eq!(rest, ["2123", "2124", "2125"]);
-    world.sandbox.stop().await;
+    account(async |s| {
+        let world = World::of(s).await;
+        let schema = super::check::schema("withdrawal_instructions");
+        let first = world.get(&format!("{}?page[size]=2", schema.path)).await;
+        assert_eq!(ids(&first), ["2121", "2122"]);
+        // the one the next page starts after is gone, and a new one is there
+        assert_eq!(world.account.delete("/api/withdrawal_instructions/2122").await.status, 204);
+        let added = super::document(schema.type_name, serde_json::json!({"body": {}}));
+        world.account.create(schema.path, &added).await;
+        let rest: Vec<String> = page_ids(&follow(&world, first, "next").await[1..]).concat();
+        assert_eq!(rest, ["2123", "2124", "2125"]);
+    })
+    .await;
 }

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{World, census, creatable};
-use crate::support::{Sandbox, send};
+use crate::support::{account, send};
 
 /// Names that no endpoint knows: lower case (reserved), of an implementation's own form, and of no family.
 const UNKNOWN: [&str; 16] = [
@@ -29,143 +29,153 @@ const UNKNOWN: [&str; 16] = [
 
 #[tokio::test]
 async fn one_that_is_unknown_is_400_on_every_endpoint() {
-    let world = World::start().await;
-    let before = census(&world.sandbox).await;
-    for name in UNKNOWN {
-        let decoded = name.replace("%00", "\0");
-        for schema in SCHEMAS {
-            for path in world.paths_of(schema) {
-                for query in [format!("{name}=1"), format!("{name}="), name.to_owned(), format!("&{name}=1&")] {
-                    let answer = world.sandbox.get(&format!("{path}?{query}")).await;
-                    answer.assert_error(400, "parameter_unknown", &decoded);
+    account(async |s| {
+        let world = World::of(s).await;
+        let before = census(world.account).await;
+        for name in UNKNOWN {
+            let decoded = name.replace("%00", "\0");
+            for schema in SCHEMAS {
+                for path in world.paths_of(schema) {
+                    for query in [format!("{name}=1"), format!("{name}="), name.to_owned(), format!("&{name}=1&")] {
+                        let answer = world.account.get(&format!("{path}?{query}")).await;
+                        answer.assert_error(400, "parameter_unknown", &decoded);
+                    }
                 }
             }
-        }
-        for (schema, document) in creatable() {
-            let answer = world.sandbox.post(&format!("{}?{name}=1", schema.path), &document).await;
+            for (schema, document) in creatable() {
+                let answer = world.account.post(&format!("{}?{name}=1", schema.path), &document).await;
+                answer.assert_error(400, "parameter_unknown", &decoded);
+            }
+            let change = json!({"data": {"type": "users", "id": "20202", "attributes": {"name": "x"}}});
+            for path in ["/api/users/20202", "/api/users/me"] {
+                let answer = world.account.patch(&format!("{path}?{name}=1"), &change).await;
+                answer.assert_error(400, "parameter_unknown", &decoded);
+            }
+            let answer = world.account.delete(&format!("/api/withdrawal_instructions/2122?{name}=1")).await;
             answer.assert_error(400, "parameter_unknown", &decoded);
         }
-        let change = json!({"data": {"type": "users", "id": "20202", "attributes": {"name": "x"}}});
-        for path in ["/api/users/20202", "/api/users/me"] {
-            let answer = world.sandbox.patch(&format!("{path}?{name}=1"), &change).await;
-            answer.assert_error(400, "parameter_unknown", &decoded);
-        }
-        let answer = world.sandbox.delete(&format!("/api/withdrawal_instructions/2122?{name}=1")).await;
-        answer.assert_error(400, "parameter_unknown", &decoded);
-    }
-    assert_eq!(census(&world.sandbox).await, before);
-    assert_ne!(world.get("/api/users/20202").await["data"]["attributes"]["name"], "x");
-    world.sandbox.stop().await;
+        assert_eq!(census(world.account).await, before);
+        assert_ne!(world.get("/api/users/20202").await["data"]["attributes"]["name"], "x");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn one_of_a_collection_is_400_elsewhere() {
-    let world = World::start().await;
-    for parameter in ["sort", "page[size]", "page[number]", "filter[state]"] {
-        for schema in SCHEMAS {
-            let [_, single] = world.paths_of(schema);
-            let answer = world.sandbox.get(&format!("{single}?{parameter}=1")).await;
-            answer.assert_error(400, "parameter_unknown", parameter);
+    account(async |s| {
+        let world = World::of(s).await;
+        for parameter in ["sort", "page[size]", "page[number]", "filter[state]"] {
+            for schema in SCHEMAS {
+                let [_, single] = world.paths_of(schema);
+                let answer = world.account.get(&format!("{single}?{parameter}=1")).await;
+                answer.assert_error(400, "parameter_unknown", parameter);
+            }
+            for (schema, document) in creatable() {
+                let answer = world.account.post(&format!("{}?{parameter}=1", schema.path), &document).await;
+                answer.assert_error(400, "parameter_unknown", parameter);
+            }
         }
-        for (schema, document) in creatable() {
-            let answer = world.sandbox.post(&format!("{}?{parameter}=1", schema.path), &document).await;
-            answer.assert_error(400, "parameter_unknown", parameter);
+        for parameter in ["include", "fields[withdrawal_instructions]", "sort"] {
+            let path = format!("/api/withdrawal_instructions/2122?{parameter}=");
+            world.account.delete(&path).await.assert_error(400, "parameter_unknown", parameter);
         }
-    }
-    for parameter in ["include", "fields[withdrawal_instructions]", "sort"] {
-        let path = format!("/api/withdrawal_instructions/2122?{parameter}=");
-        world.sandbox.delete(&path).await.assert_error(400, "parameter_unknown", parameter);
-    }
-    world.sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn every_one_that_is_wrong_is_named_at_once() {
-    let sandbox = Sandbox::start().await;
-    let query = "include=x,y&sort=x&filter[x]=1&filter[state]=x&page[size]=0&fields[x]=y&fields[users]=z&nonsense";
-    let answer = sandbox.get(&format!("/api/concierge_request_outputs?{query}")).await;
-    assert_eq!(answer.status, 400);
-    let parameters: Vec<String> = answer.errors().into_iter().map(|(_, _, source)| source).collect();
-    let named = [
-        "include",
-        "include",
-        "sort",
-        "filter[x]",
-        "filter[state]",
-        "page[size]",
-        "fields[x]",
-        "fields[users]",
-        "nonsense",
-    ];
-    assert_eq!(parameters, named);
-    sandbox.stop().await;
+    account(async |s| {
+        let query = "include=x,y&sort=x&filter[x]=1&filter[state]=x&page[size]=0&fields[x]=y&fields[users]=z&nonsense";
+        let answer = s.get(&format!("/api/concierge_request_outputs?{query}")).await;
+        assert_eq!(answer.status, 400);
+        let parameters: Vec<String> = answer.errors().into_iter().map(|(_, _, source)| source).collect();
+        let named = [
+            "include",
+            "include",
+            "sort",
+            "filter[x]",
+            "filter[state]",
+            "page[size]",
+            "fields[x]",
+            "fields[users]",
+            "nonsense",
+        ];
+        assert_eq!(parameters, named);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn one_that_is_there_twice_is_400() {
-    let sandbox = Sandbox::start().await;
-    for (one, other) in [
-        ("sort=id", "sort=-id"),
-        ("include=user", "include=user"),
-        ("page[size]=5", "page%5Bsize%5D=5"),
-        ("filter[state]=accepting", "filter%5bstate%5d=accepted"),
-        ("fields[users]=name", "f%69elds[users]=email"),
-    ] {
-        let answer = sandbox.get(&format!("/api/concierge_request_outputs?{one}&{other}")).await;
-        answer.assert_error(400, "parameter_invalid", one.split('=').next().unwrap());
-    }
-    sandbox.stop().await;
+    account(async |s| {
+        for (one, other) in [
+            ("sort=id", "sort=-id"),
+            ("include=user", "include=user"),
+            ("page[size]=5", "page%5Bsize%5D=5"),
+            ("filter[state]=accepting", "filter%5bstate%5d=accepted"),
+            ("fields[users]=name", "f%69elds[users]=email"),
+        ] {
+            let answer = s.get(&format!("/api/concierge_request_outputs?{one}&{other}")).await;
+            answer.assert_error(400, "parameter_invalid", one.split('=').next().unwrap());
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn square_brackets_and_commas_may_be_encoded_or_not() {
-    let world = World::start().await;
-    let outputs = "/api/concierge_request_outputs";
-    for query in [
-        "page[size]=3&page[number]=2",
-        "fields[users]=name,email&include=user,request",
-        "filter[state]=accepted,rejected&sort=-state,port_code",
-        "filter[request_id]=1010&fields[concierge_request_outputs]=state",
-    ] {
-        let plain = world.get(&format!("{outputs}?{query}")).await;
-        let upper = query.replace('[', "%5B").replace(']', "%5D");
-        let lower = upper.to_lowercase().replace(',', "%2c");
-        let some = query.replace('[', "%5B").replace(',', "%2C");
-        let all: String = query
-            .chars()
-            .map(|character| match character {
-                '&' | '=' => character.to_string(),
-                other => format!("%{:02X}", u32::from(other)),
-            })
-            .collect();
-        for other in [upper, lower, some, all] {
-            assert_eq!(world.sandbox.get(&format!("{outputs}?{other}")).await.expect(200), plain, "{other}");
+    account(async |s| {
+        let world = World::of(s).await;
+        let outputs = "/api/concierge_request_outputs";
+        for query in [
+            "page[size]=3&page[number]=2",
+            "fields[users]=name,email&include=user,request",
+            "filter[state]=accepted,rejected&sort=-state,port_code",
+            "filter[request_id]=1010&fields[concierge_request_outputs]=state",
+        ] {
+            let plain = world.get(&format!("{outputs}?{query}")).await;
+            let upper = query.replace('[', "%5B").replace(']', "%5D");
+            let lower = upper.to_lowercase().replace(',', "%2c");
+            let some = query.replace('[', "%5B").replace(',', "%2C");
+            let all: String = query
+                .chars()
+                .map(|character| match character {
+                    '&' | '=' => character.to_string(),
+                    other => format!("%{:02X}", u32::from(other)),
+                })
+                .collect();
+            for other in [upper, lower, some, all] {
+                assert_eq!(world.account.get(&format!("{outputs}?{other}")).await.expect(200), plain, "{other}");
+            }
         }
-    }
-    world.sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_plus_is_a_space() {
-    let sandbox = Sandbox::start().await;
-    let request = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars", "external_id": "a b+c&d=é"}}});
-    sandbox.create("/api/concierge_requests", &request).await;
-    for query in ["a+b%2Bc%26d=%C3%A9", "a%20b%2Bc%26d%3D%c3%a9"] {
-        let path = format!("/api/concierge_requests?filter[external_id]={query}");
-        let found = sandbox.get(&path).await.expect(200);
-        assert_eq!(found["meta"]["total"], 1, "{query}");
-        let again = sandbox.get(found["links"]["self"].as_str().unwrap()).await.expect(200);
-        assert_eq!(again, found);
-    }
-    sandbox.stop().await;
+    account(async |s| {
+        let request = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars", "external_id": "a b+c&d=é"}}});
+        s.create("/api/concierge_requests", &request).await;
+        for query in ["a+b%2Bc%26d=%C3%A9", "a%20b%2Bc%26d%3D%c3%a9"] {
+            let path = format!("/api/concierge_requests?filter[external_id]={query}");
+            let found = s.get(&path).await.expect(200);
+            assert_eq!(found["meta"]["total"], 1, "{query}");
+            let again = s.get(found["links"]["self"].as_str().unwrap()).await.expect(200);
+            assert_eq!(again, found);
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_stranger_is_told_nothing_about_them() {
-    let sandbox = Sandbox::start().await;
-    for (schema, _) in creatable() {
-        let request = sandbox.client.request(Method::GET, sandbox.url(&format!("{}?x=1", schema.path)));
-        send(request.header("Authorization", "nobody")).await.assert_error(401, "invalid_api_key", "Authorization");
-    }
-    sandbox.stop().await;
+    account(async |s| {
+        for (schema, _) in creatable() {
+            let request = s.client.request(Method::GET, s.url(&format!("{}?x=1", schema.path)));
+            send(request.header("Authorization", "nobody")).await.assert_error(401, "invalid_api_key", "Authorization");
+        }
+    })
+    .await;
 }

@@ -7,7 +7,7 @@ use concierge_sandbox::jsonapi::schema::Schema;
 use serde_json::Value;
 
 use super::{World, id_order, ids, text};
-use crate::support::Sandbox;
+use crate::support::account;
 
 /// Every order of a collection by at most `most` keys, in every direction.
 pub fn orders(schema: &Schema, most: usize) -> Vec<String> {
@@ -48,51 +48,58 @@ pub fn sorted(world: &World, schema: &Schema, order: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn every_declared_key_sorts_both_ways_alone_and_with_others() {
-    let world = World::start().await;
-    for schema in SCHEMAS {
-        for order in orders(schema, 3) {
-            let document = world.get(&format!("{}?sort={order}", schema.path)).await;
-            assert_eq!(ids(&document), sorted(&world, schema, &order), "{order} of {}", schema.type_name);
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            for order in orders(schema, 3) {
+                let document = world.get(&format!("{}?sort={order}", schema.path)).await;
+                assert_eq!(ids(&document), sorted(&world, schema, &order), "{order} of {}", schema.type_name);
+            }
         }
-    }
-    world.sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_order_is_by_id_where_nobody_asks_for_another() {
-    let world = World::start().await;
-    for schema in SCHEMAS {
-        let document = world.get(schema.path).await;
-        assert_eq!(ids(&document), sorted(&world, schema, "id"));
-    }
-    world.sandbox.stop().await;
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            let document = world.get(schema.path).await;
+            assert_eq!(ids(&document), sorted(&world, schema, "id"));
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_key_that_is_not_supported_is_400() {
-    let sandbox = Sandbox::start().await;
-    for schema in SCHEMAS {
-        let undeclared = schema.fields().filter(|field| !schema.sort.contains(field));
-        let nonsense = ["", "-", "--id", "+id", "id,", ",id", "ID", "-x", "user.name", "id desc", "id;state", "1"];
-        for key in undeclared.chain(nonsense) {
-            let encoded = key.replace('+', "%2B").replace(' ', "%20");
-            let answer = sandbox.get(&format!("{}?sort={encoded}", schema.path)).await;
-            answer.assert_error(400, "sort_unknown", "sort");
+    account(async |s| {
+        for schema in SCHEMAS {
+            let undeclared = schema.fields().filter(|field| !schema.sort.contains(field));
+            let nonsense = ["", "-", "--id", "+id", "id,", ",id", "ID", "-x", "user.name", "id desc", "id;state", "1"];
+            for key in undeclared.chain(nonsense) {
+                let encoded = key.replace('+', "%2B").replace(' ', "%20");
+                let answer = s.get(&format!("{}?sort={encoded}", schema.path)).await;
+                answer.assert_error(400, "sort_unknown", "sort");
+            }
+            // every unknown key is named, not only the first
+            let answer = s.get(&format!("{}?sort=x,id,-y", schema.path)).await;
+            assert_eq!((answer.status, answer.errors().len()), (400, 2));
         }
-        // every unknown key is named, not only the first
-        let answer = sandbox.get(&format!("{}?sort=x,id,-y", schema.path)).await;
-        assert_eq!((answer.status, answer.errors().len()), (400, 2));
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn is_for_collections_only() {
-    let world = World::start().await;
-    for schema in SCHEMAS {
-        let [_, single] = world.paths_of(schema);
-        let answer = world.sandbox.get(&format!("{single}?sort=id")).await;
-        answer.assert_error(400, "parameter_unknown", "sort");
-    }
-    world.sandbox.stop().await;
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            let [_, single] = world.paths_of(schema);
+            let answer = world.account.get(&format!("{single}?sort=id")).await;
+            answer.assert_error(400, "parameter_unknown", "sort");
+        }
+    })
+    .await;
 }

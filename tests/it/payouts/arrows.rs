@@ -8,11 +8,11 @@ use concierge_sandbox::concierge::{outputs, requests};
 use serde_json::json;
 
 use super::{draft, pay, set_to_work, thousand};
-use crate::support::{Sandbox, send};
+use crate::support::{Account, account, send};
 
 /// The arrows that events of a type of resource went along.
 async fn gone<S: Named, T: Named>(
-    sandbox: &Sandbox,
+    account: &Account,
     resource_type: &str,
     prefix: &str,
     machine: &Machine<S, T>,
@@ -20,7 +20,7 @@ async fn gone<S: Named, T: Named>(
     let events: Vec<(i64, String)> =
         sqlx::query_as("select resource_id, event_type from events where resource_type = $1 order by resource_id, id")
             .bind(resource_type)
-            .fetch_all(&sandbox.database)
+            .fetch_all(account.database())
             .await
             .unwrap();
     let mut arrows = BTreeSet::new();
@@ -45,80 +45,81 @@ fn all<S: Named, T: Named>(machine: &Machine<S, T>) -> BTreeSet<(String, String)
 
 #[tokio::test]
 async fn every_arrow_is_gone_along() {
-    let sandbox = Sandbox::start().await;
-    for label in ["", "sandbox:rejected", "sandbox:failed", "sandbox:cancelled"] {
-        pay(&sandbox, "1010", label, thousand()).await;
-    }
-    sandbox.advance(Duration::from_secs(1)).await;
-    set_to_work(&sandbox, "1010").await;
-    // cancelled by hand, in each state in which that can be, with an output that is accepted or not yet
-    let abroad = json!({"port_code": "us_usd", "amount": 1});
-    let drafted = draft(&sandbox, "ar_ars").await;
-    pay(&sandbox, &drafted, "", abroad.clone()).await;
-    let requested = draft(&sandbox, "ar_ars").await;
-    let quoted = draft(&sandbox, "ar_ars").await;
-    for request in [&requested, &quoted] {
-        pay(&sandbox, request, "", abroad.clone()).await;
-    }
-    sandbox.act(&quoted, "request_quote").await.expect(200);
-    sandbox.advance(Duration::from_secs(1)).await;
-    sandbox.act(&requested, "request_quote").await.expect(200);
-    pay(&sandbox, &drafted, "", abroad).await;
-    for (request, state) in [(&drafted, "draft"), (&requested, "quote_requested"), (&quoted, "quoted")] {
-        assert_eq!(sandbox.attributes_of(request).await["state"], state);
-        let cancelled = sandbox.act(request, "cancel").await.expect(200);
-        assert_eq!(cancelled["data"]["attributes"]["cancellation_reason"], "cancelled_by_user");
-    }
-    // left alone: as a draft, quoted, and accepted without money
-    let (left, ignored, poor) =
-        (draft(&sandbox, "ar_ars").await, draft(&sandbox, "ar_ars").await, draft(&sandbox, "uy_uyu").await);
-    for request in [&left, &ignored, &poor] {
-        pay(&sandbox, request, "", thousand()).await;
-    }
-    for request in [&ignored, &poor] {
-        sandbox.act(request, "request_quote").await.expect(200);
-    }
-    sandbox.tick().await;
-    sandbox.act(&poor, "accept_quote").await.expect(200);
-    sandbox.advance(Duration::from_hours(31 * 24)).await;
-    for (request, reason) in
-        [(left, "draft_was_pruned"), (ignored, "quote_not_accepted"), (poor, "payment_not_received")]
-    {
-        assert_eq!(sandbox.attributes_of(&request).await["cancellation_reason"], reason);
-    }
-    assert_eq!(sandbox.attributes_of("1010").await["state"], "finished");
+    account(async |s| {
+        for label in ["", "sandbox:rejected", "sandbox:failed", "sandbox:cancelled"] {
+            pay(s, "1010", label, thousand()).await;
+        }
+        s.advance(Duration::from_secs(1)).await;
+        set_to_work(s, "1010").await;
+        // cancelled by hand, in each state in which that can be, with an output that is accepted or not yet
+        let abroad = json!({"port_code": "us_usd", "amount": 1});
+        let drafted = draft(s, "ar_ars").await;
+        pay(s, &drafted, "", abroad.clone()).await;
+        let requested = draft(s, "ar_ars").await;
+        let quoted = draft(s, "ar_ars").await;
+        for request in [&requested, &quoted] {
+            pay(s, request, "", abroad.clone()).await;
+        }
+        s.act(&quoted, "request_quote").await.expect(200);
+        s.advance(Duration::from_secs(1)).await;
+        s.act(&requested, "request_quote").await.expect(200);
+        pay(s, &drafted, "", abroad).await;
+        for (request, state) in [(&drafted, "draft"), (&requested, "quote_requested"), (&quoted, "quoted")] {
+            assert_eq!(s.attributes_of(request).await["state"], state);
+            let cancelled = s.act(request, "cancel").await.expect(200);
+            assert_eq!(cancelled["data"]["attributes"]["cancellation_reason"], "cancelled_by_user");
+        }
+        // left alone: as a draft, quoted, and accepted without money
+        let (left, ignored, poor) = (draft(s, "ar_ars").await, draft(s, "ar_ars").await, draft(s, "uy_uyu").await);
+        for request in [&left, &ignored, &poor] {
+            pay(s, request, "", thousand()).await;
+        }
+        for request in [&ignored, &poor] {
+            s.act(request, "request_quote").await.expect(200);
+        }
+        s.tick().await;
+        s.act(&poor, "accept_quote").await.expect(200);
+        s.advance(Duration::from_hours(31 * 24)).await;
+        for (request, reason) in
+            [(left, "draft_was_pruned"), (ignored, "quote_not_accepted"), (poor, "payment_not_received")]
+        {
+            assert_eq!(s.attributes_of(&request).await["cancellation_reason"], reason);
+        }
+        assert_eq!(s.attributes_of("1010").await["state"], "finished");
 
-    let machine = &outputs::state::MACHINE;
-    let gone_along = gone(&sandbox, "concierge_request_outputs", "concierge_request_output_", machine).await;
-    assert_eq!(gone_along, all(machine));
-    let machine = &requests::state::MACHINE;
-    assert_eq!(gone(&sandbox, "concierge_requests", "concierge_request_", machine).await, all(machine));
-    sandbox.stop().await;
+        let machine = &outputs::state::MACHINE;
+        let gone_along = gone(s, "concierge_request_outputs", "concierge_request_output_", machine).await;
+        assert_eq!(gone_along, all(machine));
+        let machine = &requests::state::MACHINE;
+        assert_eq!(gone(s, "concierge_requests", "concierge_request_", machine).await, all(machine));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_machines_are_printed_from_the_tables_that_drive_them() {
-    let sandbox = Sandbox::start().await;
-    let open = async |path: &str| sandbox.client.get(sandbox.url(path)).send().await.unwrap();
-    for (name, mermaid, json) in [
-        ("requests", include_str!("../snapshots/requests.mmd"), include_str!("../snapshots/requests.json")),
-        ("outputs", include_str!("../snapshots/outputs.mmd"), include_str!("../snapshots/outputs.json")),
-    ] {
-        let path = format!("/_sandbox/state_machines/{name}");
-        let printed = open(&format!("{path}?format=mermaid")).await;
-        assert_eq!(printed.headers()["content-type"], "text/vnd.mermaid; charset=utf-8");
-        assert_eq!(printed.text().await.unwrap(), mermaid, "a changed machine is a changed contract");
-        for path in [path.clone(), format!("{path}?format=json")] {
-            let printed = open(&path).await;
-            assert_eq!(printed.headers()["content-type"], "application/json");
-            let printed: serde_json::Value = printed.json().await.unwrap();
-            assert_eq!(format!("{printed:#}\n"), json, "a changed machine is a changed contract");
+    account(async |s| {
+        let open = async |path: &str| s.client.get(s.url(path)).send().await.unwrap();
+        for (name, mermaid, json) in [
+            ("requests", include_str!("../snapshots/requests.mmd"), include_str!("../snapshots/requests.json")),
+            ("outputs", include_str!("../snapshots/outputs.mmd"), include_str!("../snapshots/outputs.json")),
+        ] {
+            let path = format!("/_sandbox/state_machines/{name}");
+            let printed = open(&format!("{path}?format=mermaid")).await;
+            assert_eq!(printed.headers()["content-type"], "text/vnd.mermaid; charset=utf-8");
+            assert_eq!(printed.text().await.unwrap(), mermaid, "a changed machine is a changed contract");
+            for path in [path.clone(), format!("{path}?format=json")] {
+                let printed = open(&path).await;
+                assert_eq!(printed.headers()["content-type"], "application/json");
+                let printed: serde_json::Value = printed.json().await.unwrap();
+                assert_eq!(format!("{printed:#}\n"), json, "a changed machine is a changed contract");
+            }
+            let bad = |query: &str| send(s.client.get(s.url(&format!("{path}?{query}"))));
+            bad("format=svg").await.assert_error(400, "parameter_invalid", "format");
+            bad("shape=round").await.assert_error(400, "parameter_unknown", "shape");
         }
-        let bad = |query: &str| send(sandbox.client.get(sandbox.url(&format!("{path}?{query}"))));
-        bad("format=svg").await.assert_error(400, "parameter_invalid", "format");
-        bad("shape=round").await.assert_error(400, "parameter_unknown", "shape");
-    }
-    let unknown = send(sandbox.client.get(sandbox.url("/_sandbox/state_machines/users"))).await;
-    unknown.assert_error(404, "resource_not_found", "");
-    sandbox.stop().await;
+        let unknown = send(s.client.get(s.url("/_sandbox/state_machines/users"))).await;
+        unknown.assert_error(404, "resource_not_found", "");
+    })
+    .await;
 }

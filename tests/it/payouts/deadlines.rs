@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{draft, pay, thousand};
-use crate::support::Sandbox;
+use crate::support::{Account, account, sandbox, sandbox_with};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const TEN_MINUTES: Duration = Duration::from_mins(10);
@@ -16,119 +16,130 @@ fn before(left: Duration) -> Duration {
 }
 
 /// Asserts that a request and its outputs are as they were a millisecond before a deadline, and cancelled at it.
-async fn assert_cancelled_after(sandbox: &Sandbox, request: &str, left: Duration, state: &str, reason: &str) {
-    sandbox.advance(before(left)).await;
-    assert_eq!(sandbox.attributes_of(request).await["state"], state);
-    sandbox.advance(MILLISECOND).await;
-    let shown = sandbox.attributes_of(request).await;
+async fn assert_cancelled_after(account: &Account, request: &str, left: Duration, state: &str, reason: &str) {
+    account.advance(before(left)).await;
+    assert_eq!(account.attributes_of(request).await["state"], state);
+    account.advance(MILLISECOND).await;
+    let shown = account.attributes_of(request).await;
     assert_eq!((&shown["state"], &shown["cancellation_reason"]), (&json!("cancelled"), &json!(reason)));
     assert_eq!(shown["outputs_cancelled"], shown["outputs_count"]);
 }
 
 #[tokio::test]
 async fn a_draft_that_is_left_alone_for_thirty_days_is_pruned() {
-    let days = |days: u64| Duration::from_hours(24 * days);
-    let sandbox = Sandbox::start().await;
-    let touched = draft(&sandbox, "ar_ars").await;
-    let filled = draft(&sandbox, "ar_ars").await;
-    sandbox.advance(days(29)).await;
-    let path = format!("/api/concierge_requests/{touched}");
-    let change = json!({"data": {"type": "concierge_requests", "id": touched, "attributes": {"external_id": "x"}}});
-    let changed = sandbox.patch(&path, &change).await.expect(200);
-    assert_eq!(changed["data"]["attributes"]["external_id"], "x");
-    sandbox.advance(before(days(1))).await;
-    // the last moment before it would have been pruned
-    pay(&sandbox, &filled, "", thousand()).await;
-    assert_eq!(sandbox.attributes_of("1010").await["state"], "draft");
-    sandbox.advance(MILLISECOND).await;
-    let pruned = sandbox.attributes_of("1010").await;
-    assert_eq!((&pruned["state"], &pruned["cancellation_reason"]), (&json!("cancelled"), &json!("draft_was_pruned")));
-    assert_cancelled_after(&sandbox, &touched, days(29), "draft", "draft_was_pruned").await;
-    assert_cancelled_after(&sandbox, &filled, before(days(1)), "draft", "draft_was_pruned").await;
-    sandbox.stop().await;
+    account(async |s| {
+        let days = |days: u64| Duration::from_hours(24 * days);
+        let touched = draft(s, "ar_ars").await;
+        let filled = draft(s, "ar_ars").await;
+        s.advance(days(29)).await;
+        let path = format!("/api/concierge_requests/{touched}");
+        let change = json!({"data": {"type": "concierge_requests", "id": touched, "attributes": {"external_id": "x"}}});
+        let changed = s.patch(&path, &change).await.expect(200);
+        assert_eq!(changed["data"]["attributes"]["external_id"], "x");
+        s.advance(before(days(1))).await;
+        // the last moment before it would have been pruned
+        pay(s, &filled, "", thousand()).await;
+        assert_eq!(s.attributes_of("1010").await["state"], "draft");
+        s.advance(MILLISECOND).await;
+        let pruned = s.attributes_of("1010").await;
+        assert_eq!(
+            (&pruned["state"], &pruned["cancellation_reason"]),
+            (&json!("cancelled"), &json!("draft_was_pruned"))
+        );
+        assert_cancelled_after(s, &touched, days(29), "draft", "draft_was_pruned").await;
+        assert_cancelled_after(s, &filled, before(days(1)), "draft", "draft_was_pruned").await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_quote_is_to_be_accepted_within_ten_minutes() {
-    let sandbox = Sandbox::start().await;
-    sandbox.create_output().await;
-    sandbox.advance(Duration::from_secs(1)).await;
-    sandbox.act("1010", "request_quote").await.expect(200);
-    sandbox.tick().await;
-    assert_cancelled_after(&sandbox, "1010", before(TEN_MINUTES), "quoted", "quote_not_accepted").await;
-    sandbox.act("1010", "accept_quote").await.assert_error(409, "action_not_possible", "");
-    sandbox.stop().await;
+    account(async |s| {
+        s.create_output().await;
+        s.advance(Duration::from_secs(1)).await;
+        s.act("1010", "request_quote").await.expect(200);
+        s.tick().await;
+        assert_cancelled_after(s, "1010", before(TEN_MINUTES), "quoted", "quote_not_accepted").await;
+        s.act("1010", "accept_quote").await.assert_error(409, "action_not_possible", "");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_quote_that_needs_time_comes_at_its_eta() {
-    let sandbox = Sandbox::start_with(|config| config.quote_delay = Duration::from_hours(3)).await;
-    let abroad = json!({"port_code": "us_usd", "amount": 1});
-    pay(&sandbox, "1010", "", abroad).await;
-    let asked = sandbox.act("1010", "request_quote").await.expect(200)["data"]["attributes"].clone();
-    assert_eq!(asked["eta"], "2019-11-25T15:53:02.741Z");
-    assert_eq!(asked["accept_quote_before"], "2019-11-25T16:03:02.741Z");
-    assert_eq!(asked["cancellable_until"], asked["accept_quote_before"]);
-    sandbox.advance(before(Duration::from_hours(3))).await;
-    assert_eq!(sandbox.attributes_of("1010").await["state"], "quote_requested");
-    sandbox.tick().await;
-    assert_eq!(sandbox.attributes_of("1010").await["state"], "quoted");
-    sandbox.stop().await;
+    sandbox_with(
+        |config| config.quote_delay = Duration::from_hours(3),
+        async |s| {
+            let abroad = json!({"port_code": "us_usd", "amount": 1});
+            pay(s, "1010", "", abroad).await;
+            let asked = s.act("1010", "request_quote").await.expect(200)["data"]["attributes"].clone();
+            assert_eq!(asked["eta"], "2019-11-25T15:53:02.741Z");
+            assert_eq!(asked["accept_quote_before"], "2019-11-25T16:03:02.741Z");
+            assert_eq!(asked["cancellable_until"], asked["accept_quote_before"]);
+            s.advance(before(Duration::from_hours(3))).await;
+            assert_eq!(s.attributes_of("1010").await["state"], "quote_requested");
+            s.tick().await;
+            assert_eq!(s.attributes_of("1010").await["state"], "quoted");
+        },
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn money_is_to_be_provided_within_twelve_hours_of_that() {
-    let sandbox = Sandbox::start().await;
-    let request = draft(&sandbox, "uy_uyu").await;
-    pay(&sandbox, &request, "", thousand()).await;
-    sandbox.act(&request, "request_quote").await.expect(200);
-    sandbox.tick().await;
-    sandbox.act(&request, "accept_quote").await.expect(200);
-    sandbox.tick().await;
-    assert_eq!(sandbox.attributes_of(&request).await["funds_available"], 0);
-    let left = before(before(TEN_MINUTES + Duration::from_hours(12)));
-    assert_cancelled_after(&sandbox, &request, left, "quote_accepted", "payment_not_received").await;
-    sandbox.stop().await;
+    account(async |s| {
+        let request = draft(s, "uy_uyu").await;
+        pay(s, &request, "", thousand()).await;
+        s.act(&request, "request_quote").await.expect(200);
+        s.tick().await;
+        s.act(&request, "accept_quote").await.expect(200);
+        s.tick().await;
+        assert_eq!(s.attributes_of(&request).await["funds_available"], 0);
+        let left = before(before(TEN_MINUTES + Duration::from_hours(12)));
+        assert_cancelled_after(s, &request, left, "quote_accepted", "payment_not_received").await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_leap_ends_like_small_steps_across_a_whole_life() {
     let mut ends = Vec::new();
     for steps in [1_u32, 2, 120, 7] {
-        let sandbox = Sandbox::start().await;
-        let second = draft(&sandbox, "us_usd").await;
-        for (request, label) in [
-            ("1010", "sandbox:failed"),
-            (second.as_str(), "sandbox:failed|settled"),
-            ("1010", "sandbox:cancelled"),
-            (second.as_str(), "sandbox:returned"),
-            ("1010", "sandbox:rejected"),
-        ] {
-            pay(&sandbox, request, label, json!({"port_code": "mx_mxn", "budget": 1000})).await;
-            sandbox.clock.advance(Duration::from_millis(130));
-        }
-        sandbox.advance(Duration::from_millis(450)).await;
-        for action in ["request_quote", "accept_quote"] {
-            for request in ["1010", second.as_str()] {
-                sandbox.act(request, action).await.expect(200);
-                sandbox.advance(Duration::from_secs(1)).await;
+        sandbox(async |s| {
+            let second = draft(s, "us_usd").await;
+            for (request, label) in [
+                ("1010", "sandbox:failed"),
+                (second.as_str(), "sandbox:failed|settled"),
+                ("1010", "sandbox:cancelled"),
+                (second.as_str(), "sandbox:returned"),
+                ("1010", "sandbox:rejected"),
+            ] {
+                pay(s, request, label, json!({"port_code": "mx_mxn", "budget": 1000})).await;
+                s.clock.advance(Duration::from_millis(130));
             }
-        }
-        let other = draft(&sandbox, "cl_clp").await;
-        pay(&sandbox, &other, "", thousand()).await;
-        sandbox.act(&other, "request_quote").await.expect(200);
-        for _ in 0..steps {
-            sandbox.advance(Duration::from_hours(48) / steps).await;
-        }
-        let events: Vec<(i64, String, i64, time::OffsetDateTime)> =
-            sqlx::query_as("select id, event_type, resource_id, created_at from events order by id")
-                .fetch_all(&sandbox.database)
-                .await
-                .unwrap();
-        let requests = sandbox.get("/api/concierge_requests?include=outputs").await.expect(200).to_string();
-        let port = sandbox.server().address.port().to_string();
-        ends.push((events, requests.replace(&port, "PORT")));
-        sandbox.stop().await;
+            s.advance(Duration::from_millis(450)).await;
+            for action in ["request_quote", "accept_quote"] {
+                for request in ["1010", second.as_str()] {
+                    s.act(request, action).await.expect(200);
+                    s.advance(Duration::from_secs(1)).await;
+                }
+            }
+            let other = draft(s, "cl_clp").await;
+            pay(s, &other, "", thousand()).await;
+            s.act(&other, "request_quote").await.expect(200);
+            for _ in 0..steps {
+                s.advance(Duration::from_hours(48) / steps).await;
+            }
+            let events: Vec<(i64, String, i64, time::OffsetDateTime)> =
+                sqlx::query_as("select id, event_type, resource_id, created_at from events order by id")
+                    .fetch_all(s.database())
+                    .await
+                    .unwrap();
+            let requests = s.get("/api/concierge_requests?include=outputs").await.expect(200).to_string();
+            let port = s.server().address.port().to_string();
+            ends.push((events, requests.replace(&port, "PORT")));
+        })
+        .await;
     }
     assert!(ends[0].0.len() > 40, "{:?}", ends[0].0);
     for end in &ends[1..] {

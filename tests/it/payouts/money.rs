@@ -10,7 +10,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use super::{draft, pay};
-use crate::support::Sandbox;
+use crate::support::{account, sandbox};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -21,98 +21,101 @@ fn exact(value: &Value) -> BigDecimal {
 
 #[tokio::test]
 async fn of_two_requests_that_compete_for_one_wallet_exactly_one_gets_the_money() {
-    let sandbox = Sandbox::start().await;
-    let mut requests = Vec::new();
-    for _ in 0..4 {
-        let request = draft(&sandbox, "ar_ars").await;
-        pay(&sandbox, &request, "", json!({"port_code": "cl_clp", "budget": 400_000})).await;
-        sandbox.act(&request, "request_quote").await.expect(200);
-        requests.push(request);
-    }
-    sandbox.tick().await;
-    let accepts = requests.iter().map(|request| sandbox.act(request, "accept_quote"));
-    for answer in futures_util::future::join_all(accepts).await {
-        answer.expect(200);
-    }
-    sandbox.tick().await;
-    let states = async || {
-        let mut states = Vec::new();
-        for request in &requests {
-            states.push(sandbox.attributes_of(request).await["state"].as_str().unwrap().to_owned());
+    account(async |s| {
+        let mut requests = Vec::new();
+        for _ in 0..4 {
+            let request = draft(s, "ar_ars").await;
+            pay(s, &request, "", json!({"port_code": "cl_clp", "budget": 400_000})).await;
+            s.act(&request, "request_quote").await.expect(200);
+            requests.push(request);
         }
-        states
-    };
-    let working = states().await.iter().filter(|state| *state == "working").count();
-    assert_eq!(working, 2, "1 000 000 is enough for two of four");
-    let left = sandbox.attributes_of(&requests[0]).await["funds_available"].clone();
-    assert_eq!(left, 200_000);
-    sandbox.advance(Duration::from_hours(13)).await;
-    let ended = states().await;
-    assert_eq!(ended.iter().filter(|state| *state == "finished").count(), 2, "{ended:?}");
-    assert_eq!(ended.iter().filter(|state| *state == "cancelled").count(), 2, "{ended:?}");
-    assert_eq!(sandbox.attributes_of(&requests[0]).await["funds_available"], 200_000);
-    sandbox.stop().await;
+        s.tick().await;
+        let accepts = requests.iter().map(|request| s.act(request, "accept_quote"));
+        for answer in futures_util::future::join_all(accepts).await {
+            answer.expect(200);
+        }
+        s.tick().await;
+        let states = async || {
+            let mut states = Vec::new();
+            for request in &requests {
+                states.push(s.attributes_of(request).await["state"].as_str().unwrap().to_owned());
+            }
+            states
+        };
+        let working = states().await.iter().filter(|state| *state == "working").count();
+        assert_eq!(working, 2, "1 000 000 is enough for two of four");
+        let left = s.attributes_of(&requests[0]).await["funds_available"].clone();
+        assert_eq!(left, 200_000);
+        s.advance(Duration::from_hours(13)).await;
+        let ended = states().await;
+        assert_eq!(ended.iter().filter(|state| *state == "finished").count(), 2, "{ended:?}");
+        assert_eq!(ended.iter().filter(|state| *state == "cancelled").count(), 2, "{ended:?}");
+        assert_eq!(s.attributes_of(&requests[0]).await["funds_available"], 200_000);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_payer_who_is_funded_in_time_pays() {
-    let sandbox = Sandbox::start().await;
-    // the first takes nearly everything, and gets most of it back a minute later
-    let first = draft(&sandbox, "ar_ars").await;
-    pay(&sandbox, &first, "sandbox:returned", json!({"port_code": "cl_clp", "budget": 900_000})).await;
-    let second = draft(&sandbox, "ar_ars").await;
-    let paid = pay(&sandbox, &second, "", json!({"port_code": "cl_clp", "budget": 500_000})).await;
-    for action in ["request_quote", "accept_quote"] {
-        for request in [&first, &second] {
-            sandbox.act(request, action).await.expect(200);
-            sandbox.tick().await;
+    account(async |s| {
+        // the first takes nearly everything, and gets most of it back a minute later
+        let first = draft(s, "ar_ars").await;
+        pay(s, &first, "sandbox:returned", json!({"port_code": "cl_clp", "budget": 900_000})).await;
+        let second = draft(s, "ar_ars").await;
+        let paid = pay(s, &second, "", json!({"port_code": "cl_clp", "budget": 500_000})).await;
+        for action in ["request_quote", "accept_quote"] {
+            for request in [&first, &second] {
+                s.act(request, action).await.expect(200);
+                s.tick().await;
+            }
         }
-    }
-    assert_eq!(sandbox.attributes_of(&first).await["state"], "working");
-    assert_eq!(sandbox.attributes_of(&second).await["state"], "quote_accepted");
-    sandbox.advance(Duration::from_mins(1)).await;
-    assert_eq!(sandbox.attributes_of(&first).await["state"], "finished");
-    assert_eq!(sandbox.attributes_of(&second).await["state"], "finished");
-    assert_eq!(super::output(&sandbox, &paid).await["state"], "settled");
-    sandbox.stop().await;
+        assert_eq!(s.attributes_of(&first).await["state"], "working");
+        assert_eq!(s.attributes_of(&second).await["state"], "quote_accepted");
+        s.advance(Duration::from_mins(1)).await;
+        assert_eq!(s.attributes_of(&first).await["state"], "finished");
+        assert_eq!(s.attributes_of(&second).await["state"], "finished");
+        assert_eq!(super::output(s, &paid).await["state"], "settled");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_comes_back_is_everything_or_what_the_fee_leaves() {
-    let sandbox = Sandbox::start().await;
-    let mut left = BigDecimal::from(1_000_000);
-    for (label, refund) in [
-        ("", "nothing"),
-        ("sandbox:rejected", "budget"),
-        ("sandbox:cancelled", "budget"),
-        ("sandbox:returned", "net"),
-        ("sandbox:failed", "net"),
-    ] {
-        let request = draft(&sandbox, "ar_ars").await;
-        let id = pay(&sandbox, &request, label, json!({"port_code": "mx_mxn", "budget": 10_000})).await;
-        sandbox.advance(SECOND).await;
-        for action in ["request_quote", "accept_quote"] {
-            sandbox.act(&request, action).await.expect(200);
-            sandbox.tick().await;
+    account(async |s| {
+        let mut left = BigDecimal::from(1_000_000);
+        for (label, refund) in [
+            ("", "nothing"),
+            ("sandbox:rejected", "budget"),
+            ("sandbox:cancelled", "budget"),
+            ("sandbox:returned", "net"),
+            ("sandbox:failed", "net"),
+        ] {
+            let request = draft(s, "ar_ars").await;
+            let id = pay(s, &request, label, json!({"port_code": "mx_mxn", "budget": 10_000})).await;
+            s.advance(SECOND).await;
+            for action in ["request_quote", "accept_quote"] {
+                s.act(&request, action).await.expect(200);
+                s.tick().await;
+            }
+            s.advance(Duration::from_mins(1)).await;
+            let ended = s.attributes_of(&request).await;
+            assert_eq!(ended["state"], "finished", "{label}");
+            assert_eq!(ended["credit_note_url"].is_string(), refund != "nothing", "{label}");
+            let estimate = json!({"data": {"type": "concierge_estimates", "attributes": {"port_code": "ar_ars",
+                "outputs": [{"port_code": "mx_mxn", "budget": 10_000}]}}});
+            let estimate = s.post("/api/concierge_estimates", &estimate).await.expect(201);
+            let fee = exact(&estimate["data"]["attributes"]["outputs"][0]["fee_and_cost"]);
+            assert!(fee > BigDecimal::default());
+            let budget = exact(&super::output(s, &id).await["budget"]);
+            left -= match refund {
+                "nothing" => budget,
+                "budget" => BigDecimal::from(0),
+                _ => fee,
+            };
+            assert_eq!(exact(&ended["funds_available"]), left, "{label}");
         }
-        sandbox.advance(Duration::from_mins(1)).await;
-        let ended = sandbox.attributes_of(&request).await;
-        assert_eq!(ended["state"], "finished", "{label}");
-        assert_eq!(ended["credit_note_url"].is_string(), refund != "nothing", "{label}");
-        let estimate = json!({"data": {"type": "concierge_estimates", "attributes": {"port_code": "ar_ars",
-            "outputs": [{"port_code": "mx_mxn", "budget": 10_000}]}}});
-        let estimate = sandbox.post("/api/concierge_estimates", &estimate).await.expect(201);
-        let fee = exact(&estimate["data"]["attributes"]["outputs"][0]["fee_and_cost"]);
-        assert!(fee > BigDecimal::default());
-        let budget = exact(&super::output(&sandbox, &id).await["budget"]);
-        left -= match refund {
-            "nothing" => budget,
-            "budget" => BigDecimal::from(0),
-            _ => fee,
-        };
-        assert_eq!(exact(&ended["funds_available"]), left, "{label}");
-    }
-    sandbox.stop().await;
+    })
+    .await;
 }
 
 /// A payout by chance: where from, and each output's label, port and price.
@@ -146,71 +149,76 @@ fn payouts() -> impl Strategy<Value = (&'static str, Vec<(&'static str, Value)>,
 
 #[tokio::test]
 async fn hundreds_of_random_payouts_end_with_every_cent_accounted_for() {
-    let sandbox = Sandbox::start().await;
-    let mut runner = TestRunner::deterministic();
-    let mut requests = Vec::new();
-    for _ in 0..200 {
-        let (port, outputs, accepted) = payouts().new_tree(&mut runner).unwrap().current();
-        let request = draft(&sandbox, port).await;
-        for (label, attributes) in outputs {
-            pay(&sandbox, &request, label, attributes).await;
-        }
-        sandbox.act(&request, "request_quote").await.expect(200);
-        requests.push((request, accepted));
-        sandbox.clock.advance(Duration::from_millis(37));
-    }
-    sandbox.advance(Duration::from_secs(2)).await;
-    for (request, accepted) in &requests {
-        if *accepted {
-            sandbox.act(request, "accept_quote").await.expect(200);
-            sandbox.clock.advance(Duration::from_millis(11));
-        }
-    }
-    // while they work, no wallet is overdrawn: the database refuses a balance below zero, and nothing failed
-    sandbox.advance(Duration::from_hours(24)).await;
-    for (currency, port) in [("ars", "ar_ars"), ("clp", "cl_clp"), ("usd", "us_usd")] {
-        let mut balance = BigDecimal::from(1_000_000);
-        let (mut finished, mut cancelled) = (0, 0);
-        let all = sandbox.get("/api/concierge_requests?page[size]=1000").await.expect(200);
-        for request in all["data"].as_array().unwrap() {
-            let attributes = &request["attributes"];
-            if attributes["port_code"] != port || attributes["state"] == "cancelled" || attributes["state"] == "draft" {
-                cancelled += i32::from(attributes["port_code"] == port);
-                continue;
+    sandbox(async |s| {
+        let mut runner = TestRunner::deterministic();
+        let mut requests = Vec::new();
+        for _ in 0..200 {
+            let (port, outputs, accepted) = payouts().new_tree(&mut runner).unwrap().current();
+            let request = draft(s, port).await;
+            for (label, attributes) in outputs {
+                pay(s, &request, label, attributes).await;
             }
-            assert_eq!(attributes["state"], "finished");
-            finished += 1;
-            balance -= exact(&attributes["total_to_spend"]);
-            if let Some(url) = attributes["credit_note_url"].as_str() {
-                let note: Value = sandbox.client.get(url).send().await.unwrap().json().await.unwrap();
-                balance += exact(&note["money_returned"]);
+            s.act(&request, "request_quote").await.expect(200);
+            requests.push((request, accepted));
+            s.clock.advance(Duration::from_millis(37));
+        }
+        s.advance(Duration::from_secs(2)).await;
+        for (request, accepted) in &requests {
+            if *accepted {
+                s.act(request, "accept_quote").await.expect(200);
+                s.clock.advance(Duration::from_millis(11));
             }
         }
-        let wallet = sandbox.get(&format!("/api/cash_wallets/{currency}")).await.expect(200);
-        assert_eq!(exact(&wallet["data"]["attributes"]["balance"]), balance, "{currency}");
-        assert!(finished > 20 && cancelled > 5, "{currency}: {finished} finished, {cancelled} not");
-    }
-    sandbox.stop().await;
+        // while they work, no wallet is overdrawn: the database refuses a balance below zero, and nothing failed
+        s.advance(Duration::from_hours(24)).await;
+        for (currency, port) in [("ars", "ar_ars"), ("clp", "cl_clp"), ("usd", "us_usd")] {
+            let mut balance = BigDecimal::from(1_000_000);
+            let (mut finished, mut cancelled) = (0, 0);
+            let all = s.get("/api/concierge_requests?page[size]=1000").await.expect(200);
+            for request in all["data"].as_array().unwrap() {
+                let attributes = &request["attributes"];
+                if attributes["port_code"] != port
+                    || attributes["state"] == "cancelled"
+                    || attributes["state"] == "draft"
+                {
+                    cancelled += i32::from(attributes["port_code"] == port);
+                    continue;
+                }
+                assert_eq!(attributes["state"], "finished");
+                finished += 1;
+                balance -= exact(&attributes["total_to_spend"]);
+                if let Some(url) = attributes["credit_note_url"].as_str() {
+                    let note: Value = s.client.get(url).send().await.unwrap().json().await.unwrap();
+                    balance += exact(&note["money_returned"]);
+                }
+            }
+            let wallet = s.get(&format!("/api/cash_wallets/{currency}")).await.expect(200);
+            assert_eq!(exact(&wallet["data"]["attributes"]["balance"]), balance, "{currency}");
+            assert!(finished > 20 && cancelled > 5, "{currency}: {finished} finished, {cancelled} not");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_amount_that_is_worth_less_than_the_last_place_is_paid_all_the_same() {
-    let sandbox = Sandbox::start().await;
-    let tiny = draft(&sandbox, "us_usd").await;
-    pay(&sandbox, &tiny, "", json!({"port_code": "py_pyg", "amount": 0.000_000_01})).await;
-    let huge = draft(&sandbox, "py_pyg").await;
-    for _ in 0..3 {
-        pay(&sandbox, &huge, "", json!({"port_code": "us_usd", "amount": 999_999_999_999_u64})).await;
-    }
-    for request in [&tiny, &huge] {
-        sandbox.act(request, "request_quote").await.expect(200);
-        sandbox.advance(SECOND).await;
-        assert_eq!(sandbox.attributes_of(request).await["state"], "quoted");
-        sandbox.act(request, "accept_quote").await.expect(200);
-    }
-    sandbox.advance(Duration::from_mins(1)).await;
-    assert_eq!(sandbox.attributes_of(&tiny).await["state"], "finished");
-    assert_eq!(sandbox.attributes_of(&tiny).await["total_to_spend"], 0);
-    assert_eq!(sandbox.attributes_of(&huge).await["state"], "quote_accepted");
-    sandbox.stop().await;
+    account(async |s| {
+        let tiny = draft(s, "us_usd").await;
+        pay(s, &tiny, "", json!({"port_code": "py_pyg", "amount": 0.000_000_01})).await;
+        let huge = draft(s, "py_pyg").await;
+        for _ in 0..3 {
+            pay(s, &huge, "", json!({"port_code": "us_usd", "amount": 999_999_999_999_u64})).await;
+        }
+        for request in [&tiny, &huge] {
+            s.act(request, "request_quote").await.expect(200);
+            s.advance(SECOND).await;
+            assert_eq!(s.attributes_of(request).await["state"], "quoted");
+            s.act(request, "accept_quote").await.expect(200);
+        }
+        s.advance(Duration::from_mins(1)).await;
+        assert_eq!(s.attributes_of(&tiny).await["state"], "finished");
+        assert_eq!(s.attributes_of(&tiny).await["total_to_spend"], 0);
+        assert_eq!(s.attributes_of(&huge).await["state"], "quote_accepted");
+    })
+    .await;
 }

@@ -6,10 +6,9 @@ use bigdecimal::BigDecimal;
 use reqwest::{Client, Method};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use sqlx::postgres::PgPool;
 use tokio::task::JoinSet;
 
-use crate::support::{Program, client, documented_output, fresh_database, send, within, world};
+use crate::support::{client, database, documented_output, send, within};
 
 const PAYOUTS: usize = 60;
 const LABELS: [&str; 6] =
@@ -79,84 +78,80 @@ impl Payer {
 
 #[tokio::test]
 async fn payouts_are_finished_once_whichever_server_dies() {
-    let database = fresh_database().await;
-    let mut servers = Vec::new();
-    for _ in 0..3 {
-        servers.push(Program::serve(Some(&database), &PACE).await);
-    }
-    let bases = servers.iter().map(|server| server.base.clone()).collect();
-    let payer = Payer { client: client(), bases };
-    let mut instructions = Vec::new();
-    for label in LABELS {
-        let document = json!({"data": {"type": "withdrawal_instructions", "attributes": {"label": label, "body": {}},
-            "relationships": {"user": {"data": {"type": "users", "id": 20202}}}}});
-        instructions.push(payer.create(0, "/api/withdrawal_instructions", &document).await);
-    }
-    let mut payouts = JoinSet::new();
-    for number in 0..PAYOUTS {
-        payouts.spawn(payer.clone().pay(number, instructions.clone()));
-    }
-    for _ in 0..PAYOUTS / 4 {
-        within(payouts.join_next()).await.unwrap().unwrap();
-    }
-    let killed = servers.remove(0);
-    killed.signal(Signal::KILL);
-    assert_eq!(killed.ended().await.status.code(), None);
-    while let Some(paid) = within(payouts.join_next()).await {
-        paid.unwrap();
-    }
-
-    let survivor = &servers[0];
-    let exact = |value: &Value| BigDecimal::from_str(&value.to_string()).unwrap();
-    let all = survivor.get("/api/concierge_requests?filter[state]=finished&page[size]=1000").await;
-    let all = all["data"].as_array().unwrap();
-    assert_eq!(all.len(), PAYOUTS);
-    let mut balance = BigDecimal::from(1_000_000);
-    for request in all {
-        balance -= exact(&request["attributes"]["total_to_spend"]);
-        if let Some(url) = request["attributes"]["credit_note_url"].as_str() {
-            let note: Value = within(payer.client.get(url).send()).await.unwrap().json().await.unwrap();
-            balance += exact(&note["money_returned"]);
+    database(async |database| {
+        let mut servers = Vec::new();
+        for _ in 0..3 {
+            servers.push(database.program(&PACE).await);
         }
-    }
-    let wallet = send(survivor.request(&payer.client, Method::GET, "/api/cash_wallets/ars")).await.expect(200);
-    assert_eq!(exact(&wallet["data"]["attributes"]["balance"]), balance);
-    let pool = PgPool::connect_lazy_with(database.clone());
-    world::check(&pool).await;
-    pool.close().await;
-    for server in servers {
-        server.stop().await;
-    }
+        let bases = servers.iter().map(|server| server.base.clone()).collect();
+        let payer = Payer { client: client(), bases };
+        let mut instructions = Vec::new();
+        for label in LABELS {
+            let document = json!({"data": {"type": "withdrawal_instructions", "attributes": {"label": label, "body": {}},
+                "relationships": {"user": {"data": {"type": "users", "id": 20202}}}}});
+            instructions.push(payer.create(0, "/api/withdrawal_instructions", &document).await);
+        }
+        let mut payouts = JoinSet::new();
+        for number in 0..PAYOUTS {
+            payouts.spawn(payer.clone().pay(number, instructions.clone()));
+        }
+        for _ in 0..PAYOUTS / 4 {
+            within(payouts.join_next()).await.unwrap().unwrap();
+        }
+        let killed = servers.remove(0);
+        killed.signal(Signal::KILL);
+        assert_eq!(killed.ended().await.status.code(), None);
+        while let Some(paid) = within(payouts.join_next()).await {
+            paid.unwrap();
+        }
+
+        let survivor = &servers[0];
+        let exact = |value: &Value| BigDecimal::from_str(&value.to_string()).unwrap();
+        let all = survivor.get("/api/concierge_requests?filter[state]=finished&page[size]=1000").await;
+        let all = all["data"].as_array().unwrap();
+        assert_eq!(all.len(), PAYOUTS);
+        let mut balance = BigDecimal::from(1_000_000);
+        for request in all {
+            balance -= exact(&request["attributes"]["total_to_spend"]);
+            if let Some(url) = request["attributes"]["credit_note_url"].as_str() {
+                let note: Value = within(payer.client.get(url).send()).await.unwrap().json().await.unwrap();
+                balance += exact(&note["money_returned"]);
+            }
+        }
+        let wallet = send(survivor.request(&payer.client, Method::GET, "/api/cash_wallets/ars")).await.expect(200);
+        assert_eq!(exact(&wallet["data"]["attributes"]["balance"]), balance);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_row_that_somebody_holds_locked_does_not_hold_up_the_rest() {
-    let database = fresh_database().await;
-    let server = Program::serve(Some(&database), &["--check-delay", "2h"]).await;
-    let pool = PgPool::connect_lazy_with(database.clone());
-    let held = server.create_output().await;
-    let mut holder = pool.begin().await.unwrap();
-    sqlx::query("select 1 from concierge_requests where id = 1010 for update").execute(&mut *holder).await.unwrap();
-    let client = client();
-    let draft = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars"}}});
-    let made = server.request(&client, Method::POST, "/api/concierge_requests").json(&draft);
-    let request = send(made).await.expect(201)["data"]["id"].clone();
-    let mut output = documented_output();
-    output["data"]["relationships"]["request"]["data"]["id"] = request;
-    let made = server.request(&client, Method::POST, "/api/concierge_request_outputs").json(&output);
-    let free = send(made).await.expect(201)["data"]["id"].as_str().unwrap().to_owned();
-    // the one that is held has been due for long
-    let due =
-        "update concierge_request_outputs set due_at = now() - (case id when $1 then 60 else 1 end) * interval '1 s'";
-    sqlx::query(due).bind(held.parse::<i64>().unwrap()).execute(&pool).await.unwrap();
-    let is = async |id: &str, state: &str| {
-        let path = format!("/api/concierge_request_outputs/{id}");
-        within(async { while server.get(&path).await["data"]["attributes"]["state"] != state {} }).await;
-    };
-    is(&free, "accepted").await;
-    is(&held, "accepting").await;
-    holder.commit().await.unwrap();
-    is(&held, "accepted").await;
-    pool.close().await;
-    server.stop().await;
+    database(async |database| {
+        let server = database.program(&["--check-delay", "2h"]).await;
+        let pool = database.pool();
+        let held = server.create_output().await;
+        let mut holder = pool.begin().await.unwrap();
+        sqlx::query("select 1 from concierge_requests where id = 1010 for update").execute(&mut *holder).await.unwrap();
+        let client = client();
+        let draft = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars"}}});
+        let made = server.request(&client, Method::POST, "/api/concierge_requests").json(&draft);
+        let request = send(made).await.expect(201)["data"]["id"].clone();
+        let mut output = documented_output();
+        output["data"]["relationships"]["request"]["data"]["id"] = request;
+        let made = server.request(&client, Method::POST, "/api/concierge_request_outputs").json(&output);
+        let free = send(made).await.expect(201)["data"]["id"].as_str().unwrap().to_owned();
+        // the one that is held has been due for long
+        let due =
+            "update concierge_request_outputs set due_at = now() - (case id when $1 then 60 else 1 end) * interval '1 s'";
+        sqlx::query(due).bind(held.parse::<i64>().unwrap()).execute(pool).await.unwrap();
+        let is = async |id: &str, state: &str| {
+            let path = format!("/api/concierge_request_outputs/{id}");
+            within(async { while server.get(&path).await["data"]["attributes"]["state"] != state {} }).await;
+        };
+        is(&free, "accepted").await;
+        is(&held, "accepting").await;
+        holder.commit().await.unwrap();
+        is(&held, "accepted").await;
+    })
+    .await;
 }

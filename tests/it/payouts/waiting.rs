@@ -9,48 +9,49 @@ use concierge_sandbox::lifecycle::{Agenda, step_by_kind, step_exactly};
 use serde_json::json;
 
 use super::{draft, pay, thousand};
-use crate::support::{Sandbox, fresh_database, settings, within};
+use crate::support::{Account, account, database, sandbox, sandbox_with, settings, within};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Two requests from one wallet that have been quoted: what they want, and the label of what they pay.
-async fn two_quoted(sandbox: &Sandbox, first: (&str, i32), second: i32) -> [String; 2] {
-    let requests = [draft(sandbox, "ar_ars").await, draft(sandbox, "ar_ars").await];
-    pay(sandbox, &requests[0], first.0, json!({"port_code": "cl_clp", "budget": first.1})).await;
-    pay(sandbox, &requests[1], "", json!({"port_code": "cl_clp", "budget": second})).await;
-    sandbox.advance(SECOND).await;
+async fn two_quoted(account: &Account, first: (&str, i32), second: i32) -> [String; 2] {
+    let requests = [draft(account, "ar_ars").await, draft(account, "ar_ars").await];
+    pay(account, &requests[0], first.0, json!({"port_code": "cl_clp", "budget": first.1})).await;
+    pay(account, &requests[1], "", json!({"port_code": "cl_clp", "budget": second})).await;
+    account.advance(SECOND).await;
     for request in &requests {
-        sandbox.act(request, "request_quote").await.expect(200);
+        account.act(request, "request_quote").await.expect(200);
     }
-    sandbox.tick().await;
+    account.tick().await;
     requests
 }
 
 #[tokio::test]
 async fn money_that_comes_straight_back_goes_to_who_waits() {
-    let sandbox = Sandbox::start().await;
-    let requests = two_quoted(&sandbox, ("sandbox:rejected", 900_000), 500_000).await;
-    sandbox.sql("update cash_wallets set balance = 0").await;
-    for request in &requests {
-        sandbox.act(request, "accept_quote").await.expect(200);
-        sandbox.tick().await;
-    }
-    sandbox.sql("update cash_wallets set balance = 1000000, due_at = '2019-11-25T12:53:05Z'").await;
-    sandbox.advance(Duration::from_mins(1)).await;
-    for request in &requests {
-        assert_eq!(sandbox.attributes_of(request).await["state"], "finished");
-    }
-    sandbox.stop().await;
+    account(async |s| {
+        let requests = two_quoted(s, ("sandbox:rejected", 900_000), 500_000).await;
+        s.sql("update cash_wallets set balance = 0").await;
+        for request in &requests {
+            s.act(request, "accept_quote").await.expect(200);
+            s.tick().await;
+        }
+        s.sql("update cash_wallets set balance = 1000000, due_at = '2019-11-25T12:53:05Z'").await;
+        s.advance(Duration::from_mins(1)).await;
+        for request in &requests {
+            assert_eq!(s.attributes_of(request).await["state"], "finished");
+        }
+    })
+    .await;
 }
 
 /// Returns once somebody waits for a lock in such a statement.
-async fn until_waits(sandbox: &Sandbox, statement: &str) {
+async fn until_waits(account: &Account, statement: &str) {
     let waiting = "select count(*) from pg_stat_activity
         where datname = current_database() and wait_event_type = 'Lock' and query like $1";
     within(async {
         let mut count = 0_i64;
         while count == 0 {
-            count = sqlx::query_scalar(waiting).bind(statement).fetch_one(&sandbox.database).await.unwrap();
+            count = sqlx::query_scalar(waiting).bind(statement).fetch_one(account.database()).await.unwrap();
         }
     })
     .await;
@@ -58,38 +59,42 @@ async fn until_waits(sandbox: &Sandbox, statement: &str) {
 
 #[tokio::test]
 async fn who_accepts_while_money_is_given_out_is_not_overlooked() {
-    let sandbox = Sandbox::start().await;
-    pay(&sandbox, "1010", "", thousand()).await;
-    sandbox.advance(SECOND).await;
-    sandbox.act("1010", "request_quote").await.expect(200);
-    sandbox.tick().await;
-    // money will have come in ten seconds from now
-    let (soon, later) = (sandbox.clock.now() + 10 * SECOND, sandbox.clock.now() + 20 * SECOND);
-    let filled = sqlx::query("update cash_wallets set due_at = $1 where currency = 'ars'").bind(soon);
-    filled.execute(&sandbox.database).await.unwrap();
-    // an acceptance that comes to a halt before its end, because somebody else counts events
-    let mut counting = sandbox.database.begin().await.unwrap();
-    let count = "select 1 from id_counters where type = 'events' for no key update";
-    sqlx::query(count).execute(&mut *counting).await.unwrap();
-    let accepting = sandbox.act("1010", "accept_quote");
-    let meanwhile = async {
-        until_waits(&sandbox, "with told as%").await;
-        // a server whose clock is ahead gives that money out, and can't see the acceptance yet
-        let rules =
-            Rules { timing: settings().timing(), prices: Arc::new(Prices::built_in().unwrap()), public_url: "".into() };
-        let mut connection = sandbox.database.acquire().await.unwrap();
-        let giving = step(&mut connection, later, &rules, false);
-        let (given, ()) = tokio::join!(giving, async {
-            until_waits(&sandbox, "%join cash_wallets w%for no key update%").await;
-            counting.commit().await.unwrap();
-        });
-        given.unwrap();
-    };
-    let (accepted, ()) = tokio::join!(accepting, meanwhile);
-    accepted.expect(200);
-    sandbox.advance(Duration::from_mins(1)).await;
-    assert_eq!(sandbox.attributes_of("1010").await["state"], "finished");
-    sandbox.stop().await;
+    sandbox(async |s| {
+        pay(s, "1010", "", thousand()).await;
+        s.advance(SECOND).await;
+        s.act("1010", "request_quote").await.expect(200);
+        s.tick().await;
+        // money will have come in ten seconds from now
+        let (soon, later) = (s.clock.now() + 10 * SECOND, s.clock.now() + 20 * SECOND);
+        let filled = sqlx::query("update cash_wallets set due_at = $1 where currency = 'ars'").bind(soon);
+        filled.execute(s.database()).await.unwrap();
+        // an acceptance that comes to a halt before its end, because somebody else counts events
+        let mut counting = s.database().begin().await.unwrap();
+        let count = "select 1 from id_counters where type = 'events' for no key update";
+        sqlx::query(count).execute(&mut *counting).await.unwrap();
+        let accepting = s.act("1010", "accept_quote");
+        let meanwhile = async {
+            until_waits(s, "with told as%").await;
+            // a server whose clock is ahead gives that money out, and can't see the acceptance yet
+            let rules = Rules {
+                timing: settings().timing(),
+                prices: Arc::new(Prices::built_in().unwrap()),
+                public_url: "".into(),
+            };
+            let mut connection = s.database().acquire().await.unwrap();
+            let giving = step(&mut connection, later, &rules, false);
+            let (given, ()) = tokio::join!(giving, async {
+                until_waits(s, "%join cash_wallets w%for no key update%").await;
+                counting.commit().await.unwrap();
+            });
+            given.unwrap();
+        };
+        let (accepted, ()) = tokio::join!(accepting, meanwhile);
+        accepted.expect(200);
+        s.advance(Duration::from_mins(1)).await;
+        assert_eq!(s.attributes_of("1010").await["state"], "finished");
+    })
+    .await;
 }
 
 /// Does a batch of what is due in the default account, one instant after the other or not, and says how much that was.
@@ -111,26 +116,32 @@ async fn step(
 async fn a_deadline_that_passed_while_nobody_served_sees_the_money_that_came_back_before() {
     let mut ends = Vec::new();
     for exactly in [true, false] {
-        let database = fresh_database().await;
-        let sandbox = Sandbox::start_through(database.clone(), database.clone(), |_| {}).await;
-        let requests = two_quoted(&sandbox, ("sandbox:returned", 900_000), 500_000).await;
-        for request in &requests {
-            sandbox.act(request, "accept_quote").await.expect(200);
-            sandbox.tick().await;
-        }
-        // the server goes, and one that is back 13 hours later has to catch up
-        let (now, database) = (sandbox.clock.now() + Duration::from_hours(13), sandbox.database.clone());
-        sandbox.stop().await;
-        let rules =
-            Rules { timing: settings().timing(), prices: Arc::new(Prices::built_in().unwrap()), public_url: "".into() };
-        let mut connection = database.acquire().await.unwrap();
-        while step(&mut connection, now, &rules, exactly).await.unwrap() > 0 {}
-        let states: Vec<(i64, String, Option<time::OffsetDateTime>)> =
-            sqlx::query_as("select id, state, state_since from concierge_requests where id > 1010 order by id")
-                .fetch_all(&mut *connection)
-                .await
-                .unwrap();
-        assert!(states.iter().all(|(_, state, _)| state == "finished"), "{exactly}: {states:?}");
+        let states = database(async |database| {
+            let sandbox = database.server().await;
+            let requests = two_quoted(&sandbox, ("sandbox:returned", 900_000), 500_000).await;
+            for request in &requests {
+                sandbox.act(request, "accept_quote").await.expect(200);
+                sandbox.tick().await;
+            }
+            // the server goes, and one that is back 13 hours later has to catch up
+            let now = sandbox.clock.now() + Duration::from_hours(13);
+            database.stop_now(sandbox).await;
+            let rules = Rules {
+                timing: settings().timing(),
+                prices: Arc::new(Prices::built_in().unwrap()),
+                public_url: "".into(),
+            };
+            let mut connection = database.pool().acquire().await.unwrap();
+            while step(&mut connection, now, &rules, exactly).await.unwrap() > 0 {}
+            let states: Vec<(i64, String, Option<time::OffsetDateTime>)> =
+                sqlx::query_as("select id, state, state_since from concierge_requests where id > 1010 order by id")
+                    .fetch_all(&mut *connection)
+                    .await
+                    .unwrap();
+            assert!(states.iter().all(|(_, state, _)| state == "finished"), "{exactly}: {states:?}");
+            states
+        })
+        .await;
         ends.push(states);
     }
     assert_eq!(ends[0], ends[1]);
@@ -138,45 +149,50 @@ async fn a_deadline_that_passed_while_nobody_served_sees_the_money_that_came_bac
 
 #[tokio::test]
 async fn an_account_that_nobody_can_call_holds_up_nobody() {
-    let sandbox = Sandbox::start().await;
-    pay(&sandbox, "1010", "", thousand()).await;
-    super::set_to_work(&sandbox, "1010").await;
-    sandbox.sql("delete from api_keys").await;
-    sandbox.advance(Duration::from_mins(1)).await;
-    let finished = "select count(*) from concierge_requests where state = 'finished' and receipt_token <> ''";
-    assert_eq!(sandbox.count(finished).await, 1);
-    sandbox.stop().await;
+    sandbox(async |s| {
+        pay(s, "1010", "", thousand()).await;
+        super::set_to_work(s, "1010").await;
+        s.sql("delete from api_keys").await;
+        s.advance(Duration::from_mins(1)).await;
+        let finished = "select count(*) from concierge_requests where state = 'finished' and receipt_token <> ''";
+        assert_eq!(s.count(finished).await, 1);
+    })
+    .await;
 }
+
+/// Of three requests that work, one ends in the middle of a batch, and two at the next instant.
+const THREE_AT_WORK: &str = "
+    insert into concierge_requests
+        (account_id, id, user_id, port_code, state, created_at, state_since, total_to_spend, outputs_open)
+    select account_id, n, 50505, 'ar_ars', 'working', t, t, 1000, (array[900, 100, 400])[n]
+    from concierge_requests, generate_series(1, 3) n, (select timestamptz '2019-11-25T12:53:02.741Z') at (t);
+    insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,
+        port_code, amount, budget, fee_and_cost, state, created_at, state_since, due_at)
+    select account_id, 100000 + n, case when n <= 900 then 1 when n <= 1000 then 2 else 3 end, 20202, 2121,
+        'cl_clp', 1, 1, 0, 'settling', t, t,
+        t + case when n <= 900 then interval '100 ms' else interval '200 ms' end
+    from concierge_requests, generate_series(1, 1400) n, (select timestamptz '2019-11-25T12:53:02.741Z') at (t)
+    where id = 1010";
 
 #[tokio::test]
 async fn a_leap_over_more_than_a_batch_ends_like_small_steps() {
     let mut ends = Vec::new();
     for steps in [1_u32, 10] {
-        let sandbox = Sandbox::start().await;
-        // of three requests that work, one ends in the middle of a batch, and two at the next instant
-        sandbox
-            .sql(
-                "insert into concierge_requests
-                    (account_id, id, user_id, port_code, state, created_at, state_since, total_to_spend, outputs_open)
-                select account_id, n, 50505, 'ar_ars', 'working', t, t, 1000, (array[900, 100, 400])[n]
-                from concierge_requests, generate_series(1, 3) n, (select timestamptz '2019-11-25T12:53:02.741Z') at (t);
-                insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,
-                    port_code, amount, budget, fee_and_cost, state, created_at, state_since, due_at)
-                select account_id, 100000 + n, case when n <= 900 then 1 when n <= 1000 then 2 else 3 end, 20202, 2121,
-                    'cl_clp', 1, 1, 0, 'settling', t, t,
-                    t + case when n <= 900 then interval '100 ms' else interval '200 ms' end
-                from concierge_requests, generate_series(1, 1400) n, (select timestamptz '2019-11-25T12:53:02.741Z') at (t)
-                where id = 1010",
-            )
-            .await;
-        for _ in 0..steps {
-            sandbox.advance(SECOND / steps).await;
-        }
-        let events: Vec<(i64, String, i64)> =
-            sqlx::query_as("select id, event_type, resource_id from events order by id")
-                .fetch_all(&sandbox.database)
-                .await
-                .unwrap();
+        let events = account(async |s| {
+            s.sql(THREE_AT_WORK).await;
+            for _ in 0..steps {
+                s.advance(SECOND / steps).await;
+            }
+            let events: Vec<(i64, String, i64)> =
+                sqlx::query_as("select id, event_type, resource_id from events order by id")
+                    .fetch_all(s.database())
+                    .await
+                    .unwrap();
+            // they were at work from the first, where no arrow leads
+            s.sql("delete from concierge_request_outputs; delete from concierge_requests where id <= 3").await;
+            events
+        })
+        .await;
         ends.push(events);
     }
     assert_eq!(ends[0].len(), 1400 + 2 * 3);
@@ -185,23 +201,24 @@ async fn a_leap_over_more_than_a_batch_ends_like_small_steps() {
 
 #[tokio::test]
 async fn an_approval_that_many_outputs_wait_for_comes_with_the_last_of_them() {
-    let sandbox = Sandbox::start_with(|config| config.approval_delay = 10 * SECOND).await;
-    let user = sandbox.create("/api/users", &json!({"data": {"type": "users"}})).await;
-    assert_eq!(user, "50506");
-    sandbox
-        .sql(
-            "insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,
-                port_code, amount, state, created_at, state_since, due_at)
-            select account_id, 100000 + n, 1010, 50506, 2121, 'cl_clp', n, 'accepting', t, t, t
-            from concierge_requests, generate_series(1, 2500) n, (select timestamptz '2019-11-25T12:53:02Z') at (t)",
-        )
-        .await;
-    sandbox.advance(9 * SECOND).await;
-    let waiting = "select count(*) from concierge_request_outputs where state = 'accepting' and due_at is null";
-    assert_eq!(sandbox.count(waiting).await, 2500);
-    sandbox.advance(SECOND).await;
-    assert_eq!(sandbox.attributes_of("1010").await["outputs_accepted"], 2500);
-    let first = "select count(*) from events where event_type = 'user_enabled' and id = 1";
-    assert_eq!(sandbox.count(first).await, 1, "the payee is enabled before its outputs are accepted");
-    sandbox.stop().await;
+    sandbox_with(|config| config.approval_delay = 10 * SECOND, async |s| {
+        let user = s.create("/api/users", &json!({"data": {"type": "users"}})).await;
+        assert_eq!(user, "50506");
+        s
+            .sql(
+                "insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,
+                    port_code, amount, state, created_at, state_since, due_at)
+                select account_id, 100000 + n, 1010, 50506, 2121, 'cl_clp', n, 'accepting', t, t, t
+                from concierge_requests, generate_series(1, 2500) n, (select timestamptz '2019-11-25T12:53:02Z') at (t)",
+            )
+            .await;
+        s.advance(9 * SECOND).await;
+        let waiting = "select count(*) from concierge_request_outputs where state = 'accepting' and due_at is null";
+        assert_eq!(s.count(waiting).await, 2500);
+        s.advance(SECOND).await;
+        assert_eq!(s.attributes_of("1010").await["outputs_accepted"], 2500);
+        let first = "select count(*) from events where event_type = 'user_enabled' and id = 1";
+        assert_eq!(s.count(first).await, 1, "the payee is enabled before its outputs are accepted");
+    })
+    .await;
 }

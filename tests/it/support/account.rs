@@ -1,41 +1,66 @@
-//! An account of a test's own, beside the default one.
+//! One account as its client sees it: the verbs of every test.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use reqwest::{Client, Method, RequestBuilder};
+use concierge_sandbox::clock::Clock;
+use concierge_sandbox::server::Server;
+use parking_lot::Mutex;
+use reqwest::{Body, Client, Method, RequestBuilder};
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
-use super::{Answer, client, documented_output, send};
+use super::{Answer, client, documented_output, send, within};
 
-/// A client with the key of one account. It counts its calls in their `X-Request-Id`, so that two that do the same are known
-/// by the same ids.
+/// A client with the key of one account.
 pub struct Account {
     /// `id`, as the control plane shows it.
     pub name: String,
     pub key: String,
     pub read_only_key: String,
+    pub client: Client,
     base: String,
-    client: Client,
-    calls: AtomicU64,
+    time: Time,
+    /// Where its rows are. An account beside the test's own has none.
+    database: Option<PgPool>,
+    /// The keys of the accounts that the test made beside it.
+    beside: Mutex<Vec<String>>,
+    /// Where calls are counted, their number is their `X-Request-Id`: two sessions that do the same have the same ids.
+    calls: Option<AtomicU64>,
+}
+
+/// How an account's time moves.
+enum Time {
+    /// By the control plane, for this account alone.
+    Own,
+    /// By the clock of its server, for all accounts.
+    Server(Arc<Server>, Clock),
 }
 
 impl Account {
-    /// Makes an account, as a body for `POST /_sandbox/accounts` says.
+    /// Makes an account, as a body for `POST /_sandbox/accounts` says. Its calls are counted.
     pub async fn make(base: &str, body: &Value) -> Self {
-        let client = client();
-        let post = client.post(format!("{base}/_sandbox/accounts")).header("Content-Type", "application/json");
+        let post = client().post(format!("{base}/_sandbox/accounts")).header("Content-Type", "application/json");
         let made = send(post.body(body.to_string())).await.expect(201);
         let text = |name: &str| made[name].as_str().unwrap().to_owned();
         Self { name: text("id"), read_only_key: text("read_only_key"), ..Self::of(base, &text("key")) }
     }
 
-    /// The account of a key.
+    /// The account of a key. Its calls are counted.
     pub fn of(base: &str, key: &str) -> Self {
-        let (name, read_only_key) = (String::new(), String::new());
-        Self { name, key: key.into(), read_only_key, base: base.into(), client: client(), calls: AtomicU64::new(0) }
+        Self {
+            name: String::new(),
+            key: key.to_owned(),
+            read_only_key: String::new(),
+            client: client(),
+            base: base.to_owned(),
+            time: Time::Own,
+            database: None,
+            beside: Mutex::default(),
+            calls: Some(AtomicU64::new(0)),
+        }
     }
 
     /// The same account, called by way of another server.
@@ -44,9 +69,27 @@ impl Account {
         Self { name, read_only_key, ..Self::of(base, &self.key) }
     }
 
+    /// The account that every server has, moved by that server's clock.
+    pub(super) fn default_of(server: Arc<Server>, clock: Clock, database: PgPool) -> Self {
+        let default = Self::of(&format!("http://{}", server.address), "your_api_key");
+        let (name, read_only_key) = ("default".to_owned(), "your_read_only_api_key".to_owned());
+        Self { name, read_only_key, time: Time::Server(server, clock), ..default.owning(database) }
+    }
+
+    /// The test's own account. The server gives its calls their ids.
+    pub(super) fn owning(self, database: PgPool) -> Self {
+        Self { database: Some(database), calls: None, ..self }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// A request with the write key.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let id = Uuid::from_u128(self.calls.fetch_add(1, Ordering::Relaxed).into());
-        let request = self.client.request(method, format!("{}{path}", self.base)).header("Authorization", &self.key);
+        let request = self.client.request(method, self.url(path)).header("Authorization", &self.key);
+        let Some(calls) = &self.calls else { return request };
+        let id = Uuid::from_u128(calls.fetch_add(1, Ordering::Relaxed).into());
         request.header("X-Request-Id", id.to_string())
     }
 
@@ -55,7 +98,11 @@ impl Account {
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.send(Method::POST, path, body).await
+        self.post_text(path, body.to_string()).await
+    }
+
+    pub async fn post_text(&self, path: &str, body: impl Into<Body>) -> Answer {
+        self.send_text(Method::POST, path, body).await
     }
 
     pub async fn patch(&self, path: &str, body: &Value) -> Answer {
@@ -67,13 +114,21 @@ impl Account {
     }
 
     pub async fn send(&self, method: Method, path: &str, body: &Value) -> Answer {
-        let request = self.request(method, path).header("Content-Type", "application/json");
-        send(request.body(body.to_string())).await
+        self.send_text(method, path, body.to_string()).await
+    }
+
+    /// The API takes documents of JSON:API, the control plane plain JSON.
+    async fn send_text(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
+        let is_plain = path.starts_with("/_sandbox");
+        let content_type = if is_plain { "application/json" } else { "application/vnd.api+json" };
+        send(self.request(method, path).header("Content-Type", content_type).body(body)).await
     }
 
     /// Makes a resource and returns its id.
-    pub async fn create(&self, path: &str, document: &Value) -> String {
-        self.post(path, document).await.expect(201)["data"]["id"].as_str().unwrap().to_owned()
+    #[track_caller]
+    pub fn create(&self, path: &str, document: &Value) -> impl Future<Output = String> {
+        let answer = self.post(path, document);
+        async { answer.await.expect(201)["data"]["id"].as_str().unwrap().to_owned() }
     }
 
     /// Makes the documented output and returns its id.
@@ -91,9 +146,15 @@ impl Account {
         self.get(path).await.expect(200)["data"]["attributes"][name].clone()
     }
 
+    /// A request's attributes.
+    pub async fn attributes_of(&self, request: &str) -> Value {
+        self.get(&format!("/api/concierge_requests/{request}")).await.expect(200)["data"]["attributes"].clone()
+    }
+
     /// An output's state.
-    pub async fn state_of(&self, output: &str) -> Value {
-        self.attribute(&format!("/api/concierge_request_outputs/{output}"), "state").await
+    pub async fn state_of(&self, output: &str) -> String {
+        let state = self.attribute(&format!("/api/concierge_request_outputs/{output}"), "state").await;
+        state.as_str().unwrap().to_owned()
     }
 
     /// Sets the `webhook_url` of the master user.
@@ -102,8 +163,32 @@ impl Account {
         self.patch("/api/users/me", &document).await.expect(200);
     }
 
-    /// Moves its clock on by that much.
-    pub async fn advance(&self, by: &str) -> Value {
+    /// Moves time on and returns when everything due by then has happened.
+    pub async fn advance(&self, by: Duration) {
+        match &self.time {
+            Time::Own => drop(self.advance_by(&format!("{}ms", by.as_millis())).await),
+            Time::Server(server, clock) => within(server.wait_until(clock.advance(by))).await,
+        }
+    }
+
+    /// Moves time on by a millisecond, and returns when everything that was due has happened.
+    pub async fn tick(&self) {
+        self.advance(Duration::from_millis(1)).await;
+    }
+
+    /// Moves time on and returns when everything due by then has happened, and was told of.
+    pub async fn tell(&self, by: Duration) {
+        match &self.time {
+            Time::Own => self.advance(by).await,
+            Time::Server(server, clock) => {
+                clock.advance(by);
+                within(server.wait_until_delivered()).await;
+            }
+        }
+    }
+
+    /// Moves its own clock on by that much, as the control plane takes it, and returns what happened.
+    pub async fn advance_by(&self, by: &str) -> Value {
         self.post("/_sandbox/clock/advance", &json!({ "by": by })).await.expect(200)
     }
 
@@ -128,46 +213,37 @@ impl Account {
         page["data"].as_array().unwrap().iter().map(event).collect()
     }
 
+    /// Makes another account by way of the control plane, as its body says.
+    pub async fn account(&self, body: Value) -> Self {
+        let made = Self::make(&self.base, &body).await;
+        self.beside.lock().push(made.key.clone());
+        made
+    }
+
+    /// Its key, and those of the accounts that the test made beside it.
+    pub(super) fn keys(&self) -> Vec<String> {
+        let beside = self.beside.lock().clone();
+        std::iter::once(self.key.clone()).chain(beside).collect()
+    }
+
+    /// The database: of a shared server, this account's rows in it.
+    pub fn database(&self) -> &PgPool {
+        self.database.as_ref().expect("it is the test's own")
+    }
+
+    /// Runs SQL against the database.
+    pub async fn sql(&self, statement: &'static str) {
+        sqlx::raw_sql(statement).execute(self.database()).await.unwrap();
+    }
+
+    /// One number from the database.
+    pub async fn count(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(self.database()).await.unwrap()
+    }
+
     /// By what the database knows it now.
     pub async fn row(&self, database: &PgPool) -> i64 {
         let sql = "select account_id from api_keys where key_sha256 = sha256(convert_to($1, 'UTF8'))";
         sqlx::query_scalar(sql).bind(&self.key).fetch_one(database).await.unwrap()
     }
-}
-
-/// The tables in which accounts have rows.
-pub async fn tables(database: &PgPool) -> Vec<String> {
-    let sql = "select table_name::text from information_schema.columns
-        where table_schema = 'public' and column_name = 'account_id' order by table_name";
-    let tables: Vec<String> = sqlx::query_scalar(sql).fetch_all(database).await.unwrap();
-    assert!(tables.len() >= 12, "{tables:?}");
-    tables
-}
-
-/// Every row of an account, table by table, but for its id, what keeps servers apart, how long answers took in the real
-/// world, and where its handlers listen.
-pub async fn dump(database: &PgPool, account: i64) -> Vec<String> {
-    let mut dump = Vec::new();
-    for table in tables(database).await {
-        let left_out = "array['account_id', 'leased_by', 'leased_until', 'duration', 'webhook_url']";
-        let sql = format!(
-            "select '{table} ' || (to_jsonb(t) - {left_out})::text from {table} t where account_id = $1 order by 1"
-        );
-        let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql)).bind(account).fetch_all(database).await.unwrap();
-        dump.extend(rows);
-    }
-    dump
-}
-
-/// How many rows there are of an account, in every table.
-pub async fn rows(database: &PgPool, account: i64) -> i64 {
-    let mut rows = 0;
-    for table in tables(database).await {
-        let sql = format!("select count(*) from {table} where account_id = $1");
-        let found: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).bind(account).fetch_one(database).await.unwrap();
-        rows += found;
-    }
-    let sql = "select count(*) from accounts where id = $1";
-    let found: i64 = sqlx::query_scalar(sql).bind(account).fetch_one(database).await.unwrap();
-    rows + found
 }

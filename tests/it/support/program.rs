@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use reqwest::{Client, Method, RequestBuilder};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -10,13 +12,19 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::{client, documented_output, send, within};
+use super::{client, database, documented_output, send, within};
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
-/// A running program, killed when it is dropped.
+/// Runs a test against the program over a database of its own, stops the program and checks the invariants.
+pub async fn program<T>(arguments: &[&str], test: impl AsyncFnOnce(Program) -> T) -> T {
+    database(async |database| test(database.program(arguments).await).await).await
+}
+
+/// A running program. When it is dropped, whoever wants it back gets it; otherwise it is killed.
 pub struct Program {
-    child: Child,
+    child: Option<Child>,
+    owner: Option<Arc<Mutex<Vec<Program>>>>,
     pub stdout: Lines,
     pub stderr: Lines,
     /// `http://…` of a server that is ready.
@@ -42,7 +50,7 @@ impl Program {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = Lines::of(child.stdout.take().unwrap());
         let stderr = Lines::of(child.stderr.take().unwrap());
-        Self { child, stdout, stderr, base: String::new() }
+        Self { child: Some(child), owner: None, stdout, stderr, base: String::new() }
     }
 
     /// Starts a server on a free port and a database (its private one for `None`), and waits until it is ready.
@@ -56,6 +64,13 @@ impl Program {
     pub fn starting(database: Option<&PgConnectOptions>, arguments: &[&str]) -> Self {
         let url = database.map(url_of).unwrap_or_default();
         Self::run(arguments, &[("DATABASE_URL", &url), ("SANDBOX_LISTEN", "127.0.0.1:0")])
+    }
+
+    /// Has an owner get it back when the test lets it go.
+    pub(super) fn given_back_to(self, owner: &Arc<Mutex<Vec<Self>>>) -> Self {
+        let mut program = self;
+        program.owner = Some(Arc::clone(owner));
+        program
     }
 
     /// Waits until the server says that it is ready, and where.
@@ -74,7 +89,7 @@ impl Program {
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(Pid::from_child(self.child.as_ref().unwrap()), signal).unwrap();
     }
 
     /// Waits for the end.
@@ -82,7 +97,7 @@ impl Program {
         let stdout = within(self.stdout.rest()).await;
         let stderr = within(self.stderr.rest()).await;
         // both pipes are closed: it is about to end, if it has not
-        let status = self.child.wait().unwrap();
+        let status = self.child.take().unwrap().wait().unwrap();
         Ended { status, stdout, stderr }
     }
 
@@ -136,8 +151,17 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        let Some(mut child) = self.child.take() else { return };
+        match self.owner.take() {
+            Some(owner) if !std::thread::panicking() => {
+                let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
+                owner.lock().push(Self { child: Some(child), owner: None, stdout, stderr, base: String::new() });
+            }
+            _ => {
+                child.kill().ok();
+                child.wait().ok();
+            }
+        }
     }
 }
 
@@ -153,6 +177,11 @@ impl Lines {
             }
         });
         Self(receiver)
+    }
+
+    /// What is still to come; nothing more comes here.
+    fn take(&mut self) -> Self {
+        std::mem::replace(self, Self(unbounded_channel().1))
     }
 
     /// The next line; `None` at the end.

@@ -5,29 +5,33 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use super::{OK, attempts, body, delivery_state, id, listen, types};
-use crate::support::{Receiver, Sandbox, within};
+use crate::support::{Receiver, account, sandbox_with, within};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A world with a short time-out whose first event goes to that receiver; how its first attempt ended.
 async fn first_attempt(url: &str) -> (Option<i64>, String) {
-    let sandbox = Sandbox::start_with(|config| config.webhook_timeout = SECOND / 2).await;
-    listen(&sandbox, url).await;
-    sandbox.create_output().await;
-    sandbox.tell(Duration::ZERO).await;
-    let made = attempts(&sandbox, "1").await;
-    assert_eq!(made.len(), 1);
-    assert!((4500..=5500).contains(&made[0].next_at.unwrap()), "{made:?}");
-    assert_eq!(delivery_state(&sandbox, "1").await, "due");
-    // it is repaired, and gets what it missed
-    let mut repaired = Receiver::answering(OK).await;
-    listen(&sandbox, &repaired.url()).await;
-    sandbox.tell(Duration::from_secs(6)).await;
-    let told = types(&repaired.calls());
-    assert_eq!(told, ["concierge_request_output_accepting", "concierge_request_output_accepted"]);
-    assert_eq!(delivery_state(&sandbox, "1").await, "delivered");
-    sandbox.stop().await;
-    (made[0].status, made[0].error.clone().unwrap())
+    sandbox_with(
+        |config| config.webhook_timeout = SECOND / 2,
+        async |s| {
+            listen(s, url).await;
+            s.create_output().await;
+            s.tell(Duration::ZERO).await;
+            let made = attempts(s, "1").await;
+            assert_eq!(made.len(), 1);
+            assert!((4500..=5500).contains(&made[0].next_at.unwrap()), "{made:?}");
+            assert_eq!(delivery_state(s, "1").await, "due");
+            // it is repaired, and gets what it missed
+            let mut repaired = Receiver::answering(OK).await;
+            listen(s, &repaired.url()).await;
+            s.tell(Duration::from_secs(6)).await;
+            let told = types(&repaired.calls());
+            assert_eq!(told, ["concierge_request_output_accepting", "concierge_request_output_accepted"]);
+            assert_eq!(delivery_state(s, "1").await, "delivered");
+            (made[0].status, made[0].error.clone().unwrap())
+        },
+    )
+    .await
 }
 
 #[tokio::test]
@@ -74,56 +78,62 @@ async fn connections_that_come_to_nothing_are_no_reception() {
 
 #[tokio::test]
 async fn an_answer_without_an_end_is_cut_off_and_its_beginning_kept() {
-    let sandbox = Sandbox::start().await;
-    let receiver = Receiver::scripted(|mut stream| async move {
-        let head = "HTTP/1.1 503 Busy\r\ncontent-length: 1073741824\r\n\r\n";
-        stream.write_all(head.as_bytes()).await.ok();
-        while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
+    account(async |s| {
+        let receiver = Receiver::scripted(|mut stream| async move {
+            let head = "HTTP/1.1 503 Busy\r\ncontent-length: 1073741824\r\n\r\n";
+            stream.write_all(head.as_bytes()).await.ok();
+            while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
+        })
+        .await;
+        listen(s, &receiver.url()).await;
+        s.create_output().await;
+        s.tell(Duration::ZERO).await;
+        let made = attempts(s, "1").await;
+        assert_eq!((made[0].status, made[0].response.len()), (Some(503), 1024));
     })
     .await;
-    listen(&sandbox, &receiver.url()).await;
-    sandbox.create_output().await;
-    sandbox.tell(Duration::ZERO).await;
-    let made = attempts(&sandbox, "1").await;
-    assert_eq!((made[0].status, made[0].response.len()), (Some(503), 1024));
-    sandbox.stop().await;
 }
 
 #[tokio::test]
 async fn a_url_that_came_to_be_forbidden_is_not_called() {
-    let sandbox = Sandbox::start().await;
-    let mut receiver = Receiver::answering(OK).await;
-    listen(&sandbox, &receiver.url()).await;
-    // as if it had been set before there was the rule
-    sandbox.sql("update users set webhook_url = 'http://169.254.169.254/latest/meta-data'").await;
-    sandbox.create_output().await;
-    sandbox.tell(Duration::ZERO).await;
-    let made = attempts(&sandbox, "1").await;
-    let error = "the address 169.254.169.254 may not be called: it is link-local";
-    assert_eq!((made[0].status, made[0].error.as_deref()), (None, Some(error)));
-    assert_eq!(receiver.calls(), []);
-    sandbox.stop().await;
+    account(async |s| {
+        let mut receiver = Receiver::answering(OK).await;
+        listen(s, &receiver.url()).await;
+        // as if it had been set before there was the rule
+        s.sql("update users set webhook_url = 'http://169.254.169.254/latest/meta-data'").await;
+        s.create_output().await;
+        s.tell(Duration::ZERO).await;
+        let made = attempts(s, "1").await;
+        let error = "the address 169.254.169.254 may not be called: it is link-local";
+        assert_eq!((made[0].status, made[0].error.as_deref()), (None, Some(error)));
+        assert_eq!(receiver.calls(), []);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_was_given_up_is_received_after_all_once_somebody_asks() {
-    let sandbox = Sandbox::start_with(|config| config.webhook_retries = vec![SECOND]).await;
-    let mut receiver = Receiver::answering(super::DOWN).await;
-    listen(&sandbox, &receiver.url()).await;
-    sandbox.create_output().await;
-    sandbox.tell(Duration::ZERO).await;
-    sandbox.tell(Duration::from_secs(5)).await;
-    assert_eq!(delivery_state(&sandbox, "1").await, "given_up");
-    let first = receiver.calls();
-    let mut repaired = Receiver::answering(OK).await;
-    listen(&sandbox, &repaired.url()).await;
-    let post = sandbox.request(reqwest::Method::POST, "/_sandbox/events/1/redeliver");
-    crate::support::send(post).await.expect(202);
-    let again = repaired.call().await;
-    assert_eq!((id(&again), &again.body), ("1".to_owned(), &first[0].body), "the same bytes");
-    assert!(body(&again).get("meta").is_none(), "nothing is made up");
-    within(sandbox.server().wait_until_delivered()).await;
-    assert_eq!(delivery_state(&sandbox, "1").await, "delivered");
-    assert_eq!(attempts(&sandbox, "1").await.len(), 3);
-    sandbox.stop().await;
+    sandbox_with(
+        |config| config.webhook_retries = vec![SECOND],
+        async |s| {
+            let mut receiver = Receiver::answering(super::DOWN).await;
+            listen(s, &receiver.url()).await;
+            s.create_output().await;
+            s.tell(Duration::ZERO).await;
+            s.tell(Duration::from_secs(5)).await;
+            assert_eq!(delivery_state(s, "1").await, "given_up");
+            let first = receiver.calls();
+            let mut repaired = Receiver::answering(OK).await;
+            listen(s, &repaired.url()).await;
+            let post = s.request(reqwest::Method::POST, "/_sandbox/events/1/redeliver");
+            crate::support::send(post).await.expect(202);
+            let again = repaired.call().await;
+            assert_eq!((id(&again), &again.body), ("1".to_owned(), &first[0].body), "the same bytes");
+            assert!(body(&again).get("meta").is_none(), "nothing is made up");
+            within(s.server().wait_until_delivered()).await;
+            assert_eq!(delivery_state(s, "1").await, "delivered");
+            assert_eq!(attempts(s, "1").await.len(), 3);
+        },
+    )
+    .await;
 }

@@ -6,100 +6,114 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{OK, attempts, body, id, told, types};
-use crate::support::{Receiver, Sandbox, send};
+use crate::support::{Account, Receiver, account, send};
 
 const ACCEPTING: &str = "concierge_request_output_accepting";
 const ACCEPTED: &str = "concierge_request_output_accepted";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A world whose events go to a receiver, and a fault of some of them.
-async fn faulty(fault: Value) -> (Sandbox, Receiver) {
-    let (sandbox, receiver) = told(OK).await;
+/// Has the events of an output go to a receiver, some of them with a fault.
+async fn faulty(account: &Account, fault: Value) -> Receiver {
+    let receiver = told(account, OK).await;
     let faults = json!({ "faults": [fault] });
-    send(sandbox.request(Method::PUT, "/_sandbox/faults").json(&faults)).await.expect(200);
-    sandbox.create_output().await;
-    (sandbox, receiver)
+    send(account.request(Method::PUT, "/_sandbox/faults").json(&faults)).await.expect(200);
+    account.create_output().await;
+    receiver
 }
 
-async fn hits(sandbox: &Sandbox) -> Value {
-    sandbox.get("/_sandbox/faults").await.expect(200)["faults"][0]["hits"].clone()
+async fn hits(account: &Account) -> Value {
+    account.get("/_sandbox/faults").await.expect(200)["faults"][0]["hits"].clone()
 }
 
 #[tokio::test]
 async fn one_is_sent_twice() {
-    let (sandbox, mut receiver) = faulty(json!({"webhook": ACCEPTING, "duplicate": true})).await;
-    sandbox.tell(SECOND).await;
-    let calls = receiver.calls();
-    assert_eq!(types(&calls), [ACCEPTING, ACCEPTING, ACCEPTED]);
-    assert_eq!((id(&calls[0]), &calls[0].body), (id(&calls[1]), &calls[1].body));
-    assert_eq!(hits(&sandbox).await, 1);
-    sandbox.stop().await;
+    account(async |s| {
+        let mut receiver = faulty(s, json!({"webhook": ACCEPTING, "duplicate": true})).await;
+        s.tell(SECOND).await;
+        let calls = receiver.calls();
+        assert_eq!(types(&calls), [ACCEPTING, ACCEPTING, ACCEPTED]);
+        assert_eq!((id(&calls[0]), &calls[0].body), (id(&calls[1]), &calls[1].body));
+        assert_eq!(hits(s).await, 1);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn one_is_dropped_and_counts_as_received() {
-    let (sandbox, mut receiver) = faulty(json!({"webhook": "*_accepting", "drop": true})).await;
-    sandbox.tell(SECOND).await;
-    assert_eq!(types(&receiver.calls()), [ACCEPTED]);
-    let event = sandbox.get("/_sandbox/events/1").await.expect(200);
-    assert_eq!(event["data"]["attributes"]["delivery_state"], "delivered");
-    assert_eq!(event["data"]["attributes"]["attempts"][0]["response"], "not sent: a fault dropped it");
-    sandbox.stop().await;
+    account(async |s| {
+        let mut receiver = faulty(s, json!({"webhook": "*_accepting", "drop": true})).await;
+        s.tell(SECOND).await;
+        assert_eq!(types(&receiver.calls()), [ACCEPTED]);
+        let event = s.get("/_sandbox/events/1").await.expect(200);
+        assert_eq!(event["data"]["attributes"]["delivery_state"], "delivered");
+        assert_eq!(event["data"]["attributes"]["attempts"][0]["response"], "not sent: a fault dropped it");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn one_is_held_back_and_those_behind_it_wait() {
-    let (sandbox, mut receiver) = faulty(json!({"webhook": ACCEPTING, "delay": "90s"})).await;
-    sandbox.tell(89 * SECOND).await;
-    assert_eq!(types(&receiver.calls()), [""; 0]);
-    sandbox.tell(SECOND).await;
-    let calls = receiver.calls();
-    assert_eq!(types(&calls), [ACCEPTING, ACCEPTED]);
-    assert_eq!(body(&calls[0])["data"]["attributes"]["sent_at"], "2019-11-25T12:54:32.741Z");
-    // that is no try
-    assert_eq!(attempts(&sandbox, "1").await.len(), 1);
-    assert_eq!(hits(&sandbox).await, 1);
-    sandbox.stop().await;
+    account(async |s| {
+        let mut receiver = faulty(s, json!({"webhook": ACCEPTING, "delay": "90s"})).await;
+        s.tell(89 * SECOND).await;
+        assert_eq!(types(&receiver.calls()), [""; 0]);
+        s.tell(SECOND).await;
+        let calls = receiver.calls();
+        assert_eq!(types(&calls), [ACCEPTING, ACCEPTED]);
+        assert_eq!(body(&calls[0])["data"]["attributes"]["sent_at"], "2019-11-25T12:54:32.741Z");
+        // that is no try
+        assert_eq!(attempts(s, "1").await.len(), 1);
+        assert_eq!(hits(s).await, 1);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn two_change_places() {
-    let (sandbox, mut receiver) = faulty(json!({"webhook": "*", "reorder": true})).await;
-    sandbox.tell(4 * SECOND).await;
-    assert_eq!(types(&receiver.calls()), [""; 0]);
-    sandbox.tell(SECOND).await;
-    assert_eq!(types(&receiver.calls()), [ACCEPTED, ACCEPTING]);
-    sandbox.stop().await;
+    account(async |s| {
+        let mut receiver = faulty(s, json!({"webhook": "*", "reorder": true})).await;
+        s.tell(4 * SECOND).await;
+        assert_eq!(types(&receiver.calls()), [""; 0]);
+        s.tell(SECOND).await;
+        assert_eq!(types(&receiver.calls()), [ACCEPTED, ACCEPTING]);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn one_that_none_follows_is_only_late() {
-    let (sandbox, mut receiver) = faulty(json!({"webhook": ACCEPTED, "reorder": true, "times": 1})).await;
-    sandbox.tell(5 * SECOND).await;
-    assert_eq!(types(&receiver.calls()), [ACCEPTING]);
-    sandbox.tell(SECOND).await;
-    assert_eq!(types(&receiver.calls()), [ACCEPTED]);
-    sandbox.stop().await;
+    account(async |s| {
+        let mut receiver = faulty(s, json!({"webhook": ACCEPTED, "reorder": true, "times": 1})).await;
+        s.tell(5 * SECOND).await;
+        assert_eq!(types(&receiver.calls()), [ACCEPTING]);
+        s.tell(SECOND).await;
+        assert_eq!(types(&receiver.calls()), [ACCEPTED]);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn one_comes_with_somebody_else_s_proof() {
-    let (sandbox, mut receiver) = faulty(json!({"webhook": ACCEPTING, "bad_auth": true, "times": 1})).await;
-    sandbox.tell(SECOND).await;
-    let calls = receiver.calls();
-    let header = |place: usize, name| calls[place].header(name).unwrap();
-    assert_ne!(header(0, "webhook-auth"), header(1, "webhook-auth"));
-    assert_eq!(header(0, "webhook-auth").len(), 64);
-    sandbox.stop().await;
+    account(async |s| {
+        let mut receiver = faulty(s, json!({"webhook": ACCEPTING, "bad_auth": true, "times": 1})).await;
+        s.tell(SECOND).await;
+        let calls = receiver.calls();
+        let header = |place: usize, name| calls[place].header(name).unwrap();
+        assert_ne!(header(0, "webhook-auth"), header(1, "webhook-auth"));
+        assert_eq!(header(0, "webhook-auth").len(), 64);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn during_an_advance_they_act_at_their_times() {
-    let (sandbox, mut receiver) = faulty(json!({"webhook": ACCEPTING, "delay": "PT1H", "times": 1})).await;
-    let advanced = sandbox.post_plain("/_sandbox/clock/advance", &json!({"by": "PT2H"})).await.expect(200);
-    assert_eq!(types(&receiver.calls()), [ACCEPTING, ACCEPTED]);
-    let tried =
-        advanced["happened"].as_array().unwrap().iter().find(|happened| happened["attempt"].is_object()).unwrap();
-    assert_eq!(tried["at"], "2019-11-25T13:53:02.741Z");
-    sandbox.stop().await;
+    account(async |s| {
+        let mut receiver = faulty(s, json!({"webhook": ACCEPTING, "delay": "PT1H", "times": 1})).await;
+        let advanced = s.post("/_sandbox/clock/advance", &json!({"by": "PT2H"})).await.expect(200);
+        assert_eq!(types(&receiver.calls()), [ACCEPTING, ACCEPTED]);
+        let tried =
+            advanced["happened"].as_array().unwrap().iter().find(|happened| happened["attempt"].is_object()).unwrap();
+        assert_eq!(tried["at"], "2019-11-25T13:53:02.741Z");
+    })
+    .await;
 }

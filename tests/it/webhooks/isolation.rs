@@ -10,14 +10,14 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
 use super::{OK, listen, types};
-use crate::support::{Receiver, Sandbox, send, within};
+use crate::support::{Account, Receiver, sandbox, sandbox_with, send, within};
 
 /// Makes a user with that URL, and an instruction of it for each event that is to be queued.
-async fn queue(sandbox: &Sandbox, url: &str, events: usize) {
-    let user = sandbox.create("/api/users", &json!({"data": {"type": "users"}})).await;
+async fn queue(account: &Account, url: &str, events: usize) {
+    let user = account.create("/api/users", &json!({"data": {"type": "users"}})).await;
     let call = |method, path: &str, document: serde_json::Value| {
-        let request = sandbox.client.request(method, sandbox.url(path));
-        let request = request.header("Authorization", format!("your_api_key; user={user}"));
+        let request = account.client.request(method, account.url(path));
+        let request = request.header("Authorization", format!("{}; user={user}", account.key));
         send(request.header("Content-Type", "application/json").body(document.to_string()))
     };
     let document = json!({"data": {"type": "users", "attributes": {"webhook_url": url}}});
@@ -30,30 +30,34 @@ async fn queue(sandbox: &Sandbox, url: &str, events: usize) {
 
 #[tokio::test]
 async fn receivers_that_hang_delay_nobody_else() {
-    let sandbox = Sandbox::start_with(|config| config.webhook_timeout = Duration::from_mins(2)).await;
-    // more than could hang if each of them took what it may
-    let mut hanging = Vec::new();
-    for _ in 0..12 {
-        let receiver = Receiver::hanging().await;
-        queue(&sandbox, &receiver.url(), 10).await;
-        hanging.push(receiver);
-    }
-    for receiver in &mut hanging {
-        receiver.call().await;
-    }
-    let mut healthy = Receiver::answering(OK).await;
-    listen(&sandbox, &healthy.url()).await;
-    for _ in 0..50 {
-        sandbox.create_output().await;
-    }
-    sandbox.advance(Duration::from_secs(1)).await;
-    for _ in 0..100 {
-        healthy.call().await;
-    }
-    for receiver in &mut hanging {
-        assert_eq!(receiver.calls(), [], "one that hangs is called one by one");
-    }
-    sandbox.stop().await;
+    sandbox_with(
+        |config| config.webhook_timeout = Duration::from_mins(2),
+        async |s| {
+            // more than could hang if each of them took what it may
+            let mut hanging = Vec::new();
+            for _ in 0..12 {
+                let receiver = Receiver::hanging().await;
+                queue(s, &receiver.url(), 10).await;
+                hanging.push(receiver);
+            }
+            for receiver in &mut hanging {
+                receiver.call().await;
+            }
+            let mut healthy = Receiver::answering(OK).await;
+            listen(s, &healthy.url()).await;
+            for _ in 0..50 {
+                s.create_output().await;
+            }
+            s.advance(Duration::from_secs(1)).await;
+            for _ in 0..100 {
+                healthy.call().await;
+            }
+            for receiver in &mut hanging {
+                assert_eq!(receiver.calls(), [], "one that hangs is called one by one");
+            }
+        },
+    )
+    .await;
 }
 
 /// A receiver that holds its first call until it is told to begin, answers some, and holds the others until it is let go.
@@ -99,46 +103,50 @@ impl Holding {
 #[tokio::test]
 async fn a_receiver_gets_as_much_at_once_as_is_set() {
     for (receiver_limit, total, expected) in [(8, 64, 8), (3, 64, 3), (8, 2, 2)] {
-        let sandbox = Sandbox::start_with(|config| {
-            config.webhook_deliveries_per_receiver = receiver_limit;
-            config.webhook_deliveries = total;
-        })
+        sandbox_with(
+            |config| {
+                config.webhook_deliveries_per_receiver = receiver_limit;
+                config.webhook_deliveries = total;
+            },
+            async |s| {
+                let mut holding = Holding::start().await;
+                listen(s, &holding.receiver.url()).await;
+                for _ in 0..100 {
+                    s.create_output().await;
+                }
+                holding.begin.notify_one();
+                for _ in 0..=ANSWERED + expected {
+                    holding.receiver.call().await;
+                }
+                holding.go.notify_one();
+                within(s.server().wait_until_delivered()).await;
+                assert_eq!(holding.receiver.calls().len(), 99 - ANSWERED - expected);
+                assert_eq!(holding.most.load(Ordering::SeqCst), expected);
+            },
+        )
         .await;
-        let mut holding = Holding::start().await;
-        listen(&sandbox, &holding.receiver.url()).await;
-        for _ in 0..100 {
-            sandbox.create_output().await;
-        }
-        holding.begin.notify_one();
-        for _ in 0..=ANSWERED + expected {
-            holding.receiver.call().await;
-        }
-        holding.go.notify_one();
-        within(sandbox.server().wait_until_delivered()).await;
-        assert_eq!(holding.receiver.calls().len(), 99 - ANSWERED - expected);
-        assert_eq!(holding.most.load(Ordering::SeqCst), expected);
-        sandbox.stop().await;
     }
 }
 
 #[tokio::test]
 async fn nothing_is_sent_twice_while_an_attempt_is_under_way() {
-    let sandbox = Sandbox::start().await;
-    let (mut receiver, go) = Receiver::gated().await;
-    listen(&sandbox, &receiver.url()).await;
-    sandbox.create_output().await;
-    receiver.call().await;
-    // the world moves on meanwhile, and what is due is looked at
-    let mut other = Receiver::answering(OK).await;
-    for _ in 0..3 {
-        sandbox.advance(Duration::from_secs(1)).await;
-        queue(&sandbox, &other.url(), 1).await;
-        other.call().await;
-    }
-    assert_eq!(receiver.calls(), []);
-    go.notify_one();
-    assert_eq!(types(&[receiver.call().await]), ["concierge_request_output_accepted"]);
-    go.notify_one();
-    within(sandbox.server().wait_until_delivered()).await;
-    sandbox.stop().await;
+    sandbox(async |s| {
+        let (mut receiver, go) = Receiver::gated().await;
+        listen(s, &receiver.url()).await;
+        s.create_output().await;
+        receiver.call().await;
+        // the world moves on meanwhile, and what is due is looked at
+        let mut other = Receiver::answering(OK).await;
+        for _ in 0..3 {
+            s.advance(Duration::from_secs(1)).await;
+            queue(s, &other.url(), 1).await;
+            other.call().await;
+        }
+        assert_eq!(receiver.calls(), []);
+        go.notify_one();
+        assert_eq!(types(&[receiver.call().await]), ["concierge_request_output_accepted"]);
+        go.notify_one();
+        within(s.server().wait_until_delivered()).await;
+    })
+    .await;
 }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::{Attempt, DOWN, OK, about, attempts, body, id, listen, told};
-use crate::support::{Receiver, Sandbox};
+use crate::support::{Receiver, account, sandbox_with};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The default ladder, in seconds.
@@ -25,66 +25,71 @@ async fn fails_first(times: usize) -> Receiver {
 
 #[tokio::test]
 async fn a_receiver_that_fails_three_times_gets_each_event_with_the_same_bytes_and_in_order() {
-    let sandbox = Sandbox::start().await;
-    let mut receiver = fails_first(3).await;
-    listen(&sandbox, &receiver.url()).await;
-    let outputs = [sandbox.create_output().await, sandbox.create_output().await];
-    // the checks have run, and what they came to waits
-    sandbox.tell(SECOND).await;
-    sandbox.tell(Duration::from_hours(4)).await;
-    let calls = receiver.calls();
-    for output in &outputs {
-        let told = about(&calls, "concierge_request_outputs", output);
-        let ids: Vec<String> = told.iter().map(id).collect();
-        let events = [&ids[0], &ids[4]];
-        assert_eq!(ids, [[events[0]; 4], [events[1]; 4]].concat().into_iter().cloned().collect::<Vec<_>>());
-        assert!(events[0].parse::<i64>().unwrap() < events[1].parse::<i64>().unwrap());
-        for tries in [&told[..4], &told[4..]] {
-            assert!(tries.iter().all(|call| call.body == tries[0].body), "the same bytes");
-            let made = attempts(&sandbox, &id(&tries[0])).await;
-            let statuses: Vec<_> = made.iter().map(|attempt| attempt.status).collect();
-            assert_eq!(statuses, [Some(500), Some(500), Some(500), Some(200)]);
-            let errors: Vec<_> = made.iter().map(|attempt| attempt.error.as_deref()).collect();
-            assert_eq!(errors, [Some("answered 500"), Some("answered 500"), Some("answered 500"), None]);
-            let responses: Vec<_> = made.iter().map(|attempt| attempt.response.as_str()).collect();
-            assert_eq!(responses, ["down", "down", "down", ""]);
-            for (attempt, next) in made.iter().zip(&made[1..]) {
-                assert_eq!(attempt.next_at, Some(next.at));
+    account(async |s| {
+        let mut receiver = fails_first(3).await;
+        listen(s, &receiver.url()).await;
+        let outputs = [s.create_output().await, s.create_output().await];
+        // the checks have run, and what they came to waits
+        s.tell(SECOND).await;
+        s.tell(Duration::from_hours(4)).await;
+        let calls = receiver.calls();
+        for output in &outputs {
+            let told = about(&calls, "concierge_request_outputs", output);
+            let ids: Vec<String> = told.iter().map(id).collect();
+            let events = [&ids[0], &ids[4]];
+            assert_eq!(ids, [[events[0]; 4], [events[1]; 4]].concat().into_iter().cloned().collect::<Vec<_>>());
+            assert!(events[0].parse::<i64>().unwrap() < events[1].parse::<i64>().unwrap());
+            for tries in [&told[..4], &told[4..]] {
+                assert!(tries.iter().all(|call| call.body == tries[0].body), "the same bytes");
+                let made = attempts(s, &id(&tries[0])).await;
+                let statuses: Vec<_> = made.iter().map(|attempt| attempt.status).collect();
+                assert_eq!(statuses, [Some(500), Some(500), Some(500), Some(200)]);
+                let errors: Vec<_> = made.iter().map(|attempt| attempt.error.as_deref()).collect();
+                assert_eq!(errors, [Some("answered 500"), Some("answered 500"), Some("answered 500"), None]);
+                let responses: Vec<_> = made.iter().map(|attempt| attempt.response.as_str()).collect();
+                assert_eq!(responses, ["down", "down", "down", ""]);
+                for (attempt, next) in made.iter().zip(&made[1..]) {
+                    assert_eq!(attempt.next_at, Some(next.at));
+                }
+                assert_eq!(made[3].next_at, None);
+                let sent_at = body(&tries[0])["data"]["attributes"]["sent_at"].clone();
+                assert!(sent_at.as_str().unwrap().starts_with("2019-11-25T"), "{sent_at}");
             }
-            assert_eq!(made[3].next_at, None);
-            let sent_at = body(&tries[0])["data"]["attributes"]["sent_at"].clone();
-            assert!(sent_at.as_str().unwrap().starts_with("2019-11-25T"), "{sent_at}");
+            // what waited is sent when what was before it has arrived
+            let (first, second) = (attempts(s, events[0]).await, attempts(s, events[1]).await);
+            assert_eq!(second[0].at, first[3].at);
         }
-        // what waited is sent when what was before it has arrived
-        let (first, second) = (attempts(&sandbox, events[0]).await, attempts(&sandbox, events[1]).await);
-        assert_eq!(second[0].at, first[3].at);
-    }
-    assert_eq!(sandbox.count("select count(*) from deliveries where state = 'delivered'").await, 4);
-    sandbox.stop().await;
+        assert_eq!(s.count("select count(*) from deliveries where state = 'delivered'").await, 4);
+    })
+    .await;
 }
 
 /// What is left of a ladder: the attempts at one event, of which none was received.
 async fn climb(seed: u64, leaps: &[Duration]) -> Vec<Attempt> {
-    let sandbox = Sandbox::start_with(|config| config.webhook_seed = seed).await;
-    let receiver = Receiver::answering(DOWN).await;
-    listen(&sandbox, &receiver.url()).await;
-    sandbox.create_output().await;
-    sandbox.tell(Duration::ZERO).await;
-    for leap in leaps {
-        sandbox.tell(*leap).await;
-    }
-    let climbed = attempts(&sandbox, "1").await;
-    let given_up = sandbox.count("select count(*) from deliveries where state = 'given_up'").await;
-    let followed = attempts(&sandbox, "2").await;
-    if climbed.len() == LADDER.len() + 1 {
-        assert_eq!(climbed.last().unwrap().next_at, None);
-        assert_eq!(followed[0].at, climbed.last().unwrap().at, "what waited follows what was given up");
-        assert!(given_up >= 1);
-    } else {
-        assert_eq!((given_up, followed), (0, Vec::new()));
-    }
-    sandbox.stop().await;
-    climbed
+    sandbox_with(
+        |config| config.webhook_seed = seed,
+        async |s| {
+            let receiver = Receiver::answering(DOWN).await;
+            listen(s, &receiver.url()).await;
+            s.create_output().await;
+            s.tell(Duration::ZERO).await;
+            for leap in leaps {
+                s.tell(*leap).await;
+            }
+            let climbed = attempts(s, "1").await;
+            let given_up = s.count("select count(*) from deliveries where state = 'given_up'").await;
+            let followed = attempts(s, "2").await;
+            if climbed.len() == LADDER.len() + 1 {
+                assert_eq!(climbed.last().unwrap().next_at, None);
+                assert_eq!(followed[0].at, climbed.last().unwrap().at, "what waited follows what was given up");
+                assert!(given_up >= 1);
+            } else {
+                assert_eq!((given_up, followed), (0, Vec::new()));
+            }
+            climbed
+        },
+    )
+    .await
 }
 
 #[tokio::test]
@@ -110,27 +115,33 @@ async fn a_leap_of_days_plays_the_whole_ladder() {
 async fn a_receiver_may_ask_for_more_time_and_not_for_less() {
     for (header, at_least) in [("7200", 7_200_000), ("1", 0), ("soon", 0), ("0", 0)] {
         let answer = format!("HTTP/1.1 503 Busy\r\nretry-after: {header}\r\ncontent-length: 0\r\n\r\n");
-        let (sandbox, _receiver) = told(&answer).await;
-        sandbox.create_output().await;
-        sandbox.tell(Duration::ZERO).await;
-        let made = attempts(&sandbox, "1").await;
-        let next = made[0].next_at.unwrap();
-        if at_least > 0 {
-            assert_eq!(next, at_least);
-        } else {
-            assert!((4500..=5500).contains(&next), "{header}: {next}");
-        }
-        sandbox.stop().await;
+        account(async |s| {
+            let _receiver = told(s, &answer).await;
+            s.create_output().await;
+            s.tell(Duration::ZERO).await;
+            let made = attempts(s, "1").await;
+            let next = made[0].next_at.unwrap();
+            if at_least > 0 {
+                assert_eq!(next, at_least);
+            } else {
+                assert!((4500..=5500).contains(&next), "{header}: {next}");
+            }
+        })
+        .await;
     }
 }
 
 #[tokio::test]
 async fn another_ladder_is_a_setting() {
-    let sandbox = Sandbox::start_with(|config| config.webhook_retries = vec![10 * SECOND]).await;
-    let receiver = Receiver::answering(DOWN).await;
-    listen(&sandbox, &receiver.url()).await;
-    sandbox.create_output().await;
-    sandbox.tell(Duration::from_secs(11)).await;
-    assert_eq!(attempts(&sandbox, "1").await.len(), 2);
-    sandbox.stop().await;
+    sandbox_with(
+        |config| config.webhook_retries = vec![10 * SECOND],
+        async |s| {
+            let receiver = Receiver::answering(DOWN).await;
+            listen(s, &receiver.url()).await;
+            s.create_output().await;
+            s.tell(Duration::from_secs(11)).await;
+            assert_eq!(attempts(s, "1").await.len(), 2);
+        },
+    )
+    .await;
 }

@@ -14,22 +14,22 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::support::{Call, Receiver, START, Sandbox};
+use crate::support::{Account, Call, Receiver, START};
 
 pub const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 pub const DOWN: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\ndown";
 
 /// Sets the `webhook_url` of the master user.
-async fn listen(sandbox: &Sandbox, url: &str) {
+async fn listen(account: &Account, url: &str) {
     let document = json!({"data": {"type": "users", "attributes": {"webhook_url": url}}});
-    sandbox.patch("/api/users/me", &document).await.expect(200);
+    account.patch("/api/users/me", &document).await.expect(200);
 }
 
-/// A world whose events go to a receiver that gives that answer.
-async fn told(answer: &str) -> (Sandbox, Receiver) {
-    let (sandbox, receiver) = (Sandbox::start().await, Receiver::answering(answer).await);
-    listen(&sandbox, &receiver.url()).await;
-    (sandbox, receiver)
+/// Has all events go to a receiver that gives that answer.
+async fn told(account: &Account, answer: &str) -> Receiver {
+    let receiver = Receiver::answering(answer).await;
+    listen(account, &receiver.url()).await;
+    receiver
 }
 
 /// The body of a call.
@@ -65,8 +65,8 @@ struct Attempt {
 }
 
 /// The attempts at sending an event.
-async fn attempts(sandbox: &Sandbox, event: &str) -> Vec<Attempt> {
-    let shown = sandbox.get(&format!("/_sandbox/events/{event}")).await.expect(200);
+async fn attempts(account: &Account, event: &str) -> Vec<Attempt> {
+    let shown = account.get(&format!("/_sandbox/events/{event}")).await.expect(200);
     let made = shown["data"]["attributes"]["attempts"].as_array().unwrap().clone();
     for (attempt, number) in made.iter().zip(1..) {
         assert_eq!(attempt["number"], number);
@@ -88,7 +88,7 @@ async fn attempts(sandbox: &Sandbox, event: &str) -> Vec<Attempt> {
 }
 
 /// What became of sending an event.
-async fn delivery_state(sandbox: &Sandbox, event: &str) -> String {
-    let shown = sandbox.get(&format!("/_sandbox/events/{event}")).await.expect(200);
+async fn delivery_state(account: &Account, event: &str) -> String {
+    let shown = account.get(&format!("/_sandbox/events/{event}")).await.expect(200);
     shown["data"]["attributes"]["delivery_state"].as_str().unwrap().to_owned()
 }

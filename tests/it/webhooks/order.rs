@@ -4,58 +4,60 @@ use std::time::Duration;
 
 use super::{DOWN, OK, about, body, id, listen, types};
 use crate::payouts::{pay, thousand};
-use crate::support::{Receiver, Sandbox};
+use crate::support::{Receiver, account};
 
 #[tokio::test]
 async fn what_isn_t_received_of_one_resource_holds_up_no_other() {
-    let sandbox = Sandbox::start().await;
-    let mut receiver = Receiver::deciding(|call| {
-        let resource = body(call)["data"]["relationships"]["resource"]["data"]["id"].clone();
-        if resource == "32323" { DOWN.into() } else { OK.into() }
+    account(async |s| {
+        let mut receiver = Receiver::deciding(|call| {
+            let resource = body(call)["data"]["relationships"]["resource"]["data"]["id"].clone();
+            if resource == "32323" { DOWN.into() } else { OK.into() }
+        })
+        .await;
+        listen(s, &receiver.url()).await;
+        for _ in 0..3 {
+            s.create_output().await;
+        }
+        s.tell(Duration::from_secs(1)).await;
+        let calls = receiver.calls();
+        assert_eq!(types(&about(&calls, "concierge_request_outputs", "32323")), ["concierge_request_output_accepting"]);
+        for other in ["32324", "32325"] {
+            let expected = ["concierge_request_output_accepting", "concierge_request_output_accepted"];
+            assert_eq!(types(&about(&calls, "concierge_request_outputs", other)), expected);
+        }
     })
     .await;
-    listen(&sandbox, &receiver.url()).await;
-    for _ in 0..3 {
-        sandbox.create_output().await;
-    }
-    sandbox.tell(Duration::from_secs(1)).await;
-    let calls = receiver.calls();
-    assert_eq!(types(&about(&calls, "concierge_request_outputs", "32323")), ["concierge_request_output_accepting"]);
-    for other in ["32324", "32325"] {
-        let expected = ["concierge_request_output_accepting", "concierge_request_output_accepted"];
-        assert_eq!(types(&about(&calls, "concierge_request_outputs", other)), expected);
-    }
-    sandbox.stop().await;
 }
 
 #[tokio::test]
 async fn a_whole_payout_arrives_in_order_and_each_event_once() {
-    let sandbox = Sandbox::start().await;
-    let mut receiver = Receiver::answering(OK).await;
-    listen(&sandbox, &receiver.url()).await;
-    for label in ["", "sandbox:failed|settled", "sandbox:returned", "sandbox:rejected"] {
-        for _ in 0..10 {
-            pay(&sandbox, "1010", label, thousand()).await;
+    account(async |s| {
+        let mut receiver = Receiver::answering(OK).await;
+        listen(s, &receiver.url()).await;
+        for label in ["", "sandbox:failed|settled", "sandbox:returned", "sandbox:rejected"] {
+            for _ in 0..10 {
+                pay(s, "1010", label, thousand()).await;
+            }
         }
-    }
-    sandbox.advance(Duration::from_secs(1)).await;
-    crate::payouts::set_to_work(&sandbox, "1010").await;
-    sandbox.tell(Duration::from_mins(1)).await;
-    let calls = receiver.calls();
-    let events = sandbox.count("select count(*) from events").await;
-    let mut ids: Vec<i64> = calls.iter().map(|call| id(call).parse().unwrap()).collect();
-    // different resources don't wait for each other
-    ids.sort_unstable();
-    assert_eq!(ids, (1..=events).collect::<Vec<_>>(), "each once");
-    let resources: Vec<(String, i64)> = sqlx::query_as("select distinct resource_type, resource_id from events")
-        .fetch_all(&sandbox.database)
-        .await
-        .unwrap();
-    assert_eq!(resources.len(), 81, "40 outputs, 40 instructions and the request");
-    for (type_name, resource) in resources {
-        let told: Vec<i64> =
-            about(&calls, &type_name, &resource.to_string()).iter().map(|call| id(call).parse().unwrap()).collect();
-        assert!(told.is_sorted(), "{type_name} {resource}: {told:?}");
-    }
-    sandbox.stop().await;
+        s.advance(Duration::from_secs(1)).await;
+        crate::payouts::set_to_work(s, "1010").await;
+        s.tell(Duration::from_mins(1)).await;
+        let calls = receiver.calls();
+        let events = s.count("select count(*) from events").await;
+        let mut ids: Vec<i64> = calls.iter().map(|call| id(call).parse().unwrap()).collect();
+        // different resources don't wait for each other
+        ids.sort_unstable();
+        assert_eq!(ids, (1..=events).collect::<Vec<_>>(), "each once");
+        let resources: Vec<(String, i64)> = sqlx::query_as("select distinct resource_type, resource_id from events")
+            .fetch_all(s.database())
+            .await
+            .unwrap();
+        assert_eq!(resources.len(), 81, "40 outputs, 40 instructions and the request");
+        for (type_name, resource) in resources {
+            let told: Vec<i64> =
+                about(&calls, &type_name, &resource.to_string()).iter().map(|call| id(call).parse().unwrap()).collect();
+            assert!(told.is_sorted(), "{type_name} {resource}: {told:?}");
+        }
+    })
+    .await;
 }

@@ -9,62 +9,64 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
 use super::{OK, attempts, body, delivery_state, id, listen};
-use crate::support::{Proxy, Receiver, Sandbox, fresh_database, within};
+use crate::support::{Proxy, Receiver, database, sandbox, within};
 
 #[tokio::test]
 async fn what_was_sent_meanwhile_is_written_down_afterwards() {
-    let database = fresh_database().await;
-    let proxy = Proxy::open_to(&database);
-    let sandbox = Sandbox::start_through(proxy.options(&database), database, |_| {}).await;
-    let (mut receiver, go) = Receiver::gated().await;
-    listen(&sandbox, &receiver.url()).await;
-    sandbox.create_output().await;
-    receiver.call().await;
-    proxy.close().await;
-    go.notify_one();
-    // the answer is there while nobody can write it down
-    sandbox.get("/_sandbox/health/ready").await.assert_error(503, "unavailable", "");
-    proxy.open();
-    within(async { while sandbox.get("/_sandbox/health/ready").await.status != 200 {} }).await;
-    within(async { while delivery_state(&sandbox, "1").await != "delivered" {} }).await;
-    assert_eq!(attempts(&sandbox, "1").await.len(), 1);
-    assert_eq!(receiver.calls(), [], "it is not sent again");
-    go.notify_one();
-    sandbox.tell(Duration::from_secs(1)).await;
-    assert_eq!(receiver.calls().len(), 1);
-    sandbox.stop().await;
+    database(async |database| {
+        let proxy = Proxy::open_to(database);
+        let sandbox = database.server_through(proxy.options(database), |_| {}).await;
+        let (mut receiver, go) = Receiver::gated().await;
+        listen(&sandbox, &receiver.url()).await;
+        sandbox.create_output().await;
+        receiver.call().await;
+        proxy.close().await;
+        go.notify_one();
+        // the answer is there while nobody can write it down
+        sandbox.get("/_sandbox/health/ready").await.assert_error(503, "unavailable", "");
+        proxy.open();
+        within(async { while sandbox.get("/_sandbox/health/ready").await.status != 200 {} }).await;
+        within(async { while delivery_state(&sandbox, "1").await != "delivered" {} }).await;
+        assert_eq!(attempts(&sandbox, "1").await.len(), 1);
+        assert_eq!(receiver.calls(), [], "it is not sent again");
+        go.notify_one();
+        sandbox.tell(Duration::from_secs(1)).await;
+        assert_eq!(receiver.calls().len(), 1);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_somebody_holds_locked_holds_up_nothing_else() {
-    let sandbox = Sandbox::start().await;
-    let go = Arc::new(Notify::new());
-    let let_go = Arc::clone(&go);
-    let mut receiver = Receiver::handling(move |mut stream, call| {
-        let go = Arc::clone(&let_go);
-        async move {
-            if id(&call) == "1" {
-                go.notified().await;
+    sandbox(async |s| {
+        let go = Arc::new(Notify::new());
+        let let_go = Arc::clone(&go);
+        let mut receiver = Receiver::handling(move |mut stream, call| {
+            let go = Arc::clone(&let_go);
+            async move {
+                if id(&call) == "1" {
+                    go.notified().await;
+                }
+                stream.write_all(OK.as_bytes()).await.ok();
             }
-            stream.write_all(OK.as_bytes()).await.ok();
+        })
+        .await;
+        listen(s, &receiver.url()).await;
+        s.create_output().await;
+        assert_eq!(id(&receiver.call().await), "1");
+        let mut holding = s.database().begin().await.unwrap();
+        holding.execute("select from deliveries where event_id = 1 for share").await.unwrap();
+        go.notify_one();
+        // it was received, and that can't be written down
+        for event in 2..12 {
+            s.create_output().await;
+            assert_eq!(id(&receiver.call().await), event.to_string());
         }
+        within(async { while delivery_state(s, "11").await != "delivered" {} }).await;
+        assert_eq!(delivery_state(s, "1").await, "due");
+        holding.commit().await.unwrap();
+        within(async { while delivery_state(s, "1").await != "delivered" {} }).await;
+        assert_eq!(receiver.calls().iter().map(|call| body(call).to_string()).collect::<Vec<_>>(), [""; 0]);
     })
     .await;
-    listen(&sandbox, &receiver.url()).await;
-    sandbox.create_output().await;
-    assert_eq!(id(&receiver.call().await), "1");
-    let mut holding = sandbox.database.begin().await.unwrap();
-    holding.execute("select from deliveries where event_id = 1 for share").await.unwrap();
-    go.notify_one();
-    // it was received, and that can't be written down
-    for event in 2..12 {
-        sandbox.create_output().await;
-        assert_eq!(id(&receiver.call().await), event.to_string());
-    }
-    within(async { while delivery_state(&sandbox, "11").await != "delivered" {} }).await;
-    assert_eq!(delivery_state(&sandbox, "1").await, "due");
-    holding.commit().await.unwrap();
-    within(async { while delivery_state(&sandbox, "1").await != "delivered" {} }).await;
-    assert_eq!(receiver.calls().iter().map(|call| body(call).to_string()).collect::<Vec<_>>(), [""; 0]);
-    sandbox.stop().await;
 }

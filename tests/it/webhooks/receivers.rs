@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use super::{DOWN, OK, about, attempts, listen, types};
 use crate::payouts::{draft, pay, thousand};
-use crate::support::{Receiver, Sandbox, send, within};
+use crate::support::{Account, Receiver, account, sandbox, send, within};
 
 /// Does something as the user 20202.
-async fn as_payee(sandbox: &Sandbox, method: Method, path: &str, document: &Value) -> Value {
-    let request = sandbox.client.request(method, sandbox.url(path)).header("Authorization", "your_api_key; user=20202");
+async fn as_payee(account: &Account, method: Method, path: &str, document: &Value) -> Value {
+    let key = format!("{}; user=20202", account.key);
+    let request = account.client.request(method, account.url(path)).header("Authorization", key);
     let answer = send(request.header("Content-Type", "application/json").body(document.to_string())).await;
     assert!((200..300).contains(&answer.status), "{answer:?}");
     answer.body
@@ -23,122 +24,127 @@ fn url(url: Option<&str>) -> Value {
 
 #[tokio::test]
 async fn what_a_user_made_goes_to_its_url_and_the_rest_to_the_master_s() {
-    let sandbox = Sandbox::start().await;
-    let (mut master, mut payee) = (Receiver::answering(OK).await, Receiver::answering(OK).await);
-    listen(&sandbox, &master.url()).await;
-    as_payee(&sandbox, Method::PATCH, "/api/users/me", &url(Some(&payee.url()))).await;
-    // made by the master user, for the other one
-    let ours = draft(&sandbox, "ar_ars").await;
-    pay(&sandbox, &ours, "", thousand()).await;
-    // made by the other one
-    let request = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars"}}});
-    let theirs = as_payee(&sandbox, Method::POST, "/api/concierge_requests", &request).await;
-    let theirs = theirs["data"]["id"].as_str().unwrap();
-    let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {"body": {}}}});
-    as_payee(&sandbox, Method::POST, "/api/withdrawal_instructions", &instruction).await;
-    let user = json!({"data": {"type": "users"}});
-    as_payee(&sandbox, Method::POST, "/api/users", &user).await;
-    let mut output = crate::support::documented_output();
-    output["data"]["relationships"]["request"]["data"]["id"] = json!(theirs);
-    as_payee(&sandbox, Method::POST, "/api/concierge_request_outputs", &output).await;
-    // whoever acts later, it is still about what the other one made
-    sandbox.act(theirs, "cancel").await.expect(200);
-    sandbox.tell(Duration::from_secs(1)).await;
+    account(async |s| {
+        let (mut master, mut payee) = (Receiver::answering(OK).await, Receiver::answering(OK).await);
+        listen(s, &master.url()).await;
+        as_payee(s, Method::PATCH, "/api/users/me", &url(Some(&payee.url()))).await;
+        // made by the master user, for the other one
+        let ours = draft(s, "ar_ars").await;
+        pay(s, &ours, "", thousand()).await;
+        // made by the other one
+        let request = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars"}}});
+        let theirs = as_payee(s, Method::POST, "/api/concierge_requests", &request).await;
+        let theirs = theirs["data"]["id"].as_str().unwrap();
+        let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {"body": {}}}});
+        as_payee(s, Method::POST, "/api/withdrawal_instructions", &instruction).await;
+        let user = json!({"data": {"type": "users"}});
+        as_payee(s, Method::POST, "/api/users", &user).await;
+        let mut output = crate::support::documented_output();
+        output["data"]["relationships"]["request"]["data"]["id"] = json!(theirs);
+        as_payee(s, Method::POST, "/api/concierge_request_outputs", &output).await;
+        // whoever acts later, it is still about what the other one made
+        s.act(theirs, "cancel").await.expect(200);
+        s.tell(Duration::from_secs(1)).await;
 
-    let (master, payee) = (master.calls(), payee.calls());
-    assert_eq!(
-        types(&about(&master, "concierge_request_outputs", "32323")),
-        ["concierge_request_output_accepting", "concierge_request_output_accepted"]
-    );
-    assert_eq!(
-        types(&about(&payee, "concierge_request_outputs", "32324")),
-        ["concierge_request_output_accepting", "concierge_request_output_cancelled"]
-    );
-    let expected = ["concierge_request_draft", "concierge_request_cancelled"];
-    assert_eq!(types(&about(&payee, "concierge_requests", theirs)), expected);
-    assert_eq!((master.len(), payee.len()), (4, 6), "{:?} {:?}", types(&master), types(&payee));
-    assert!(types(&payee).contains(&"user_enabled".to_owned()));
-    assert!(types(&payee).contains(&"withdrawal_instruction_created".to_owned()));
+        let (master, payee) = (master.calls(), payee.calls());
+        assert_eq!(
+            types(&about(&master, "concierge_request_outputs", "32323")),
+            ["concierge_request_output_accepting", "concierge_request_output_accepted"]
+        );
+        assert_eq!(
+            types(&about(&payee, "concierge_request_outputs", "32324")),
+            ["concierge_request_output_accepting", "concierge_request_output_cancelled"]
+        );
+        let expected = ["concierge_request_draft", "concierge_request_cancelled"];
+        assert_eq!(types(&about(&payee, "concierge_requests", theirs)), expected);
+        assert_eq!((master.len(), payee.len()), (4, 6), "{:?} {:?}", types(&master), types(&payee));
+        assert!(types(&payee).contains(&"user_enabled".to_owned()));
+        assert!(types(&payee).contains(&"withdrawal_instruction_created".to_owned()));
 
-    // without one of its own, the master's again
-    as_payee(&sandbox, Method::PATCH, "/api/users/me", &url(None)).await;
-    as_payee(&sandbox, Method::POST, "/api/users", &user).await;
-    sandbox.stop().await;
+        // without one of its own, the master's again
+        as_payee(s, Method::PATCH, "/api/users/me", &url(None)).await;
+        as_payee(s, Method::POST, "/api/users", &user).await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_happened_before_there_was_a_url_is_not_sent() {
-    let sandbox = Sandbox::start().await;
-    sandbox.create_output().await;
-    sandbox.tell(Duration::ZERO).await;
-    let mut receiver = Receiver::answering(OK).await;
-    listen(&sandbox, &receiver.url()).await;
-    sandbox.tell(Duration::from_secs(1)).await;
-    assert_eq!(types(&receiver.calls()), ["concierge_request_output_accepted"]);
-    sandbox.stop().await;
+    account(async |s| {
+        s.create_output().await;
+        s.tell(Duration::ZERO).await;
+        let mut receiver = Receiver::answering(OK).await;
+        listen(s, &receiver.url()).await;
+        s.tell(Duration::from_secs(1)).await;
+        assert_eq!(types(&receiver.calls()), ["concierge_request_output_accepted"]);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_retry_goes_to_the_url_there_is_then() {
-    let sandbox = Sandbox::start().await;
-    let (mut broken, mut repaired) = (Receiver::answering(DOWN).await, Receiver::answering(OK).await);
-    listen(&sandbox, &broken.url()).await;
-    sandbox.create_output().await;
-    sandbox.tell(Duration::ZERO).await;
-    assert_eq!(broken.calls().len(), 1);
-    sandbox.patch("/api/users/me", &url(None)).await.expect(200);
-    sandbox.tell(Duration::from_secs(10)).await;
-    let made = attempts(&sandbox, "1").await;
-    assert_eq!((made.len(), made[1].status), (2, None));
-    assert_eq!(made[1].error.as_deref(), Some("`webhook_url` is no longer set"));
-    listen(&sandbox, &repaired.url()).await;
-    sandbox.tell(Duration::from_mins(6)).await;
-    // what happened in between had nowhere to go
-    assert_eq!(types(&repaired.calls()), ["concierge_request_output_accepting"]);
-    assert_eq!(broken.calls(), []);
-    sandbox.stop().await;
+    account(async |s| {
+        let (mut broken, mut repaired) = (Receiver::answering(DOWN).await, Receiver::answering(OK).await);
+        listen(s, &broken.url()).await;
+        s.create_output().await;
+        s.tell(Duration::ZERO).await;
+        assert_eq!(broken.calls().len(), 1);
+        s.patch("/api/users/me", &url(None)).await.expect(200);
+        s.tell(Duration::from_secs(10)).await;
+        let made = attempts(s, "1").await;
+        assert_eq!((made.len(), made[1].status), (2, None));
+        assert_eq!(made[1].error.as_deref(), Some("`webhook_url` is no longer set"));
+        listen(s, &repaired.url()).await;
+        s.tell(Duration::from_mins(6)).await;
+        // what happened in between had nowhere to go
+        assert_eq!(types(&repaired.calls()), ["concierge_request_output_accepting"]);
+        assert_eq!(broken.calls(), []);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn accounts_get_their_own_events_with_their_own_key() {
-    let sandbox = Sandbox::start().await;
-    sandbox.second_account("another").await;
-    let (mut ours, mut theirs) = (Receiver::answering(OK).await, Receiver::answering(OK).await);
-    listen(&sandbox, &ours.url()).await;
-    let request = |method, path: &str, document: &Value| {
-        let request = sandbox.client.request(method, sandbox.url(path)).header("Authorization", "another");
-        send(request.header("Content-Type", "application/json").body(document.to_string()))
-    };
-    request(Method::PATCH, "/api/users/me", &url(Some(&theirs.url()))).await.expect(200);
-    sandbox.create_output().await;
-    request(Method::POST, "/api/concierge_request_outputs", &crate::support::documented_output()).await.expect(201);
-    sandbox.tell(Duration::from_secs(1)).await;
-    let (ours, theirs) = (ours.calls(), theirs.calls());
-    assert_eq!((ours.len(), theirs.len()), (2, 2));
-    assert_eq!(ours[0].body, theirs[0].body, "the same ids in each account");
-    assert_ne!(ours[0].header("webhook-auth"), theirs[0].header("webhook-auth"));
-    sandbox.stop().await;
+    sandbox(async |s| {
+        s.second_account("another").await;
+        let (mut ours, mut theirs) = (Receiver::answering(OK).await, Receiver::answering(OK).await);
+        listen(s, &ours.url()).await;
+        let request = |method, path: &str, document: &Value| {
+            let request = s.client.request(method, s.url(path)).header("Authorization", "another");
+            send(request.header("Content-Type", "application/json").body(document.to_string()))
+        };
+        request(Method::PATCH, "/api/users/me", &url(Some(&theirs.url()))).await.expect(200);
+        s.create_output().await;
+        request(Method::POST, "/api/concierge_request_outputs", &crate::support::documented_output()).await.expect(201);
+        s.tell(Duration::from_secs(1)).await;
+        let (ours, theirs) = (ours.calls(), theirs.calls());
+        assert_eq!((ours.len(), theirs.len()), (2, 2));
+        assert_eq!(ours[0].body, theirs[0].body, "the same ids in each account");
+        assert_ne!(ours[0].header("webhook-auth"), theirs[0].header("webhook-auth"));
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_waited_for_a_url_that_is_gone_goes_to_the_master_s() {
-    let sandbox = Sandbox::start().await;
-    let mut broken = Receiver::answering(DOWN).await;
-    as_payee(&sandbox, Method::PATCH, "/api/users/me", &url(Some(&broken.url()))).await;
-    let request = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars"}}});
-    let request = as_payee(&sandbox, Method::POST, "/api/concierge_requests", &request).await;
-    let request = request["data"]["id"].as_str().unwrap();
-    pay(&sandbox, request, "", thousand()).await;
-    sandbox.act(request, "request_quote").await.expect(200);
-    sandbox.tell(Duration::ZERO).await;
-    assert_eq!(types(&broken.calls()), ["concierge_request_draft"]);
-    let mut master = Receiver::answering(OK).await;
-    listen(&sandbox, &master.url()).await;
-    as_payee(&sandbox, Method::PATCH, "/api/users/me", &url(None)).await;
-    let recover = sandbox.request(Method::POST, "/_sandbox/events/recover");
-    send(recover).await.expect(200);
-    within(sandbox.server().wait_until_delivered()).await;
-    let expected = ["draft", "quote_requested", "quoted"].map(|state| format!("concierge_request_{state}"));
-    assert_eq!(types(&about(&master.calls(), "concierge_requests", request)), expected);
-    sandbox.stop().await;
+    sandbox(async |s| {
+        let mut broken = Receiver::answering(DOWN).await;
+        as_payee(s, Method::PATCH, "/api/users/me", &url(Some(&broken.url()))).await;
+        let request = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars"}}});
+        let request = as_payee(s, Method::POST, "/api/concierge_requests", &request).await;
+        let request = request["data"]["id"].as_str().unwrap();
+        pay(s, request, "", thousand()).await;
+        s.act(request, "request_quote").await.expect(200);
+        s.tell(Duration::ZERO).await;
+        assert_eq!(types(&broken.calls()), ["concierge_request_draft"]);
+        let mut master = Receiver::answering(OK).await;
+        listen(s, &master.url()).await;
+        as_payee(s, Method::PATCH, "/api/users/me", &url(None)).await;
+        let recover = s.request(Method::POST, "/_sandbox/events/recover");
+        send(recover).await.expect(200);
+        within(s.server().wait_until_delivered()).await;
+        let expected = ["draft", "quote_requested", "quoted"].map(|state| format!("concierge_request_{state}"));
+        assert_eq!(types(&about(&master.calls(), "concierge_requests", request)), expected);
+    })
+    .await;
 }

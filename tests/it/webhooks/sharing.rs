@@ -10,7 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool};
 use tokio::task::JoinSet;
 
 use super::{OK, body, id};
-use crate::support::{Call, Program, Receiver, client, count, fresh_database, send, within};
+use crate::support::{Call, Program, Receiver, client, count, database, send, within};
 
 const UNDELIVERED: &str = "select count(*) from deliveries where state <> 'delivered'";
 /// Neither sent nor still to come.
@@ -64,105 +64,107 @@ fn arrived(calls: &[Call]) -> BTreeMap<String, Vec<i64>> {
 #[tokio::test]
 async fn servers_that_share_a_database_share_what_is_to_be_sent() {
     const OUTPUTS: usize = 300;
-    let database = fresh_database().await;
-    let mut receiver = Receiver::answering(OK).await;
-    let mut servers = Vec::new();
-    for _ in 0..3 {
-        servers.push(Program::serve(Some(&database), &["--check-delay", "0s"]).await);
-    }
-    listen(&servers[0], &receiver.url()).await;
-    let client = client();
-    let mut posting = JoinSet::new();
-    for number in 0..OUTPUTS {
-        posting.spawn(send(servers[number % 3].post(&client)));
-    }
-    for answer in within(posting.join_all()).await {
-        answer.expect(201);
-    }
-    servers[0].all_decided().await;
-    until_none(&database, UNDELIVERED).await;
-    let calls = receiver.calls();
-    assert_eq!(calls.len(), 2 * OUTPUTS, "each once");
-    let arrived = arrived(&calls);
-    assert_eq!(arrived.len(), OUTPUTS);
-    assert!(arrived.values().all(|events| events.len() == 2 && events.is_sorted()), "{arrived:?}");
-    // a server counts what it has written down, a moment later
-    let counted = async {
-        loop {
-            let mut delivered = 0;
-            for server in &servers {
-                let metrics = client.get(format!("{}/_sandbox/metrics", server.base));
-                let text = metrics.send().await.unwrap().text().await.unwrap();
-                let name = "concierge_sandbox_webhooks_delivered_total ";
-                delivered += text.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse::<usize>().unwrap();
-            }
-            if delivered == 2 * OUTPUTS {
-                break;
-            }
+    database(async |database| {
+        let mut receiver = Receiver::answering(OK).await;
+        let mut servers = Vec::new();
+        for _ in 0..3 {
+            servers.push(database.program(&["--check-delay", "0s"]).await);
         }
-    };
-    within(counted).await;
-    for server in servers {
-        server.stop().await;
-    }
+        listen(&servers[0], &receiver.url()).await;
+        let client = client();
+        let mut posting = JoinSet::new();
+        for number in 0..OUTPUTS {
+            posting.spawn(send(servers[number % 3].post(&client)));
+        }
+        for answer in within(posting.join_all()).await {
+            answer.expect(201);
+        }
+        servers[0].all_decided().await;
+        until_none(database, UNDELIVERED).await;
+        let calls = receiver.calls();
+        assert_eq!(calls.len(), 2 * OUTPUTS, "each once");
+        let arrived = arrived(&calls);
+        assert_eq!(arrived.len(), OUTPUTS);
+        assert!(arrived.values().all(|events| events.len() == 2 && events.is_sorted()), "{arrived:?}");
+        // a server counts what it has written down, a moment later
+        let counted = async {
+            loop {
+                let mut delivered = 0;
+                for server in &servers {
+                    let metrics = client.get(format!("{}/_sandbox/metrics", server.base));
+                    let text = metrics.send().await.unwrap().text().await.unwrap();
+                    let name = "concierge_sandbox_webhooks_delivered_total ";
+                    delivered +=
+                        text.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse::<usize>().unwrap();
+                }
+                if delivered == 2 * OUTPUTS {
+                    break;
+                }
+            }
+        };
+        within(counted).await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_a_killed_server_was_sending_another_one_sends() {
-    let database = fresh_database().await;
-    let mut receiver = Receiver::hanging().await;
-    let server = Program::serve(Some(&database), &[]).await;
-    listen(&server, &receiver.url()).await;
-    server.create_output().await;
-    let first = receiver.call().await;
-    let other = Program::serve(Some(&database), &["--webhook-timeout", "1s"]).await;
-    server.signal(Signal::KILL);
-    server.ended().await;
-    end_leases(&database).await;
-    let again = receiver.call().await;
-    assert_eq!(again.body, first.body);
-    until_none(&database, "select 1 - count(*) from delivery_attempts").await;
-    other.stop().await;
+    database(async |database| {
+        let mut receiver = Receiver::hanging().await;
+        let server = database.program(&[]).await;
+        listen(&server, &receiver.url()).await;
+        server.create_output().await;
+        let first = receiver.call().await;
+        let _other = database.program(&["--webhook-timeout", "1s"]).await;
+        server.signal(Signal::KILL);
+        server.ended().await;
+        end_leases(database).await;
+        let again = receiver.call().await;
+        assert_eq!(again.body, first.body);
+        until_none(database, "select 1 - count(*) from delivery_attempts").await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_server_that_is_killed_again_and_again_loses_nothing() {
     const OUTPUTS: usize = 1000;
-    let database = fresh_database().await;
-    let mut receiver = Receiver::answering(OK).await;
-    let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
-    let (mut made, mut calls) = (0, Vec::new());
-    let client = client();
-    while made < OUTPUTS {
-        let server = Program::serve(Some(&database), &["--check-delay", "0s"]).await;
-        if made == 0 {
-            listen(&server, &receiver.url()).await;
-        }
-        // killed behind that many more calls, while more is posted
-        let kill_at = calls.len() + 50 + random.random_range(0..350_usize);
-        while calls.len() < kill_at && made < OUTPUTS {
-            let mut posting = JoinSet::new();
-            for _ in 0..8 {
-                posting.spawn(send(server.post(&client)));
+    database(async |database| {
+        let mut receiver = Receiver::answering(OK).await;
+        let mut random = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+        let (mut made, mut calls) = (0, Vec::new());
+        let client = client();
+        while made < OUTPUTS {
+            let server = database.program(&["--check-delay", "0s"]).await;
+            if made == 0 {
+                listen(&server, &receiver.url()).await;
             }
-            for answer in within(posting.join_all()).await {
-                answer.expect(201);
-                made += 1;
+            // killed behind that many more calls, while more is posted
+            let kill_at = calls.len() + 50 + random.random_range(0..350_usize);
+            while calls.len() < kill_at && made < OUTPUTS {
+                let mut posting = JoinSet::new();
+                for _ in 0..8 {
+                    posting.spawn(send(server.post(&client)));
+                }
+                for answer in within(posting.join_all()).await {
+                    answer.expect(201);
+                    made += 1;
+                }
+                calls.extend(receiver.calls());
             }
-            calls.extend(receiver.calls());
+            server.signal(Signal::KILL);
+            server.ended().await;
+            end_leases(database).await;
         }
-        server.signal(Signal::KILL);
-        server.ended().await;
-        end_leases(&database).await;
-    }
-    let server = Program::serve(Some(&database), &["--check-delay", "0s"]).await;
-    server.all_decided().await;
-    until_none(&database, UNDELIVERED).await;
-    calls.extend(receiver.calls());
-    assert_eq!(count(&database, LOST).await, 0);
-    assert_eq!(count(&database, "select count(*) from events").await, 2 * i64::try_from(OUTPUTS).unwrap());
-    let arrived = arrived(&calls);
-    assert_eq!(arrived.len(), OUTPUTS);
-    assert!(arrived.values().all(|events| events.len() == 2 && events.is_sorted()), "{arrived:?}");
-    server.stop().await;
+        let server = database.program(&["--check-delay", "0s"]).await;
+        server.all_decided().await;
+        until_none(database, UNDELIVERED).await;
+        calls.extend(receiver.calls());
+        assert_eq!(count(database, LOST).await, 0);
+        assert_eq!(count(database, "select count(*) from events").await, 2 * i64::try_from(OUTPUTS).unwrap());
+        let arrived = arrived(&calls);
+        assert_eq!(arrived.len(), OUTPUTS);
+        assert!(arrived.values().all(|events| events.len() == 2 && events.is_sorted()), "{arrived:?}");
+    })
+    .await;
 }

@@ -3,159 +3,168 @@
 use serde_json::{Value, json};
 
 use super::{ACCOUNTS, OUTPUTS};
-use crate::support::{Account, Sandbox, documented_output, send};
+use crate::support::{Account, account, documented_output, sandbox, send};
 
 #[tokio::test]
 async fn a_fresh_account_is_a_world_of_its_own() {
-    let sandbox = Sandbox::start().await;
-    sandbox.create_output().await;
-    let accounts = [sandbox.account(json!({})).await, sandbox.account(json!({})).await];
-    for account in &accounts {
-        assert_eq!(account.get("/api/users/me").await.expect(200)["data"]["id"], "50505");
-        for path in ["/api/users/20202", "/api/withdrawal_instructions/2121", "/api/concierge_requests/1010"] {
-            account.get(path).await.expect(200);
+    account(async |s| {
+        s.create_output().await;
+        let accounts = [s.account(json!({})).await, s.account(json!({})).await];
+        for account in &accounts {
+            assert_eq!(account.get("/api/users/me").await.expect(200)["data"]["id"], "50505");
+            for path in ["/api/users/20202", "/api/withdrawal_instructions/2121", "/api/concierge_requests/1010"] {
+                account.get(path).await.expect(200);
+            }
+            assert_eq!(account.get(OUTPUTS).await.expect(200)["data"], json!([]));
+            assert_eq!(account.create_output().await, "32323");
+            assert_eq!(account.events().await.len(), 1, "its events are counted from 1");
+            assert_eq!(account.attribute("/api/cash_wallets/ars", "balance").await, 1_000_000);
         }
-        assert_eq!(account.get(OUTPUTS).await.expect(200)["data"], json!([]));
-        assert_eq!(account.create_output().await, "32323");
-        assert_eq!(account.events().await.len(), 1, "its events are counted from 1");
-        assert_eq!(account.attribute("/api/cash_wallets/ars", "balance").await, 1_000_000);
-    }
-    // nobody sees the other's
-    let user = accounts[0].create("/api/users", &json!({"data": {"type": "users"}})).await;
-    assert_eq!(user, "50506");
-    assert_eq!(accounts[1].get("/api/users/50506").await.status, 404);
-    assert_eq!(sandbox.get("/api/users/50506").await.status, 404);
-    assert_eq!(accounts[1].get(OUTPUTS).await.expect(200)["data"].as_array().unwrap().len(), 1);
-    // one key writes, one reads
-    let read_only = Account::of(&sandbox.url(""), &accounts[0].read_only_key);
-    assert_eq!(read_only.get("/api/users/50506").await.status, 200);
-    read_only.post(OUTPUTS, &documented_output()).await.assert_error(401, "not_enough_permissions", "Authorization");
-    sandbox.stop().await;
+        // nobody sees the other's
+        let user = accounts[0].create("/api/users", &json!({"data": {"type": "users"}})).await;
+        assert_eq!(user, "50506");
+        assert_eq!(accounts[1].get("/api/users/50506").await.status, 404);
+        assert_eq!(s.get("/api/users/50506").await.status, 404);
+        assert_eq!(accounts[1].get(OUTPUTS).await.expect(200)["data"].as_array().unwrap().len(), 1);
+        // one key writes, one reads
+        let read_only = Account::of(&s.url(""), &accounts[0].read_only_key);
+        assert_eq!(read_only.get("/api/users/50506").await.status, 200);
+        read_only.post(OUTPUTS, &documented_output()).await.assert_error(
+            401,
+            "not_enough_permissions",
+            "Authorization",
+        );
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn accounts_are_shown_and_listed() {
-    let sandbox = Sandbox::start().await;
-    let made = sandbox.post(ACCOUNTS, &json!({"clock": {"now": "2030-01-01T00:00:00Z"}})).await;
-    let location = made.headers["location"].to_str().unwrap().to_owned();
-    let mut made = made.expect(201);
-    assert_eq!(location, format!("{ACCOUNTS}/{}", made["id"].as_str().unwrap()));
-    let (key, read_only_key) = (made["key"].clone(), made["read_only_key"].clone());
-    assert_ne!(key, read_only_key);
-    assert!(key.as_str().unwrap().len() >= 32, "nobody guesses it: {key}");
-    assert_eq!(made["clock"], json!({"now": "2030-01-01T00:00:00.000Z", "frozen": true}));
-    assert_eq!(made["progression"], "auto");
-    for name in ["key", "read_only_key"] {
-        made.as_object_mut().unwrap().remove(name);
-    }
-    // by name for everybody, and `me` for both of its keys
-    assert_eq!(sandbox.get(&location).await.expect(200), made);
-    for key in [key, read_only_key] {
-        let account = Account::of(&sandbox.url(""), key.as_str().unwrap());
-        assert_eq!(account.get("/_sandbox/accounts/me").await.expect(200), made);
-    }
-    assert_eq!(sandbox.get("/_sandbox/accounts/me").await.expect(200)["id"], "default");
-    let listed = sandbox.get(ACCOUNTS).await.expect(200)["accounts"].clone();
-    let names: Vec<&Value> = listed.as_array().unwrap().iter().map(|account| &account["id"]).collect();
-    assert_eq!(names, [&json!("default"), &made["id"]], "and not the one behind estimates without a key");
-    sandbox.get("/_sandbox/accounts/nobody").await.assert_error(404, "resource_not_found", "");
-    sandbox.get("/_sandbox/accounts?x=1").await.assert_error(400, "parameter_unknown", "x");
-    let stranger = sandbox.client.get(sandbox.url("/_sandbox/accounts/me")).header("Authorization", "nobody's");
-    send(stranger).await.assert_error(401, "invalid_api_key", "Authorization");
-    sandbox.stop().await;
+    sandbox(async |s| {
+        let made = s.post(ACCOUNTS, &json!({"clock": {"now": "2030-01-01T00:00:00Z"}})).await;
+        let location = made.headers["location"].to_str().unwrap().to_owned();
+        let mut made = made.expect(201);
+        assert_eq!(location, format!("{ACCOUNTS}/{}", made["id"].as_str().unwrap()));
+        let (key, read_only_key) = (made["key"].clone(), made["read_only_key"].clone());
+        assert_ne!(key, read_only_key);
+        assert!(key.as_str().unwrap().len() >= 32, "nobody guesses it: {key}");
+        assert_eq!(made["clock"], json!({"now": "2030-01-01T00:00:00.000Z", "frozen": true}));
+        assert_eq!(made["progression"], "auto");
+        for name in ["key", "read_only_key"] {
+            made.as_object_mut().unwrap().remove(name);
+        }
+        // by name for everybody, and `me` for both of its keys
+        assert_eq!(s.get(&location).await.expect(200), made);
+        for key in [key, read_only_key] {
+            let account = Account::of(&s.url(""), key.as_str().unwrap());
+            assert_eq!(account.get("/_sandbox/accounts/me").await.expect(200), made);
+        }
+        assert_eq!(s.get("/_sandbox/accounts/me").await.expect(200)["id"], "default");
+        let listed = s.get(ACCOUNTS).await.expect(200)["accounts"].clone();
+        let names: Vec<&Value> = listed.as_array().unwrap().iter().map(|account| &account["id"]).collect();
+        assert_eq!(names, [&json!("default"), &made["id"]], "and not the one behind estimates without a key");
+        s.get("/_sandbox/accounts/nobody").await.assert_error(404, "resource_not_found", "");
+        s.get("/_sandbox/accounts?x=1").await.assert_error(400, "parameter_unknown", "x");
+        let stranger = s.client.get(s.url("/_sandbox/accounts/me")).header("Authorization", "nobody's");
+        send(stranger).await.assert_error(401, "invalid_api_key", "Authorization");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn keys_can_be_chosen() {
-    let sandbox = Sandbox::start().await;
-    let account = sandbox.account(json!({"key": "job-17", "read_only_key": "job-17/r", "clock": null})).await;
-    assert_eq!((&*account.key, &*account.read_only_key), ("job-17", "job-17/r"));
-    assert_eq!(account.create_output().await, "32323");
-    let accounts = "select count(*) from accounts";
-    let before = sandbox.count(accounts).await;
-    for taken in [
-        json!({"key": "job-17"}),
-        json!({"key": "job-17/r"}),
-        json!({"read_only_key": "job-17"}),
-        json!({"key": "new", "read_only_key": "job-17/r"}),
-        json!({"key": "your_api_key"}),
-    ] {
-        sandbox.post(ACCOUNTS, &taken).await.assert_error(409, "key_taken", "");
-    }
-    // one that was refused leaves nothing, its other key included
-    assert_eq!(sandbox.count(accounts).await, before);
-    account.delete("/_sandbox/accounts/me").await.expect(204);
-    let again = sandbox.account(json!({"key": "job-17", "read_only_key": "new"})).await;
-    assert_eq!(again.create_output().await, "32323");
-    sandbox.stop().await;
+    sandbox(async |s| {
+        let account = s.account(json!({"key": "job-17", "read_only_key": "job-17/r", "clock": null})).await;
+        assert_eq!((&*account.key, &*account.read_only_key), ("job-17", "job-17/r"));
+        assert_eq!(account.create_output().await, "32323");
+        let accounts = "select count(*) from accounts";
+        let before = s.count(accounts).await;
+        for taken in [
+            json!({"key": "job-17"}),
+            json!({"key": "job-17/r"}),
+            json!({"read_only_key": "job-17"}),
+            json!({"key": "new", "read_only_key": "job-17/r"}),
+            json!({"key": "your_api_key"}),
+        ] {
+            s.post(ACCOUNTS, &taken).await.assert_error(409, "key_taken", "");
+        }
+        // one that was refused leaves nothing, its other key included
+        assert_eq!(s.count(accounts).await, before);
+        account.delete("/_sandbox/accounts/me").await.expect(204);
+        let again = s.account(json!({"key": "job-17", "read_only_key": "new"})).await;
+        assert_eq!(again.create_output().await, "32323");
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn what_no_account_can_be_made_of_is_refused() {
-    let sandbox = Sandbox::start().await;
-    let accounts = "select count(*) from accounts";
-    let before = sandbox.count(accounts).await;
-    let long = "k".repeat(201);
-    for key in
-        [json!(""), json!("a b"), json!("a;b"), json!("ключ"), json!(long), json!(17), json!(["a"]), json!("a\tb")]
-    {
-        for name in ["key", "read_only_key"] {
-            let answer = sandbox.post(ACCOUNTS, &json!({name: key})).await;
-            answer.assert_error(422, "attribute_invalid", &format!("/{name}"));
-        }
-    }
-    let twins = json!({"key": "same", "read_only_key": "same"});
-    sandbox.post(ACCOUNTS, &twins).await.assert_error(422, "attribute_invalid", "/read_only_key");
-    for (body, code, pointer) in [
-        (json!({"name": "x"}), "attribute_unknown", "/name"),
-        (json!({"clock": {}}), "attribute_missing", "/clock"),
-        (json!({"clock": {"frozen": true}}), "attribute_missing", "/clock"),
-        (json!({"clock": "2030-01-01T00:00:00Z"}), "attribute_invalid", "/clock"),
-        (json!({"clock": {"now": "2030-01-01"}}), "attribute_invalid", "/clock/now"),
-        (json!({"clock": {"now": "2030-01-01T00:00:00"}}), "attribute_invalid", "/clock/now"),
-        (json!({"clock": {"now": "1899-12-31T23:59:59Z"}}), "attribute_invalid", "/clock/now"),
-        (json!({"clock": {"now": "9000-01-01T00:00:00Z"}}), "attribute_invalid", "/clock/now"),
-        (json!({"clock": {"now": 5}}), "attribute_invalid", "/clock/now"),
-        (json!({"clock": {"now": "2030-01-01T00:00:00Z", "frozen": "yes"}}), "attribute_invalid", "/clock/frozen"),
-        (json!({"clock": {"now": "2030-01-01T00:00:00Z", "zone": "CET"}}), "attribute_unknown", "/clock/zone"),
-    ] {
-        for path in [ACCOUNTS, super::RESET] {
-            if path == ACCOUNTS || body.get("name").is_none() {
-                sandbox.post(path, &body).await.assert_error(422, code, pointer);
+    sandbox(async |s| {
+        let accounts = "select count(*) from accounts";
+        let before = s.count(accounts).await;
+        let long = "k".repeat(201);
+        for key in
+            [json!(""), json!("a b"), json!("a;b"), json!("ключ"), json!(long), json!(17), json!(["a"]), json!("a\tb")]
+        {
+            for name in ["key", "read_only_key"] {
+                let answer = s.post(ACCOUNTS, &json!({name: key})).await;
+                answer.assert_error(422, "attribute_invalid", &format!("/{name}"));
             }
         }
-    }
-    sandbox.post(ACCOUNTS, &json!([])).await.assert_error(400, "document_invalid", "");
-    sandbox.post_text(ACCOUNTS, "{").await.assert_error(400, "json_invalid", "");
-    let answer = sandbox.post(ACCOUNTS, &json!({"key": "", "clock": {"now": ""}, "x": 1})).await;
-    assert_eq!(answer.errors().len(), 3, "every fault at once: {answer:?}");
-    assert_eq!(sandbox.count(accounts).await, before);
-    sandbox.stop().await;
+        let twins = json!({"key": "same", "read_only_key": "same"});
+        s.post(ACCOUNTS, &twins).await.assert_error(422, "attribute_invalid", "/read_only_key");
+        for (body, code, pointer) in [
+            (json!({"name": "x"}), "attribute_unknown", "/name"),
+            (json!({"clock": {}}), "attribute_missing", "/clock"),
+            (json!({"clock": {"frozen": true}}), "attribute_missing", "/clock"),
+            (json!({"clock": "2030-01-01T00:00:00Z"}), "attribute_invalid", "/clock"),
+            (json!({"clock": {"now": "2030-01-01"}}), "attribute_invalid", "/clock/now"),
+            (json!({"clock": {"now": "2030-01-01T00:00:00"}}), "attribute_invalid", "/clock/now"),
+            (json!({"clock": {"now": "1899-12-31T23:59:59Z"}}), "attribute_invalid", "/clock/now"),
+            (json!({"clock": {"now": "9000-01-01T00:00:00Z"}}), "attribute_invalid", "/clock/now"),
+            (json!({"clock": {"now": 5}}), "attribute_invalid", "/clock/now"),
+            (json!({"clock": {"now": "2030-01-01T00:00:00Z", "frozen": "yes"}}), "attribute_invalid", "/clock/frozen"),
+            (json!({"clock": {"now": "2030-01-01T00:00:00Z", "zone": "CET"}}), "attribute_unknown", "/clock/zone"),
+        ] {
+            for path in [ACCOUNTS, super::RESET] {
+                if path == ACCOUNTS || body.get("name").is_none() {
+                    s.post(path, &body).await.assert_error(422, code, pointer);
+                }
+            }
+        }
+        s.post(ACCOUNTS, &json!([])).await.assert_error(400, "document_invalid", "");
+        s.post_text(ACCOUNTS, "{").await.assert_error(400, "json_invalid", "");
+        let answer = s.post(ACCOUNTS, &json!({"key": "", "clock": {"now": ""}, "x": 1})).await;
+        assert_eq!(answer.errors().len(), 3, "every fault at once: {answer:?}");
+        assert_eq!(s.count(accounts).await, before);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_clock_to_begin_with_can_be_chosen() {
-    let sandbox = Sandbox::start().await;
-    let first_output = |account: Account| async move {
-        let id = account.create_output().await;
-        (account.events().await[0].3.clone(), account.state_of(&id).await, account)
-    };
-    // standing, far in the past and in the future
-    for now in ["1900-01-01T00:00:00.000Z", "8999-12-31T23:59:59.999Z"] {
-        let account = sandbox.account(json!({"clock": {"now": now}})).await;
-        let (created_at, state, account) = first_output(account).await;
-        assert_eq!((&*created_at, state), (now, json!("accepting")));
-        assert_eq!(account.get("/api/concierge_requests/1010").await.status, 200);
-    }
-    // in another time zone, running, an hour behind the server
-    let running = json!({"clock": {"now": "2019-11-25T12:53:02.741+01:00", "frozen": false}});
-    let account = sandbox.account(running).await;
-    let (created_at, _, account) = first_output(account).await;
-    assert_eq!(created_at, "2019-11-25T11:53:02.741Z");
-    let clock = account.get("/_sandbox/clock").await.expect(200);
-    assert_eq!((&clock["frozen"], &clock["ahead_seconds"]), (&json!(false), &json!(-3600.0)));
-    sandbox.advance(std::time::Duration::from_secs(1)).await;
-    assert_eq!(account.state_of("32323").await, "accepted");
-    assert_eq!(account.events().await[1].3, "2019-11-25T11:53:03.741Z");
-    sandbox.stop().await;
+    sandbox(async |s| {
+        let first_output = |account: Account| async move {
+            let id = account.create_output().await;
+            (account.events().await[0].3.clone(), account.state_of(&id).await, account)
+        };
+        // standing, far in the past and in the future
+        for now in ["1900-01-01T00:00:00.000Z", "8999-12-31T23:59:59.999Z"] {
+            let account = s.account(json!({"clock": {"now": now}})).await;
+            let (created_at, state, account) = first_output(account).await;
+            assert_eq!((&*created_at, &*state), (now, "accepting"));
+            assert_eq!(account.get("/api/concierge_requests/1010").await.status, 200);
+        }
+        // in another time zone, running, an hour behind the server
+        let running = json!({"clock": {"now": "2019-11-25T12:53:02.741+01:00", "frozen": false}});
+        let account = s.account(running).await;
+        let (created_at, _, account) = first_output(account).await;
+        assert_eq!(created_at, "2019-11-25T11:53:02.741Z");
+        let clock = account.get("/_sandbox/clock").await.expect(200);
+        assert_eq!((&clock["frozen"], &clock["ahead_seconds"]), (&json!(false), &json!(-3600.0)));
+        s.advance(std::time::Duration::from_secs(1)).await;
+        assert_eq!(account.state_of("32323").await, "accepted");
+        assert_eq!(account.events().await[1].3, "2019-11-25T11:53:03.741Z");
+    })
+    .await;
 }

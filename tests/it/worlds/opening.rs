@@ -1,171 +1,185 @@
 //! Who may have accounts: `--accounts open`, and `--admin-token`.
 
-use concierge_sandbox::config::AccountPolicy;
+use concierge_sandbox::config::{AccountPolicy, Config};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
 use super::{ACCOUNTS, OUTPUTS};
-use crate::support::{Account, Sandbox, documented_output, send};
+use crate::support::{Account, documented_output, sandbox_with, send};
 
 const COUNT: &str = "select count(*) from accounts where ended_at is null";
 
-async fn open() -> Sandbox {
-    Sandbox::start_with(|config| config.accounts = AccountPolicy::Open).await
+fn open(config: &mut Config) {
+    config.accounts = AccountPolicy::Open;
 }
 
 #[tokio::test]
 async fn where_accounts_are_open_every_key_has_one() {
-    let sandbox = open().await;
-    let posted = Account::of(&sandbox.url(""), "ci-job-1");
-    assert_eq!(posted.create_output().await, "32323", "it works at once");
-    let read = Account::of(&sandbox.url(""), "ci-job-2");
-    assert_eq!(read.get("/api/users/me").await.expect(200)["data"]["id"], "50505");
-    assert_eq!(read.get(OUTPUTS).await.expect(200)["data"], json!([]), "it is another one");
-    let acting = Account::of(&sandbox.url(""), "ci-job-3; user=20202");
-    assert_eq!(acting.get("/api/users/me").await.expect(200)["data"]["id"], "20202");
-    let same = Account::of(&sandbox.url(""), "ci-job-3");
-    let names = [acting.get("/_sandbox/accounts/me").await, same.get("/_sandbox/accounts/me").await];
-    assert_eq!(names[0].body["id"], names[1].body["id"]);
-    // those that are there are what they were
-    assert_eq!(sandbox.get("/_sandbox/accounts/me").await.expect(200)["id"], "default");
-    let read_only = Account::of(&sandbox.url(""), "your_read_only_api_key");
-    read_only.post(OUTPUTS, &documented_output()).await.assert_error(401, "not_enough_permissions", "Authorization");
-    // a scheme is no key, and nothing is none
-    let before = sandbox.count(COUNT).await;
-    for key in ["Bearer x", "Basic eDp5", "", " ", "; user=1"] {
-        let request = sandbox.client.get(sandbox.url("/api/users")).header("Authorization", key);
-        send(request).await.assert_error(401, "invalid_api_key", "Authorization");
-    }
-    assert_eq!(send(sandbox.client.get(sandbox.url("/api/users"))).await.status, 401);
-    assert_eq!(sandbox.count(COUNT).await, before);
-    sandbox.stop().await;
+    sandbox_with(open, async |s| {
+        let posted = Account::of(&s.url(""), "ci-job-1");
+        assert_eq!(posted.create_output().await, "32323", "it works at once");
+        let read = Account::of(&s.url(""), "ci-job-2");
+        assert_eq!(read.get("/api/users/me").await.expect(200)["data"]["id"], "50505");
+        assert_eq!(read.get(OUTPUTS).await.expect(200)["data"], json!([]), "it is another one");
+        let acting = Account::of(&s.url(""), "ci-job-3; user=20202");
+        assert_eq!(acting.get("/api/users/me").await.expect(200)["data"]["id"], "20202");
+        let same = Account::of(&s.url(""), "ci-job-3");
+        let names = [acting.get("/_sandbox/accounts/me").await, same.get("/_sandbox/accounts/me").await];
+        assert_eq!(names[0].body["id"], names[1].body["id"]);
+        // those that are there are what they were
+        assert_eq!(s.get("/_sandbox/accounts/me").await.expect(200)["id"], "default");
+        let read_only = Account::of(&s.url(""), "your_read_only_api_key");
+        read_only.post(OUTPUTS, &documented_output()).await.assert_error(
+            401,
+            "not_enough_permissions",
+            "Authorization",
+        );
+        // a scheme is no key, and nothing is none
+        let before = s.count(COUNT).await;
+        for key in ["Bearer x", "Basic eDp5", "", " ", "; user=1"] {
+            let request = s.client.get(s.url("/api/users")).header("Authorization", key);
+            send(request).await.assert_error(401, "invalid_api_key", "Authorization");
+        }
+        assert_eq!(send(s.client.get(s.url("/api/users"))).await.status, 401);
+        assert_eq!(s.count(COUNT).await, before);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_first_calls_at_once_make_one_account() {
-    let sandbox = open().await;
-    let before = sandbox.count(COUNT).await;
-    for key in ["one", "two", "three"] {
-        let calls = join_all((0..30).map(|number| {
-            let account = Account::of(&sandbox.url(""), key);
-            async move {
-                if number % 3 == 0 {
-                    account.get("/api/users/me").await.expect(200);
-                    return None;
+    sandbox_with(open, async |s| {
+        let before = s.count(COUNT).await;
+        for key in ["one", "two", "three"] {
+            let calls = join_all((0..30).map(|number| {
+                let account = Account::of(&s.url(""), key);
+                async move {
+                    if number % 3 == 0 {
+                        account.get("/api/users/me").await.expect(200);
+                        return None;
+                    }
+                    let made = account.post(OUTPUTS, &documented_output()).await.expect(201);
+                    made["data"]["id"].as_str().unwrap().parse::<i64>().ok()
                 }
-                let made = account.post(OUTPUTS, &documented_output()).await.expect(201);
-                made["data"]["id"].as_str().unwrap().parse::<i64>().ok()
-            }
-        }));
-        let mut ids: Vec<i64> = calls.await.into_iter().flatten().collect();
-        ids.sort_unstable();
-        assert_eq!(ids, (32323..32323 + 20).collect::<Vec<_>>());
-    }
-    assert_eq!(sandbox.count(COUNT).await, before + 3);
-    sandbox.stop().await;
+            }));
+            let mut ids: Vec<i64> = calls.await.into_iter().flatten().collect();
+            ids.sort_unstable();
+            assert_eq!(ids, (32323..32323 + 20).collect::<Vec<_>>());
+        }
+        assert_eq!(s.count(COUNT).await, before + 3);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_open_account_that_was_deleted_begins_anew() {
-    let sandbox = open().await;
-    let account = Account::of(&sandbox.url(""), "ci-job-1");
-    for _ in 0..3 {
+    sandbox_with(open, async |s| {
+        let account = Account::of(&s.url(""), "ci-job-1");
+        for _ in 0..3 {
+            assert_eq!(account.create_output().await, "32323");
+            account.delete("/_sandbox/accounts/me").await.expect(204);
+        }
+        account.create_output().await;
+        account.post(super::RESET, &json!({})).await.expect(204);
         assert_eq!(account.create_output().await, "32323");
-        account.delete("/_sandbox/accounts/me").await.expect(204);
-    }
-    account.create_output().await;
-    account.post(super::RESET, &json!({})).await.expect(204);
-    assert_eq!(account.create_output().await, "32323");
-    sandbox.stop().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_admin_token_keeps_accounts_from_everybody_else() {
-    let sandbox = Sandbox::start_with(|config| {
-        config.admin_token = Some("let me in".into());
-        config.accounts = AccountPolicy::Open;
-    });
-    let sandbox = sandbox.await;
-    let before = sandbox.count(COUNT).await;
-    let call = |method: Method, path: &str, token: Option<&str>| {
-        let mut request = sandbox.client.request(method, sandbox.url(path));
-        if let Some(token) = token {
-            request = request.header("Authorization", token);
-        }
-        send(request.header("Content-Type", "application/json").body("{}"))
-    };
-    for token in [None, Some("let me"), Some("your_api_key"), Some("Bearer let me in"), Some("")] {
-        for (method, path) in [
-            (Method::POST, ACCOUNTS),
-            (Method::GET, ACCOUNTS),
-            (Method::GET, "/_sandbox/accounts/default"),
-            (Method::DELETE, "/_sandbox/accounts/default"),
-            (Method::DELETE, "/_sandbox/accounts/nobody"),
-        ] {
-            call(method, path, token).await.assert_error(401, "invalid_admin_token", "Authorization");
-        }
-    }
-    let made = call(Method::POST, ACCOUNTS, Some("let me in")).await.expect(201);
-    let path = format!("{ACCOUNTS}/{}", made["id"].as_str().unwrap());
-    assert_eq!(
-        call(Method::GET, ACCOUNTS, Some("let me in")).await.expect(200)["accounts"].as_array().unwrap().len(),
-        2
-    );
-    call(Method::GET, &path, Some("let me in")).await.expect(200);
-    // an account's own key is enough for what concerns only that
-    let account = Account::of(&sandbox.url(""), made["key"].as_str().unwrap());
-    assert_eq!(account.get("/_sandbox/accounts/me").await.expect(200)["id"], made["id"]);
-    account.post(super::RESET, &json!({})).await.expect(204);
-    account.get(&path).await.assert_error(401, "invalid_admin_token", "Authorization");
-    account.delete("/_sandbox/accounts/me").await.expect(204);
-    call(Method::GET, &path, Some("let me in")).await.assert_error(404, "resource_not_found", "");
-    // the token is nobody's key
-    call(Method::GET, "/_sandbox/accounts/me", Some("let me in")).await.assert_error(
-        401,
-        "invalid_api_key",
-        "Authorization",
-    );
-    assert_eq!(sandbox.count(COUNT).await, before);
-    sandbox.stop().await;
+    sandbox_with(
+        |config| {
+            config.admin_token = Some("let me in".into());
+            config.accounts = AccountPolicy::Open;
+        },
+        async |s| {
+            let before = s.count(COUNT).await;
+            let call = |method: Method, path: &str, token: Option<&str>| {
+                let mut request = s.client.request(method, s.url(path));
+                if let Some(token) = token {
+                    request = request.header("Authorization", token);
+                }
+                send(request.header("Content-Type", "application/json").body("{}"))
+            };
+            for token in [None, Some("let me"), Some("your_api_key"), Some("Bearer let me in"), Some("")] {
+                for (method, path) in [
+                    (Method::POST, ACCOUNTS),
+                    (Method::GET, ACCOUNTS),
+                    (Method::GET, "/_sandbox/accounts/default"),
+                    (Method::DELETE, "/_sandbox/accounts/default"),
+                    (Method::DELETE, "/_sandbox/accounts/nobody"),
+                ] {
+                    call(method, path, token).await.assert_error(401, "invalid_admin_token", "Authorization");
+                }
+            }
+            let made = call(Method::POST, ACCOUNTS, Some("let me in")).await.expect(201);
+            let path = format!("{ACCOUNTS}/{}", made["id"].as_str().unwrap());
+            assert_eq!(
+                call(Method::GET, ACCOUNTS, Some("let me in")).await.expect(200)["accounts"].as_array().unwrap().len(),
+                2
+            );
+            call(Method::GET, &path, Some("let me in")).await.expect(200);
+            // an account's own key is enough for what concerns only that
+            let account = Account::of(&s.url(""), made["key"].as_str().unwrap());
+            assert_eq!(account.get("/_sandbox/accounts/me").await.expect(200)["id"], made["id"]);
+            account.post(super::RESET, &json!({})).await.expect(204);
+            account.get(&path).await.assert_error(401, "invalid_admin_token", "Authorization");
+            account.delete("/_sandbox/accounts/me").await.expect(204);
+            call(Method::GET, &path, Some("let me in")).await.assert_error(404, "resource_not_found", "");
+            // the token is nobody's key
+            call(Method::GET, "/_sandbox/accounts/me", Some("let me in")).await.assert_error(
+                401,
+                "invalid_api_key",
+                "Authorization",
+            );
+            assert_eq!(s.count(COUNT).await, before);
+        },
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_call_about_other_accounts_makes_none_of_its_own() {
-    let start = |admin_token: Option<&str>| {
-        let admin_token = admin_token.map(str::to_owned);
-        Sandbox::start_with(move |config| (config.accounts, config.admin_token) = (AccountPolicy::Open, admin_token))
-    };
     for (admin_token, refused) in [(Some("admin"), true), (None, false)] {
-        let sandbox = start(admin_token).await;
-        let before = sandbox.count(COUNT).await;
-        let guess = Account::of(&sandbox.url(""), "guess");
-        let status = |status: u16| if refused { 401 } else { status };
-        guess.get(ACCOUNTS).await.expect(status(200));
-        guess.get(&format!("{ACCOUNTS}/?page=1")).await.expect(status(400));
-        guess.get(&format!("{ACCOUNTS}/nobody")).await.expect(status(404));
-        guess.delete(&format!("{ACCOUNTS}/nobody")).await.expect(status(404));
-        assert_eq!(sandbox.count(COUNT).await, before);
-        // one can be made for the key that calls, too
-        guess.post(ACCOUNTS, &json!({"key": "guess"})).await.expect(status(201));
-        guess.get(&format!("{ACCOUNTS}/me")).await.expect(200);
-        assert_eq!(sandbox.count(COUNT).await, before + 1);
-        sandbox.stop().await;
+        let admin_token = admin_token.map(str::to_owned);
+        sandbox_with(
+            |config| (config.accounts, config.admin_token) = (AccountPolicy::Open, admin_token),
+            async |s| {
+                let before = s.count(COUNT).await;
+                let guess = Account::of(&s.url(""), "guess");
+                let status = |status: u16| if refused { 401 } else { status };
+                guess.get(ACCOUNTS).await.expect(status(200));
+                guess.get(&format!("{ACCOUNTS}/?page=1")).await.expect(status(400));
+                guess.get(&format!("{ACCOUNTS}/nobody")).await.expect(status(404));
+                guess.delete(&format!("{ACCOUNTS}/nobody")).await.expect(status(404));
+                assert_eq!(s.count(COUNT).await, before);
+                // one can be made for the key that calls, too
+                guess.post(ACCOUNTS, &json!({"key": "guess"})).await.expect(status(201));
+                guess.get(&format!("{ACCOUNTS}/me")).await.expect(200);
+                assert_eq!(s.count(COUNT).await, before + 1);
+            },
+        )
+        .await;
     }
 }
 
 #[tokio::test]
 async fn an_admin_token_that_could_be_a_key_has_no_account() {
-    let sandbox = Sandbox::start_with(|config| {
-        config.admin_token = Some("admin".into());
-        config.accounts = AccountPolicy::Open;
-    });
-    let sandbox = sandbox.await;
-    let before = sandbox.count(COUNT).await;
-    let admin = Account::of(&sandbox.url(""), "admin");
-    admin.get(ACCOUNTS).await.expect(200);
-    admin.get("/api/users/me").await.assert_error(401, "invalid_api_key", "Authorization");
-    admin.post(ACCOUNTS, &json!({"key": "admin"})).await.assert_error(409, "key_taken", "");
-    assert_eq!(sandbox.count(COUNT).await, before);
-    sandbox.stop().await;
+    sandbox_with(
+        |config| {
+            config.admin_token = Some("admin".into());
+            config.accounts = AccountPolicy::Open;
+        },
+        async |s| {
+            let before = s.count(COUNT).await;
+            let admin = Account::of(&s.url(""), "admin");
+            admin.get(ACCOUNTS).await.expect(200);
+            admin.get("/api/users/me").await.assert_error(401, "invalid_api_key", "Authorization");
+            admin.post(ACCOUNTS, &json!({"key": "admin"})).await.assert_error(409, "key_taken", "");
+            assert_eq!(s.count(COUNT).await, before);
+        },
+    )
+    .await;
 }

@@ -9,7 +9,7 @@ use crate::accounts::caller;
 use crate::accounts::caller::{Access, Caller, Credentials};
 use crate::concierge::cash_wallets::ledger::Wallet;
 use crate::concierge::due::Due;
-use crate::concierge::outputs::Price;
+use crate::concierge::pricing::Price;
 use crate::concierge::requests::progress::Progress;
 use crate::concierge::requests::quote::Timetable;
 use crate::database::StoreError;

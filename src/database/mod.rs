@@ -4,10 +4,11 @@
 //! in the stores.
 
 pub mod batch;
+pub mod error;
+mod lease;
 pub mod migrations;
 pub mod private;
 
-use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::str::FromStr;
@@ -15,16 +16,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Executor, Postgres, Transaction};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use sqlx::{Acquire, ConnectOptions, Executor, Postgres, Transaction};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
-use private::{PrivateError, PrivatePostgres};
+pub use error::{DatabaseError, StoreError, is_unavailable};
+use lease::Idle;
+pub use lease::LeasedConnection;
+use private::PrivatePostgres;
 
-use crate::jsonapi::error::{Error, Errors, INTERNAL, UNAVAILABLE};
-use sqlx::Acquire;
+use crate::jsonapi::error::Errors;
 
 /// Longest wait of a request for a connection. After it, the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -55,24 +57,6 @@ pub enum Location {
     Temporary,
 }
 
-/// Reasons for a missing database. Each message names a remedy.
-#[derive(Debug, thiserror::Error)]
-pub enum DatabaseError {
-    #[error("DATABASE_URL is invalid: {0}. Its form is postgres://USER:PASSWORD@HOST:5432/DATABASE")]
-    Url(sqlx::Error),
-    #[error(
-        "the database at {at} can't be reached: {cause}. Start it or correct DATABASE_URL (--database-url). \
-         Without a URL, a private PostgreSQL is used"
-    )]
-    Unreachable { at: String, cause: sqlx::Error },
-    #[error("the database at {at} runs PostgreSQL {found}; version 15 or newer is needed")]
-    TooOld { at: String, found: i32 },
-    #[error("the schema of the database at {at} can't be migrated: {cause}")]
-    Migration { at: String, cause: sqlx::migrate::MigrateError },
-    #[error(transparent)]
-    Private(#[from] PrivateError),
-}
-
 /// Connections to the database. Cheap to clone.
 ///
 /// After a successful statement, the connection stays idle here for the next request. The pool would test it after
@@ -84,165 +68,6 @@ pub struct Database {
     permits: Arc<Semaphore>,
     /// Notifies waiting requests that another request found the database unavailable.
     unavailable: Arc<Notify>,
-}
-
-/// Idle connections, ready for the next request.
-#[derive(Debug, Default)]
-struct Idle {
-    connections: Vec<PoolConnection<Postgres>>,
-    /// Number of times all connections were discarded.
-    generation: u64,
-}
-
-impl Idle {
-    /// Removes all idle connections, and bars the leased ones from coming back.
-    fn discard(&mut self) -> Vec<PoolConnection<Postgres>> {
-        self.generation += 1;
-        std::mem::take(&mut self.connections)
-    }
-}
-
-/// A leased connection. Release it with [`LeasedConnection::release`] after successful work.
-#[derive(Debug)]
-pub struct LeasedConnection {
-    connection: PoolConnection<Postgres>,
-    idle: Arc<Mutex<Idle>>,
-    generation: u64,
-    // dropped last, so that the next holder of the permit finds the connection
-    permit: OwnedSemaphorePermit,
-}
-
-impl LeasedConnection {
-    /// Releases the connection after successful work, for immediate reuse.
-    pub fn release(self) {
-        let mut idle = self.idle.lock();
-        // a connection leased before another one failed may be broken too
-        if idle.generation == self.generation {
-            idle.connections.push(self.connection);
-        }
-        drop(idle);
-        drop(self.permit);
-    }
-
-    /// Releases the connection with the outcome of its work. Logs a failure here, once, and converts it to an answer.
-    ///
-    /// # Errors
-    /// The refusal of the request; 503 if the database is unavailable, else 500.
-    pub fn finish<T>(self, outcome: Result<T, impl Into<StoreError>>) -> Result<T, Errors> {
-        match outcome.map_err(Into::into) {
-            Ok(value) => {
-                self.release();
-                Ok(value)
-            }
-            Err(StoreError::Refused(errors)) => {
-                self.release();
-                Err(errors)
-            }
-            Err(StoreError::Database(error)) => {
-                if is_unavailable(&error) {
-                    // idle connections may be broken too
-                    self.idle.lock().discard();
-                }
-                Err(error.into())
-            }
-        }
-    }
-}
-
-/// The failure of a store.
-#[derive(Debug)]
-pub enum StoreError {
-    /// The reasons to show to the client. Nothing was changed.
-    Refused(Errors),
-    Database(sqlx::Error),
-}
-
-impl From<Errors> for StoreError {
-    fn from(refused: Errors) -> Self {
-        Self::Refused(refused)
-    }
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-/// Runs work in a transaction. Commits on `Ok`, rolls back on `Err`.
-///
-/// # Errors
-/// The error of the work, or of the transaction.
-pub async fn transaction<T, E: From<sqlx::Error>>(
-    connection: &mut PgConnection,
-    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
-) -> Result<T, E> {
-    let mut transaction = connection.begin().await?;
-    let outcome = work(&mut transaction).await;
-    end(transaction, outcome).await
-}
-
-/// Commits on `Ok`, rolls back on `Err`.
-///
-/// # Errors
-/// The error of the outcome, or of the commit.
-pub async fn settle<T>(
-    transaction: Transaction<'_, Postgres>,
-    outcome: Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    end(transaction, outcome).await
-}
-
-/// Does the same for any type of error, also of work that is never refused.
-///
-/// # Errors
-/// The error of the outcome, or of the commit.
-pub async fn end<T, E: From<sqlx::Error>>(
-    transaction: Transaction<'_, Postgres>,
-    outcome: Result<T, E>,
-) -> Result<T, E> {
-    match outcome {
-        Ok(value) => {
-            transaction.commit().await?;
-            Ok(value)
-        }
-        // explicit, because the connection is kept: a dropped transaction holds its locks until the next use
-        Err(error) => {
-            transaction.rollback().await?;
-            Err(error)
-        }
-    }
-}
-
-impl From<sqlx::Error> for Errors {
-    fn from(error: sqlx::Error) -> Self {
-        if is_unavailable(&error) {
-            tracing::warn!(%error, "the database is unavailable");
-            let detail = "the database is unavailable; repeat the request in a moment";
-            return Self::from(Error::new(UNAVAILABLE, detail)).retry_after(1);
-        }
-        // rows are deleted only with their account
-        if matches!(&error, sqlx::Error::Database(error) if error.is_foreign_key_violation()) {
-            let detail = "the account was reset or deleted during the request; repeat the request";
-            return Self::from(Error::new(UNAVAILABLE, detail)).retry_after(1);
-        }
-        tracing::error!(%error, "a statement failed");
-        Error::new(INTERNAL, "the server failed; see the server log for this X-Request-Id").into()
-    }
-}
-
-impl Deref for LeasedConnection {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
-        &self.connection
-    }
-}
-
-impl DerefMut for LeasedConnection {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.connection
-    }
 }
 
 impl Database {
@@ -372,6 +197,47 @@ impl Database {
     }
 }
 
+/// Runs work in a transaction. Commits on `Ok`, rolls back on `Err`.
+///
+/// # Errors
+/// The error of the work, or of the transaction.
+pub async fn transaction<T, E: From<sqlx::Error>>(
+    connection: &mut PgConnection,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut transaction = connection.begin().await?;
+    let outcome = work(&mut transaction).await;
+    commit_or_rollback(transaction, outcome).await
+}
+
+async fn commit_or_rollback<T, E: From<sqlx::Error>>(
+    transaction: Transaction<'_, Postgres>,
+    outcome: Result<T, E>,
+) -> Result<T, E> {
+    match outcome {
+        Ok(value) => {
+            transaction.commit().await?;
+            Ok(value)
+        }
+        // explicit, because the connection is kept: a dropped transaction holds its locks until the next use
+        Err(error) => {
+            transaction.rollback().await?;
+            Err(error)
+        }
+    }
+}
+
+/// Commits on `Ok`, rolls back on `Err`, as [`transaction`] does.
+///
+/// # Errors
+/// The error of the outcome, or of the commit.
+pub async fn settle<T>(
+    transaction: Transaction<'_, Postgres>,
+    outcome: Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    commit_or_rollback(transaction, outcome).await
+}
+
 /// Returns the connection options of a location, and the private server started for it, if any.
 ///
 /// # Errors
@@ -404,23 +270,6 @@ pub fn connect_options(server: &PrivatePostgres, database: &str) -> PgConnectOpt
         .port(server.port())
         .username(server.user())
         .database(database)
-}
-
-/// Returns whether an error means that the database is unavailable, rather than that a statement failed.
-pub fn is_unavailable(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => true,
-        // class 08: connection; 53: resources, a full disk included; 57P: shutting down or starting up
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            code.starts_with("08") || code.starts_with("53") || code.starts_with("57P") || code == "25006"
-        }),
-        _ => false,
-    }
 }
 
 /// Returns host, port and database, never the password.

@@ -1,0 +1,71 @@
+//! A server that begins with a seed from a file.
+
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+
+use super::payroll;
+use crate::support::{count, empty_database};
+
+/// A file with a document.
+fn file(document: &Value) -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), document.to_string()).unwrap();
+    file
+}
+
+#[tokio::test]
+async fn the_default_account_begins_with_a_file() {
+    empty_database(async |database| {
+        let seed = file(&payroll());
+        let arguments = ["--seed", seed.path().to_str().unwrap()];
+        let server = database.program(&arguments).await;
+        assert_eq!(server.get("/api/users/100").await["data"]["attributes"]["name"], "Ana");
+        assert_eq!(server.create_output().await, "40005");
+        server.stop().await;
+        // it is there now, whatever the file says
+        let other = file(&json!({"data": [{"type": "nothing"}]}));
+        let arguments = ["--seed", other.path().to_str().unwrap()];
+        let server = database.program(&arguments).await;
+        assert_eq!(server.get("/api/users/100").await["data"]["attributes"]["name"], "Ana");
+        server.stop().await;
+        assert_eq!(count(database, "select count(*) from accounts where id > 0").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_with_faults_stops_the_start_and_is_read_again() {
+    empty_database(async |database| {
+        let mut document = payroll();
+        document["data"][4]["relationships"]["user"]["data"]["id"] = json!(999);
+        document["data"][6]["attributes"]["port_code"] = json!("xx");
+        let seed = file(&document);
+        let path = seed.path().to_str().unwrap();
+        let ended = database.starting(&["--seed", path]).ended().await;
+        assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+        let said = ended.stderr.last().unwrap();
+        for part in [
+            path,
+            "/data/4/relationships/user/data/id: `user` has the id \"999\"; none of the users",
+            "/data/6/attributes/port_code: `port_code` is \"xx\"",
+        ] {
+            assert!(said.contains(part), "{part} isn't in {said}");
+        }
+        assert_eq!(count(database, "select count(*) from accounts where id > 0").await, 0);
+        for (text, part) in [("{", "line 1, column"), ("[]", "must be an object with a member `data`")] {
+            std::fs::write(seed.path(), text).unwrap();
+            let ended = database.starting(&["--seed", path]).ended().await;
+            assert!(ended.stderr.last().unwrap().contains(part), "{ended:?}");
+        }
+        std::fs::write(seed.path(), payroll().to_string()).unwrap();
+        let servers = [0; 3].map(|_| database.starting(&["--seed", path]));
+        for mut server in servers {
+            server.ready().await;
+            assert_eq!(server.get("/api/users/100").await["data"]["attributes"]["name"], "Ana");
+            server.stop().await;
+        }
+        let ended = database.starting(&["--seed", "/nowhere.json"]).ended().await;
+        assert!(ended.stderr.last().unwrap().contains("--seed"), "{ended:?}");
+    })
+    .await;
+}

@@ -1,0 +1,95 @@
+//! Events that were on their way.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::{OUTPUTS, listen_closed, restore, take};
+use crate::support::{Receiver, documented_output, sandbox, sandbox_with};
+
+#[tokio::test]
+async fn what_was_to_be_told_is_told_again() {
+    sandbox(async |s| {
+        let mut receiver = Receiver::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        let url = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": receiver.url()}}});
+        s.patch("/api/users/me", &url).await.expect(200);
+        s.create_output().await;
+        s.tell(Duration::ZERO).await;
+        receiver.call().await;
+        take(s, "told-of-one").await;
+        let mut bodies = Vec::new();
+        for _ in 0..2 {
+            s.tell(Duration::from_secs(1)).await;
+            let call = receiver.call().await;
+            let body: Value = serde_json::from_slice(&call.body).unwrap();
+            assert_eq!(body["data"]["id"], "2");
+            assert_eq!(body["data"]["attributes"]["event_type"], "concierge_request_output_accepted");
+            bodies.push(body);
+            restore(s, "told-of-one").await;
+        }
+        assert_eq!(bodies[0], bodies[1]);
+        let events = "select count(*) from events e join accounts a on a.id = e.account_id and a.ended_at is null";
+        assert_eq!(s.count(events).await, 2, "the snapshot's and the account's");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_under_way_ends_with_its_world() {
+    sandbox_with(
+        |config| {
+            (config.check_delay, config.step_delay) = (Duration::ZERO, Duration::ZERO);
+        },
+        async |s| {
+            take(s, "empty").await;
+            let document = documented_output();
+            for _ in 0..3 {
+                let posts = join_all((0..60).map(|_| s.post(OUTPUTS, &document)));
+                let ((), answers) = tokio::join!(restore(s, "empty"), posts);
+                for answer in answers {
+                    answer.expect(201);
+                }
+                s.tick().await;
+                // what was made before is gone; what was made after is there from the first id on
+                let found = s.get(&format!("{OUTPUTS}?page[size]=1000")).await.expect(200);
+                let ids: BTreeSet<i64> = (found["data"].as_array().unwrap().iter())
+                    .map(|output| output["id"].as_str().unwrap().parse().unwrap())
+                    .collect();
+                for (id, expected) in ids.iter().zip(32323..) {
+                    assert_eq!(*id, expected, "{ids:?}");
+                }
+                restore(s, "empty").await;
+                assert_eq!(s.create_output().await, "32323");
+                restore(s, "empty").await;
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_about_to_be_told_is_not_told_any_more() {
+    sandbox_with(
+        |config| config.webhook_deliveries_per_receiver = 1,
+        async |s| {
+            let (mut receiver, open) = listen_closed(s).await;
+            take(s, "quiet").await;
+            for _ in 0..10 {
+                s.create_output().await;
+            }
+            receiver.call().await;
+            // the others wait for their turn
+            restore(s, "quiet").await;
+            open.send_replace(true);
+            s.tell(Duration::from_secs(1)).await;
+            assert_eq!(receiver.calls(), []);
+            s.create_output().await;
+            let told: Value = serde_json::from_slice(&receiver.call().await.body).unwrap();
+            assert_eq!(told["data"]["id"], "1");
+            drop(receiver);
+        },
+    )
+    .await;
+}

@@ -1,0 +1,41 @@
+//! The rows of an account, whichever tables they are in.
+
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgPool;
+
+/// The tables in which accounts have rows.
+pub async fn tables(database: &PgPool) -> Vec<String> {
+    let sql = "select table_name::text from information_schema.columns
+        where table_schema = 'public' and column_name = 'account_id' order by table_name";
+    let tables: Vec<String> = sqlx::query_scalar(sql).fetch_all(database).await.unwrap();
+    assert!(tables.len() >= 12, "{tables:?}");
+    tables
+}
+
+/// Every row of an account, table by table, but for its id, what keeps servers apart, how long answers took in the real
+/// world, and where its handlers listen.
+pub async fn dump(database: &PgPool, account: i64) -> Vec<String> {
+    let mut dump = Vec::new();
+    for table in tables(database).await {
+        let left_out = "array['account_id', 'leased_by', 'leased_until', 'duration', 'webhook_url']";
+        let sql = format!(
+            "select '{table} ' || (to_jsonb(t) - {left_out})::text from {table} t where account_id = $1 order by 1"
+        );
+        let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql)).bind(account).fetch_all(database).await.unwrap();
+        dump.extend(rows);
+    }
+    dump
+}
+
+/// How many rows there are of an account, in every table.
+pub async fn rows(database: &PgPool, account: i64) -> i64 {
+    let mut rows = 0;
+    for table in tables(database).await {
+        let sql = format!("select count(*) from {table} where account_id = $1");
+        let found: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).bind(account).fetch_one(database).await.unwrap();
+        rows += found;
+    }
+    let sql = "select count(*) from accounts where id = $1";
+    let found: i64 = sqlx::query_scalar(sql).bind(account).fetch_one(database).await.unwrap();
+    rows + found
+}

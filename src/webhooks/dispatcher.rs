@@ -78,14 +78,14 @@ impl Dispatcher {
         &self.clock
     }
 
-    /// Wants a poll of these accounts.
+    /// Requests a poll of these accounts.
     pub fn report_due(&mut self, accounts: Vec<i64>) {
         self.poll.report_due(accounts);
     }
 
-    /// Wants a poll of all accounts.
+    /// Requests a poll of all accounts.
     pub fn schedule_full_poll(&mut self) {
-        self.poll.want_all();
+        self.poll.request_full();
     }
 
     /// Runs a command. Its caller is answered later.
@@ -94,7 +94,7 @@ impl Dispatcher {
             DispatcherCommand::WaitUntilIdle(account_id, done) => {
                 match account_id {
                     Some(account_id) => self.poll.report_due([account_id]),
-                    None => self.poll.want_all(),
+                    None => self.poll.request_full(),
                 }
                 self.waiters.add_idle(account_id, self.poll.started(), done);
             }
@@ -186,7 +186,7 @@ impl Dispatcher {
         match end {
             AttemptEnd::Finished(attempt) => self.poll.add_result(attempt),
             // a poll finds the new due time
-            AttemptEnd::Postponed => self.poll.want(),
+            AttemptEnd::Postponed => self.poll.request(),
             AttemptEnd::Lost => {}
         }
     }

@@ -38,8 +38,8 @@ pub struct Poller {
     due: HashSet<i64>,
     /// Accounts reported due since the last poll started.
     newly_due: HashSet<i64>,
-    /// `true` if the next poll is wanted now.
-    is_wanted: bool,
+    /// `true` if the next poll should start now.
+    is_requested: bool,
     /// `true` if the next poll covers all accounts.
     covers_all: bool,
     /// The current poll, if there is one.
@@ -55,7 +55,7 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// Returns a poller that wants a poll of all accounts at once.
+    /// Returns a poller that polls all accounts at once.
     pub fn new(database: Database, observers: ResultObservers) -> Self {
         Self {
             database,
@@ -63,7 +63,7 @@ impl Poller {
             results: UnsavedResults::default(),
             due: HashSet::new(),
             newly_due: HashSet::new(),
-            is_wanted: true,
+            is_requested: true,
             covers_all: true,
             current: JoinSet::new(),
             forgotten: HashSet::new(),
@@ -73,21 +73,21 @@ impl Poller {
         }
     }
 
-    /// Wants a poll now.
-    pub fn want(&mut self) {
-        self.is_wanted = true;
+    /// Requests a poll now.
+    pub fn request(&mut self) {
+        self.is_requested = true;
     }
 
-    /// Wants a poll of all accounts now.
-    pub fn want_all(&mut self) {
-        (self.is_wanted, self.covers_all) = (true, true);
+    /// Requests a poll of all accounts now.
+    pub fn request_full(&mut self) {
+        (self.is_requested, self.covers_all) = (true, true);
     }
 
-    /// Wants a poll of these accounts now. Without accounts, does nothing.
+    /// Requests a poll of these accounts now. Without accounts, does nothing.
     pub fn report_due(&mut self, accounts: impl IntoIterator<Item = i64>) {
         for account_id in accounts {
             self.newly_due.insert(account_id);
-            self.is_wanted = true;
+            self.is_requested = true;
         }
     }
 
@@ -109,9 +109,9 @@ impl Poller {
         !self.current.is_empty()
     }
 
-    /// Returns true if a poll should start: one is wanted, or there are new results to save.
+    /// Returns true if a poll should start: one is requested, or there are new results to save.
     pub fn should_start(&self) -> bool {
-        !self.is_running() && (self.is_wanted || self.results.has_new())
+        !self.is_running() && (self.is_requested || self.results.has_new())
     }
 
     /// Returns true if the next poll should renew leases.
@@ -143,7 +143,7 @@ impl Poller {
     pub fn start(&mut self, claim: DeliveryClaim, leases: LeaseChanges, accounts: impl Iterator<Item = i64>) {
         self.started_at = Instant::now();
         self.started += 1;
-        self.is_wanted = false;
+        self.is_requested = false;
         self.due.extend(self.newly_due.drain());
         self.due.extend(self.results.keys().map(|key| key.account_id));
         self.due.extend(accounts);

@@ -2,8 +2,6 @@
 
 use form_urlencoded::parse;
 
-use std::fmt::Display;
-
 use super::document::id_number;
 use super::error::{
     Code, Error, Errors, FIELD_UNKNOWN, FILTER_UNKNOWN, INCLUDE_UNKNOWN, PARAMETER_INVALID, PARAMETER_UNKNOWN,
@@ -163,8 +161,9 @@ impl QueryReader {
     }
 
     /// Records a fault of a parameter. `fault` follows its name in the detail.
-    fn fault(&mut self, code: Code, name: &str, fault: impl Display) {
-        self.faults.push(Error::new(code, format!("`{name}` {fault}")).parameter(name));
+    fn fault(&mut self, code: Code, name: &str, mut fault: String) {
+        fault.insert_str(0, &format!("`{name}` "));
+        self.faults.push(Error::new(code, fault).parameter(name));
     }
 
     fn include(&mut self, name: &str, value: &str) {

@@ -15,7 +15,6 @@ use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::accounts::reserved::MASTER_USER;
 use crate::accounts::settings::milliseconds;
 use crate::concierge::listing::Table;
-use crate::concierge::outputs::store::read_state;
 use crate::concierge::requests;
 use crate::concierge::users::{self, User};
 use crate::concierge::withdrawal_instructions::{self, WithdrawalInstruction};
@@ -294,7 +293,7 @@ fn read_outcome(row: &PgRow, caller: Caller) -> Result<CreationResult, sqlx::Err
     let instruction: Option<i64> = row.try_get(INSTRUCTION)?;
     Ok(CreationResult {
         caller,
-        request_state: state.map(requests::store::read_state).transpose()?,
+        request_state: state.map(requests::store::transitions::read_state).transpose()?,
         user: user.map(|_| users::store::read(row, USER)).transpose()?,
         withdrawal_instruction: instruction
             .map(|_| withdrawal_instructions::store::read(row, INSTRUCTION))

@@ -7,7 +7,6 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
 
-use super::state::{MACHINE, State};
 use super::{ConciergeRequest, NewConciergeRequest, RequestChanges, quote};
 use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::concierge::listing::Table;

@@ -8,7 +8,6 @@ use super::validate::ExistingData;
 use super::{KINDS, Seed, SeedType};
 use crate::accounts::timing::Timing;
 use crate::concierge::outputs::state::State;
-use crate::concierge::outputs::store::read_state;
 use crate::concierge::requests;
 use crate::concierge::requests::quote::prune_at;
 use crate::concierge::users::state::ComplianceState;
@@ -47,7 +46,7 @@ pub async fn find_existing(
     let requests: Vec<(i64, String)> =
         sqlx::query_as(requests).bind(account_id).bind(named(SeedType::Request)).fetch_all(&mut *connection).await?;
     for (id, state) in requests {
-        found.requests.insert(id, requests::store::read_state(&state)?);
+        found.requests.insert(id, requests::store::transitions::read_state(&state)?);
     }
     let users = "select id from users where account_id = $1 and id = any($2)";
     let users = sqlx::query_scalar(users).bind(account_id).bind(named(SeedType::User));

@@ -14,7 +14,7 @@ use crate::concierge::outputs::scenario::{Carriers, Decision, Scenario};
 use crate::concierge::outputs::state::State;
 use crate::concierge::requests;
 use crate::concierge::requests::progress::Progress;
-use crate::concierge::requests::store::read_state as read_request_state;
+use crate::concierge::requests::store::transitions::read_state as read_request_state;
 use crate::concierge::users;
 use crate::concierge::users::state::ComplianceState;
 use crate::events::Cause;

@@ -9,11 +9,10 @@ use crate::accounts::caller;
 use crate::accounts::caller::{Access, Caller, Credentials};
 use crate::concierge::cash_wallets::ledger::Wallet;
 use crate::concierge::due::Due;
-use crate::concierge::outputs::state::MACHINE;
-use crate::concierge::outputs::state::State;
 use crate::concierge::pricing::Price;
 use crate::concierge::requests::progress::Progress;
 use crate::concierge::requests::quote::Timetable;
+use crate::concierge::requests::state::{MACHINE, State};
 use crate::database::StoreError;
 use crate::events::Cause;
 

@@ -331,7 +331,7 @@ proptest! {
     /// Checks the bounds of the log for any input from any number of accounts.
     /// The first exchange of an account is always its newest.
     #[test]
-    fn the_log_stays_within_its_bounds(sent in prop::collection::vec((0..6_i64, 0..4000_usize, prop::bool::weighted(0.02)), 1..200)) {
+    fn log_stays_within_its_bounds(sent in prop::collection::vec((0..6_i64, 0..4000_usize, prop::bool::weighted(0.02)), 1..200)) {
         let limits = LogLimits { exchanges: 10, bytes: 40_000, accounts: 4 };
         let log = RequestLog::new(limits);
         let mut last = std::collections::BTreeMap::new();

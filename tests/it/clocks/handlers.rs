@@ -63,8 +63,8 @@ async fn handler_after_retries_acts_at_the_retry_time() {
     account(async |s| {
         let account = frozen_account(s).await;
         let handler = Arc::new(Account::of(&s.url(""), &account.key));
-        // fails twice; the retries come after 5 s and 5 min
-        // accepts at the second retry: the quote expires after 10 min
+        // fails twice, with retries after 5 s and 5 min,
+        // and accepts at the second retry: the quote expires after 10 min
         let attempts = Arc::new(Mutex::new(0));
         let receiver = Receiver::handling(move |mut stream, call| {
             let (handler, attempts) = (Arc::clone(&handler), Arc::clone(&attempts));

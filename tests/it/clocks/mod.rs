@@ -1,12 +1,12 @@
 //! The clock of an account: frozen, running and advanced.
 //! An advance runs every timer on its path.
 
+mod advancing;
 mod bad_input;
-mod crowds;
+mod equivalence;
 mod handlers;
-mod moving;
-mod reproducing;
-mod waiting;
+mod many_timers;
+mod reproducibility;
 
 use serde_json::{Value, json};
 

@@ -1,8 +1,8 @@
 //! Seeds: resources with chosen ids, stored as a whole document or not at all.
 
-mod beginning;
+mod applying;
 mod files;
-mod refusing;
+mod rejecting;
 
 use serde_json::{Value, json};
 

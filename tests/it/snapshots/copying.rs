@@ -97,8 +97,8 @@ async fn restore_brings_back_settings_and_keeps_all_keys() {
         let restored = as_key(s, "younger", Method::POST, &format!("{PATH}/manual/restore"), &json!({})).await;
         restored.expect(204);
         assert_eq!(s.get("/_sandbox/settings").await.expect(200), settings);
-        let theirs = as_key(s, "younger", Method::GET, "/_sandbox/settings", &json!({})).await;
-        assert_eq!(theirs.expect(200), settings);
+        let found = as_key(s, "younger", Method::GET, "/_sandbox/settings", &json!({})).await;
+        assert_eq!(found.expect(200), settings);
         let account = s.get("/_sandbox/accounts/me").await.expect(200);
         assert_eq!(account["id"], "default");
         assert_eq!(s.get("/_sandbox/accounts").await.expect(200)["accounts"], json!([account]));
@@ -139,7 +139,7 @@ async fn snapshot_is_consistent_during_other_work() {
             };
             tokio::join!(work, taken);
             assert_eq!(s.attributes_of("1010").await["state"], "finished");
-            // invariants of every snapshot are checked at the end of the test
+            // invariants of every snapshot are checked at the end of the test;
             // a restored snapshot continues to the end
             restore(s, "number-11").await;
             s.tick().await;

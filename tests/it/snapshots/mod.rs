@@ -1,8 +1,8 @@
 //! Snapshots: named copies of an account's rows, and their restoration.
 
 mod copying;
+mod deliveries;
 mod managing;
-mod telling;
 mod time;
 
 use std::collections::BTreeMap;

@@ -61,13 +61,13 @@ async fn clock_advance_on_one_server_applies_to_all_servers() {
         let hour = json!({"by": "PT1H"});
         let path = "/_sandbox/clock/advance";
         let (first, second) = tokio::join!(one.post(path, &hour), other.post(path, &hour));
-        let moved = [&first, &second].iter().filter(|answer| answer.status == 200).count();
+        let applied = [&first, &second].iter().filter(|answer| answer.status == 200).count();
         for answer in [&first, &second] {
             if answer.status != 200 {
                 answer.assert_error(409, "clock_moved", "");
             }
         }
-        assert_eq!(one.now().await, ["", "2030-01-01T01:00:01.000Z", "2030-01-01T02:00:01.000Z"][moved]);
+        assert_eq!(one.now().await, ["", "2030-01-01T01:00:01.000Z", "2030-01-01T02:00:01.000Z"][applied]);
         assert_eq!(receiver.calls(), [], "each event is delivered once");
         // a running clock runs on after an advance by either server
         one.post("/_sandbox/clock/resume", &json!({})).await.expect(200);

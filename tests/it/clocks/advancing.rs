@@ -50,24 +50,24 @@ async fn clock_advance_runs_due_timers_before_it_returns() {
         let other = frozen_account(s).await;
         other.create_output().await;
         account.create_output().await;
-        let moved = account.advance_by("PT0.999S").await;
-        assert_eq!(happened(&moved), [""; 0]);
+        let advanced = account.advance_by("PT0.999S").await;
+        assert_eq!(happened(&advanced), [""; 0]);
         assert_eq!(
-            (&moved["from"], &moved["to"]),
+            (&advanced["from"], &advanced["to"]),
             (&json!("2019-11-25T12:53:02.741Z"), &json!("2019-11-25T12:53:03.740Z"))
         );
         assert_eq!(account.state_of("32323").await, "accepting");
-        let moved = account.advance_by("1ms").await;
-        assert_eq!(moved["now"], "2019-11-25T12:53:03.741Z");
-        assert_eq!((&moved["frozen"], &moved["more_happened"]), (&json!(true), &json!(false)));
+        let advanced = account.advance_by("1ms").await;
+        assert_eq!(advanced["now"], "2019-11-25T12:53:03.741Z");
+        assert_eq!((&advanced["frozen"], &advanced["more_happened"]), (&json!(true), &json!(false)));
         let event = json!([{"at": "2019-11-25T12:53:03.741Z",
             "event": {"id": "2", "event_type": "concierge_request_output_accepted"},
             "resource": {"type": "concierge_request_outputs", "id": "32323"}}]);
-        assert_eq!(moved["happened"], event);
-        let moved = account.post(ADVANCE, &json!({"to": "2019-12-25T12:53:03.741+00:00"})).await.expect(200);
-        assert_eq!(moved["now"], "2019-12-25T12:53:03.741Z");
-        assert_eq!(happened(&moved), ["12:53:02.741 request_cancelled", "12:53:02.741 request_output_cancelled"]);
-        assert_eq!(moved["happened"][0]["at"], "2019-12-25T12:53:02.741Z");
+        assert_eq!(advanced["happened"], event);
+        let advanced = account.post(ADVANCE, &json!({"to": "2019-12-25T12:53:03.741+00:00"})).await.expect(200);
+        assert_eq!(advanced["now"], "2019-12-25T12:53:03.741Z");
+        assert_eq!(happened(&advanced), ["12:53:02.741 request_cancelled", "12:53:02.741 request_output_cancelled"]);
+        assert_eq!(advanced["happened"][0]["at"], "2019-12-25T12:53:02.741Z");
         // an advance by zero is valid
         assert_eq!(happened(&account.advance_by("PT0S").await), [""; 0]);
         assert_eq!(other.now().await, "2019-11-25T12:53:02.741Z", "the clock of the other account stays");
@@ -81,17 +81,17 @@ async fn running_clock_keeps_running_after_advance_and_set() {
     sandbox(async |s| {
         let account = s.account(json!({})).await;
         account.create_output().await;
-        let moved = account.advance_by("P2D").await;
-        assert_eq!((&moved["frozen"], &moved["ahead_seconds"]), (&json!(false), &json!(172_800.0)));
-        assert_eq!(happened(&moved), ["12:53:03.741 request_output_accepted"]);
+        let advanced = account.advance_by("P2D").await;
+        assert_eq!((&advanced["frozen"], &advanced["ahead_seconds"]), (&json!(false), &json!(172_800.0)));
+        assert_eq!(happened(&advanced), ["12:53:03.741 request_output_accepted"]);
         account.create_output().await;
         s.tell(SECOND).await;
         assert_eq!(account.now().await, "2019-11-27T12:53:03.741Z");
         assert_eq!(account.state_of("32324").await, "accepted");
         // `set` can freeze the clock as well
         let set = json!({"to": "2020-01-01T00:00:00Z", "frozen": true});
-        let moved = account.post("/_sandbox/clock/set", &set).await.expect(200);
-        assert_eq!((&moved["now"], &moved["frozen"]), (&json!("2020-01-01T00:00:00.000Z"), &json!(true)));
+        let advanced = account.post("/_sandbox/clock/set", &set).await.expect(200);
+        assert_eq!((&advanced["now"], &advanced["frozen"]), (&json!("2020-01-01T00:00:00.000Z"), &json!(true)));
         s.tell(SECOND).await;
         assert_eq!(account.now().await, "2020-01-01T00:00:00.000Z");
         let set = json!({"to": "2020-01-01T00:00:00Z", "frozen": false});
@@ -120,16 +120,16 @@ async fn clock_advance_lists_events_and_attempts_in_order() {
         account.listen(&receiver.url()).await;
         account.create_output().await;
         account.create_output().await;
-        let moved = account.advance_by("PT10S").await;
-        let events = happened(&moved);
-        // the second event of output 1 waits for its first
+        let advanced = account.advance_by("PT10S").await;
+        let events = happened(&advanced);
+        // the second event of output 1 waits for its first;
         // deliveries from before the advance aren't listed
         let at_once = ["12:53:03.741 request_output_accepted"; 2];
         assert_eq!(events[..2], at_once);
         assert_eq!(events[2], "12:53:03.741 request_output_accepted #1 200");
         assert_eq!(events.len(), 4, "{events:?}");
         assert!(events[3].ends_with("request_output_accepting #2 500"), "{events:?}");
-        let retried = &moved["happened"][3];
+        let retried = &advanced["happened"][3];
         assert_eq!(retried["attempt"], json!({"number": 2, "status": 500, "error": "answered 500"}));
         assert_eq!(retried["event"]["id"], "1");
         let next = &account.get("/_sandbox/events/1").await.expect(200)["data"]["attributes"]["attempts"];
@@ -200,12 +200,12 @@ async fn clock_advance_lists_the_first_thousand_events() {
             select $1, 100000 + n, 1010, 20202, 2121, 'cl_clp', 1, 'accepting', t, t, t + n * interval '1 ms'
             from generate_series(1, 1200) n, (select timestamptz '2019-11-25T12:53:02.741Z') at (t)";
         sqlx::query(sql).bind(row).execute(s.database()).await.unwrap();
-        let moved = account.advance_by("PT1.1S").await;
-        assert_eq!(moved["happened"].as_array().unwrap().len(), 1000);
-        assert_eq!(moved["more_happened"], true);
-        assert_eq!(moved["happened"][999]["at"], "2019-11-25T12:53:03.741Z", "the first thousand events");
-        let moved = account.advance_by("PT1S").await;
-        assert_eq!((moved["happened"].as_array().unwrap().len(), &moved["more_happened"]), (100, &json!(false)));
+        let advanced = account.advance_by("PT1.1S").await;
+        assert_eq!(advanced["happened"].as_array().unwrap().len(), 1000);
+        assert_eq!(advanced["more_happened"], true);
+        assert_eq!(advanced["happened"][999]["at"], "2019-11-25T12:53:03.741Z", "the first thousand events");
+        let advanced = account.advance_by("PT1S").await;
+        assert_eq!((advanced["happened"].as_array().unwrap().len(), &advanced["more_happened"]), (100, &json!(false)));
     })
     .await;
 }

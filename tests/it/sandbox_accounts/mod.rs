@@ -1,13 +1,13 @@
 //! Accounts under `/_sandbox`: creation, settings, reset, deletion, and isolation from each other.
 
+mod creating;
 mod deleting;
-mod making;
-mod neighbours;
-mod opening;
-mod pace;
+mod isolation;
+mod open_accounts;
 mod resetting;
-mod resetting_amid_work;
-mod shared;
+mod resetting_during_work;
+mod settings;
+mod several_servers;
 
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;

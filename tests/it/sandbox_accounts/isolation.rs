@@ -47,8 +47,8 @@ async fn account_does_not_wait_for_sixty_busy_accounts() {
                 (select timestamptz '2019-11-25T12:53:02.741Z') at (t)";
         let all = sqlx::query(insert).bind(&crowd).bind(EACH).execute(database).await.unwrap().rows_affected();
         let left = "select count(*) from concierge_request_outputs where account_id <> $1 and state = 'accepting'";
-        let begun = "select count(*) from concierge_request_outputs where account_id <> $1 and state = 'accepted'";
-        wait_for_count(database, begun, 0, 1).await;
+        let started = "select count(*) from concierge_request_outputs where account_id <> $1 and state = 'accepted'";
+        wait_for_count(database, started, 0, 1).await;
         let output = small.create_output().await;
         wait(&small, &format!("concierge_request_outputs/{output}"), "accepted").await;
         let left = count(database, left, 0).await.cast_unsigned();

@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Keys: authentication, read-only access, acting users, rate limits.
 
 use reqwest::Method;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::support::{documented_output, sandbox, sandbox_with, send};
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
 #[tokio::test]
-async fn a_missing_or_unknown_key_is_refused() {
+async fn missing_or_unknown_key_gets_401() {
     sandbox(async |s| {
         for path in
             ["/api/users", "/api/users/me", "/api/withdrawal_instructions/2121", "/api/concierge_requests", OUTPUTS]
@@ -22,7 +22,7 @@ async fn a_missing_or_unknown_key_is_refused() {
                 assert_eq!(answer.body["errors"][0]["title"], "Invalid Api Key");
             }
         }
-        // a stranger is told nothing else, whatever is wrong
+        // without a valid key, no other fault is reported
         for (path, body) in [(OUTPUTS, "{"), ("/api/users?include=x", "{}"), (OUTPUTS, "{\"data\":{}}")] {
             let request = s.client.post(s.url(path)).header("Authorization", "nope");
             let answer = send(request.header("Content-Type", "application/json").body(body)).await;
@@ -33,7 +33,7 @@ async fn a_missing_or_unknown_key_is_refused() {
 }
 
 #[tokio::test]
-async fn a_read_key_reads_and_does_not_write() {
+async fn read_only_key_can_read_but_not_write() {
     sandbox(async |s| {
         let with_key = |method: Method, path: &str| {
             let request = s.client.request(method, s.url(path)).header("Authorization", "your_read_only_api_key");
@@ -64,7 +64,7 @@ async fn a_read_key_reads_and_does_not_write() {
 }
 
 #[tokio::test]
-async fn a_key_can_act_as_a_managed_user() {
+async fn key_can_act_as_a_managed_user() {
     sandbox(async |s| {
         let acting = |user: &str, path: &str| {
             let request = s.client.get(s.url(path));
@@ -75,7 +75,7 @@ async fn a_key_can_act_as_a_managed_user() {
         for user in ["777", "abc", "", "-1"] {
             send(acting(user, "/api/users/me")).await.assert_error(401, "acting_user_unknown", "Authorization");
         }
-        // what it makes without naming a user is the acting user's
+        // a resource without a named user belongs to the acting user
         let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {"body": {}}}});
         let request = s.client.post(s.url("/api/withdrawal_instructions"));
         let request =
@@ -87,20 +87,20 @@ async fn a_key_can_act_as_a_managed_user() {
 }
 
 #[tokio::test]
-async fn the_database_holds_no_key() {
+async fn database_stores_only_hashes_of_keys() {
     sandbox(async |s| {
         s.create_output().await;
         let keys =
             "select count(*) from api_keys where key_sha256 = sha256('your_api_key') and length(key_sha256) = 32";
         assert_eq!(s.count(keys).await, 1);
         let columns = "select count(*) from information_schema.columns where table_name = 'api_keys'";
-        assert_eq!(s.count(columns).await, 5, "a new column of api_keys: does it give the key away?");
+        assert_eq!(s.count(columns).await, 5, "a new column of api_keys must not reveal the key");
     })
     .await;
 }
 
 #[tokio::test]
-async fn beyond_the_rate_limit_requests_are_told_when_to_come_back() {
+async fn rate_limit_answers_429_with_retry_after() {
     sandbox_with(
         |config| config.rate_limit = Some(5),
         async |s| {
@@ -114,7 +114,7 @@ async fn beyond_the_rate_limit_requests_are_told_when_to_come_back() {
                 }
             }
             assert!(refused > 0);
-            // each key has its own
+            // each key has its own limit
             let other = s.client.get(s.url("/api/users/me")).header("Authorization", "your_read_only_api_key");
             assert_eq!(send(other).await.status, 200);
         },

@@ -1,4 +1,4 @@
-//! Advice: what a client does against the contract is told it, and what it may do is not.
+//! Advice: breaches of the contract by a client are reported; permitted use is not.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::support::{Account, Answer, Receiver, account, documented_output, sand
 const PATH: &str = "/_sandbox/advice";
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
-/// The advice there is, by its code.
+/// Reads all advice, by code.
 async fn advice(account: &Account) -> BTreeMap<String, Value> {
     let answer = account.get(PATH).await.expect(200);
     let pieces = answer["advice"].as_array().unwrap().iter();
@@ -25,7 +25,7 @@ async fn advice(account: &Account) -> BTreeMap<String, Value> {
     by_code
 }
 
-/// How often each was seen.
+/// Counts the occurrences of each code.
 async fn counts(account: &Account) -> Vec<(String, u64)> {
     advice(account).await.into_iter().map(|(code, piece)| (code, piece["count"].as_u64().unwrap())).collect()
 }
@@ -38,7 +38,7 @@ fn id(answer: &Answer) -> &str {
     answer.headers["x-request-id"].to_str().unwrap()
 }
 
-/// Lets so much time pass that no request counts as one too many.
+/// Lets a second pass, so that the next request stays below the rate limit.
 async fn pause(account: &Account) {
     account.advance(Duration::from_secs(1)).await;
 }
@@ -49,13 +49,13 @@ async fn listen(account: &Account, url: &str) {
 }
 
 #[tokio::test]
-async fn a_client_that_keeps_to_the_contract_is_told_nothing() {
+async fn correct_client_gets_no_advice() {
     sandbox(async |s| {
         assert_eq!(s.get(PATH).await.expect(200)["advice"], json!([]));
         for _ in 0..4 {
             s.create_output().await;
             pause(s).await;
-            // a trailing slash, no Version, a body-less action, errors of its own
+            // permitted: a trailing slash, no Version, an action without body, errors
             s.get("/api/users/").await.expect(200);
             s.act("1010", "accept_quote").await.assert_error(409, "action_not_possible", "");
             s.get("/api/users/7").await;
@@ -68,7 +68,7 @@ async fn a_client_that_keeps_to_the_contract_is_told_nothing() {
 }
 
 #[tokio::test]
-async fn a_body_without_a_type_or_of_another_is_told() {
+async fn missing_or_wrong_content_type_gives_advice() {
     sandbox(async |s| {
         let post = || s.request(Method::POST, OUTPUTS).body(documented_output().to_string());
         send(post()).await.assert_error(415, "media_type_unsupported", "Content-Type");
@@ -88,9 +88,9 @@ async fn a_body_without_a_type_or_of_another_is_told() {
         assert_eq!((&piece["count"], &piece["request_id"]), (&json!(1), &json!(id(&other))));
         assert!(piece["detail"].as_str().unwrap().starts_with("Seen once: "), "{piece}");
         assert_eq!(found.len(), 2);
-        // the example can be looked at
+        // the log has the request of the advice
         s.get(&format!("/_sandbox/requests/{}", id(&other))).await.expect(200);
-        // one that was asked for is no fault of the client's
+        // an injected 415 gives no advice
         send(post().header("Prefer", "code=415")).await.assert_error(415, "fault_injected", "");
         assert_eq!(counts(s).await, expected(&[("content_type_missing", 2), ("content_type_unsupported", 1)]));
     })
@@ -98,20 +98,20 @@ async fn a_body_without_a_type_or_of_another_is_told() {
 }
 
 #[tokio::test]
-async fn more_than_five_requests_a_second_are_told() {
+async fn sixth_request_within_a_second_gives_advice() {
     sandbox(async |s| {
         let ask = || s.get("/api/cash_wallets");
         for _ in 0..5 {
             ask().await.expect(200);
         }
-        // another key has its own
+        // each key is counted separately
         let request = s.client.get(s.url("/api/users")).header("Authorization", "your_read_only_api_key");
         send(request).await.expect(200);
         assert_eq!(counts(s).await, []);
         s.advance(Duration::from_millis(999)).await;
         ask().await.expect(200);
         assert_eq!(counts(s).await, expected(&[("rate_exceeded", 1)]));
-        // one a fifth of a second is what may be
+        // five requests a second are permitted
         pause(s).await;
         for _ in 0..20 {
             s.advance(Duration::from_millis(200)).await;
@@ -127,7 +127,7 @@ async fn more_than_five_requests_a_second_are_told() {
 }
 
 #[tokio::test]
-async fn going_on_before_retry_after_is_over_is_told() {
+async fn request_before_retry_after_ends_gives_advice() {
     sandbox(async |s| {
         let fault = json!({"faults": [{"path": "/api/users", "status": 429, "retry_after": 3, "times": 2}]});
         let put = s.request(Method::PUT, "/_sandbox/faults").header("Content-Type", "application/json");
@@ -135,14 +135,14 @@ async fn going_on_before_retry_after_is_over_is_told() {
         s.get("/api/users").await.assert_error(429, "fault_injected", "");
         assert_eq!(counts(s).await, []);
         s.advance(Duration::from_millis(2999)).await;
-        let hasty = s.get("/api/users").await;
-        hasty.assert_error(429, "fault_injected", "");
-        // with another key one may go on
+        let early = s.get("/api/users").await;
+        early.assert_error(429, "fault_injected", "");
+        // another key needn't wait
         let request = s.client.get(s.url("/api/users")).header("Authorization", "your_read_only_api_key");
         send(request).await.expect(200);
         let found = advice(s).await;
         assert_eq!(found.len(), 1);
-        assert_eq!(found["retry_after_ignored"]["request_id"], id(&hasty));
+        assert_eq!(found["retry_after_ignored"]["request_id"], id(&early));
         s.advance(Duration::from_secs(3)).await;
         s.get("/api/users").await.expect(200);
         assert_eq!(counts(s).await, expected(&[("retry_after_ignored", 1)]));
@@ -151,7 +151,7 @@ async fn going_on_before_retry_after_is_over_is_told() {
 }
 
 #[tokio::test]
-async fn the_limit_of_the_server_is_told_of_as_well() {
+async fn requests_beyond_the_server_limit_give_advice() {
     sandbox_with(
         |config| config.rate_limit = Some(1),
         async |s| {
@@ -172,7 +172,7 @@ async fn the_limit_of_the_server_is_told_of_as_well() {
 }
 
 #[tokio::test]
-async fn polling_is_told_and_where_no_webhook_is_set_that_too() {
+async fn polling_and_a_missing_webhook_url_give_advice() {
     sandbox(async |s| {
         s.create_output().await;
         let poll = async |path: &str, times: usize| {
@@ -183,7 +183,7 @@ async fn polling_is_told_and_where_no_webhook_is_set_that_too() {
         };
         let shown = format!("{OUTPUTS}/32323");
         poll(&shown, 10).await;
-        // each of these is another thing, tells nothing, or isn't there
+        // not polling: another query, no changing state, or no such resource
         poll(&format!("{shown}?include="), 5).await;
         poll("/api/cash_wallets", 11).await;
         poll("/api/users/7", 11).await;
@@ -192,7 +192,7 @@ async fn polling_is_told_and_where_no_webhook_is_set_that_too() {
         assert_eq!(counts(s).await, expected(&[("polling", 1), ("webhook_url_missing", 1)]));
         listen(s, "http://127.0.0.1:9/").await;
         assert_eq!(counts(s).await, expected(&[("polling", 1)]));
-        // a minute later it begins anew
+        // the count starts over after a minute
         s.advance(Duration::from_mins(1)).await;
         poll(&shown, 10).await;
         assert_eq!(counts(s).await, expected(&[("polling", 1)]));
@@ -203,7 +203,7 @@ async fn polling_is_told_and_where_no_webhook_is_set_that_too() {
 }
 
 #[tokio::test]
-async fn a_scheme_before_the_key_is_told() {
+async fn scheme_before_the_key_gives_advice() {
     sandbox(async |s| {
         let with = |value: &'static str| -> RequestBuilder {
             s.client.get(s.url("/api/users")).header("Authorization", value)
@@ -220,8 +220,9 @@ async fn a_scheme_before_the_key_is_told() {
 }
 
 #[tokio::test]
-async fn receivers_that_answer_otherwise_or_late_are_told() {
-    for (answer, is_told) in [("200 OK", false), ("204 No Content", true), ("302 Found", true), ("500 Oops", false)] {
+async fn webhook_answer_other_than_200_or_slow_gives_advice() {
+    for (answer, is_advised) in [("200 OK", false), ("204 No Content", true), ("302 Found", true), ("500 Oops", false)]
+    {
         account(async |s| {
             let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n");
             let receiver = Receiver::answering(answer.clone()).await;
@@ -229,8 +230,8 @@ async fn receivers_that_answer_otherwise_or_late_are_told() {
             s.create_output().await;
             s.tell(Duration::ZERO).await;
             let found = advice(s).await;
-            assert_eq!(found.contains_key("webhook_answer_not_200"), is_told, "{answer}");
-            assert_eq!(found.len(), usize::from(is_told), "{answer}");
+            assert_eq!(found.contains_key("webhook_answer_not_200"), is_advised, "{answer}");
+            assert_eq!(found.len(), usize::from(is_advised), "{answer}");
             if let Some(piece) = found.get("webhook_answer_not_200") {
                 assert_eq!((&piece["count"], &piece["event_id"]), (&json!(1), &json!("1")));
                 assert_eq!(
@@ -248,7 +249,7 @@ async fn receivers_that_answer_otherwise_or_late_are_told() {
 }
 
 #[tokio::test]
-async fn each_account_is_told_its_own() {
+async fn advice_is_separate_for_each_account() {
     sandbox(async |s| {
         s.second_account("another_key").await;
         let with_key = |key: &'static str, path: &str| send(s.client.get(s.url(path)).header("Authorization", key));
@@ -256,12 +257,12 @@ async fn each_account_is_told_its_own() {
             with_key("another_key", "/api/cash_wallets").await.expect(200);
         }
         assert_eq!(counts(s).await, []);
-        let theirs = with_key("another_key", PATH).await.expect(200);
-        assert_eq!((&theirs["advice"][0]["code"], &theirs["advice"][0]["count"]), (&json!("rate_exceeded"), &json!(3)));
+        let other = with_key("another_key", PATH).await.expect(200);
+        assert_eq!((&other["advice"][0]["code"], &other["advice"][0]["count"]), (&json!("rate_exceeded"), &json!(3)));
         with_key("your_read_only_api_key", PATH).await.expect(200);
         with_key("nope", PATH).await.assert_error(401, "invalid_api_key", "Authorization");
         s.get(&format!("{PATH}?filter[code]=polling")).await.assert_error(400, "parameter_unknown", "filter[code]");
-        // what is forgotten is forgotten
+        // deleting the log deletes the advice
         let forget = s.client.delete(s.url("/_sandbox/requests")).header("Authorization", "another_key");
         send(forget).await.expect(204);
         assert_eq!(with_key("another_key", PATH).await.expect(200)["advice"], json!([]));

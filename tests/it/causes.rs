@@ -1,4 +1,4 @@
-//! Every event says what set it off.
+//! The cause of every event.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ const SECOND: Duration = Duration::from_secs(1);
 const OUTPUTS: &str = "concierge_request_outputs";
 const REQUESTS: &str = "concierge_requests";
 
-/// What happened to a resource, and what set it off: how event types end, kinds of causes, and by what.
+/// Reads the events of a resource: last word of the type, kind of cause, and author of the cause.
 async fn causes(account: &Account, resource_type: &str, id: &str) -> Vec<(String, String, Option<String>)> {
     let sql = "select substring(event_type from '[a-z]*$'), cause, caused_by from events
         where resource_type = $1 and resource_id = $2::bigint order by id";
     sqlx::query_as(sql).bind(resource_type).bind(id).fetch_all(account.database()).await.unwrap()
 }
 
-/// The same, as a test writes it down.
-fn told<'a>(rows: &[(&'a str, &'a str, Option<&'a str>)]) -> Vec<(String, String, Option<String>)> {
-    rows.iter().map(|(told, cause, by)| ((*told).into(), (*cause).into(), by.map(str::to_owned))).collect()
+/// Builds the expected rows of `causes`.
+fn cause_rows<'a>(rows: &[(&'a str, &'a str, Option<&'a str>)]) -> Vec<(String, String, Option<String>)> {
+    rows.iter().map(|(event, cause, by)| ((*event).into(), (*cause).into(), by.map(str::to_owned))).collect()
 }
 
-/// Sends a request with an id of its own, as it is to be found again.
+/// Sends a request with the given id; asserts that the answer repeats it.
 async fn call(request: RequestBuilder, id: &str) -> Answer {
     let answer = send(request.header("X-Request-Id", id).header("Content-Type", "application/json")).await;
     assert_eq!(answer.headers["x-request-id"], id);
@@ -33,9 +33,9 @@ async fn call(request: RequestBuilder, id: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_call_is_known_by_its_request_id() {
+async fn event_of_a_call_names_its_request_id() {
     account(async |s| {
-        // as it was sent, capitals included
+        // the id is kept as sent, capitals included
         let ids = ["0A1B2C3D-4E5F-6071-8293-A4B5C6D7E8F9", "0a1b2c3d4e5f60718293a4b5c6d7e8f8"];
         let id_of = |answer: Answer| answer.expect(201)["data"]["id"].as_str().unwrap().to_owned();
         let post = |path: &str, body: Value| s.request(Method::POST, path).body(body.to_string());
@@ -54,25 +54,26 @@ async fn a_call_is_known_by_its_request_id() {
             s.tick().await;
             call(action("cancel"), id).await.expect(200);
             let by = Some(id);
-            let expected = told(&[("draft", "request", by), ("requested", "request", by), ("quoted", "timer", None)]);
+            let expected =
+                cause_rows(&[("draft", "request", by), ("requested", "request", by), ("quoted", "timer", None)]);
             let found = causes(s, REQUESTS, &request).await;
-            assert_eq!((&found[..3], &found[3..]), (&expected[..], &told(&[("cancelled", "request", by)])[..]));
-            let expected = told(&[("accepting", "request", by), ("cancelled", "request", by)]);
+            assert_eq!((&found[..3], &found[3..]), (&expected[..], &cause_rows(&[("cancelled", "request", by)])[..]));
+            let expected = cause_rows(&[("accepting", "request", by), ("cancelled", "request", by)]);
             assert_eq!(causes(s, OUTPUTS, &output).await, expected);
-            let expected = told(&[("created", "request", by), ("destroyed", "request", by)]);
+            let expected = cause_rows(&[("created", "request", by), ("destroyed", "request", by)]);
             assert_eq!(causes(s, "withdrawal_instructions", &instruction).await, expected);
         }
-        // without one, it is the one that the answer has
+        // without an id in the request, the answer's id counts
         let answer = s.post("/api/concierge_request_outputs", &documented_output()).await;
         let by = answer.headers["x-request-id"].to_str().unwrap().to_owned();
-        let expected = told(&[("accepting", "request", Some(&by))]);
+        let expected = cause_rows(&[("accepting", "request", Some(&by))]);
         assert_eq!(causes(s, OUTPUTS, &id_of(answer)).await, expected);
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_happens_by_itself_is_a_timer_s_or_the_money_s() {
+async fn automatic_transitions_have_cause_timer_or_money() {
     account(async |s| {
         let payee = s.create("/api/users", &json!({"data": {"type": "users"}})).await;
         let output = pay(s, "1010", "", thousand()).await;
@@ -80,9 +81,9 @@ async fn what_happens_by_itself_is_a_timer_s_or_the_money_s() {
         s.advance(SECOND).await;
         set_to_work(s, "1010").await;
         s.advance(Duration::from_hours(31 * 24)).await;
-        assert_eq!(causes(s, "users", &payee).await, told(&[("enabled", "timer", None)]));
+        assert_eq!(causes(s, "users", &payee).await, cause_rows(&[("enabled", "timer", None)]));
         let expected = ["accepted", "working", "settling", "settled"].map(|state| (state, "timer", None));
-        assert_eq!(causes(s, OUTPUTS, &output).await[1..], told(&expected));
+        assert_eq!(causes(s, OUTPUTS, &output).await[1..], cause_rows(&expected));
         let found = causes(s, REQUESTS, "1010").await;
         let (asked, accepted) = (found[0].2.as_deref(), found[2].2.as_deref());
         assert!(asked.is_some() && accepted.is_some() && asked != accepted, "{found:?}");
@@ -94,14 +95,14 @@ async fn what_happens_by_itself_is_a_timer_s_or_the_money_s() {
             ("finished", "timer", None),
             ("created", "timer", None),
         ];
-        assert_eq!(found, told(&expected));
-        assert_eq!(causes(s, REQUESTS, &left).await[1..], told(&[("cancelled", "timer", None)]));
+        assert_eq!(found, cause_rows(&expected));
+        assert_eq!(causes(s, REQUESTS, &left).await[1..], cause_rows(&[("cancelled", "timer", None)]));
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_step_that_a_test_value_asked_for_says_so() {
+async fn transition_by_a_test_value_names_the_value() {
     account(async |s| {
         let by = Some("label sandbox:failed|settled");
         let failing = pay(s, "1010", "sandbox:failed|settled#order-7", thousand()).await;
@@ -121,29 +122,29 @@ async fn a_step_that_a_test_value_asked_for_says_so() {
             ("settling", "timer", None),
             ("settled", "timer", by),
         ];
-        assert_eq!(causes(s, OUTPUTS, &failing).await[1..], told(&expected));
-        let expected = told(&[("rejected", "timer", Some("label sandbox:rejected"))]);
+        assert_eq!(causes(s, OUTPUTS, &failing).await[1..], cause_rows(&expected));
+        let expected = cause_rows(&[("rejected", "timer", Some("label sandbox:rejected"))]);
         assert_eq!(causes(s, OUTPUTS, &rejected).await[1..], expected);
         let expected =
             [("accepted", "timer", None), ("working", "timer", None), ("cancelled", "timer", Some("header cancelled"))];
-        assert_eq!(causes(s, OUTPUTS, &cancelled).await[1..], told(&expected));
+        assert_eq!(causes(s, OUTPUTS, &cancelled).await[1..], cause_rows(&expected));
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_payee_that_may_not_be_paid_is_nobody_s_wish() {
+async fn rejection_for_a_disabled_payee_names_no_test_value() {
     account(async |s| {
         s.sql("update users set compliance_state = 'disabled'").await;
         let output = pay(s, "1010", "sandbox:rejected", thousand()).await;
         s.advance(SECOND).await;
-        assert_eq!(causes(s, OUTPUTS, &output).await[1..], told(&[("rejected", "timer", None)]));
+        assert_eq!(causes(s, OUTPUTS, &output).await[1..], cause_rows(&[("rejected", "timer", None)]));
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_request_s_cause_is_that_of_all_it_takes_along() {
+async fn cancelled_outputs_have_the_cause_of_their_request() {
     account(async |s| {
         let other = draft(s, "ar_ars").await;
         for request in ["1010", &other] {
@@ -159,14 +160,14 @@ async fn a_request_s_cause_is_that_of_all_it_takes_along() {
             .await
             .unwrap();
         }
-        // one is cancelled by a call, the other is left alone
+        // a call cancels one request; the other expires
         let id = "0a1b2c3d4e5f60718293a4b5c6d7e8f8";
         let cancel = s.request(Method::POST, "/api/concierge_requests/1010/cancel");
         call(cancel, id).await.expect(200);
-        let made_up =
+        let triggered =
             json!({"event_type": "concierge_request_cancelled", "resource": {"type": REQUESTS, "id": "1010"}});
-        let made_up = s.request(Method::POST, "/_sandbox/events/trigger").body(made_up.to_string());
-        call(made_up, "0a1b2c3d4e5f60718293a4b5c6d7e8f9").await.expect(201);
+        let triggered = s.request(Method::POST, "/_sandbox/events/trigger").body(triggered.to_string());
+        call(triggered, "0a1b2c3d4e5f60718293a4b5c6d7e8f9").await.expect(201);
         s.advance(Duration::from_hours(31 * 24)).await;
         let cancelled: Vec<(i64, String, Option<String>, i64)> = sqlx::query_as(
             "select resource_id / 10000, cause, caused_by, count(*) from events
@@ -185,19 +186,19 @@ async fn a_request_s_cause_is_that_of_all_it_takes_along() {
 }
 
 #[tokio::test]
-async fn what_is_made_up_is_a_simulation() {
+async fn triggered_event_has_cause_simulation() {
     account(async |s| {
         let id = "0a1b2c3d4e5f60718293a4b5c6d7e8f8";
         let body = json!({"event_type": "user_enabled", "resource": {"type": "users", "id": "20202"}});
         let trigger = s.request(Method::POST, "/_sandbox/events/trigger").body(body.to_string());
         call(trigger, id).await.expect(201);
-        assert_eq!(causes(s, "users", "20202").await, told(&[("enabled", "simulation", Some(id))]));
+        assert_eq!(causes(s, "users", "20202").await, cause_rows(&[("enabled", "simulation", Some(id))]));
     })
     .await;
 }
 
 #[test]
-fn each_kind_has_a_name_of_its_own() {
+fn cause_kinds_have_distinct_names() {
     for kind in KINDS {
         assert_eq!(CauseKind::named(kind.name()), Some(kind));
     }

@@ -1,4 +1,4 @@
-//! What time does: checks, approvals, and outputs that wait for them.
+//! Timers: checks, approvals, and outputs waiting for them.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::{Account, account, documented_output, sandbox, sandbox_with}
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
-/// A new user with an instruction, and the document of an output for it.
+/// Creates a user and its instruction; returns the user's id and the document of an output.
 async fn output_for_new_user(account: &Account) -> (String, serde_json::Value) {
     let user = account.create("/api/users", &json!({"data": {"type": "users"}})).await;
     let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {"body": {"bank": "x"}},
@@ -22,7 +22,7 @@ async fn output_for_new_user(account: &Account) -> (String, serde_json::Value) {
 }
 
 #[tokio::test]
-async fn an_output_of_an_enabled_payee_is_accepted_when_its_time_has_come() {
+async fn output_is_accepted_at_its_due_time() {
     account(async |s| {
         let id = s.create_output().await;
         s.advance(Duration::from_millis(999)).await;
@@ -36,7 +36,7 @@ async fn an_output_of_an_enabled_payee_is_accepted_when_its_time_has_come() {
 }
 
 #[tokio::test]
-async fn an_output_of_a_rejected_or_disabled_payee_is_rejected_with_the_reason() {
+async fn output_to_a_rejected_or_disabled_payee_is_rejected() {
     for (update, reason) in [
         ("update users set compliance_state = 'rejected' where id = 20202", "the payee was rejected"),
         ("update users set compliance_state = 'disabled' where id = 20202", "the payee is disabled"),
@@ -55,7 +55,7 @@ async fn an_output_of_a_rejected_or_disabled_payee_is_rejected_with_the_reason()
 }
 
 #[tokio::test]
-async fn an_output_of_a_new_payee_waits_for_its_approval() {
+async fn output_to_a_new_payee_waits_for_the_approval() {
     sandbox_with(
         |config| config.approval_delay = Duration::from_mins(1),
         async |s| {
@@ -74,7 +74,7 @@ async fn an_output_of_a_new_payee_waits_for_its_approval() {
 }
 
 #[tokio::test]
-async fn under_manual_approval_nothing_is_approved_by_time() {
+async fn manual_approval_never_approves_by_time() {
     sandbox_with(
         |config| config.approval = Approval::Manual,
         async |s| {
@@ -90,8 +90,8 @@ async fn under_manual_approval_nothing_is_approved_by_time() {
 }
 
 #[tokio::test]
-async fn a_leap_in_time_ends_like_small_steps() {
-    // approvals at 60 s, checks at 1 s, output after output, decided in one leap and step by step
+async fn one_long_advance_equals_many_short_ones() {
+    // approvals at 60 s and checks at 1 s, in one advance and step by step
     let mut ends = Vec::new();
     for steps in [1_u32, 80, 24] {
         sandbox_with(
@@ -111,7 +111,7 @@ async fn a_leap_in_time_ends_like_small_steps() {
                         .fetch_all(s.database())
                         .await
                         .unwrap();
-                // three instructions, and of six outputs two each, and three approvals
+                // three instructions, two events for each of six outputs, three approvals
                 assert_eq!(events.len(), 18);
                 ends.push(events);
             },
@@ -123,7 +123,7 @@ async fn a_leap_in_time_ends_like_small_steps() {
 }
 
 #[tokio::test]
-async fn a_thousand_outputs_are_each_decided_once() {
+async fn thousands_of_outputs_are_each_decided_once() {
     sandbox(async |s| {
         s
             .sql(
@@ -136,7 +136,7 @@ async fn a_thousand_outputs_are_each_decided_once() {
         s.advance(Duration::from_mins(1)).await;
         assert_eq!(s.count("select count(*) from concierge_request_outputs where state = 'accepted'").await, 2500);
         assert_eq!(s.count("select count(distinct resource_id) from events").await, 2500);
-        assert_eq!(s.count("select max(id) from events").await, 2500, "ids without a gap");
+        assert_eq!(s.count("select max(id) from events").await, 2500, "ids have no gap");
     })
     .await;
 }

@@ -1,10 +1,10 @@
-//! What is secret, taken out of what the log of requests keeps, wherever it is.
+//! Redaction of passwords in the log of requests.
 
 use concierge_sandbox::sandbox::request_log::redact;
 use proptest::prelude::*;
 
 #[test]
-fn passwords_are_taken_out_of_queries() {
+fn passwords_in_queries_are_redacted() {
     for (query, expected) in [
         ("password=x", "password=[redacted]"),
         ("a=1&PassWord=x%26y&b=2", "a=1&PassWord=[redacted]&b=2"),
@@ -18,7 +18,7 @@ fn passwords_are_taken_out_of_queries() {
 }
 
 #[test]
-fn passwords_are_taken_out_wherever_they_are() {
+fn passwords_in_bodies_are_redacted() {
     let redacted = |body: &str| String::from_utf8(redact::body(body.into()).into()).unwrap();
     for (body, expected) in [
         (r#"{"password":"x"}"#, r#"{"password":"[redacted]"}"#),
@@ -28,14 +28,14 @@ fn passwords_are_taken_out_wherever_they_are() {
         (r#"{"password":null,"b":1}"#, r#"{"password":"[redacted]","b":1}"#),
         (r#"[{"password":[1,[2]]}]"#, r#"[{"password":"[redacted]"}]"#),
         (r#"{"p\u0061ssword":"x"}"#, r#"{"p\u0061ssword":"[redacted]"}"#),
-        // cut off
+        // cut bodies
         (r#"{"password":"x"#, r#"{"password":"[redacted]""#),
         (r#"{"password":{"a":"x"#, r#"{"password":"[redacted]""#),
         (r#"{"password":"x\"#, r#"{"password":"[redacted]""#),
         (r#"{"password": "#, r#"{"password": "#),
         (r#"{"password""#, r#"{"password""#),
         (r#"{"password"#, r#"{"password"#),
-        // no member's name
+        // `password` as a value or a part of a name
         (r#"{"a":"password","b":"password"}"#, r#"{"a":"password","b":"password"}"#),
         (r#"["password"]"#, r#"["password"]"#),
         (r#"{"passwords":"x"}"#, r#"{"passwords":"x"}"#),
@@ -46,7 +46,7 @@ fn passwords_are_taken_out_wherever_they_are() {
 
 proptest! {
     #[test]
-    fn whatever_a_body_is_it_can_be_looked_through(body in "[\"\\\\{}\\[\\]:, pu]{0,30}(\"password\")?[\"\\\\{}\\[\\]:, x]{0,30}") {
+    fn redaction_of_any_body_gives_valid_text(body in "[\"\\\\{}\\[\\]:, pu]{0,30}(\"password\")?[\"\\\\{}\\[\\]:, x]{0,30}") {
         let kept = redact::body(body.clone().into_bytes());
         prop_assert!(std::str::from_utf8(&kept).is_ok());
         if !body.contains("\"password\"") {
@@ -55,7 +55,7 @@ proptest! {
     }
 
     #[test]
-    fn a_password_never_stays(depth in 0..5_usize, end in 0..200_usize) {
+    fn redaction_leaves_no_nested_or_cut_password(depth in 0..5_usize, end in 0..200_usize) {
         let inner = format!("{{\"a\":[1,\"}}\"],\"password\":{}\"s3cret\"{},\"b\":1}}", "[".repeat(depth), "]".repeat(depth));
         let cut = &inner[..end.min(inner.len())];
         let kept = redact::body(cut.as_bytes().to_vec());

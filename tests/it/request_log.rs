@@ -1,4 +1,4 @@
-//! The log of requests: what a client sent and was answered, without what is secret, and never more than fits.
+//! The log of requests and answers: content, filters, redaction and bounds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +17,13 @@ const PATH: &str = "/_sandbox/requests";
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 const KEPT: usize = 16 << 10;
 
-/// The exchanges that a query finds.
+/// Lists the exchanges found by a query.
 async fn logged(account: &Account, query: &str) -> Vec<Value> {
     let answer = account.get(&format!("{PATH}?{query}")).await.expect(200);
     answer["requests"].as_array().unwrap().clone()
 }
 
-/// Their paths.
+/// Lists the paths of the exchanges found by a query.
 async fn paths(account: &Account, query: &str) -> Vec<String> {
     let exchanges = logged(account, query).await;
     exchanges.iter().map(|exchange| exchange["path"].as_str().unwrap().to_owned()).collect()
@@ -36,7 +36,7 @@ async fn put_fault(account: &Account, fault: &Value) {
 }
 
 #[tokio::test]
-async fn an_exchange_is_shown_as_it_was() {
+async fn exchange_is_shown_as_sent_and_answered() {
     sandbox(async |s| {
         let id = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
         let request = s.client.post(s.url(&format!("{OUTPUTS}/?include=user")));
@@ -68,7 +68,7 @@ async fn an_exchange_is_shown_as_it_was() {
 }
 
 #[tokio::test]
-async fn what_goes_to_the_api_is_logged_and_nothing_else() {
+async fn only_calls_to_the_api_are_logged() {
     account(async |s| {
         for path in ["/api/users", "/api/nowhere", "/api/users/1", "/_sandbox/events", "/receipts/x", "/nowhere", PATH]
         {
@@ -97,7 +97,7 @@ async fn what_goes_to_the_api_is_logged_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn each_account_has_its_own_and_strangers_have_none() {
+async fn log_is_separate_per_account_and_omits_unknown_keys() {
     sandbox(async |s| {
         s.second_account("another_key").await;
         let with_key = |key: &'static str, method: Method, path: &str| {
@@ -109,15 +109,15 @@ async fn each_account_has_its_own_and_strangers_have_none() {
         assert_eq!(logged(s, "").await, [] as [Value; 0]);
         with_key("another_key", Method::GET, "/api/users").await.expect(200);
         with_key("your_read_only_api_key", Method::GET, "/api/users/me").await.expect(200);
-        // refused, but it can be told whose it is
+        // refused, but the key behind the scheme identifies the account
         let refused = with_key("bearer your_api_key; user=1", Method::GET, "/api/webhooks").await;
         refused.assert_error(401, "invalid_api_key", "Authorization");
         assert_eq!(paths(s, "").await, ["/api/webhooks", "/api/users/me"]);
-        let theirs = with_key("another_key", Method::GET, PATH).await.expect(200);
-        assert_eq!(theirs["requests"].as_array().unwrap().len(), 1);
-        let id = theirs["requests"][0]["id"].as_str().unwrap();
+        let other = with_key("another_key", Method::GET, PATH).await.expect(200);
+        assert_eq!(other["requests"].as_array().unwrap().len(), 1);
+        let id = other["requests"][0]["id"].as_str().unwrap();
         s.get(&format!("{PATH}/{id}")).await.assert_error(404, "resource_not_found", "");
-        // forgetting is for keys that write
+        // deleting the log requires a write key
         let refused = with_key("your_read_only_api_key", Method::DELETE, PATH).await;
         refused.assert_error(401, "not_enough_permissions", "Authorization");
         with_key("nope", Method::GET, PATH).await.assert_error(401, "invalid_api_key", "Authorization");
@@ -129,7 +129,7 @@ async fn each_account_has_its_own_and_strangers_have_none() {
 }
 
 #[tokio::test]
-async fn filters_find_what_they_say() {
+async fn filters_select_matching_exchanges() {
     sandbox(async |s| {
         s.get("/api/users/me").await.expect(200);
         s.advance(Duration::from_secs(1)).await;
@@ -171,7 +171,7 @@ async fn filters_find_what_they_say() {
             ("filter[status]=200,", "parameter_invalid", "filter[status]"),
             ("filter[since]=yesterday", "parameter_invalid", "filter[since]"),
             ("filter[since]=1", "parameter_invalid", "filter[since]"),
-            // nobody knows what came after one that isn't there
+            // an unknown request has no known successors
             ("filter[since]=0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9", "parameter_invalid", "filter[since]"),
             ("page[size]=0", "parameter_invalid", "page[size]"),
             ("page[size]=1001", "parameter_invalid", "page[size]"),
@@ -191,9 +191,9 @@ async fn filters_find_what_they_say() {
 }
 
 #[tokio::test]
-async fn long_bodies_are_cut_and_said_to_be() {
+async fn long_bodies_are_cut_and_marked() {
     account(async |s| {
-        // a character that the cut goes through
+        // the cut falls inside a character
         let text = format!("{}é{}", "x".repeat(KEPT - 1), "y".repeat(3 << 20));
         s.post_text(OUTPUTS, text.clone()).await.assert_error(413, "body_too_large", "");
         s.post_text(OUTPUTS, text[..KEPT - 1].to_owned()).await.assert_error(400, "json_invalid", "");
@@ -207,7 +207,7 @@ async fn long_bodies_are_cut_and_said_to_be() {
         assert_eq!((&request(1)["body_size"], &request(1)["body_is_cut"]), (&json!(KEPT - 1), &json!(false)));
         assert_eq!(request(0)["body"].as_str().unwrap().replace('\u{fffd}', "x"), "x".repeat(KEPT));
         s.delete(PATH).await.expect(204);
-        // an answer, too
+        // long answers are cut, too
         let instruction = json!({"data": {"type": "withdrawal_instructions",
             "attributes": {"body": {"bank": "x".repeat(2 * KEPT)}}}});
         s.create("/api/withdrawal_instructions", &instruction).await;
@@ -221,7 +221,7 @@ async fn long_bodies_are_cut_and_said_to_be() {
 }
 
 #[tokio::test]
-async fn nothing_that_is_secret_is_shown() {
+async fn secrets_are_never_shown() {
     sandbox(async |s| {
         let body = r#"{"data":{"type":"users","attributes":{"email":"a@example.com","password":"s3cret"}}}"#;
         let request = s.request(Method::POST, "/api/users").header("Content-Type", "application/json");
@@ -241,7 +241,7 @@ async fn nothing_that_is_secret_is_shown() {
 }
 
 #[tokio::test]
-async fn what_a_fault_did_is_told() {
+async fn injected_fault_is_shown_with_its_exchange() {
     sandbox(async |s| {
         let document = documented_output().to_string();
         for (fault, status) in [
@@ -263,7 +263,7 @@ async fn what_a_fault_did_is_told() {
         }
         assert_eq!(logged(s, "filter[status]=none").await.len(), 3);
         assert_eq!(logged(s, "filter[status]=2xx").await.len(), 1);
-        // of an answer without a body nothing leaves
+        // truncation of an answer without body sends nothing
         put_fault(s, &json!({"path": "/api/**", "truncate": true})).await;
         let mut wire = Wire::open(s.server().address).await;
         wire.send("HEAD /api/users/me HTTP/1.1\r\nHost: x\r\nAuthorization: your_api_key\r\n\r\n").await;
@@ -277,7 +277,7 @@ async fn what_a_fault_did_is_told() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_wait_is_logged_without_an_answer() {
+async fn exchange_of_an_early_disconnect_has_no_response() {
     sandbox(async |s| {
         put_fault(s, &json!({"path": "/api/users/me", "latency": "60s"})).await;
         let mut wire = Wire::open(s.server().address).await;
@@ -299,7 +299,7 @@ async fn a_client_that_does_not_wait_is_logged_without_an_answer() {
 }
 
 #[tokio::test]
-async fn of_an_account_the_last_thousand_are_kept() {
+async fn log_keeps_the_last_thousand_exchanges_of_an_account() {
     account(async |s| {
         for _ in 0..101 {
             futures_util::future::join_all((0..10).map(|id| s.get(["/api/users", "/api/webhooks"][id % 2]))).await;
@@ -328,15 +328,15 @@ fn exchange(body: usize) -> Exchange {
 const OBSERVED: Observed<'_> = Observed { key_sha256: &[0; 32], has_scheme: false };
 
 proptest! {
-    /// Whatever comes, from however many accounts: the log stays within its bounds, and what it has of each account is
-    /// the newest, in order.
+    /// Checks the bounds of the log for any input from any number of accounts.
+    /// The first exchange of an account is always its newest.
     #[test]
-    fn the_log_stays_within_its_bounds(sent in prop::collection::vec((0..6_i64, 0..4000_usize, prop::bool::weighted(0.02)), 1..200)) {
+    fn log_stays_within_its_bounds(sent in prop::collection::vec((0..6_i64, 0..4000_usize, prop::bool::weighted(0.02)), 1..200)) {
         let limits = LogLimits { exchanges: 10, bytes: 40_000, accounts: 4 };
         let log = RequestLog::new(limits);
         let mut last = std::collections::BTreeMap::new();
-        for (account, size, forgets) in sent {
-            if forgets {
+        for (account, size, clears) in sent {
+            if clears {
                 log.forget(account);
                 prop_assert!(log.exchanges(account).is_empty());
                 continue;

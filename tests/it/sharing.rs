@@ -1,4 +1,4 @@
-//! One database under several servers, one after the other or at once: nothing is lost, nothing happens twice.
+//! One database with several servers, in sequence or at once: nothing is lost or done twice.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use tokio::task::JoinSet;
 
 use crate::support::{Program, client, count, database, empty_database, send, within};
 
-/// Every output was told of when it was made, and when it was decided.
-const UNDECIDED_OR_TOLD_TWICE: &str = "select count(*) from concierge_request_outputs o
+/// Counts undecided outputs, and outputs with other events than one creation and one decision.
+const UNDECIDED_OR_WRONG_EVENTS: &str = "select count(*) from concierge_request_outputs o
     where state <> 'accepted' or array['concierge_request_output_accepting', 'concierge_request_output_accepted']
         is distinct from (select array_agg(e.event_type order by e.id) from events e where e.resource_id = o.id)";
 
 #[tokio::test]
-async fn several_start_at_once_on_an_empty_database() {
+async fn several_servers_start_at_once_on_an_empty_database() {
     empty_database(async |database| {
         let mut servers: Vec<Program> = (0..5).map(|_| database.starting(&[])).collect();
         for server in &mut servers {
@@ -33,7 +33,7 @@ async fn several_start_at_once_on_an_empty_database() {
 }
 
 #[tokio::test]
-async fn servers_that_share_a_database_decide_each_output_once() {
+async fn servers_with_one_database_decide_each_output_once() {
     database(async |database| {
         let mut servers = Vec::new();
         for delay in ["0s", "50ms", "0s"] {
@@ -47,29 +47,29 @@ async fn servers_that_share_a_database_decide_each_output_once() {
         let answers = within(posting.join_all()).await;
         let ids: BTreeSet<String> =
             answers.into_iter().map(|answer| answer.expect(201)["data"]["id"].as_str().unwrap().to_owned()).collect();
-        assert_eq!(ids.len(), 600, "ids are given once");
+        assert_eq!(ids.len(), 600, "each id is given once");
         servers[1].all_decided().await;
-        assert_eq!(count(database, UNDECIDED_OR_TOLD_TWICE).await, 0);
+        assert_eq!(count(database, UNDECIDED_OR_WRONG_EVENTS).await, 0);
         assert_eq!(count(database, "select count(*) from events").await, 1200);
-        assert_eq!(count(database, "select max(id) from events").await, 1200, "ids of events have no gap");
+        assert_eq!(count(database, "select max(id) from events").await, 1200, "event ids have no gap");
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_before_a_kill_is_there_and_decided_once() {
+async fn acknowledged_outputs_survive_a_kill_and_are_decided_once() {
     const POSTS: usize = 1000;
     database(async |database| {
         let server = database.program(&["--check-delay", "20ms"]).await;
-        let (client, begun) = (client(), Arc::new(AtomicUsize::new(0)));
+        let (client, started) = (client(), Arc::new(AtomicUsize::new(0)));
         let acknowledged = Arc::new(AtomicUsize::new(0));
         let mut posting = JoinSet::new();
         for _ in 0..16 {
-            let (begun, acknowledged, client) = (Arc::clone(&begun), Arc::clone(&acknowledged), client.clone());
+            let (started, acknowledged, client) = (Arc::clone(&started), Arc::clone(&acknowledged), client.clone());
             let post = server.post(&client);
             posting.spawn(async move {
                 let mut ids = Vec::new();
-                while begun.fetch_add(1, Ordering::Relaxed) < POSTS {
+                while started.fetch_add(1, Ordering::Relaxed) < POSTS {
                     let Ok(response) = post.try_clone().unwrap().send().await else { continue };
                     let Ok(document) = response.json::<Value>().await else { continue };
                     ids.push(document["data"]["id"].as_str().unwrap().to_owned());
@@ -93,14 +93,14 @@ async fn what_was_acknowledged_before_a_kill_is_there_and_decided_once() {
 
         let server = database.program(&["--check-delay", "20ms"]).await;
         server.all_decided().await;
-        assert_eq!(count(database, UNDECIDED_OR_TOLD_TWICE).await, 0);
+        assert_eq!(count(database, UNDECIDED_OR_WRONG_EVENTS).await, 0);
         server.create_output().await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn ids_go_on_without_a_gap_after_a_restart() {
+async fn ids_continue_without_a_gap_after_a_restart() {
     database(async |database| {
         let mut next = 32323;
         for count in [3, 40, 1] {

@@ -1,4 +1,4 @@
-//! Waiting for what is to happen: `GET /_sandbox/wait`.
+//! Waiting for a state or an event: `GET /_sandbox/wait`.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use crate::webhooks::{DOWN, OK};
 const OUTPUT: &str = "concierge_request_outputs/32323";
 
 #[tokio::test]
-async fn it_answers_as_soon_as_it_holds() {
+async fn answers_as_soon_as_the_state_is_reached() {
     account(async |s| {
         s.create_output().await;
         let path = format!("/_sandbox/wait?resource={OUTPUT}&state=accepted&timeout=30s");
         let (waited, ()) = tokio::join!(s.get(&path), s.advance(Duration::from_secs(1)));
         assert_eq!(waited.expect(200)["state"], "accepted");
-        // and at once where it holds already
+        // at once if the state is reached already
         assert_eq!(
             s.get(&path).await.expect(200)["resource"],
             json!({"type": "concierge_request_outputs", "id": "32323"})
@@ -27,7 +27,7 @@ async fn it_answers_as_soon_as_it_holds() {
 }
 
 #[tokio::test]
-async fn in_vain_it_says_why() {
+async fn times_out_with_the_reason() {
     sandbox(async |s| {
         s.create_output().await;
         let path = format!("/_sandbox/wait?resource={OUTPUT}&state=settled&timeout=10ms");
@@ -44,10 +44,10 @@ async fn in_vain_it_says_why() {
         let waited = s.get(&path).await;
         assert_eq!(waited.body["errors"][0]["meta"]["next"]["waits_for"]["state"], "draft");
         let detail = waited.body["errors"][0]["detail"].as_str().unwrap();
-        let words = "is accepted; work leads to working once request 1010 is working \
+        let reason = "is accepted; work leads to working once request 1010 is working \
         (now draft: request_quote leads to quote_requested once the payer calls request_quote, \
             or it becomes cancelled at 2019-12-25T12:53:02.741Z); the account's clock runs";
-        assert!(detail.ends_with(words), "{detail}");
+        assert!(detail.ends_with(reason), "{detail}");
         s.post("/_sandbox/clock/freeze", &json!({})).await.expect(200);
         let waited = s.get(&path).await;
         assert_eq!(waited.body["errors"][0]["meta"]["clock"]["frozen_at"], "2019-11-25T12:53:03.741Z");
@@ -57,7 +57,7 @@ async fn in_vain_it_says_why() {
 }
 
 #[tokio::test]
-async fn what_a_test_value_keeps_can_be_simulated() {
+async fn timeout_for_a_stuck_output_names_a_working_simulation() {
     account(async |s| {
         let account = s.account(json!({"clock": {"now": "2019-11-25T12:53:02.741Z"}})).await;
         let output = account.request(Method::POST, "/api/concierge_request_outputs").header("Sandbox-Outcome", "stuck");
@@ -75,12 +75,12 @@ async fn what_a_test_value_keeps_can_be_simulated() {
             let path = format!("/_sandbox/simulations/{OUTPUT}{simulation}");
             assert!(waited.text.contains(&format!("; POST {path}")), "{waited:?}");
             assert!(!waited.text.contains("advance it"), "{waited:?}");
-            let taken = Account::of(&s.url(""), &account.key);
-            taken.post("/_sandbox/snapshots", &json!({"name": "stuck"})).await.expect(201);
-            taken.post(&path, &body).await.expect(200);
-            taken.post("/_sandbox/snapshots/stuck/restore", &json!({})).await.expect(204);
+            let client = Account::of(&s.url(""), &account.key);
+            client.post("/_sandbox/snapshots", &json!({"name": "stuck"})).await.expect(201);
+            client.post(&path, &body).await.expect(200);
+            client.post("/_sandbox/snapshots/stuck/restore", &json!({})).await.expect(204);
         }
-        // of its request, that takes the output along
+        // the request's simulation cascades to the output
         let waited = account.get("/_sandbox/wait?resource=concierge_requests/1010&state=finished&timeout=1ms").await;
         assert!(waited.text.contains("concierge_requests/1010/transition"), "{waited:?}");
         let through = json!({"state": "finished", "through": true});
@@ -90,9 +90,9 @@ async fn what_a_test_value_keeps_can_be_simulated() {
 }
 
 #[tokio::test]
-async fn what_can_never_come_is_answered_at_once() {
+async fn answers_409_at_once_for_an_unreachable_state() {
     account(async |s| {
-        let begun = Instant::now();
+        let started = Instant::now();
         s.create_output().await;
         s.advance(Duration::from_secs(1)).await;
         let never = async |query: &str| s.get(&format!("/_sandbox/wait?{query}&timeout=10m")).await;
@@ -106,13 +106,13 @@ async fn what_can_never_come_is_answered_at_once() {
             never(&query).await.assert_error(409, "wait_impossible", "");
         }
         never("resource=concierge_request_outputs/1&state=settled").await.assert_error(404, "resource_not_found", "");
-        assert!(begun.elapsed() < Duration::from_secs(20));
+        assert!(started.elapsed() < Duration::from_secs(20));
     })
     .await;
 }
 
 #[tokio::test]
-async fn events_and_their_delivery_can_be_waited_for() {
+async fn answers_for_an_event_and_its_delivery() {
     sandbox(async |s| {
         let receiver = Receiver::answering(OK).await;
         let url = json!({"data": {"type": "users", "attributes": {"webhook_url": receiver.url()}}});
@@ -126,17 +126,17 @@ async fn events_and_their_delivery_can_be_waited_for() {
         let (waited, ()) = tokio::join!(s.get(&path), events);
         let event = &waited.expect(200)["event"];
         assert_eq!((&event["id"], &event["delivery_state"]), (&json!("2"), &json!("delivered")));
-        // only those behind an event
+        // `since` excludes earlier events
         let waited = s.get("/_sandbox/wait?event=concierge_request_output_accepted&since=2&timeout=1ms").await;
         waited.assert_error(408, "wait_timeout", "");
-        let behind = "concierge_request_output_accepted has not occurred after event 2; the account's clock runs";
-        assert!(waited.text.contains(behind), "{waited:?}");
+        let reason = "concierge_request_output_accepted has not occurred after event 2; the account's clock runs";
+        assert!(waited.text.contains(reason), "{waited:?}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_delivery_that_fails_says_how() {
+async fn timeout_for_a_delivery_names_its_last_error() {
     account(async |s| {
         let receiver = Receiver::answering(DOWN).await;
         let url = json!({"data": {"type": "users", "attributes": {"webhook_url": receiver.url()}}});
@@ -148,7 +148,7 @@ async fn a_delivery_that_fails_says_how() {
         waited.assert_error(408, "wait_timeout", "");
         let event = &waited.body["errors"][0]["meta"]["event"];
         assert_eq!((&event["attempts_count"], &event["last_error"]), (&json!(1), &json!("answered 500")));
-        // nobody will be told of what was given up
+        // an abandoned delivery never arrives
         s.tell(Duration::from_hours(10 * 24)).await;
         s.get(&format!("/_sandbox/wait?{query}0m")).await.assert_error(400, "parameter_invalid", "timeout");
         let waited = s.get("/_sandbox/wait?event=concierge_request_output_accepting&delivered=true").await;
@@ -158,7 +158,7 @@ async fn a_delivery_that_fails_says_how() {
 }
 
 #[tokio::test]
-async fn a_reset_meanwhile_is_noticed() {
+async fn answers_404_after_a_reset() {
     account(async |s| {
         s.create_output().await;
         let path = format!("/_sandbox/wait?resource={OUTPUT}&state=settled&timeout=30s");
@@ -170,7 +170,7 @@ async fn a_reset_meanwhile_is_noticed() {
 }
 
 #[tokio::test]
-async fn what_cant_be_waited_for_is_400() {
+async fn answers_400_for_bad_parameters() {
     account(async |s| {
         for (query, parameter) in [
             ("", "state"),

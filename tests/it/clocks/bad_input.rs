@@ -1,16 +1,16 @@
-//! Where clocks don't go.
+//! Refused calls on a clock, and the latest instant of a clock.
 
 use serde_json::{Value, json};
 
-use super::{ADVANCE, CLOCK, standing};
+use super::{ADVANCE, CLOCK, frozen_account};
 use crate::support::{Account, account};
 
 const SET: &str = "/_sandbox/clock/set";
 
 #[tokio::test]
-async fn what_is_no_move_is_refused_and_moves_nothing() {
+async fn clock_advance_rejects_past_instants_and_bad_input() {
     account(async |s| {
-        let account = standing(s).await;
+        let account = frozen_account(s).await;
         account.create_output().await;
         let before = account.get(CLOCK).await.expect(200);
         for by in [
@@ -50,7 +50,7 @@ async fn what_is_no_move_is_refused_and_moves_nothing() {
                 account.post(path, &json!({ "to": to })).await.assert_error(422, "attribute_invalid", "/to");
             }
         }
-        // a millisecond, an hour in another zone, and a century
+        // a millisecond back, the same in another time zone, and a century back
         for to in ["2019-11-25T12:53:02.740Z", "2019-11-25T13:53:02.740+01:00", "1919-11-25T12:53:02.741Z"] {
             for path in [ADVANCE, SET] {
                 account.post(path, &json!({ "to": to })).await.assert_error(422, "clock_backwards", "/to");
@@ -82,14 +82,14 @@ async fn what_is_no_move_is_refused_and_moves_nothing() {
             stranger.post(path, &json!({})).await.assert_error(401, "invalid_api_key", "Authorization");
         }
         let read_only = Account::of(&s.url(""), &account.read_only_key);
-        assert_eq!(read_only.get(CLOCK).await.expect(200), before, "whoever reads may look");
+        assert_eq!(read_only.get(CLOCK).await.expect(200), before, "a read-only key can read the clock");
         assert_eq!(account.state_of("32323").await, "accepting");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_running_clock_that_is_not_moved_runs_on() {
+async fn running_clock_keeps_running_after_a_refused_advance() {
     account(async |s| {
         let account = s.account(json!({})).await;
         account.post(SET, &json!({"to": "2001-01-01T00:00:00Z"})).await.assert_error(422, "clock_backwards", "/to");
@@ -104,25 +104,25 @@ async fn a_running_clock_that_is_not_moved_runs_on() {
 }
 
 #[tokio::test]
-async fn time_ends_before_the_calendar_does() {
+async fn clock_advance_and_settle_stop_before_year_9000() {
     account(async |s| {
         let account = s.account(json!({"clock": {"now": "8990-01-01T00:00:00Z"}})).await;
         account.create_output().await;
         account.post(ADVANCE, &json!({"by": "P3650D"})).await.expect(200);
         account.post(ADVANCE, &json!({"by": "P3650D"})).await.assert_error(422, "attribute_invalid", "/by");
         account.create("/api/users", &json!({"data": {"type": "users"}})).await;
-        // not by what is done step by step either
+        // steps of `settle` stop there, too
         account.patch("/_sandbox/settings", &json!({"approval_delay": "P3660D"})).await.expect(200);
         for _ in 0..3 {
             account.create("/api/users", &json!({"data": {"type": "users"}})).await;
             account.post("/_sandbox/settle", &json!({"within": "P3660D"})).await.expect(200);
         }
         assert!(*account.now().await < *"9000", "{}", account.now().await);
-        assert_eq!(account.state_of("32323").await, "cancelled", "its draft was pruned long ago");
+        assert_eq!(account.state_of("32323").await, "cancelled", "its draft was pruned much earlier");
         account.post("/_sandbox/clock/resume", &json!({})).await.expect(200);
         account.create("/api/users", &json!({"data": {"type": "users"}})).await;
         s.tell(std::time::Duration::from_secs(1)).await;
-        // one that runs gets there all the same
+        // a running clock reaches the limit without an advance
         let account = s.account(json!({"clock": {"now": "8999-12-31T23:59:59Z", "frozen": false}})).await;
         s.tell(std::time::Duration::from_secs(2)).await;
         account.settle().await;

@@ -1,4 +1,4 @@
-//! Handlers of events that call the API back while a clock is moved.
+//! Webhook handlers that call the API during an advance of the clock.
 
 use std::sync::Arc;
 
@@ -6,24 +6,24 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use super::{OK, standing};
+use super::{OK, frozen_account};
 use crate::support::{Account, Receiver, account};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handler_is_served_while_the_clock_stands_at_the_instant_of_its_event() {
+async fn clock_stands_at_the_event_while_a_handler_calls_back() {
     account(async |s| {
-        let account = standing(s).await;
+        let account = frozen_account(s).await;
         let handler = Arc::new(Account::of(&s.url(""), &account.key));
-        let heard: Arc<Mutex<Vec<(String, String, String)>>> = Arc::default();
-        let told = Arc::clone(&heard);
+        let received: Arc<Mutex<Vec<(String, String, String)>>> = Arc::default();
+        let log = Arc::clone(&received);
         let receiver = Receiver::handling(move |mut stream, call| {
-            let (handler, told) = (Arc::clone(&handler), Arc::clone(&told));
+            let (handler, log) = (Arc::clone(&handler), Arc::clone(&log));
             async move {
                 let event: Value = serde_json::from_slice(&call.body).unwrap();
                 let text = |name: &str| event["data"]["attributes"][name].as_str().unwrap().to_owned();
                 let (event_type, at) = (text("event_type"), text("created_at"));
                 let now = handler.now().await;
-                told.lock().push((event_type.clone(), at, now));
+                log.lock().push((event_type.clone(), at, now));
                 match &*event_type {
                     "concierge_request_output_accepted" => {
                         handler.act("1010", "request_quote").await.expect(200);
@@ -39,42 +39,43 @@ async fn a_handler_is_served_while_the_clock_stands_at_the_instant_of_its_event(
         .await;
         account.listen(&receiver.url()).await;
         account.create_output().await;
-        let moved = account.advance_by("PT1H").await;
+        let advanced = account.advance_by("PT1H").await;
         assert_eq!(account.attribute("/api/concierge_requests/1010", "state").await, "finished");
-        let heard = heard.lock().clone();
-        assert_eq!(heard.len(), 11, "{heard:?}");
-        for (event_type, at, now) in &heard {
-            assert_eq!(at, now, "the clock stands while {event_type} is told");
+        let received = received.lock().clone();
+        assert_eq!(received.len(), 11, "{received:?}");
+        for (event_type, at, now) in &received {
+            assert_eq!(at, now, "the clock stands during the delivery of {event_type}");
         }
-        let at = |name: &str| heard.iter().find(|(event_type, ..)| event_type == name).unwrap().1.clone();
+        let at = |name: &str| received.iter().find(|(event_type, ..)| event_type == name).unwrap().1.clone();
         assert_eq!(at("concierge_request_quoted"), "2019-11-25T12:53:03.741Z");
         assert_eq!(at("concierge_request_output_settled"), "2019-11-25T12:53:06.741Z");
-        assert_eq!(moved["now"], "2019-11-25T13:53:02.741Z");
-        // what the handler set off is told with the rest
-        let told = super::happened(&moved);
-        assert!(told.contains(&"12:53:03.741 request_quote_accepted".to_owned()), "{told:?}");
-        assert!(told.contains(&"12:53:06.741 request_finished #1 200".to_owned()), "{told:?}");
+        assert_eq!(advanced["now"], "2019-11-25T13:53:02.741Z");
+        // the answer lists events caused by the handler, too
+        let listed = super::happened(&advanced);
+        assert!(listed.contains(&"12:53:03.741 request_quote_accepted".to_owned()), "{listed:?}");
+        assert!(listed.contains(&"12:53:06.741 request_finished #1 200".to_owned()), "{listed:?}");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handler_that_is_too_late_is_late_by_the_clock() {
+async fn handler_after_retries_acts_at_the_retry_time() {
     account(async |s| {
-        let account = standing(s).await;
+        let account = frozen_account(s).await;
         let handler = Arc::new(Account::of(&s.url(""), &account.key));
-        // it fails, and is told again 5 s and 5 min later, when it accepts: beyond 10 min it would be too late
-        let tries = Arc::new(Mutex::new(0));
+        // fails twice, with retries after 5 s and 5 min,
+        // and accepts at the second retry: the quote expires after 10 min
+        let attempts = Arc::new(Mutex::new(0));
         let receiver = Receiver::handling(move |mut stream, call| {
-            let (handler, tries) = (Arc::clone(&handler), Arc::clone(&tries));
+            let (handler, attempts) = (Arc::clone(&handler), Arc::clone(&attempts));
             async move {
                 let event: Value = serde_json::from_slice(&call.body).unwrap();
                 let mut answer = OK;
                 if event["data"]["attributes"]["event_type"] == "concierge_request_quoted" {
                     let count = {
-                        let mut tries = tries.lock();
-                        *tries += 1;
-                        *tries
+                        let mut attempts = attempts.lock();
+                        *attempts += 1;
+                        *attempts
                     };
                     if count == 3 {
                         handler.act("1010", "accept_quote").await.expect(200);
@@ -101,9 +102,9 @@ async fn a_handler_that_is_too_late_is_late_by_the_clock() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handler_that_moves_the_clock_is_told_to_answer_first() {
+async fn handler_gets_409_for_clock_calls_during_an_advance() {
     account(async |s| {
-        let account = standing(s).await;
+        let account = frozen_account(s).await;
         let handler = Arc::new(Account::of(&s.url(""), &account.key));
         let receiver = Receiver::handling(move |mut stream, call| {
             let handler = Arc::clone(&handler);
@@ -124,17 +125,17 @@ async fn a_handler_that_moves_the_clock_is_told_to_answer_first() {
         account.listen(&receiver.url()).await;
         account.create_output().await;
         let settled = account.settle().await;
-        let told = ["12:53:03.741 request_output_accepted", "12:53:03.741 request_output_accepted #1 200"];
-        assert_eq!(super::happened(&settled), told);
+        let expected = ["12:53:03.741 request_output_accepted", "12:53:03.741 request_output_accepted #1 200"];
+        assert_eq!(super::happened(&settled), expected);
         assert_eq!(settled["now"], "2019-11-25T12:53:03.741Z");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handler_is_told_in_the_order_of_events() {
+async fn handler_receives_events_in_order() {
     account(async |s| {
-        let account = standing(s).await;
+        let account = frozen_account(s).await;
         let mut receiver = Receiver::answering(OK).await;
         account.listen(&receiver.url()).await;
         for _ in 0..8 {

@@ -1,11 +1,12 @@
-//! The clock of an account: it stands still, runs on, and is moved on, and what is due on the way happens.
+//! The clock of an account: frozen, running and advanced.
+//! An advance runs every timer on its path.
 
+mod advancing;
 mod bad_input;
-mod crowds;
+mod equivalence;
 mod handlers;
-mod moving;
-mod reproducing;
-mod waiting;
+mod many_timers;
+mod reproducibility;
 
 use serde_json::{Value, json};
 
@@ -17,12 +18,12 @@ const OUTPUTS: &str = "/api/concierge_request_outputs";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const DOWN: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\ndown";
 
-/// An account whose clock stands where those of all tests start.
-async fn standing(sandbox: &Account) -> Account {
+/// Creates an account with a frozen clock at the start instant of all tests.
+async fn frozen_account(sandbox: &Account) -> Account {
     sandbox.account(json!({"clock": {"now": "2019-11-25T12:53:02.741Z"}})).await
 }
 
-/// What happened, as short as can be: when, what, and of an attempt which one, and its status.
+/// Shortens each entry of `happened` to its time and event type, with the number and status of an attempt.
 fn happened(answer: &Value) -> Vec<String> {
     let short = |happened: &Value| {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -35,7 +36,7 @@ fn happened(answer: &Value) -> Vec<String> {
     answer["happened"].as_array().unwrap().iter().map(short).collect()
 }
 
-/// A draft with an output.
+/// Creates a draft with one output; returns the ids of both.
 async fn draft_with_output(account: &Account, port: &str) -> (String, String) {
     let draft = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars"}}});
     let draft = account.create("/api/concierge_requests", &draft).await;

@@ -1,4 +1,4 @@
-//! A server that begins with a seed from a file.
+//! Servers started with a seed file: `--seed`.
 
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
@@ -6,7 +6,7 @@ use tempfile::NamedTempFile;
 use super::payroll;
 use crate::support::{count, empty_database};
 
-/// A file with a document.
+/// Writes a document to a temporary file.
 fn file(document: &Value) -> NamedTempFile {
     let file = NamedTempFile::new().unwrap();
     std::fs::write(file.path(), document.to_string()).unwrap();
@@ -14,7 +14,7 @@ fn file(document: &Value) -> NamedTempFile {
 }
 
 #[tokio::test]
-async fn the_default_account_begins_with_a_file() {
+async fn seed_file_fills_a_new_default_account_only() {
     empty_database(async |database| {
         let seed = file(&payroll());
         let arguments = ["--seed", seed.path().to_str().unwrap()];
@@ -22,7 +22,7 @@ async fn the_default_account_begins_with_a_file() {
         assert_eq!(server.get("/api/users/100").await["data"]["attributes"]["name"], "Ana");
         assert_eq!(server.create_output().await, "40005");
         server.stop().await;
-        // it is there now, whatever the file says
+        // an existing account ignores the file
         let other = file(&json!({"data": [{"type": "nothing"}]}));
         let arguments = ["--seed", other.path().to_str().unwrap()];
         let server = database.program(&arguments).await;
@@ -34,7 +34,7 @@ async fn the_default_account_begins_with_a_file() {
 }
 
 #[tokio::test]
-async fn a_file_with_faults_stops_the_start_and_is_read_again() {
+async fn faulty_seed_file_stops_the_start_until_corrected() {
     empty_database(async |database| {
         let mut document = payroll();
         document["data"][4]["relationships"]["user"]["data"]["id"] = json!(999);
@@ -43,13 +43,13 @@ async fn a_file_with_faults_stops_the_start_and_is_read_again() {
         let path = seed.path().to_str().unwrap();
         let ended = database.starting(&["--seed", path]).ended().await;
         assert_eq!(ended.status.code(), Some(1), "{ended:?}");
-        let said = ended.stderr.last().unwrap();
+        let message = ended.stderr.last().unwrap();
         for part in [
             path,
             "/data/4/relationships/user/data/id: `user` has the id \"999\"; none of the users",
             "/data/6/attributes/port_code: `port_code` is \"xx\"",
         ] {
-            assert!(said.contains(part), "{part} isn't in {said}");
+            assert!(message.contains(part), "{part} isn't in {message}");
         }
         assert_eq!(count(database, "select count(*) from accounts where id > 0").await, 0);
         for (text, part) in [("{", "line 1, column"), ("[]", "must be an object with a member `data`")] {

@@ -1,8 +1,8 @@
-//! Seeds: resources with wanted ids, all of a document or nothing of it.
+//! Seeds: resources with chosen ids, stored as a whole document or not at all.
 
-mod beginning;
+mod applying;
 mod files;
-mod refusing;
+mod rejecting;
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ const PATH: &str = "/_sandbox/seed";
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
-/// What refers to one of a type.
+/// Builds a relationship to a resource.
 fn to(type_name: &str, id: impl Into<Value>) -> Value {
     json!({"data": {"type": type_name, "id": id.into()}})
 }
@@ -42,7 +42,7 @@ fn wallet(currency: &str, user: i64, balance: impl Into<Value>) -> Value {
         "relationships": {"user": to("users", user)}})
 }
 
-/// A payroll: what refers to something comes before it, too.
+/// Builds a payroll; some resources precede the targets of their relationships.
 fn payroll() -> Value {
     json!({"data": [
         output(40001, 7001, 100, 9001, "accepted"),

@@ -1,4 +1,4 @@
-//! All of an account is in its snapshot, and comes back from it.
+//! Snapshots hold a whole account, and restore it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use reqwest::Method;
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 
-use super::{NOT_COPIED, OUTPUTS, PATH, PRESENT, as_key, assert_same, busy, restore, take, world};
+use super::{NOT_COPIED, OUTPUTS, PATH, PRESENT, account_rows, as_key, assert_same, restore, take, use_every_table};
 use crate::support::{Receiver, documented_output, sandbox, sandbox_with, send};
 
 #[tokio::test]
-async fn an_account_goes_back_to_where_it_was() {
+async fn restore_returns_an_account_to_its_snapshot() {
     sandbox(async |s| {
         assert_eq!(s.create_output().await, "32323");
         s.advance(Duration::from_secs(1)).await;
@@ -25,7 +25,7 @@ async fn an_account_goes_back_to_where_it_was() {
         assert_eq!(taken, shown);
         assert_eq!(s.get(PATH).await.expect(200), json!({ "snapshots": [shown] }));
         for _ in 0..2 {
-            assert_eq!(s.create_output().await, "32324", "ids go on where they were");
+            assert_eq!(s.create_output().await, "32324", "ids continue from the snapshot");
             let user = json!({"data": {"type": "users", "attributes": {"email": "ana@example.com"}}});
             assert_eq!(s.create("/api/users", &user).await, "50506");
             s.act("1010", "request_quote").await.expect(200);
@@ -39,7 +39,7 @@ async fn an_account_goes_back_to_where_it_was() {
             let clock = s.get("/_sandbox/clock").await.expect(200);
             assert_eq!(clock["now"], "2019-11-25T12:53:03.741Z");
         }
-        // both keys lead there
+        // both keys reach the restored account
         let read = as_key(s, "your_read_only_api_key", Method::GET, "/api/concierge_requests/1010", &json!({})).await;
         assert_eq!(read.expect(200)["data"]["attributes"]["state"], "draft");
     })
@@ -47,49 +47,49 @@ async fn an_account_goes_back_to_where_it_was() {
 }
 
 #[tokio::test]
-async fn every_table_and_every_column_is_copied() {
+async fn snapshot_copies_every_table_and_column() {
     sandbox(async |s| {
         let sql = "select table_name::text from information_schema.columns
             where table_schema = 'public' and column_name = 'account_id'";
         let tables: Vec<String> = sqlx::query_scalar(sql).fetch_all(s.database()).await.unwrap();
         let copied: BTreeSet<&str> = TABLES.into_iter().collect();
-        let there: BTreeSet<&str> =
+        let present: BTreeSet<&str> =
             tables.iter().map(String::as_str).filter(|table| !NOT_COPIED.contains(table)).collect();
-        assert_eq!(there, copied, "a table that is new belongs into TABLES, or isn't copied");
-        busy(s).await;
+        assert_eq!(present, copied, "a new table belongs into TABLES or NOT_COPIED");
+        use_every_table(s).await;
         for table in TABLES.into_iter().chain(["accounts"]) {
             let sql = format!("alter table {table} add column new text; update {table} set new = 'kept'");
             sqlx::raw_sql(AssertSqlSafe(sql)).execute(s.database()).await.unwrap();
         }
-        let before = world(s, PRESENT).await;
+        let before = account_rows(s, PRESENT).await;
         for (table, rows) in &before {
-            assert!(rows.iter().any(|row| row.contains("kept")), "there is nothing in {table} that could be lost");
+            assert!(rows.iter().any(|row| row.contains("kept")), "{table} has no row to lose");
         }
         let lease =
             "update deliveries set leased_by = gen_random_uuid(), leased_until = '2100-01-01' where state = 'due'";
         assert_ne!(sqlx::query(lease).execute(s.database()).await.unwrap().rows_affected(), 0);
         take(s, "all").await;
-        assert_same(&world(s, "snapshot_name = 'all'").await, &before);
-        assert_same(&world(s, PRESENT).await, &before); // taking one changes nothing
+        assert_same(&account_rows(s, "snapshot_name = 'all'").await, &before);
+        assert_same(&account_rows(s, PRESENT).await, &before); // taking a snapshot changes nothing
         s.post("/_sandbox/reset", &json!({})).await.expect(204);
-        assert_ne!(world(s, PRESENT).await, before);
+        assert_ne!(account_rows(s, PRESENT).await, before);
         restore(s, "all").await;
-        assert_same(&world(s, PRESENT).await, &before);
+        assert_same(&account_rows(s, PRESENT).await, &before);
         let leased = "select count(*) from deliveries d join accounts a on a.id = d.account_id and a.ended_at is null
             where leased_by is not null or leased_until is not null";
-        assert_eq!(s.count(leased).await, 0, "leases are no part of it");
+        assert_eq!(s.count(leased).await, 0, "leases aren't copied");
     })
     .await;
 }
 
 #[tokio::test]
-async fn settings_and_keys() {
+async fn restore_brings_back_settings_and_keeps_all_keys() {
     sandbox(async |s| {
         s.patch("/_sandbox/settings", &json!({"progression": "manual", "check_delay": "7s"})).await.expect(200);
         let settings = s.get("/_sandbox/settings").await.expect(200);
         take(s, "manual").await;
         s.patch("/_sandbox/settings", &json!({"progression": "auto", "check_delay": null})).await.expect(200);
-        // a key is the account's, whenever it was made
+        // keys younger than the snapshot stay valid
         let key =
             "insert into api_keys select sha256('younger'), account_id, user_id, 'write', created_at from api_keys
             where level = 'read'";
@@ -97,8 +97,8 @@ async fn settings_and_keys() {
         let restored = as_key(s, "younger", Method::POST, &format!("{PATH}/manual/restore"), &json!({})).await;
         restored.expect(204);
         assert_eq!(s.get("/_sandbox/settings").await.expect(200), settings);
-        let theirs = as_key(s, "younger", Method::GET, "/_sandbox/settings", &json!({})).await;
-        assert_eq!(theirs.expect(200), settings);
+        let found = as_key(s, "younger", Method::GET, "/_sandbox/settings", &json!({})).await;
+        assert_eq!(found.expect(200), settings);
         let account = s.get("/_sandbox/accounts/me").await.expect(200);
         assert_eq!(account["id"], "default");
         assert_eq!(s.get("/_sandbox/accounts").await.expect(200)["accounts"], json!([account]));
@@ -107,7 +107,7 @@ async fn settings_and_keys() {
 }
 
 #[tokio::test]
-async fn one_is_whole_whatever_is_under_way() {
+async fn snapshot_is_consistent_during_other_work() {
     sandbox_with(
         |config| {
             (config.check_delay, config.step_delay) = (Duration::ZERO, Duration::ZERO);
@@ -139,7 +139,8 @@ async fn one_is_whole_whatever_is_under_way() {
             };
             tokio::join!(work, taken);
             assert_eq!(s.attributes_of("1010").await["state"], "finished");
-            // that each of them is in order is checked at the end; and one goes on to the same end
+            // invariants of every snapshot are checked at the end of the test;
+            // a restored snapshot continues to the end
             restore(s, "number-11").await;
             s.tick().await;
             drop(receiver);
@@ -149,7 +150,7 @@ async fn one_is_whole_whatever_is_under_way() {
 }
 
 #[tokio::test]
-async fn receipts_are_those_of_the_present() {
+async fn receipt_exists_only_while_its_request_does() {
     sandbox_with(
         |config| config.step_delay = Duration::ZERO,
         async |s| {

@@ -7,7 +7,7 @@ use super::{OUTPUTS, PATH, as_key, names, restore, take};
 use crate::support::{Program, client, count, database, documented_output, sandbox, send};
 
 #[tokio::test]
-async fn they_outlive_resets_and_go_with_their_account() {
+async fn snapshots_survive_resets_and_go_with_their_account() {
     sandbox(async |s| {
         let keys = json!({"key": "mine", "read_only_key": "mine-read"});
         s.post("/_sandbox/accounts", &keys).await.expect(201);
@@ -20,7 +20,7 @@ async fn they_outlive_resets_and_go_with_their_account() {
         mine(Method::POST, &format!("{PATH}/one/restore"), json!({})).await.expect(204);
         mine(Method::GET, &format!("{OUTPUTS}/32323"), json!({})).await.expect(200);
         mine(Method::POST, &format!("{PATH}/two/restore"), json!({})).await.expect(204);
-        // the other account's of that name is another one
+        // another account's snapshot with the same name is separate
         restore(s, "one").await;
         s.get(&format!("{OUTPUTS}/32323")).await.assert_error(404, "resource_not_found", "");
         mine(Method::DELETE, "/_sandbox/accounts/me", json!({})).await.expect(204);
@@ -37,7 +37,7 @@ async fn they_outlive_resets_and_go_with_their_account() {
 }
 
 #[tokio::test]
-async fn the_same_name_again_and_deleting() {
+async fn snapshots_can_be_replaced_deleted_and_are_limited() {
     sandbox(async |s| {
         take(s, "one").await;
         take(s, "two").await;
@@ -52,8 +52,8 @@ async fn the_same_name_again_and_deleting() {
         let gone = format!("{PATH}/one/restore");
         s.post(&gone, &json!({})).await.assert_error(404, "resource_not_found", "");
         s.delete(&format!("{PATH}/one")).await.assert_error(404, "resource_not_found", "");
-        assert_eq!(s.state_of("32324").await, "accepting", "what isn't there changes nothing");
-        // there are at most so many
+        assert_eq!(s.state_of("32324").await, "accepting", "a refused restore changes nothing");
+        // an account has at most 20 snapshots
         for number in 1..20 {
             take(s, &format!("number-{number}")).await;
         }
@@ -68,7 +68,7 @@ async fn the_same_name_again_and_deleting() {
 }
 
 #[tokio::test]
-async fn bad_input_is_refused() {
+async fn snapshot_calls_reject_bad_input() {
     sandbox(async |s| {
         s.second_account("another").await;
         as_key(s, "another", Method::POST, PATH, &json!({"name": "theirs"})).await.expect(201);
@@ -115,14 +115,14 @@ async fn bad_input_is_refused() {
 }
 
 #[tokio::test]
-async fn one_that_a_server_took_another_one_restores() {
+async fn snapshot_of_one_server_is_restored_by_another() {
     database(async |database| {
         let servers = [database.program(&[]).await, database.program(&[]).await];
         let client = client();
         let call = async |server: &Program, path: &str, body: Value| {
             send(server.request(&client, Method::POST, path).json(&body)).await
         };
-        // each has leased ids of its own
+        // each server has leased its own ids
         assert_eq!(servers[0].create_output().await, "32323");
         assert_eq!(servers[1].create_output().await, "32339");
         call(&servers[0], PATH, json!({"name": "shared"})).await.expect(201);
@@ -133,7 +133,7 @@ async fn one_that_a_server_took_another_one_restores() {
         for server in [&servers[0], &servers[1], &servers[0]] {
             ids.push(server.create_output().await);
         }
-        assert_eq!(ids, ["32340", "32356", "32341"], "behind the highest there was, and none twice");
+        assert_eq!(ids, ["32340", "32356", "32341"], "ids continue behind the highest, none twice");
         let made = "select count(*) from concierge_request_outputs o join accounts a on a.id = o.account_id
             where a.name = 'default'";
         assert_eq!(count(database, made).await, 5);

@@ -1,8 +1,8 @@
-//! Snapshots: the world of an account, kept under a name, to which it goes back.
+//! Snapshots: named copies of an account's rows, and their restoration.
 
 mod copying;
+mod deliveries;
 mod managing;
-mod telling;
 mod time;
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ const PATH: &str = "/_sandbox/snapshots";
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
-/// Tables with an account that are no part of its world.
+/// Tables with an `account_id` outside of snapshots.
 const NOT_COPIED: [&str; 2] = ["api_keys", "faults"];
 
 async fn as_key(account: &Account, key: &str, method: Method, path: &str, body: &Value) -> Answer {
@@ -49,17 +49,23 @@ fn assert_same(left: &BTreeMap<&str, Vec<String>>, right: &BTreeMap<&str, Vec<St
     }
 }
 
-/// The names of the snapshots there are.
+/// Lists the names of all snapshots.
 async fn names(account: &Account) -> Vec<String> {
     let listed = account.get(PATH).await.expect(200);
-    listed["snapshots"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap().to_owned()).collect()
+    listed["snapshots"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|snapshot| snapshot["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
-/// Every row of an account, as text and in one order, table by table. Ids that servers have leased are no part of it.
-async fn world(account: &Account, which: &str) -> BTreeMap<&'static str, Vec<String>> {
-    let mut world = BTreeMap::new();
+/// Reads every row of an account, as sorted text, table by table.
+/// Leases of deliveries and ids are left out.
+async fn account_rows(account: &Account, condition: &str) -> BTreeMap<&'static str, Vec<String>> {
+    let mut account_rows = BTreeMap::new();
     for table in TABLES.into_iter().chain(["accounts"]) {
-        let left_out = match table {
+        let omitted = match table {
             "accounts" => OWN.to_vec(),
             "deliveries" => vec!["account_id", "leased_by", "leased_until"],
             "id_counters" => vec!["account_id", "next_id"],
@@ -68,18 +74,18 @@ async fn world(account: &Account, which: &str) -> BTreeMap<&'static str, Vec<Str
         let id = if table == "accounts" { "id" } else { "account_id" };
         let sql = format!(
             "select (to_jsonb(t) - $1::text[])::text as row from {table} t
-            where {id} = (select id from accounts where {which}) order by row"
+            where {id} = (select id from accounts where {condition}) order by row"
         );
-        let rows = sqlx::query_scalar(AssertSqlSafe(sql)).bind(left_out);
-        world.insert(table, rows.fetch_all(account.database()).await.unwrap());
+        let rows = sqlx::query_scalar(AssertSqlSafe(sql)).bind(omitted);
+        account_rows.insert(table, rows.fetch_all(account.database()).await.unwrap());
     }
-    world
+    account_rows
 }
 
 const PRESENT: &str = "name = 'default'";
 
-/// Has something happen to everything there is.
-async fn busy(account: &Account) {
+/// Uses every table of an account, with failures and retries.
+async fn use_every_table(account: &Account) {
     let receiver = Receiver::answering("HTTP/1.1 503 X\r\nContent-Length: 4\r\n\r\nbusy").await;
     let settings = json!({"check_delay": "2s", "approval_delay": "3s", "quote_delay": "4s", "step_delay": "5s",
         "approval": "auto", "progression": "auto"});
@@ -123,7 +129,7 @@ async fn busy(account: &Account) {
     clock(account, "freeze", &json!({})).await;
 }
 
-/// A receiver of the world's events that answers none until it is opened, and what opens it.
+/// Creates a receiver that answers only after it is opened; returns it with the sender that opens it.
 async fn listen_closed(account: &Account) -> (Receiver, watch::Sender<bool>) {
     let (open, opened) = watch::channel(false);
     let receiver = Receiver::handling(move |mut stream, _| {

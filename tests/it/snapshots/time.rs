@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{assert_same, clock, listen_closed, restore, take, world};
+use super::{account_rows, assert_same, clock, listen_closed, restore, take};
 use crate::support::{Receiver, sandbox};
 
 #[tokio::test]
-async fn the_clock_goes_on_from_where_it_was() {
+async fn restore_sets_the_clock_back() {
     sandbox(async |s| {
         s.create_output().await;
         take(s, "running").await;
@@ -33,15 +33,15 @@ async fn the_clock_goes_on_from_where_it_was() {
         assert_eq!(s.state_of("32323").await, "accepting");
         s.advance(Duration::from_secs(1)).await;
         assert_eq!(s.state_of("32323").await, "accepted");
-        let told = s.get("/_sandbox/events/2").await.expect(200);
-        assert_eq!(told["data"]["attributes"]["created_at"], "2019-11-25T12:53:03.741Z");
+        let event = s.get("/_sandbox/events/2").await.expect(200);
+        assert_eq!(event["data"]["attributes"]["created_at"], "2019-11-25T12:53:03.741Z");
         assert_eq!(s.get("/_sandbox/clock").await.expect(200)["now"], "2019-11-25T12:53:03.741Z");
     })
     .await;
 }
 
 #[tokio::test]
-async fn nothing_happens_in_a_snapshot() {
+async fn snapshot_runs_no_timer_and_sends_nothing() {
     sandbox(async |s| {
         const DUE: &str = "
             update concierge_request_outputs o set due_at = '2019-01-01' from accounts a
@@ -56,16 +56,16 @@ async fn nothing_happens_in_a_snapshot() {
         s.create_output().await;
         s.tell(Duration::ZERO).await;
         take(s, "all").await;
-        // even of what is due nothing happens
+        // not even overdue timers run
         s.sql(DUE).await;
-        let kept = world(s, "snapshot_name = 'all'").await;
+        let kept = account_rows(s, "snapshot_name = 'all'").await;
         s.post("/_sandbox/reset", &json!({})).await.expect(204);
         let attempts = "select count(*) from delivery_attempts";
         let attempted = s.count(attempts).await;
         s.tell(Duration::from_hours(40 * 24)).await;
         s.tell(Duration::from_hours(40 * 24)).await;
-        assert_same(&world(s, "snapshot_name = 'all'").await, &kept);
-        assert!(s.count(attempts).await <= attempted, "nothing is sent of it");
+        assert_same(&account_rows(s, "snapshot_name = 'all'").await, &kept);
+        assert!(s.count(attempts).await <= attempted, "a snapshot sends no event");
         let metrics = s.client.get(s.url("/_sandbox/metrics")).send().await.unwrap().text().await.unwrap();
         let age = metrics.lines().find(|line| line.contains("oldest") && !line.starts_with('#')).unwrap();
         assert!(age.ends_with(" 0.0"), "{age}");
@@ -75,14 +75,14 @@ async fn nothing_happens_in_a_snapshot() {
 }
 
 #[tokio::test]
-async fn one_is_taken_before_or_after_a_walk_through_time() {
+async fn snapshot_waits_for_a_running_advance() {
     sandbox(async |s| {
         let (mut receiver, open) = listen_closed(s).await;
         s.create_output().await;
         let seconds = json!({"by": "PT5S"});
-        let walk = clock(s, "advance", &seconds);
+        let advance = clock(s, "advance", &seconds);
         let taken = async {
-            // the walk waits for what it told of, and the clock stands still meanwhile
+            // the advance waits for its delivery; the clock stands still meanwhile
             receiver.call().await;
             let mut taken = pin!(take(s, "one"));
             let time_enough = async {
@@ -91,14 +91,14 @@ async fn one_is_taken_before_or_after_a_walk_through_time() {
                 }
             };
             tokio::select! {
-                taken = &mut taken => panic!("it doesn't wait for the walk: {taken}"),
+                taken = &mut taken => panic!("the snapshot doesn't wait for the advance: {taken}"),
                 () = time_enough => {}
             }
             open.send_replace(true);
             taken.await
         };
-        let (walked, taken) = tokio::join!(walk, taken);
-        assert_eq!((&taken["frozen"], &taken["taken_at"]), (&json!(false), &walked["to"]));
+        let (advanced, taken) = tokio::join!(advance, taken);
+        assert_eq!((&taken["frozen"], &taken["taken_at"]), (&json!(false), &advanced["to"]));
         drop(receiver);
     })
     .await;

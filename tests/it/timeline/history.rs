@@ -1,16 +1,16 @@
-//! What happened, why, and who was told.
+//! Past transitions, their causes, and their deliveries.
 
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{OUTPUTS, REQUESTS, SECOND, timeline, way};
+use super::{OUTPUTS, REQUESTS, SECOND, path_of, timeline};
 use crate::payouts::{draft, pay, set_to_work, thousand};
 use crate::support::{Receiver, account, documented_output, sandbox, send};
 
 #[tokio::test]
-async fn it_says_what_happened_and_why_and_who_was_told() {
+async fn timeline_shows_transitions_causes_and_deliveries() {
     account(async |s| {
         let receiver = Receiver::deciding(|call| {
             let body = String::from_utf8_lossy(&call.body);
@@ -66,7 +66,7 @@ async fn it_says_what_happened_and_why_and_who_was_told() {
                 "event": event(5, "returned"), "deliveries": waits},
         ]);
         assert_eq!(timeline["transitions"], expected);
-        // the events are those of the events' own documents
+        // events match their own documents
         for step in timeline["transitions"].as_array().unwrap() {
             let path = format!("/_sandbox/events/{}", step["event"]["id"].as_str().unwrap());
             let shown = s.get(&path).await.expect(200)["data"]["attributes"].clone();
@@ -78,7 +78,7 @@ async fn it_says_what_happened_and_why_and_who_was_told() {
 }
 
 #[tokio::test]
-async fn a_request_goes_its_way() {
+async fn timeline_of_a_request_lists_its_transitions() {
     account(async |s| {
         s.create_output().await;
         pay(s, "1010", "sandbox:rejected", thousand()).await;
@@ -86,7 +86,7 @@ async fn a_request_goes_its_way() {
         set_to_work(s, "1010").await;
         s.advance(Duration::from_mins(1)).await;
         let shown = timeline(s, REQUESTS, "1010").await;
-        assert_eq!(shown.get("scenario"), None, "only a payment has one");
+        assert_eq!(shown.get("scenario"), None, "only outputs have a scenario");
         let finished = ("finished", "finished", "");
         let expected = [
             ("draft", "quote_requested", "request_quote"),
@@ -98,17 +98,17 @@ async fn a_request_goes_its_way() {
             finished,
             finished,
         ];
-        assert_eq!(way(&shown), expected);
+        assert_eq!(path_of(&shown), expected);
         assert_eq!(shown["transitions"][3]["cause"], json!({"kind": "money", "by": null}));
-        assert_eq!(shown["transitions"][3]["deliveries"], json!([]), "nobody has a webhook_url");
+        assert_eq!(shown["transitions"][3]["deliveries"], json!([]), "no webhook_url is set");
         assert_eq!((&shown["state"], &shown["since"]), (&json!("finished"), &shown["transitions"][4]["at"]));
-        // of two arrows between the same states, the one that was gone along
+        // two transitions lead from draft to cancelled; the trigger shows the taken one
         let (cancelled, left) = (draft(s, "ar_ars").await, draft(s, "ar_ars").await);
         s.act(&cancelled, "cancel").await.expect(200);
         s.advance(Duration::from_hours(30 * 24)).await;
         for (request, trigger) in [(cancelled, "cancel"), (left, "expire")] {
             let shown = timeline(s, REQUESTS, &request).await;
-            assert_eq!(way(&shown), [("", "draft", "create"), ("draft", "cancelled", trigger)]);
+            assert_eq!(path_of(&shown), [("", "draft", "create"), ("draft", "cancelled", trigger)]);
             assert_eq!(shown["next"], json!({"kind": "final"}));
         }
     })
@@ -116,7 +116,7 @@ async fn a_request_goes_its_way() {
 }
 
 #[tokio::test]
-async fn users_and_instructions_have_theirs() {
+async fn timeline_exists_for_users_and_instructions() {
     account(async |s| {
         let user = s.create("/api/users", &json!({"data": {"type": "users"}})).await;
         let at = |second: u8| format!("2019-11-25T12:53:0{second}.741Z");
@@ -126,24 +126,24 @@ async fn users_and_instructions_have_theirs() {
         s.advance(Duration::from_secs(5)).await;
         let shown = timeline(s, "users", &user).await;
         assert_eq!((&shown["state"], &shown["since"]), (&json!("enabled"), &json!(at(3))));
-        assert_eq!(way(&shown), [("new", "enabled", "enable")]);
+        assert_eq!(path_of(&shown), [("new", "enabled", "enable")]);
         assert_eq!(shown["next"], json!({"kind": "by_hand"}));
-        // made up, so it is no part of its progress
-        let made_up = json!({"event_type": "user_rejected", "resource": {"type": "users", "id": user}});
-        s.post("/_sandbox/events/trigger", &made_up).await.expect(201);
-        assert_eq!(way(&timeline(s, "users", &user).await).len(), 1);
+        // a triggered event is no transition
+        let triggered = json!({"event_type": "user_rejected", "resource": {"type": "users", "id": user}});
+        s.post("/_sandbox/events/trigger", &triggered).await.expect(201);
+        assert_eq!(path_of(&timeline(s, "users", &user).await).len(), 1);
 
         let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {"body": {}}}});
         let instruction = s.create("/api/withdrawal_instructions", &instruction).await;
-        for (id, came) in [(instruction.as_str(), &[("", "created", "create")][..]), ("2121", &[])] {
+        for (id, earlier) in [(instruction.as_str(), &[("", "created", "create")][..]), ("2121", &[])] {
             let shown = timeline(s, "withdrawal_instructions", id).await;
             assert_eq!((&shown["state"], &shown["next"]), (&json!("created"), &json!({"kind": "by_hand"})));
-            assert_eq!(way(&shown), came);
+            assert_eq!(path_of(&shown), earlier);
             s.advance(SECOND).await;
             assert_eq!(s.delete(&format!("/api/withdrawal_instructions/{id}")).await.status, 204);
             let shown = timeline(s, "withdrawal_instructions", id).await;
             assert_eq!((&shown["state"], &shown["next"]), (&json!("destroyed"), &json!({"kind": "final"})));
-            assert_eq!(way(&shown), [came, &[("created", "destroyed", "destroy")]].concat());
+            assert_eq!(path_of(&shown), [earlier, &[("created", "destroyed", "destroy")]].concat());
             assert_eq!(shown["since"], shown["transitions"].as_array().unwrap().last().unwrap()["at"]);
         }
     })
@@ -151,7 +151,7 @@ async fn users_and_instructions_have_theirs() {
 }
 
 #[tokio::test]
-async fn the_last_thousand_transitions_are_shown() {
+async fn timeline_shows_the_last_thousand_transitions() {
     account(async |s| {
         s
             .sql(
@@ -164,20 +164,20 @@ async fn the_last_thousand_transitions_are_shown() {
         let path = "/_sandbox/timeline/users/20202";
         let shown = s.get(path).await.expect(200);
         assert_eq!((shown["transitions"].as_array().unwrap().len(), &shown["left_off"]), (1000, &json!(true)));
-        assert_eq!(way(&shown)[0], ("disabled", "enabled", "enable"));
+        assert_eq!(path_of(&shown)[0], ("disabled", "enabled", "enable"));
         assert_eq!(shown["transitions"][0]["event"]["id"], "2");
-        assert_eq!(shown["transitions"][0]["cause"], Value::Null, "from before causes were kept");
+        assert_eq!(shown["transitions"][0]["cause"], Value::Null, "the row has no cause, like rows of old versions");
         s.sql("delete from events where id = 1001").await;
         let shown = s.get(path).await.expect(200);
         assert_eq!((shown["transitions"].as_array().unwrap().len(), &shown["left_off"]), (1000, &json!(false)));
-        // a fixture was approved before anything happened
-        assert_eq!(way(&shown)[0], ("enabled", "disabled", "disable"));
+        // a fixture starts approved
+        assert_eq!(path_of(&shown)[0], ("enabled", "disabled", "disable"));
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_has_no_timeline_is_not_found() {
+async fn timeline_answers_404_for_unknown_resources_and_types() {
     sandbox(async |s| {
         s.second_account("another_key").await;
         s.create_output().await;

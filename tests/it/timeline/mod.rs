@@ -1,4 +1,4 @@
-//! Timelines: what happened, why, who was told, and what comes next.
+//! Timelines: past transitions, causes, deliveries, and the next step.
 
 mod history;
 mod next;
@@ -25,8 +25,8 @@ async fn timeline(account: &Account, type_name: &str, id: &str) -> Value {
     timeline
 }
 
-/// The way something went: from where, to where, by what.
-fn way(timeline: &Value) -> Vec<(&str, &str, &str)> {
+/// Lists the transitions of a timeline: from, to, trigger.
+fn path_of(timeline: &Value) -> Vec<(&str, &str, &str)> {
     let steps = timeline["transitions"].as_array().unwrap().iter();
     steps
         .map(|step| {

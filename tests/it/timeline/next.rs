@@ -1,4 +1,4 @@
-//! What comes next, as the timeline shows it.
+//! The next step in a timeline.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use super::{OUTPUTS, REQUESTS, SECOND, timeline};
 use crate::payouts::{pay, set_to_work, thousand};
 use crate::support::{Account, account, documented_output, sandbox_with};
 
-/// What comes next of something.
+/// Reads the next step of a resource.
 async fn next(account: &Account, type_name: &str, id: &str) -> Value {
     timeline(account, type_name, id).await["next"].clone()
 }
 
 #[tokio::test]
-async fn what_comes_next_comes_as_it_says() {
+async fn next_step_happens_as_announced() {
     account(async |s| {
-        // abroad, so that the quote takes its time
+        // a foreign port has a delayed quote
         let output = pay(s, "1010", "sandbox:failed|settled", json!({"port_code": "us_usd", "amount": 1})).await;
         let pruned = json!({"trigger": "expire", "to": "cancelled", "due_at": "2019-12-25T12:53:02.741Z"});
         let asks = json!({"kind": "waiting", "trigger": "request_quote", "to": "quote_requested",
@@ -77,7 +77,7 @@ async fn what_comes_next_comes_as_it_says() {
 }
 
 #[tokio::test]
-async fn a_payment_waits_for_its_payee() {
+async fn next_step_of_an_output_waits_for_its_payee() {
     for (approval, due_at) in [(Approval::Auto, json!("2019-11-25T12:54:02.741Z")), (Approval::Manual, Value::Null)] {
         sandbox_with(|config| {
             config.approval = approval;
@@ -93,7 +93,7 @@ async fn a_payment_waits_for_its_payee() {
             let output = s.create("/api/concierge_request_outputs", &document).await;
             let waits_for = json!({"what": "approval", "resource": {"type": "users", "id": payee}, "due_at": due_at});
             let waits = json!({"kind": "waiting", "trigger": "accept", "to": "accepted", "waits_for": waits_for, "otherwise": null});
-            // before its checks have found that out, and after
+            // the same before and after the checks
             assert_eq!(next(s, OUTPUTS, &output).await, waits);
             s.advance(SECOND).await;
             assert_eq!(next(s, OUTPUTS, &output).await, waits);
@@ -106,7 +106,7 @@ async fn a_payment_waits_for_its_payee() {
 }
 
 #[tokio::test]
-async fn a_request_waits_for_money() {
+async fn next_step_of_a_request_waits_for_money() {
     account(async |s| {
         let output = s.create_output().await;
         s.sql("update cash_wallets set balance = 1.5 where currency = 'ars'").await;
@@ -131,7 +131,7 @@ async fn a_request_waits_for_money() {
 }
 
 #[tokio::test]
-async fn what_is_stuck_says_so_and_what_waits_with_it_too() {
+async fn next_step_of_a_stuck_output_and_its_request_is_stuck() {
     account(async |s| {
         let stuck = pay(s, "1010", "sandbox:stuck", thousand()).await;
         let other = pay(s, "1010", "sandbox:failed|settled", thousand()).await;

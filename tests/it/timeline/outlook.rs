@@ -1,4 +1,4 @@
-//! What comes next, as values.
+//! The outlook, computed from facts without a server.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use time::OffsetDateTime;
 
 use crate::support::START;
 
-/// So many seconds after the clocks of all tests start.
+/// Returns the instant this many seconds after the start instant of all tests.
 fn at(second: u64) -> OffsetDateTime {
     Clock::manual(OffsetDateTime::from_unix_timestamp_nanos(START).unwrap()).advance(Duration::from_secs(second))
 }
 
-/// A request in a state, without a time.
+/// Builds a request in a state, without a due time.
 fn request(state: requests::State) -> RequestFacts {
     let progress = Progress {
         account_id: 1,
@@ -53,7 +53,7 @@ fn request(state: requests::State) -> RequestFacts {
     }
 }
 
-/// An output in a state, due in ten seconds, of a working request, to somebody approved.
+/// Builds an output due in ten seconds, of a working request, to an approved payee.
 fn output(state: outputs::State, scenario: Scenario) -> OutputFacts {
     OutputFacts {
         state,
@@ -70,7 +70,7 @@ fn due(trigger: &'static str, to: &'static str, second: u64) -> Outlook {
 }
 
 #[test]
-fn the_outlook_of_an_accepting_output_goes_by_its_payee() {
+fn outlook_of_an_accepting_output_depends_on_its_payee() {
     use ComplianceState::{Disabled, Enabled, New, Rejected};
     let accepting = |state, approved_at: Option<u64>, checked_at: Option<u64>, scenario| {
         let payee = UserFacts { id: 20202, state, due_at: approved_at.map(at) };
@@ -97,7 +97,7 @@ fn the_outlook_of_an_accepting_output_goes_by_its_payee() {
         (New, Some(11), Some(10), happy, waiting("accept", "accepted", Some(11))),
         (New, Some(11), Some(10), rejected, waiting("reject", "rejected", Some(11))),
         (New, None, Some(10), happy, waiting("accept", "accepted", None)),
-        // the checks have run, and wait
+        // the checks have run and wait for the approval
         (New, Some(11), None, happy, waiting("accept", "accepted", Some(11))),
         (New, None, None, happy, waiting("accept", "accepted", None)),
         (Enabled, None, None, happy, Outlook::ByHand),
@@ -108,7 +108,7 @@ fn the_outlook_of_an_accepting_output_goes_by_its_payee() {
 }
 
 #[test]
-fn the_outlook_of_a_payment_is_the_step_that_its_scenario_takes() {
+fn outlook_of_an_output_follows_its_scenario_and_request() {
     use outputs::State::{Accepted, Failed, Settling, Working};
     for (state, scenario, expected) in [
         (Accepted, Scenario::Settled, due("work", "working", 10)),
@@ -129,13 +129,13 @@ fn the_outlook_of_a_payment_is_the_step_that_its_scenario_takes() {
     for state in outputs::MACHINE.states.iter().filter(|state| outputs::MACHINE.is_final(**state)) {
         assert_eq!(of_output(&output(*state, Scenario::Stuck)), Outlook::Final);
     }
-    // its request takes it along
+    // the request cascades to its outputs
     let mut accepted = OutputFacts { due_at: None, ..output(Accepted, Scenario::Settled) };
     accepted.request.progress.due_at = Some(at(7));
     assert_eq!(of_output(&accepted), due("work", "working", 7));
     accepted.request.progress.state = requests::State::Cancelled;
     assert_eq!(of_output(&accepted), due("cancel", "cancelled", 7));
-    // or it waits for that
+    // without a cascade, the output waits for the request
     accepted.request = request(requests::State::Quoted);
     let waits_for = WaitReason::Request {
         id: 1010,
@@ -147,7 +147,7 @@ fn the_outlook_of_a_payment_is_the_step_that_its_scenario_takes() {
 }
 
 #[test]
-fn the_outlook_of_a_request_is_what_it_waits_for() {
+fn outlook_of_a_request_names_its_wait() {
     use requests::State::{Cancelled, Draft, Finished, QuoteAccepted, QuoteRequested, Quoted, Working};
     let with = |state: requests::State, change: &dyn Fn(&mut RequestFacts)| {
         let mut request = request(state);
@@ -213,7 +213,7 @@ fn the_outlook_of_a_request_is_what_it_waits_for() {
 }
 
 #[test]
-fn users_and_instructions_stay_as_they_are_but_for_a_new_user() {
+fn outlook_of_users_and_instructions_is_due_only_for_new_users() {
     use ComplianceState::{Disabled, Enabled, New, Rejected};
     for (state, due_at, expected) in [
         (New, Some(at(1)), due("enable", "enabled", 1)),

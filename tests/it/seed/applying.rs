@@ -1,4 +1,4 @@
-//! What is seeded is there, belongs to somebody, and goes on from its state.
+//! Seeded resources: presence, owner, and progress from their state.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::{OUTPUTS, PATH, instruction, output, payroll, request, seed, user, wa
 use crate::support::{Receiver, account, send};
 
 #[tokio::test]
-async fn what_is_seeded_is_there_and_goes_on() {
+async fn seeded_resources_exist_and_progress() {
     account(async |s| {
         let seeded = seed(s, &payroll()).await;
         let counts = json!({"users": 2, "withdrawal_instructions": 2, "concierge_requests": 1,
@@ -26,15 +26,15 @@ async fn what_is_seeded_is_there_and_goes_on() {
         let shown = s.attributes_of("7001").await;
         let counted = ["state", "outputs_count", "outputs_accepted", "funds_available"].map(|name| shown[name].clone());
         assert_eq!(counted, [json!("draft"), json!(4 - 1), json!(1), json!(200.5)]);
-        // nothing was told of it
+        // a seed records no event
         assert_eq!(s.get("/_sandbox/events").await.expect(200)["meta"]["total"], 0);
-        // new ids come behind
+        // new ids continue behind the seeded ones
         let new_user = json!({"data": {"type": "users", "attributes": {}}});
         assert_eq!(s.create("/api/users", &new_user).await, "50506");
         assert_eq!(s.create_output().await, "40005");
         let new = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars"}}});
         assert_eq!(s.create("/api/concierge_requests", &new).await, "7002");
-        // it goes on as if it had just been made
+        // timers start at the seed
         s.advance(Duration::from_secs(1)).await;
         assert_eq!(s.get("/api/users/101").await.expect(200)["data"]["attributes"]["compliance_state"], "enabled");
         s.advance(Duration::from_secs(1)).await;
@@ -48,13 +48,13 @@ async fn what_is_seeded_is_there_and_goes_on() {
         for _ in 0..4 {
             s.advance(Duration::from_secs(1)).await;
         }
-        assert_eq!(s.attributes_of("7001").await["state"], "quote_accepted", "200.5 is too little");
+        assert_eq!(s.attributes_of("7001").await["state"], "quote_accepted", "a balance of 200.5 is too small");
         seed(s, &json!({"data": [wallet("ars", 50505, 1000)]})).await;
         for _ in 0..5 {
             s.advance(Duration::from_secs(1)).await;
         }
         assert_eq!(s.attributes_of("7001").await["state"], "finished");
-        // the timeline knows where it came from
+        // the timeline starts from the seeded state
         let timeline = s.get("/_sandbox/timeline/concierge_request_outputs/40001").await.expect(200);
         let first = &timeline["transitions"][0];
         assert_eq!(
@@ -72,7 +72,7 @@ async fn what_is_seeded_is_there_and_goes_on() {
 }
 
 #[tokio::test]
-async fn in_an_account_that_stands_still_it_happens_at_once() {
+async fn seed_in_a_frozen_account_runs_due_timers_at_once() {
     account(async |s| {
         s.post("/_sandbox/clock/freeze", &json!({})).await.expect(200);
         s.patch("/_sandbox/settings", &json!({"check_delay": "0s", "approval": "manual"})).await.expect(200);
@@ -95,13 +95,13 @@ async fn in_an_account_that_stands_still_it_happens_at_once() {
 }
 
 #[tokio::test]
-async fn whoever_acts_owns_what_names_nobody() {
+async fn seeded_resource_without_user_belongs_to_the_acting_user() {
     account(async |s| {
-        let mut mine = instruction(9001, 1);
-        mine.as_object_mut().unwrap().remove("relationships");
-        let request_of_mine = json!({"data": [mine, request(7001)]}).to_string();
-        let seeding = s.client.post(s.url(PATH)).header("Authorization", format!("{}; user=20202", s.key));
-        send(seeding.header("Content-Type", "application/json").body(request_of_mine)).await.expect(201);
+        let mut own_instruction = instruction(9001, 1);
+        own_instruction.as_object_mut().unwrap().remove("relationships");
+        let own_resources = json!({"data": [own_instruction, request(7001)]}).to_string();
+        let post = s.client.post(s.url(PATH)).header("Authorization", format!("{}; user=20202", s.key));
+        send(post.header("Content-Type", "application/json").body(own_resources)).await.expect(201);
         for path in ["withdrawal_instructions/9001", "concierge_requests/7001"] {
             let shown = s.get(&format!("/api/{path}")).await.expect(200);
             assert_eq!(shown["data"]["relationships"]["user"]["data"]["id"], "20202", "{path}");
@@ -111,7 +111,7 @@ async fn whoever_acts_owns_what_names_nobody() {
 }
 
 #[tokio::test]
-async fn events_of_what_was_seeded_go_to_the_master_user() {
+async fn events_of_seeded_resources_go_to_the_master_user() {
     account(async |s| {
         let mut receiver = Receiver::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
         let data = json!({"data": [user(7, json!({"compliance_state": "enabled", "webhook_url": "http://127.0.0.1:1/"})),
@@ -120,15 +120,15 @@ async fn events_of_what_was_seeded_go_to_the_master_user() {
         let url = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": receiver.url()}}});
         s.patch("/api/users/me", &url).await.expect(200);
         s.tell(Duration::from_secs(1)).await;
-        let told: Value = serde_json::from_slice(&receiver.call().await.body).unwrap();
-        assert_eq!(told["data"]["attributes"]["event_type"], "concierge_request_output_accepted");
+        let event: Value = serde_json::from_slice(&receiver.call().await.body).unwrap();
+        assert_eq!(event["data"]["attributes"]["event_type"], "concierge_request_output_accepted");
         drop(receiver);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_snapshot_has_what_was_seeded() {
+async fn snapshot_includes_seeded_resources() {
     account(async |s| {
         seed(s, &payroll()).await;
         s.post("/_sandbox/snapshots", &json!({"name": "seeded"})).await.expect(201);

@@ -1,4 +1,4 @@
-//! How accounts end.
+//! Deletion of accounts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,13 +8,13 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{ACCOUNTS, OUTPUTS, count, fill, until, until_gone};
+use super::{ACCOUNTS, OUTPUTS, add_outputs, count, wait_for_count, wait_until_gone};
 use crate::support::{
     Account, Receiver, Wire, documented_output, dump, rows, sandbox, sandbox_with, send, tables, within,
 };
 
 #[tokio::test]
-async fn of_a_deleted_account_nothing_is_left() {
+async fn account_delete_removes_every_row() {
     sandbox(async |s| {
         let receiver = Receiver::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         let accounts = [s.account(json!({})).await, s.account(json!({})).await];
@@ -33,7 +33,7 @@ async fn of_a_deleted_account_nothing_is_left() {
         let full: i64 =
             sqlx::query_scalar(sql).bind(dump(s.database(), row).await).fetch_one(s.database()).await.unwrap();
         let all = tables(s.database()).await.len();
-        assert_eq!(usize::try_from(full).unwrap(), all, "it has rows in every table");
+        assert_eq!(usize::try_from(full).unwrap(), all, "the account has rows in every table");
         let other = accounts[1].row(s.database()).await;
         let (default, before) = (dump(s.database(), 1).await, dump(s.database(), other).await);
 
@@ -58,13 +58,13 @@ async fn of_a_deleted_account_nothing_is_left() {
 }
 
 #[tokio::test]
-async fn the_default_account_can_be_deleted_too() {
+async fn account_delete_works_for_the_default_account() {
     sandbox(async |s| {
         s.create_output().await;
         s.delete("/_sandbox/accounts/default").await.expect(204);
         s.get("/api/users").await.assert_error(401, "invalid_api_key", "Authorization");
         assert_eq!(s.get(ACCOUNTS).await.expect(200)["accounts"], json!([]));
-        // an estimate needs no key, and no account
+        // an estimate needs neither key nor account
         let estimate = json!({"data": {"type": "concierge_estimates", "attributes": {"port_code": "cl_clp",
             "outputs": [{"port_code": "us_usd", "budget": 1}]}}});
         let request = s.client.post(s.url("/api/concierge_estimates"));
@@ -74,7 +74,7 @@ async fn the_default_account_can_be_deleted_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_ends_amid_its_work() {
+async fn account_delete_works_during_background_work() {
     for round in 0..2 {
         sandbox_with(
             |config| config.check_delay = Duration::ZERO,
@@ -83,14 +83,14 @@ async fn an_account_ends_amid_its_work() {
                 let mut hanging = Receiver::hanging().await;
                 account.listen(&hanging.url()).await;
                 let row = account.row(s.database()).await;
-                fill(s.database(), row, 2500).await;
-                let is_over = Arc::new(AtomicBool::new(false));
+                add_outputs(s.database(), row, 2500).await;
+                let is_done = Arc::new(AtomicBool::new(false));
                 let mut posting = JoinSet::new();
                 for _ in 0..8 {
-                    let (account, is_over) = (Arc::clone(&account), Arc::clone(&is_over));
+                    let (account, is_done) = (Arc::clone(&account), Arc::clone(&is_done));
                     posting.spawn(async move {
                         let mut statuses = Vec::new();
-                        while !is_over.load(Ordering::Relaxed) {
+                        while !is_done.load(Ordering::Relaxed) {
                             statuses.push(account.post(OUTPUTS, &documented_output()).await.status);
                         }
                         statuses
@@ -98,17 +98,17 @@ async fn an_account_ends_amid_its_work() {
                 }
                 s.clock.advance(Duration::from_millis(1));
                 let accepted = "select count(*) from events where account_id = $1";
-                until(s.database(), accepted, row, 500 * (round + 1)).await;
+                wait_for_count(s.database(), accepted, row, 500 * (round + 1)).await;
                 hanging.call().await;
                 account.delete("/_sandbox/accounts/me").await.expect(204);
-                is_over.store(true, Ordering::Relaxed);
+                is_done.store(true, Ordering::Relaxed);
                 let statuses = within(posting.join_all()).await.concat();
-                // in time, too late, or while it went
+                // before, after or during the deletion
                 assert!(statuses.iter().all(|status| [201, 401, 404, 503].contains(status)), "{statuses:?}");
                 assert!(statuses.contains(&201), "{statuses:?}");
                 s.tell(Duration::from_secs(1)).await;
                 assert_eq!(rows(s.database(), row).await, 0);
-                assert_eq!(s.create_output().await, "32323", "the others go on");
+                assert_eq!(s.create_output().await, "32323", "other accounts keep working");
             },
         )
         .await;
@@ -116,12 +116,12 @@ async fn an_account_ends_amid_its_work() {
 }
 
 #[tokio::test]
-async fn what_is_under_way_is_passed_over_and_never_waited_for_with_something_in_hand() {
+async fn account_delete_skips_locked_rows_without_a_deadlock() {
     sandbox(async |s| {
         let account = Arc::new(s.account(json!({})).await);
         let row = account.row(s.database()).await;
-        fill(s.database(), row, 20).await;
-        // as whoever moves one output, and then another one
+        add_outputs(s.database(), row, 20).await;
+        // locks one output and later another one, like a series of transitions
         let mut moving = s.database().begin().await.unwrap();
         let hold = "select 1 from concierge_request_outputs where account_id = $1 and id = $2 for no key update";
         sqlx::query(hold).bind(row).bind(100_020).execute(&mut *moving).await.unwrap();
@@ -140,7 +140,7 @@ async fn what_is_under_way_is_passed_over_and_never_waited_for_with_something_in
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_hangs_up_does_not_stop_it() {
+async fn account_delete_completes_after_the_client_hangs_up() {
     sandbox(async |s| {
         let account = s.account(json!({})).await;
         let row = account.row(s.database()).await;
@@ -153,12 +153,12 @@ async fn a_client_that_hangs_up_does_not_stop_it() {
             where datname = current_database() and wait_event_type = 'Lock' and query like '%for no key update of a'";
         within(async { while s.count(waiting).await == 0 {} }).await;
         drop(wire);
-        // by when the server has noticed
+        // gives the server time to notice the closed connection
         for _ in 0..20 {
             account.get("/api/users/me").await.expect(200);
         }
         holding.commit().await.unwrap();
-        until_gone(s.database(), row).await;
+        wait_until_gone(s.database(), row).await;
         account.get("/api/users/me").await.assert_error(401, "invalid_api_key", "Authorization");
     })
     .await;

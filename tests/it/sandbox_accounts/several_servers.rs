@@ -1,4 +1,4 @@
-//! Servers that share a database share its accounts.
+//! Several servers with one database share its accounts.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use super::RESET;
 use crate::support::{Account, Receiver, count, database, within};
 
 #[tokio::test]
-async fn what_one_server_resets_is_reset_for_the_others() {
+async fn reset_on_one_server_applies_to_all_servers() {
     database(async |database| {
         let servers = [database.program(&[]).await, database.program(&[]).await];
         let one = Account::make(&servers[0].base, &json!({})).await;
         let other = one.at(&servers[1].base);
-        // both have leased ids of the old world
+        // both servers have leased ids from before the reset
         let mut old = vec![one.create_output().await, other.create_output().await, one.create_output().await];
         old.sort_unstable();
-        assert_eq!(old, ["32323", "32324", "32339"], "each in its own block");
+        assert_eq!(old, ["32323", "32324", "32339"], "each server uses its own block of ids");
         one.post(RESET, &json!({"clock": {"now": "2030-01-01T00:00:00Z"}})).await.expect(204);
         assert_eq!(other.now().await, "2030-01-01T00:00:00.000Z");
         assert_eq!(other.get("/api/concierge_request_outputs").await.expect(200)["data"], json!([]));
-        assert_eq!(other.create_output().await, "32323", "and not what it had leased");
+        assert_eq!(other.create_output().await, "32323", "the old lease of ids is void");
         assert_eq!(one.create_output().await, "32339");
         assert_eq!(other.create_output().await, "32324");
         assert_eq!(one.events().await.len(), 3);
@@ -43,7 +43,7 @@ async fn what_one_server_resets_is_reset_for_the_others() {
 }
 
 #[tokio::test]
-async fn a_clock_is_moved_for_all_of_them() {
+async fn clock_advance_on_one_server_applies_to_all_servers() {
     database(async |database| {
         let servers = [database.program(&[]).await, database.program(&[]).await];
         let one = Account::make(&servers[0].base, &json!({"clock": {"now": "2030-01-01T00:00:00Z"}})).await;
@@ -57,19 +57,19 @@ async fn a_clock_is_moved_for_all_of_them() {
         for _ in 0..2 {
             receiver.call().await;
         }
-        // of two at once, both count, or one is told to ask again
+        // of two concurrent advances, both apply or one gets 409
         let hour = json!({"by": "PT1H"});
         let path = "/_sandbox/clock/advance";
         let (first, second) = tokio::join!(one.post(path, &hour), other.post(path, &hour));
-        let moved = [&first, &second].iter().filter(|answer| answer.status == 200).count();
+        let applied = [&first, &second].iter().filter(|answer| answer.status == 200).count();
         for answer in [&first, &second] {
             if answer.status != 200 {
                 answer.assert_error(409, "clock_moved", "");
             }
         }
-        assert_eq!(one.now().await, ["", "2030-01-01T01:00:01.000Z", "2030-01-01T02:00:01.000Z"][moved]);
-        assert_eq!(receiver.calls(), [], "each once");
-        // one that runs does so whoever moved it
+        assert_eq!(one.now().await, ["", "2030-01-01T01:00:01.000Z", "2030-01-01T02:00:01.000Z"][applied]);
+        assert_eq!(receiver.calls(), [], "each event is delivered once");
+        // a running clock runs on after an advance by either server
         one.post("/_sandbox/clock/resume", &json!({})).await.expect(200);
         for _ in 0..5 {
             tokio::join!(one.post(path, &hour), other.post(path, &hour));
@@ -79,13 +79,13 @@ async fn a_clock_is_moved_for_all_of_them() {
     .await;
 }
 
-/// When the walk of whoever walks ends, unless it goes on.
-async fn walked_until(database: &PgPool) -> Option<OffsetDateTime> {
+/// Reads the end of the lease on a running advance.
+async fn advance_lease_end(database: &PgPool) -> Option<OffsetDateTime> {
     sqlx::query_scalar("select max(walked_until) from accounts").fetch_one(database).await.unwrap()
 }
 
 #[tokio::test]
-async fn a_clock_that_runs_does_so_again_when_who_moves_it_is_killed() {
+async fn running_clock_resumes_after_its_advancing_server_dies() {
     database(async |database| {
         let server = database.program(&[]).await;
         let account = Account::make(&server.base, &json!({})).await;
@@ -94,22 +94,22 @@ async fn a_clock_that_runs_does_so_again_when_who_moves_it_is_killed() {
         account.create_output().await;
         let pool = database.pool();
         let hour = json!({"by": "PT1H"});
-        let standing = async {
+        let lease_extended = async {
             receiver.call().await;
-            // as long as it is moved, whoever does that says so
-            let first = walked_until(pool).await.unwrap();
-            within(async { while walked_until(pool).await <= Some(first) {} }).await;
+            // the server extends its lease during the advance
+            let first = advance_lease_end(pool).await.unwrap();
+            within(async { while advance_lease_end(pool).await <= Some(first) {} }).await;
         };
         tokio::select! {
             answer = account.post("/_sandbox/clock/advance", &hour) => panic!("{answer:?} before its event was received"),
-            () = standing => {}
+            () = lease_extended => {}
         }
         server.signal(Signal::KILL);
         server.ended().await;
         let other = database.program(&["--webhook-timeout", "1s"]).await;
         let account = account.at(&other.base);
         let now = account.now().await;
-        assert_eq!(account.now().await, now, "it stands");
+        assert_eq!(account.now().await, now, "the clock stands while the lease lasts");
         let ends = "update accounts set walked_until = clock_timestamp() where walked_until is not null";
         assert_eq!(sqlx::query(ends).execute(pool).await.unwrap().rows_affected(), 1);
         within(async { while account.now().await == now {} }).await;
@@ -121,12 +121,12 @@ async fn a_clock_that_runs_does_so_again_when_who_moves_it_is_killed() {
 }
 
 #[tokio::test]
-async fn an_account_ended_by_one_server_ends_for_what_another_one_does() {
+async fn account_delete_on_one_server_stops_work_on_another() {
     database(async |database| {
         let servers = [database.program(&[]).await, database.program(&[]).await];
         let one = Account::make(&servers[0].base, &json!({})).await;
-        let pace = json!({"check_delay": "PT0S"});
-        one.patch("/_sandbox/settings", &pace).await.expect(200);
+        let delays = json!({"check_delay": "PT0S"});
+        one.patch("/_sandbox/settings", &delays).await.expect(200);
         for _ in 0..40 {
             let other = one.at(&servers[1].base);
             tokio::join!(one.create_output(), other.create_output());
@@ -134,7 +134,7 @@ async fn an_account_ended_by_one_server_ends_for_what_another_one_does() {
         one.delete("/_sandbox/accounts/me").await.expect(204);
         let left = "select count(*) from concierge_request_outputs";
         within(async { while count(database, left).await > 0 {} }).await;
-        // the default account is none of that
+        // the default account isn't affected
         for server in &servers {
             server.create_output().await;
             let client = crate::support::client();
@@ -146,7 +146,7 @@ async fn an_account_ended_by_one_server_ends_for_what_another_one_does() {
 }
 
 #[tokio::test]
-async fn a_clock_that_another_server_stops_is_not_moved_on() {
+async fn freeze_on_one_server_aborts_an_advance_on_another() {
     database(async |database| {
         let servers = [database.program(&[]).await, database.program(&[]).await];
         let one = Account::make(&servers[0].base, &json!({})).await;

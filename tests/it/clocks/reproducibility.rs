@@ -1,4 +1,4 @@
-//! The same calls on a fresh account whose clock stands have the same answers, to the byte.
+//! The same calls on a fresh account with a frozen clock give the same answers, byte for byte.
 
 use reqwest::Method;
 use rustix::process::Signal;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{ADVANCE, OK, OUTPUTS};
 use crate::support::{Account, Receiver, documented_output, program, send};
 
-/// A session: every call, and its answer.
+/// Records every call with its answer.
 struct Session {
     account: Account,
     answers: Vec<String>,
@@ -40,8 +40,8 @@ impl Session {
     }
 }
 
-/// A long one.
-async fn live(account: Account, url: &str) -> Vec<String> {
+/// Runs a long session through all resources; returns its calls and answers.
+async fn run_session(account: Account, url: &str) -> Vec<String> {
     let mut session = Session { account, answers: Vec::new() };
     let master = json!({"data": {"type": "users", "attributes": {"webhook_url": url}}});
     session.call(Method::PATCH, "/api/users/me", Some(master)).await;
@@ -59,7 +59,7 @@ async fn live(account: Account, url: &str) -> Vec<String> {
         document["data"]["relationships"]["withdrawal_instruction"]["data"]["id"] = instruction["data"]["id"].clone();
         session.post(OUTPUTS, document).await;
     }
-    // what is refused is refused in the same way, and its id given to the next
+    // refusals are the same, too; the next output gets the unused id
     session.post(OUTPUTS, json!({"data": {"type": "concierge_request_outputs"}})).await;
     let mut nowhere = documented_output();
     nowhere["data"]["relationships"]["request"]["data"]["id"] = json!("77");
@@ -105,30 +105,30 @@ async fn live(account: Account, url: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_same_session_has_the_same_answers() {
+async fn same_calls_on_a_fresh_account_give_the_same_answers() {
     program(&[], async |server| {
-        // told from the event alone, so that it is the same in each world
+        // decides by the event alone, so every session gets the same answers
         let receiver = Receiver::deciding(|call| {
             let body = String::from_utf8_lossy(&call.body);
             let is_refused = body.contains(r#""event_type":"user_"#) || body.contains("_finished");
             if is_refused { super::DOWN.into() } else { OK.into() }
         })
         .await;
-        let begin = json!({"clock": {"now": "2030-01-01T00:00:00Z"}});
+        let initial = json!({"clock": {"now": "2030-01-01T00:00:00Z"}});
         let mut sessions = Vec::new();
         let mut key = None;
         for _ in 0..2 {
-            let mut body = begin.clone();
+            let mut body = initial.clone();
             if let Some(key) = &key {
                 body["key"] = json!(key);
             }
             let account = Account::make(&server.base, &body).await;
             key = Some(account.key.clone());
-            sessions.push(live(account.at(&server.base), &receiver.url()).await);
-            // the second time, a reset takes the place of a new account
+            sessions.push(run_session(account.at(&server.base), &receiver.url()).await);
+            // the third session starts with a reset instead of a new account
             if sessions.len() == 2 {
-                account.post("/_sandbox/reset", &begin).await.expect(204);
-                sessions.push(live(account.at(&server.base), &receiver.url()).await);
+                account.post("/_sandbox/reset", &initial).await.expect(204);
+                sessions.push(run_session(account.at(&server.base), &receiver.url()).await);
             }
             account.delete("/_sandbox/accounts/me").await.expect(204);
         }
@@ -139,7 +139,7 @@ async fn the_same_session_has_the_same_answers() {
             }
             assert_eq!(sessions[0].len(), other.len());
         }
-        // it has said that events were given up
+        // not `stop`, which fails on warnings: the log warns of abandoned deliveries
         server.signal(Signal::TERM);
         assert!(server.ended().await.status.success());
     })

@@ -1,4 +1,4 @@
-//! Who may have accounts: `--accounts open`, and `--admin-token`.
+//! Access to accounts: `--accounts open` and `--admin-token`.
 
 use concierge_sandbox::config::{AccountPolicy, Config};
 use futures_util::future::join_all;
@@ -10,24 +10,24 @@ use crate::support::{Account, documented_output, sandbox_with, send};
 
 const COUNT: &str = "select count(*) from accounts where ended_at is null";
 
-fn open(config: &mut Config) {
+fn allow_open(config: &mut Config) {
     config.accounts = AccountPolicy::Open;
 }
 
 #[tokio::test]
-async fn where_accounts_are_open_every_key_has_one() {
-    sandbox_with(open, async |s| {
+async fn open_policy_creates_an_account_for_every_unknown_key() {
+    sandbox_with(allow_open, async |s| {
         let posted = Account::of(&s.url(""), "ci-job-1");
-        assert_eq!(posted.create_output().await, "32323", "it works at once");
+        assert_eq!(posted.create_output().await, "32323", "the account works at once");
         let read = Account::of(&s.url(""), "ci-job-2");
         assert_eq!(read.get("/api/users/me").await.expect(200)["data"]["id"], "50505");
-        assert_eq!(read.get(OUTPUTS).await.expect(200)["data"], json!([]), "it is another one");
+        assert_eq!(read.get(OUTPUTS).await.expect(200)["data"], json!([]), "a second key has a second account");
         let acting = Account::of(&s.url(""), "ci-job-3; user=20202");
         assert_eq!(acting.get("/api/users/me").await.expect(200)["data"]["id"], "20202");
         let same = Account::of(&s.url(""), "ci-job-3");
         let names = [acting.get("/_sandbox/accounts/me").await, same.get("/_sandbox/accounts/me").await];
         assert_eq!(names[0].body["id"], names[1].body["id"]);
-        // those that are there are what they were
+        // existing accounts keep their keys and levels
         assert_eq!(s.get("/_sandbox/accounts/me").await.expect(200)["id"], "default");
         let read_only = Account::of(&s.url(""), "your_read_only_api_key");
         read_only.post(OUTPUTS, &documented_output()).await.assert_error(
@@ -35,7 +35,7 @@ async fn where_accounts_are_open_every_key_has_one() {
             "not_enough_permissions",
             "Authorization",
         );
-        // a scheme is no key, and nothing is none
+        // a scheme or an empty value is no key
         let before = s.count(COUNT).await;
         for key in ["Bearer x", "Basic eDp5", "", " ", "; user=1"] {
             let request = s.client.get(s.url("/api/users")).header("Authorization", key);
@@ -48,8 +48,8 @@ async fn where_accounts_are_open_every_key_has_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_first_calls_at_once_make_one_account() {
-    sandbox_with(open, async |s| {
+async fn concurrent_first_calls_with_one_key_create_one_account() {
+    sandbox_with(allow_open, async |s| {
         let before = s.count(COUNT).await;
         for key in ["one", "two", "three"] {
             let calls = join_all((0..30).map(|number| {
@@ -73,8 +73,8 @@ async fn many_first_calls_at_once_make_one_account() {
 }
 
 #[tokio::test]
-async fn an_open_account_that_was_deleted_begins_anew() {
-    sandbox_with(open, async |s| {
+async fn deleted_open_account_is_created_again_on_the_next_call() {
+    sandbox_with(allow_open, async |s| {
         let account = Account::of(&s.url(""), "ci-job-1");
         for _ in 0..3 {
             assert_eq!(account.create_output().await, "32323");
@@ -88,7 +88,7 @@ async fn an_open_account_that_was_deleted_begins_anew() {
 }
 
 #[tokio::test]
-async fn an_admin_token_keeps_accounts_from_everybody_else() {
+async fn admin_token_is_required_to_manage_accounts() {
     sandbox_with(
         |config| {
             config.admin_token = Some("let me in".into());
@@ -121,14 +121,14 @@ async fn an_admin_token_keeps_accounts_from_everybody_else() {
                 2
             );
             call(Method::GET, &path, Some("let me in")).await.expect(200);
-            // an account's own key is enough for what concerns only that
+            // an account's own key suffices for calls on this account
             let account = Account::of(&s.url(""), made["key"].as_str().unwrap());
             assert_eq!(account.get("/_sandbox/accounts/me").await.expect(200)["id"], made["id"]);
             account.post(super::RESET, &json!({})).await.expect(204);
             account.get(&path).await.assert_error(401, "invalid_admin_token", "Authorization");
             account.delete("/_sandbox/accounts/me").await.expect(204);
             call(Method::GET, &path, Some("let me in")).await.assert_error(404, "resource_not_found", "");
-            // the token is nobody's key
+            // the token isn't a key
             call(Method::GET, "/_sandbox/accounts/me", Some("let me in")).await.assert_error(
                 401,
                 "invalid_api_key",
@@ -141,7 +141,7 @@ async fn an_admin_token_keeps_accounts_from_everybody_else() {
 }
 
 #[tokio::test]
-async fn a_call_about_other_accounts_makes_none_of_its_own() {
+async fn account_management_calls_create_no_account_for_their_key() {
     for (admin_token, refused) in [(Some("admin"), true), (None, false)] {
         let admin_token = admin_token.map(str::to_owned);
         sandbox_with(
@@ -155,7 +155,7 @@ async fn a_call_about_other_accounts_makes_none_of_its_own() {
                 guess.get(&format!("{ACCOUNTS}/nobody")).await.expect(status(404));
                 guess.delete(&format!("{ACCOUNTS}/nobody")).await.expect(status(404));
                 assert_eq!(s.count(COUNT).await, before);
-                // one can be made for the key that calls, too
+                // an account can be created for the caller's own key
                 guess.post(ACCOUNTS, &json!({"key": "guess"})).await.expect(status(201));
                 guess.get(&format!("{ACCOUNTS}/me")).await.expect(200);
                 assert_eq!(s.count(COUNT).await, before + 1);
@@ -166,7 +166,7 @@ async fn a_call_about_other_accounts_makes_none_of_its_own() {
 }
 
 #[tokio::test]
-async fn an_admin_token_that_could_be_a_key_has_no_account() {
+async fn admin_token_is_never_a_key() {
     sandbox_with(
         |config| {
             config.admin_token = Some("admin".into());

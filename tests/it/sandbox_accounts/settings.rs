@@ -1,4 +1,4 @@
-//! How long things take in an account, and whether they happen by themselves: `/_sandbox/settings`.
+//! Delays, approval and progression of an account: `/_sandbox/settings`.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{Account, account, documented_output, sandbox, sandbox_with}
 const SETTINGS: &str = "/_sandbox/settings";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A new user with an instruction, and the document of an output for it.
+/// Creates a user and its instruction; returns the user's id and the document of an output.
 async fn output_for_new_user(account: &Account) -> (String, Value) {
     let user = account.create("/api/users", &json!({"data": {"type": "users"}})).await;
     let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {"body": {"bank": "x"}},
@@ -24,7 +24,7 @@ async fn output_for_new_user(account: &Account) -> (String, Value) {
 }
 
 #[tokio::test]
-async fn settings_are_the_servers_until_they_are_changed() {
+async fn settings_default_to_the_server_until_changed() {
     sandbox_with(|config| {
         config.check_delay = Duration::from_mins(90);
         config.approval = Approval::Manual;
@@ -38,7 +38,7 @@ async fn settings_are_the_servers_until_they_are_changed() {
         expected["check_delay"] = json!("PT0.25S");
         expected["approval"] = json!("auto");
         assert_eq!(changed, expected);
-        // what isn't named stays as it is
+        // absent settings keep their values
         let changed = account.patch(SETTINGS, &json!({"step_delay": "P2D", "progression": "manual"})).await.expect(200);
         expected["step_delay"] = json!("PT48H");
         expected["progression"] = json!("manual");
@@ -47,17 +47,17 @@ async fn settings_are_the_servers_until_they_are_changed() {
         let read_only = Account::of(&s.url(""), &account.read_only_key);
         assert_eq!(read_only.get(SETTINGS).await.expect(200), expected);
         assert_eq!(account.get("/_sandbox/accounts/me").await.expect(200)["progression"], "manual");
-        // null is what the server says
+        // null restores the server's value
         let back = json!({"check_delay": null, "approval": null, "step_delay": null, "progression": null});
         assert_eq!(account.patch(SETTINGS, &back).await.expect(200), server);
-        assert_eq!(other.get(SETTINGS).await.expect(200), server, "others are left alone");
+        assert_eq!(other.get(SETTINGS).await.expect(200), server, "settings of other accounts stay");
         assert_eq!(s.get(SETTINGS).await.expect(200), server);
     })
     .await;
 }
 
 #[tokio::test]
-async fn settings_that_can_not_be_are_refused() {
+async fn settings_update_rejects_bad_values() {
     account(async |s| {
         let account = s.account(json!({})).await;
         let before = account.get(SETTINGS).await.expect(200);
@@ -82,7 +82,7 @@ async fn settings_that_can_not_be_are_refused() {
         let read_only = Account::of(&s.url(""), &account.read_only_key);
         let answer = read_only.patch(SETTINGS, &json!({"step_delay": "1s"})).await;
         answer.assert_error(401, "not_enough_permissions", "Authorization");
-        // one fault, and nothing of it holds
+        // one bad value makes the whole update fail
         account.patch(SETTINGS, &json!({"step_delay": "5s", "check_delay": "never"})).await.expect(422);
         assert_eq!(account.get(SETTINGS).await.expect(200), before);
     })
@@ -90,11 +90,11 @@ async fn settings_that_can_not_be_are_refused() {
 }
 
 #[tokio::test]
-async fn an_account_goes_at_its_own_pace() {
+async fn delays_apply_per_account() {
     sandbox(async |s| {
         let [slow, other] = [s.account(json!({})).await, s.account(json!({})).await];
-        let pace = json!({"check_delay": "10s", "approval_delay": "20s", "quote_delay": "30s", "step_delay": "40s"});
-        slow.patch(SETTINGS, &pace).await.expect(200);
+        let delays = json!({"check_delay": "10s", "approval_delay": "20s", "quote_delay": "30s", "step_delay": "40s"});
+        slow.patch(SETTINGS, &delays).await.expect(200);
         for account in [&slow, &other] {
             let (_, document) = output_for_new_user(account).await;
             account.create(OUTPUTS, &document).await;
@@ -106,10 +106,10 @@ async fn an_account_goes_at_its_own_pace() {
         s.advance(SECOND).await;
         assert_eq!(slow.state_of("32324").await, "accepted");
         s.advance(9 * SECOND).await;
-        assert_eq!(slow.state_of("32323").await, "accepting", "its payee is new");
+        assert_eq!(slow.state_of("32323").await, "accepting", "its payee isn't approved yet");
         s.advance(SECOND).await;
         assert_eq!(slow.state_of("32323").await, "accepted");
-        // a port that isn't quoted at once
+        // a port with a delayed quote
         let mut dollars = documented_output();
         dollars["data"]["attributes"]["port_code"] = json!("us_usd");
         slow.create(OUTPUTS, &dollars).await;
@@ -134,9 +134,8 @@ async fn an_account_goes_at_its_own_pace() {
     .await;
 }
 
-/// A payout of each kind of thing that could go on by itself: a new payee, checks, a draft, a quote that is asked for, one that
-/// is there, and one that was accepted.
-async fn everything_waits(account: &Account) {
+/// Creates payouts with each kind of wait: new payee, checks, draft, and quotes requested, present and accepted.
+async fn create_every_kind_of_wait(account: &Account) {
     account.patch(SETTINGS, &json!({"quote_delay": "PT1H"})).await.expect(200);
     let (_, document) = output_for_new_user(account).await;
     account.create(OUTPUTS, &document).await;
@@ -160,13 +159,13 @@ async fn states(account: &Account, path: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn under_manual_progression_nothing_happens_by_itself() {
+async fn manual_progression_stops_all_timers_until_auto() {
     sandbox(async |s| {
         let account = s.account(json!({})).await;
-        everything_waits(&account).await;
+        create_every_kind_of_wait(&account).await;
         account.patch(SETTINGS, &json!({"progression": "manual"})).await.expect(200);
         assert_eq!(account.get("/_sandbox/clock").await.expect(200)["next_due_at"], Value::Null);
-        // what is made from now on waits like what was there
+        // new rows wait, too
         let (user, document) = output_for_new_user(&account).await;
         account.create(OUTPUTS, &document).await;
         for request in ["1011", "1012", "1013"] {
@@ -182,23 +181,23 @@ async fn under_manual_progression_nothing_happens_by_itself() {
         assert_eq!((states(&account, STATES).await, states(&account, &outputs).await), before);
         assert_eq!(account.attribute(&format!("/api/users/{user}"), "compliance_state").await, "new");
         assert_eq!(account.events().await, events);
-        // a call of the payer's has its effect, its outputs included
+        // a call of the payer takes effect, on the outputs as well
         account.act("1013", "cancel").await.expect(200);
         s.tell(SECOND).await;
         assert_eq!(account.state_of("32327").await, "cancelled");
 
-        // and back: as if everything had just come to where it is
+        // back to auto: every delay starts now
         account.patch(SETTINGS, &json!({"progression": "auto"})).await.expect(200);
         s.tell(SECOND).await;
         assert_eq!(
             states(&account, &outputs).await,
             ["accepted", "accepted", "accepted", "accepted", "cancelled", "accepted"],
-            "checks and approvals go on from then"
+            "checks and approvals start at the switch"
         );
         assert_eq!(account.attribute(&format!("/api/users/{user}"), "compliance_state").await, "enabled");
         // the first of the quotes takes an hour, the last was cancelled
         assert_eq!(states(&account, STATES).await, ["draft", "quote_requested", "quoted", "cancelled"]);
-        // deadlines that were over while nothing happened are over then
+        // deadlines missed under manual progression take effect under auto
         account.patch(SETTINGS, &json!({"progression": "manual"})).await.expect(200);
         account.advance_by("P60D").await;
         assert_eq!(states(&account, STATES).await, ["draft", "quote_requested", "quoted", "cancelled"]);
@@ -211,19 +210,19 @@ async fn under_manual_progression_nothing_happens_by_itself() {
             assert_eq!(account.attribute(&path, "cancellation_reason").await, reason);
         }
         let times: Vec<String> = account.events().await.into_iter().map(|event| event.3).collect();
-        assert!(times.is_sorted(), "one after the other: {times:?}");
+        assert!(times.is_sorted(), "events are in order of time: {times:?}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_was_under_way_when_nothing_was_to_happen_any_more_stops() {
+async fn manual_progression_stops_timers_of_calls_in_flight() {
     sandbox(async |s| {
         for clock in [Value::Null, json!({"now": "2030-01-01T00:00:00Z"})] {
             let account = s.account(json!({ "clock": clock })).await;
             account.patch(SETTINGS, &json!({"progression": "manual"})).await.expect(200);
-            // as a call leaves them that began before that
-            super::fill(s.database(), account.row(s.database()).await, 10).await;
+            // due rows, like a call leaves them that started before the switch
+            super::add_outputs(s.database(), account.row(s.database()).await, 10).await;
             s.tell(SECOND).await;
             account.advance_by("PT1H").await;
             assert_eq!(states(&account, OUTPUTS).await, ["accepting"; 10]);
@@ -237,36 +236,36 @@ async fn what_was_under_way_when_nothing_was_to_happen_any_more_stops() {
 }
 
 #[tokio::test]
-async fn what_goes_on_under_auto_goes_on_to_its_end() {
+async fn auto_progression_resumes_from_every_state() {
     sandbox(async |s| {
         let account = s.account(json!({})).await;
         let (manual, auto) = (json!({"progression": "manual"}), json!({"progression": "auto"}));
         let request = "/api/concierge_requests/1010";
         account.create_output().await;
-        // stopped and let go before each step of it
-        let stop_and_go = async |before: &str| {
+        // switches to manual and back before each step
+        let switch_there_and_back = async |before: &str| {
             account.patch(SETTINGS, &manual).await.expect(200);
             s.tell(Duration::from_mins(1)).await;
             assert_eq!(account.attribute(request, "state").await, before);
             account.patch(SETTINGS, &auto).await.expect(200);
         };
-        stop_and_go("draft").await;
+        switch_there_and_back("draft").await;
         assert_eq!(account.state_of("32323").await, "accepting");
         s.tell(SECOND).await;
         assert_eq!(account.state_of("32323").await, "accepted");
         account.patch(SETTINGS, &manual).await.expect(200);
         account.act("1010", "request_quote").await.expect(200);
-        stop_and_go("quote_requested").await;
+        switch_there_and_back("quote_requested").await;
         s.tell(Duration::from_millis(1)).await;
         assert_eq!(account.attribute(request, "state").await, "quoted");
         account.patch(SETTINGS, &manual).await.expect(200);
         account.act("1010", "accept_quote").await.expect(200);
-        stop_and_go("quote_accepted").await;
+        switch_there_and_back("quote_accepted").await;
         s.tell(Duration::from_millis(1)).await;
         assert_eq!(account.attribute(request, "state").await, "working");
         for state in ["accepted", "working", "settling"] {
             assert_eq!(account.state_of("32323").await, state);
-            stop_and_go("working").await;
+            switch_there_and_back("working").await;
             assert_eq!(account.state_of("32323").await, state);
             s.tell(SECOND).await;
         }
@@ -276,7 +275,7 @@ async fn what_goes_on_under_auto_goes_on_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_quote_can_be_accepted_late_where_nothing_happens_by_itself() {
+async fn accept_quote_works_after_expiry_under_manual_progression() {
     account(async |s| {
         let account = s.account(json!({})).await;
         account.create_output().await;
@@ -291,7 +290,7 @@ async fn a_quote_can_be_accepted_late_where_nothing_happens_by_itself() {
 }
 
 #[tokio::test]
-async fn of_an_account_that_stands_still_what_is_due_has_happened_when_a_call_returns() {
+async fn frozen_account_runs_due_timers_before_a_call_returns() {
     account(async |s| {
         let account = s.account(json!({"clock": {"now": "2030-01-01T00:00:00Z"}})).await;
         let none = json!({"check_delay": "0s", "approval_delay": "0s", "quote_delay": "0s", "step_delay": "0s"});
@@ -301,14 +300,14 @@ async fn of_an_account_that_stands_still_what_is_due_has_happened_when_a_call_re
         let output = account.create(OUTPUTS, &document).await;
         assert_eq!(account.state_of(&output).await, "accepted");
         let quoted = account.act("1010", "request_quote").await.expect(200);
-        assert_eq!(quoted["data"]["attributes"]["state"], "quote_requested", "as it was when it was asked for");
+        assert_eq!(quoted["data"]["attributes"]["state"], "quote_requested", "the answer shows the state at the call");
         let request = "/api/concierge_requests/1010";
         assert_eq!(account.attribute(request, "state").await, "quoted");
         account.act("1010", "accept_quote").await.expect(200);
         assert_eq!(account.attribute(request, "state").await, "finished");
         let events = account.events().await;
         assert!(events.iter().all(|event| event.3 == "2030-01-01T00:00:00.000Z"), "{events:?}");
-        // what was stopped, too
+        // the switch back to auto runs due timers, too
         account.patch(SETTINGS, &json!({"progression": "manual"})).await.expect(200);
         let draft = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars"}}});
         let draft = account.create("/api/concierge_requests", &draft).await;
@@ -323,20 +322,20 @@ async fn of_an_account_that_stands_still_what_is_due_has_happened_when_a_call_re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_change_while_everything_moves() {
+async fn progression_can_switch_during_other_work() {
     sandbox_with(
         |config| config.check_delay = Duration::ZERO,
         async |s| {
             let account = s.account(json!({})).await;
             let row = account.row(s.database()).await;
-            super::fill(s.database(), row, 1500).await;
+            super::add_outputs(s.database(), row, 1500).await;
             let switching = async {
                 for number in 0..12 {
                     let progression = if number % 2 == 0 { "manual" } else { "auto" };
                     account.patch(SETTINGS, &json!({ "progression": progression })).await.expect(200);
                 }
             };
-            let making = async {
+            let creating = async {
                 for number in 0..12 {
                     let draft = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars"}}});
                     let draft = account.create("/api/concierge_requests", &draft).await;
@@ -347,7 +346,7 @@ async fn settings_change_while_everything_moves() {
                     s.clock.advance(Duration::from_millis(5));
                 }
             };
-            tokio::join!(switching, making);
+            tokio::join!(switching, creating);
             s.tell(Duration::from_mins(1)).await;
             let accepting =
                 "select count(*) from concierge_request_outputs where account_id = $1 and state = 'accepting'";
@@ -358,18 +357,18 @@ async fn settings_change_while_everything_moves() {
 }
 
 #[tokio::test]
-async fn what_is_made_while_things_begin_to_happen_happens_too() {
+async fn auto_progression_reaches_rows_created_during_the_switch() {
     sandbox(async |s| {
         let account = s.account(json!({})).await;
         let row = account.row(s.database()).await;
         let user = json!({"data": {"type": "users"}});
         for _ in 0..5 {
             account.patch(SETTINGS, &json!({"progression": "manual"})).await.expect(200);
-            let making = (0..20).map(|_| account.create("/api/users", &user));
+            let creating = (0..20).map(|_| account.create("/api/users", &user));
             let switching = async { account.patch(SETTINGS, &json!({"progression": "auto"})).await.expect(200) };
-            tokio::join!(futures_util::future::join_all(making), switching);
+            tokio::join!(futures_util::future::join_all(creating), switching);
         }
-        // one that was begun long before, and comes in only now
+        // a row without timer, like that of a call from before the switch
         account.create_output().await;
         sqlx::query("update concierge_request_outputs set due_at = null where account_id = $1")
             .bind(row)
@@ -380,7 +379,7 @@ async fn what_is_made_while_things_begin_to_happen_happens_too() {
                 select from users where account_id = $1 and compliance_state = 'new' and due_at is null union all
                 select from concierge_request_outputs where account_id = $1 and state = 'accepting' and due_at is null
             ) w";
-        super::until(s.database(), waiting, row, 1).await;
+        super::wait_for_count(s.database(), waiting, row, 1).await;
         s.tell(Duration::from_hours(1)).await;
         let new = "select count(*) from users where account_id = $1 and compliance_state = 'new'";
         assert_eq!(super::count(s.database(), new, row).await, 0);

@@ -1,4 +1,4 @@
-//! What a seed can't have: taken ids, broken references, unknown members.
+//! Refused seeds: taken ids, broken references, unknown members.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::{PATH, instruction, output, payroll, request, seed, to, user, wallet};
 use crate::support::{Account, Program, account, client, count, database, sandbox, send};
 
-/// Seeds what is wrong, and gives the code and the pointer of each fault, after checking that nothing of it is there.
+/// Posts a faulty seed and asserts that it stores nothing.
+/// Returns the code and pointer of each fault.
 async fn faults(account: &Account, data: Value) -> Vec<(String, String)> {
     const ROWS: &str = "select (select count(*) from users) + (select count(*) from withdrawal_instructions)
         + (select count(*) from concierge_requests) + (select count(*) from concierge_request_outputs)
@@ -23,7 +24,7 @@ fn fault(code: &str, pointer: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn ids_that_are_taken_or_may_be_are_refused() {
+async fn seed_rejects_taken_and_leased_ids() {
     account(async |s| {
         s.create_output().await;
         let taken = json!([
@@ -42,7 +43,7 @@ async fn ids_that_are_taken_or_may_be_are_refused() {
         assert!(details[2].contains("32323 to 32338"), "{details:?}");
         assert!(details[2].contains("from 32339 on, or below 32323"), "{details:?}");
         assert!(details[3].contains("/data/3"), "{details:?}");
-        // what is said to be free is
+        // the ids named as free are free
         let free = [32322, 32339, 50000].map(|id| output(id, 1010, 20202, 2121, "accepting"));
         seed(s, &json!({ "data": free })).await;
         for expected in (32324..=32338).chain(50001..50003) {
@@ -53,7 +54,7 @@ async fn ids_that_are_taken_or_may_be_are_refused() {
 }
 
 #[tokio::test]
-async fn other_servers_ids_are_never_given_twice() {
+async fn seeded_ids_never_collide_with_leases_of_other_servers() {
     database(async |database| {
         let servers = [database.program(&[]).await, database.program(&[]).await];
         let client = client();
@@ -80,7 +81,7 @@ async fn other_servers_ids_are_never_given_twice() {
 }
 
 #[tokio::test]
-async fn every_fault_is_named_at_once_and_nothing_is_stored() {
+async fn seed_reports_all_faults_at_once_and_stores_nothing() {
     account(async |s| {
         s.create_output().await;
         s.act("1010", "request_quote").await.expect(200);
@@ -173,7 +174,7 @@ async fn every_fault_is_named_at_once_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn one_broken_reference_stores_nothing() {
+async fn seed_with_a_broken_reference_stores_nothing() {
     sandbox(async |s| {
         let mut document = payroll();
         document["data"][4]["relationships"]["user"]["data"]["id"] = json!("999");
@@ -185,28 +186,31 @@ async fn one_broken_reference_stores_nothing() {
                 fault("withdrawal_instruction_of_another_user", "/data/0/relationships/withdrawal_instruction/data/id"),
             ]
         );
-        // another account's are not there either
+        // resources of another account don't count
         s.second_account("another").await;
         seed(s, &payroll()).await;
-        let theirs = json!({"data": [instruction(9003, 100)]}).to_string();
+        let document = json!({"data": [instruction(9003, 100)]}).to_string();
         let request = s.client.post(s.url(PATH)).header("Authorization", "another");
-        let answer = send(request.header("Content-Type", "application/json").body(theirs)).await;
+        let answer = send(request.header("Content-Type", "application/json").body(document)).await;
         answer.assert_error(404, "related_resource_not_found", "/data/0/relationships/user/data/id");
-        // a deleted instruction is gone
+        // a deleted instruction can't be referenced
         s.delete("/api/withdrawal_instructions/9001").await.expect(409);
         let unused = json!({"data": [instruction(9004, 100)]});
         seed(s, &unused).await;
         s.delete("/api/withdrawal_instructions/9004").await.expect(204);
-        let gone = faults(s, json!([output(40010, 7001, 100, 9004, "accepting"), instruction(9004, 100)])).await;
-        assert_eq!(gone, [fault("id_taken", "/data/1/id")], "its id stays its own");
-        let gone = faults(s, json!([output(40010, 7001, 100, 9004, "accepting")])).await;
-        assert_eq!(gone, [fault("related_resource_not_found", "/data/0/relationships/withdrawal_instruction/data/id")]);
+        let found = faults(s, json!([output(40010, 7001, 100, 9004, "accepting"), instruction(9004, 100)])).await;
+        assert_eq!(found, [fault("id_taken", "/data/1/id")], "the id of a deleted instruction stays taken");
+        let found = faults(s, json!([output(40010, 7001, 100, 9004, "accepting")])).await;
+        assert_eq!(
+            found,
+            [fault("related_resource_not_found", "/data/0/relationships/withdrawal_instruction/data/id")]
+        );
     })
     .await;
 }
 
 #[tokio::test]
-async fn bad_documents_are_refused() {
+async fn seed_rejects_bad_documents() {
     account(async |s| {
         for (body, status, code, pointer) in [
             (json!([]), 400, "document_invalid", ""),

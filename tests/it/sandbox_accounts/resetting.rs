@@ -1,14 +1,14 @@
-//! How accounts begin anew.
+//! Reset of accounts.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{OUTPUTS, RESET, fill};
+use super::{OUTPUTS, RESET, add_outputs};
 use crate::support::{Account, Receiver, account, documented_output, dump, sandbox};
 
-/// Leaves something in every corner of an account.
-async fn use_up(account: &Account, receiver: &Receiver) {
+/// Leaves rows in every part of an account, and changed settings.
+async fn use_every_table(account: &Account, receiver: &Receiver) {
     account.listen(&receiver.url()).await;
     let pace = json!({"step_delay": "PT5S", "approval": "manual", "progression": "auto"});
     account.patch("/_sandbox/settings", &pace).await.expect(200);
@@ -39,7 +39,7 @@ async fn use_up(account: &Account, receiver: &Receiver) {
 }
 
 #[tokio::test]
-async fn everything_is_as_in_a_fresh_account() {
+async fn reset_account_equals_a_new_account() {
     sandbox(async |s| {
         let receiver = Receiver::answering("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n").await;
         let account = s.account(json!({})).await;
@@ -50,7 +50,7 @@ async fn everything_is_as_in_a_fresh_account() {
         other.create_output().await;
         let others = dump(s.database(), other.row(s.database()).await).await;
 
-        use_up(&account, &receiver).await;
+        use_every_table(&account, &receiver).await;
         account.post("/_sandbox/clock/freeze", &Value::Null).await.expect(400);
         account.post("/_sandbox/clock/freeze", &json!({})).await.expect(200);
         let answer = account.post(RESET, &json!({})).await;
@@ -59,11 +59,11 @@ async fn everything_is_as_in_a_fresh_account() {
         assert_eq!(
             account.get("/_sandbox/accounts/me").await.expect(200),
             shown,
-            "it has its name, and its clock runs"
+            "the account keeps its name, and its clock runs"
         );
         assert_eq!(account.get("/_sandbox/settings").await.expect(200), settings);
         assert_eq!(account.get("/_sandbox/events").await.expect(200)["data"], json!([]));
-        // both keys go on, and ids start over
+        // both keys stay valid, and ids start over
         let read_only = Account::of(&s.url(""), &account.read_only_key);
         assert_eq!(read_only.get("/api/users/me").await.expect(200)["data"]["id"], "50505");
         assert_eq!(account.create_output().await, "32323");
@@ -78,7 +78,7 @@ async fn everything_is_as_in_a_fresh_account() {
             "1011"
         );
         assert_eq!(account.events().await[0].0, "1");
-        assert_eq!(dump(s.database(), other.row(s.database()).await).await, others, "nobody else is touched");
+        assert_eq!(dump(s.database(), other.row(s.database()).await).await, others, "other accounts are unchanged");
         s.advance(Duration::from_secs(1)).await;
         assert_eq!(account.state_of("32323").await, "accepted");
     })
@@ -86,21 +86,21 @@ async fn everything_is_as_in_a_fresh_account() {
 }
 
 #[tokio::test]
-async fn a_new_world_can_begin_at_another_time() {
+async fn reset_accepts_an_initial_clock() {
     sandbox(async |s| {
         let account = s.account(json!({})).await;
         let standing = json!({"clock": {"now": "2001-02-03T04:05:06.789Z"}});
         account.post(RESET, &standing).await.expect(204);
         let clock = account.get("/_sandbox/clock").await.expect(200);
         assert_eq!((&clock["now"], &clock["frozen"]), (&json!("2001-02-03T04:05:06.789Z"), &json!(true)));
-        assert_eq!(clock["next_due_at"], "2001-03-05T04:05:06.789Z", "a draft that is left alone for 30 days");
+        assert_eq!(clock["next_due_at"], "2001-03-05T04:05:06.789Z", "a draft expires after 30 days");
         account.create_output().await;
         assert_eq!(account.events().await[0].3, "2001-02-03T04:05:06.789Z");
         let running = json!({"clock": {"now": "2001-02-03T04:05:06.789Z", "frozen": false}});
         account.post(RESET, &running).await.expect(204);
         s.advance(Duration::from_secs(1)).await;
         assert_eq!(account.now().await, "2001-02-03T04:05:07.789Z");
-        // without one, it is the server's time again
+        // without a clock, the server's time applies
         account.post(RESET, &json!({})).await.expect(204);
         assert_eq!(account.now().await, "2019-11-25T12:53:03.741Z");
     })
@@ -108,7 +108,7 @@ async fn a_new_world_can_begin_at_another_time() {
 }
 
 #[tokio::test]
-async fn only_who_may_write_resets() {
+async fn reset_requires_a_write_key_and_a_valid_body() {
     account(async |s| {
         let account = s.account(json!({})).await;
         account.create_output().await;
@@ -125,46 +125,46 @@ async fn only_who_may_write_resets() {
 }
 
 #[tokio::test]
-async fn the_old_world_is_cleared_away() {
+async fn reset_removes_the_old_rows_in_the_background() {
     sandbox(async |s| {
         let account = s.account(json!({})).await;
         let mut old = Vec::new();
         for _ in 0..2 {
             let row = account.row(s.database()).await;
-            fill(s.database(), row, 6000).await;
+            add_outputs(s.database(), row, 6000).await;
             account.create_output().await;
             account.post(RESET, &json!({})).await.expect(204);
             old.push(row);
         }
         assert_eq!(account.post(OUTPUTS, &documented_output()).await.expect(201)["data"]["id"], "32323");
-        // also where nothing came after it
+        // deletion clears old rows, too
         account.delete("/_sandbox/accounts/me").await.expect(204);
         for row in old {
-            super::until_gone(s.database(), row).await;
+            super::wait_until_gone(s.database(), row).await;
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn it_takes_no_time() {
+async fn reset_takes_less_than_a_second() {
     sandbox(async |s| {
         let account = s.account(json!({})).await;
         let mut took = Vec::new();
         for _ in 0..10 {
-            fill(s.database(), account.row(s.database()).await, 1000).await;
-            let begun = Instant::now();
+            add_outputs(s.database(), account.row(s.database()).await, 1000).await;
+            let started = Instant::now();
             account.post(RESET, &json!({})).await.expect(204);
-            took.push(begun.elapsed());
+            took.push(started.elapsed());
         }
         took.sort_unstable();
         println!("a reset with 1000 outputs took {:?} (median), {:?} (longest)", took[5], took[9]);
         assert!(took[5] < Duration::from_secs(1), "{took:?}");
-        let begun = Instant::now();
+        let started = Instant::now();
         for _ in 0..10 {
             s.account(json!({})).await;
         }
-        println!("an account was made in {:?}", begun.elapsed() / 10);
+        println!("an account was made in {:?}", started.elapsed() / 10);
     })
     .await;
 }

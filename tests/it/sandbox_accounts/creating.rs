@@ -1,4 +1,4 @@
-//! How accounts begin.
+//! Creation of accounts.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::{ACCOUNTS, OUTPUTS};
 use crate::support::{Account, account, documented_output, sandbox, send};
 
 #[tokio::test]
-async fn a_fresh_account_is_a_world_of_its_own() {
+async fn new_account_shares_nothing_with_other_accounts() {
     account(async |s| {
         s.create_output().await;
         let accounts = [s.account(json!({})).await, s.account(json!({})).await];
@@ -17,10 +17,10 @@ async fn a_fresh_account_is_a_world_of_its_own() {
             }
             assert_eq!(account.get(OUTPUTS).await.expect(200)["data"], json!([]));
             assert_eq!(account.create_output().await, "32323");
-            assert_eq!(account.events().await.len(), 1, "its events are counted from 1");
+            assert_eq!(account.events().await.len(), 1, "event ids of each account start at 1");
             assert_eq!(account.attribute("/api/cash_wallets/ars", "balance").await, 1_000_000);
         }
-        // nobody sees the other's
+        // no account sees rows of another one
         let user = accounts[0].create("/api/users", &json!({"data": {"type": "users"}})).await;
         assert_eq!(user, "50506");
         assert_eq!(accounts[1].get("/api/users/50506").await.status, 404);
@@ -39,7 +39,7 @@ async fn a_fresh_account_is_a_world_of_its_own() {
 }
 
 #[tokio::test]
-async fn accounts_are_shown_and_listed() {
+async fn accounts_are_shown_and_listed_without_keys() {
     sandbox(async |s| {
         let made = s.post(ACCOUNTS, &json!({"clock": {"now": "2030-01-01T00:00:00Z"}})).await;
         let location = made.headers["location"].to_str().unwrap().to_owned();
@@ -47,13 +47,13 @@ async fn accounts_are_shown_and_listed() {
         assert_eq!(location, format!("{ACCOUNTS}/{}", made["id"].as_str().unwrap()));
         let (key, read_only_key) = (made["key"].clone(), made["read_only_key"].clone());
         assert_ne!(key, read_only_key);
-        assert!(key.as_str().unwrap().len() >= 32, "nobody guesses it: {key}");
+        assert!(key.as_str().unwrap().len() >= 32, "long enough against guesses: {key}");
         assert_eq!(made["clock"], json!({"now": "2030-01-01T00:00:00.000Z", "frozen": true}));
         assert_eq!(made["progression"], "auto");
         for name in ["key", "read_only_key"] {
             made.as_object_mut().unwrap().remove(name);
         }
-        // by name for everybody, and `me` for both of its keys
+        // by name with any key, and as `me` with each of its keys
         assert_eq!(s.get(&location).await.expect(200), made);
         for key in [key, read_only_key] {
             let account = Account::of(&s.url(""), key.as_str().unwrap());
@@ -62,7 +62,11 @@ async fn accounts_are_shown_and_listed() {
         assert_eq!(s.get("/_sandbox/accounts/me").await.expect(200)["id"], "default");
         let listed = s.get(ACCOUNTS).await.expect(200)["accounts"].clone();
         let names: Vec<&Value> = listed.as_array().unwrap().iter().map(|account| &account["id"]).collect();
-        assert_eq!(names, [&json!("default"), &made["id"]], "and not the one behind estimates without a key");
+        assert_eq!(
+            names,
+            [&json!("default"), &made["id"]],
+            "the internal account for estimates without a key isn't listed"
+        );
         s.get("/_sandbox/accounts/nobody").await.assert_error(404, "resource_not_found", "");
         s.get("/_sandbox/accounts?x=1").await.assert_error(400, "parameter_unknown", "x");
         let stranger = s.client.get(s.url("/_sandbox/accounts/me")).header("Authorization", "nobody's");
@@ -72,7 +76,7 @@ async fn accounts_are_shown_and_listed() {
 }
 
 #[tokio::test]
-async fn keys_can_be_chosen() {
+async fn account_create_accepts_chosen_keys_unless_taken() {
     sandbox(async |s| {
         let account = s.account(json!({"key": "job-17", "read_only_key": "job-17/r", "clock": null})).await;
         assert_eq!((&*account.key, &*account.read_only_key), ("job-17", "job-17/r"));
@@ -88,7 +92,7 @@ async fn keys_can_be_chosen() {
         ] {
             s.post(ACCOUNTS, &taken).await.assert_error(409, "key_taken", "");
         }
-        // one that was refused leaves nothing, its other key included
+        // a refused creation stores nothing, not even its free key
         assert_eq!(s.count(accounts).await, before);
         account.delete("/_sandbox/accounts/me").await.expect(204);
         let again = s.account(json!({"key": "job-17", "read_only_key": "new"})).await;
@@ -98,7 +102,7 @@ async fn keys_can_be_chosen() {
 }
 
 #[tokio::test]
-async fn what_no_account_can_be_made_of_is_refused() {
+async fn account_create_rejects_bad_keys_and_clocks() {
     sandbox(async |s| {
         let accounts = "select count(*) from accounts";
         let before = s.count(accounts).await;
@@ -135,20 +139,20 @@ async fn what_no_account_can_be_made_of_is_refused() {
         s.post(ACCOUNTS, &json!([])).await.assert_error(400, "document_invalid", "");
         s.post_text(ACCOUNTS, "{").await.assert_error(400, "json_invalid", "");
         let answer = s.post(ACCOUNTS, &json!({"key": "", "clock": {"now": ""}, "x": 1})).await;
-        assert_eq!(answer.errors().len(), 3, "every fault at once: {answer:?}");
+        assert_eq!(answer.errors().len(), 3, "all faults in one answer: {answer:?}");
         assert_eq!(s.count(accounts).await, before);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_clock_to_begin_with_can_be_chosen() {
+async fn account_create_accepts_an_initial_clock() {
     sandbox(async |s| {
         let first_output = |account: Account| async move {
             let id = account.create_output().await;
             (account.events().await[0].3.clone(), account.state_of(&id).await, account)
         };
-        // standing, far in the past and in the future
+        // frozen, far in the past and far in the future
         for now in ["1900-01-01T00:00:00.000Z", "8999-12-31T23:59:59.999Z"] {
             let account = s.account(json!({"clock": {"now": now}})).await;
             let (created_at, state, account) = first_output(account).await;

@@ -1,13 +1,13 @@
-//! Accounts as worlds of their own, under `/_sandbox`: how they begin, their pace, how they begin anew, and their end.
+//! Accounts under `/_sandbox`: creation, settings, reset, deletion, and isolation from each other.
 
+mod creating;
 mod deleting;
-mod making;
-mod neighbours;
-mod opening;
-mod pace;
+mod isolation;
+mod open_accounts;
 mod resetting;
-mod resetting_amid_work;
-mod shared;
+mod resetting_during_work;
+mod settings;
+mod several_servers;
 
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
@@ -18,9 +18,9 @@ const ACCOUNTS: &str = "/_sandbox/accounts";
 const RESET: &str = "/_sandbox/reset";
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
-/// Adds so many outputs of request 1010 to an account, as if they had been made a while ago, whose checks are due at the start
-/// of the world.
-async fn fill(database: &PgPool, account: i64, outputs: i64) {
+/// Adds outputs of request 1010 to an account, as if created earlier.
+/// Their checks are due at the start instant.
+async fn add_outputs(database: &PgPool, account: i64, outputs: i64) {
     let sql = "insert into concierge_request_outputs (account_id, id, request_id, user_id, withdrawal_instruction_id,
             port_code, amount, state, created_at, state_since, due_at)
         select $1, 100000 + n, 1010, 20202, 2121, 'cl_clp', 1, 'accepting', t, t, t
@@ -28,18 +28,18 @@ async fn fill(database: &PgPool, account: i64, outputs: i64) {
     sqlx::query(sql).bind(account).bind(outputs).execute(database).await.unwrap();
 }
 
-/// Counts what there is of an account; the query's `$1` is what the database knows it by.
+/// Counts rows of an account; the query's `$1` is the account's id in the database.
 async fn count(database: &PgPool, query: &str, account: i64) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(query.to_owned())).bind(account).fetch_one(database).await.unwrap()
 }
 
-/// Waits until a count of an account's is at least that much.
-async fn until(database: &PgPool, query: &str, account: i64, least: i64) {
+/// Waits until a count for an account reaches `least`.
+async fn wait_for_count(database: &PgPool, query: &str, account: i64, least: i64) {
     within(async { while count(database, query, account).await < least {} }).await;
 }
 
-/// Waits until nothing is there any more of an account that was reset or deleted.
-async fn until_gone(database: &PgPool, account: i64) {
-    until(database, "select 1 - count(*) from accounts where id = $1", account, 1).await;
+/// Waits until no row of a reset or deleted account is left.
+async fn wait_until_gone(database: &PgPool, account: i64) {
+    wait_for_count(database, "select 1 - count(*) from accounts where id = $1", account, 1).await;
     assert_eq!(crate::support::rows(database, account).await, 0);
 }

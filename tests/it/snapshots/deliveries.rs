@@ -1,4 +1,4 @@
-//! Events that were on their way.
+//! Deliveries and calls in flight during a restore.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::{OUTPUTS, listen_closed, restore, take};
 use crate::support::{Receiver, documented_output, sandbox, sandbox_with};
 
 #[tokio::test]
-async fn what_was_to_be_told_is_told_again() {
+async fn restore_delivers_pending_events_again() {
     sandbox(async |s| {
         let mut receiver = Receiver::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
         let url = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": receiver.url()}}});
@@ -31,13 +31,13 @@ async fn what_was_to_be_told_is_told_again() {
         }
         assert_eq!(bodies[0], bodies[1]);
         let events = "select count(*) from events e join accounts a on a.id = e.account_id and a.ended_at is null";
-        assert_eq!(s.count(events).await, 2, "the snapshot's and the account's");
+        assert_eq!(s.count(events).await, 2, "one in the snapshot and one in the account");
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_is_under_way_ends_with_its_world() {
+async fn restore_during_creates_leaves_no_earlier_output() {
     sandbox_with(
         |config| {
             (config.check_delay, config.step_delay) = (Duration::ZERO, Duration::ZERO);
@@ -52,7 +52,7 @@ async fn what_is_under_way_ends_with_its_world() {
                     answer.expect(201);
                 }
                 s.tick().await;
-                // what was made before is gone; what was made after is there from the first id on
+                // outputs from before the restore are gone; later ids start at the first
                 let found = s.get(&format!("{OUTPUTS}?page[size]=1000")).await.expect(200);
                 let ids: BTreeSet<i64> = (found["data"].as_array().unwrap().iter())
                     .map(|output| output["id"].as_str().unwrap().parse().unwrap())
@@ -70,7 +70,7 @@ async fn what_is_under_way_ends_with_its_world() {
 }
 
 #[tokio::test]
-async fn what_was_about_to_be_told_is_not_told_any_more() {
+async fn restore_drops_events_queued_after_the_snapshot() {
     sandbox_with(
         |config| config.webhook_deliveries_per_receiver = 1,
         async |s| {
@@ -80,14 +80,14 @@ async fn what_was_about_to_be_told_is_not_told_any_more() {
                 s.create_output().await;
             }
             receiver.call().await;
-            // the others wait for their turn
+            // nine more events are queued for the receiver
             restore(s, "quiet").await;
             open.send_replace(true);
             s.tell(Duration::from_secs(1)).await;
             assert_eq!(receiver.calls(), []);
             s.create_output().await;
-            let told: Value = serde_json::from_slice(&receiver.call().await.body).unwrap();
-            assert_eq!(told["data"]["id"], "1");
+            let delivered: Value = serde_json::from_slice(&receiver.call().await.body).unwrap();
+            assert_eq!(delivered["data"]["id"], "1");
             drop(receiver);
         },
     )

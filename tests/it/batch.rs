@@ -52,7 +52,7 @@ async fn concurrent_creates_each_get_their_own_answer() {
 }
 
 #[tokio::test]
-async fn callers_are_kept_apart() {
+async fn concurrent_callers_keep_their_own_permissions() {
     sandbox(async |s| {
         let id = s.create_output().await;
         let path = format!("{OUTPUTS}/{id}");
@@ -72,7 +72,7 @@ async fn callers_are_kept_apart() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_takes_nobody_with_it() {
+async fn disconnected_client_does_not_fail_other_creates() {
     sandbox(async |s| {
         // the draft is locked, so that creates wait
         let mut lock = s.database().begin().await.unwrap();

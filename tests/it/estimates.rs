@@ -44,7 +44,7 @@ fn token_of(answer: &Answer) -> String {
 }
 
 #[tokio::test]
-async fn the_documented_estimate_comes_to_the_last_digit() {
+async fn estimate_matches_the_documented_one_to_the_last_digit() {
     account(async |s| {
         let answer = s.post(ESTIMATES, &documented()).await;
         assert_eq!(answer.status, 201, "{answer:?}");
@@ -67,7 +67,7 @@ async fn the_documented_estimate_comes_to_the_last_digit() {
 }
 
 #[tokio::test]
-async fn the_older_form_says_what_is_taken_on_each_side() {
+async fn older_form_shows_the_part_taken_on_each_side() {
     account(async |s| {
         // what clients send beside it has no effect
         let sum = json!({"from_code": "cl_clp", "to_code": "mx_mxn", "amount": "100000.5", "port_code": null,
@@ -126,7 +126,7 @@ async fn the_older_form_says_what_is_taken_on_each_side() {
 }
 
 #[tokio::test]
-async fn every_fault_is_named_with_its_place_in_the_array() {
+async fn estimate_reports_every_fault_with_its_array_index() {
     account(async |s| {
         let outputs = json!([
             {"port_code": "us_usd", "amount": 1},
@@ -194,7 +194,7 @@ async fn every_fault_is_named_with_its_place_in_the_array() {
 }
 
 #[test]
-fn after_an_array_of_objects_the_attributes_are_read_again() {
+fn reader_returns_to_attributes_after_an_array() {
     let mut reader = Reader::open(documented().to_string().as_bytes(), &SCHEMA, Purpose::Create).unwrap();
     let ports = reader.objects("outputs", |reader| reader.text("port_code", 9));
     assert_eq!(ports.unwrap(), ["us_usd", "mx_mxn"]);
@@ -207,7 +207,7 @@ fn after_an_array_of_objects_the_attributes_are_read_again() {
 }
 
 #[tokio::test]
-async fn of_very_many_faults_the_first_are_named() {
+async fn estimate_reports_only_the_first_hundred_faults() {
     account(async |s| {
         let document = estimate(json!({"port_code": "cl_clp", "outputs": vec![0; 300_000]}));
         let errors = s.post(ESTIMATES, &document).await.errors();
@@ -219,7 +219,7 @@ async fn of_very_many_faults_the_first_are_named() {
 }
 
 #[tokio::test]
-async fn no_key_is_needed_and_one_that_is_there_is_checked() {
+async fn estimate_needs_no_key_but_checks_a_given_one() {
     sandbox(async |s| {
         let sum = estimate(json!({"from_code": "ar_ars", "to_code": "cl_clp", "amount": 1000}));
         for document in [documented(), sum.clone()] {
@@ -256,7 +256,7 @@ async fn no_key_is_needed_and_one_that_is_there_is_checked() {
 }
 
 #[tokio::test]
-async fn parameters_are_those_of_a_single_document() {
+async fn estimate_takes_the_parameters_of_a_single_document() {
     account(async |s| {
         let post = async |query: &str| s.post(&format!("{ESTIMATES}?{query}"), &documented()).await;
         let shown = post("fields[concierge_estimates]=total_to_spend,port_code").await.expect(201);
@@ -282,7 +282,7 @@ async fn parameters_are_those_of_a_single_document() {
 }
 
 #[tokio::test]
-async fn a_hint_token_depends_on_what_is_priced_and_when_alone() {
+async fn hint_token_depends_only_on_its_content_and_instant() {
     sandbox(async |s| {
         let first = s.post(ESTIMATES, &documented()).await;
         let token = token_of(&first);
@@ -314,7 +314,7 @@ async fn a_hint_token_depends_on_what_is_priced_and_when_alone() {
 }
 
 #[tokio::test]
-async fn a_hold_is_found_by_its_account_and_by_everybody_without_one() {
+async fn hold_is_found_by_its_account_or_by_all_if_made_keyless() {
     sandbox(async |s| {
         let token = token_of(&s.post(ESTIMATES, &documented()).await);
         let account = s.count("select account_id from api_keys limit 1").await;
@@ -342,7 +342,7 @@ async fn a_hold_is_found_by_its_account_and_by_everybody_without_one() {
 }
 
 #[tokio::test]
-async fn holds_that_have_expired_go_with_the_next_ones() {
+async fn new_estimate_removes_expired_holds() {
     sandbox(async |s| {
         let holds = "select count(*) from price_holds";
         s.post(ESTIMATES, &documented()).await.expect(201);
@@ -370,7 +370,7 @@ async fn holds_that_have_expired_go_with_the_next_ones() {
 }
 
 #[tokio::test]
-async fn prices_can_be_replaced_by_a_file() {
+async fn prices_file_replaces_the_built_in_prices() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("prices.json");
     let mut prices: Value = serde_json::from_str(Prices::built_in().unwrap().json()).unwrap();

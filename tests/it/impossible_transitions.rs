@@ -45,7 +45,7 @@ fn finished() -> Progress {
 }
 
 #[test]
-fn a_request_that_is_not_working_counts_no_ended_output() {
+fn finished_request_refuses_to_close_outputs() {
     for closed in [1, 2] {
         let mut progress = finished();
         let refused = progress.close_outputs(closed, &50.into(), OffsetDateTime::UNIX_EPOCH);
@@ -56,7 +56,7 @@ fn a_request_that_is_not_working_counts_no_ended_output() {
 }
 
 #[test]
-fn an_impossible_transition_is_an_internal_error_that_names_its_resource_and_is_counted() {
+fn impossible_transition_is_a_counted_internal_error() {
     let progress = finished();
     let impossible = NotPossible { state: progress.state, trigger: Trigger::Finish }.of(&progress);
     let expected =
@@ -124,7 +124,7 @@ async fn wallets(database: &PgPool, account: i64) -> Vec<(i64, String, String)> 
 }
 
 #[tokio::test]
-async fn a_call_that_meets_an_impossible_transition_answers_500_and_moves_no_money() {
+async fn call_with_impossible_transition_is_500_and_moves_no_money() {
     sandbox(async |s| {
         s.second_account(SECOND_KEY).await;
         let (broken, other) = (Account::of(&s.url(""), "your_api_key"), Account::of(&s.url(""), SECOND_KEY));
@@ -154,7 +154,7 @@ async fn a_call_that_meets_an_impossible_transition_answers_500_and_moves_no_mon
 }
 
 #[tokio::test]
-async fn the_background_leaves_out_the_account_of_an_impossible_transition_and_goes_on_with_others() {
+async fn impossible_transition_stops_only_its_own_account() {
     database(async |own| {
         let database = own.pool();
         let mut config = settings();

@@ -82,7 +82,7 @@ fn number(text: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_receipt_has_every_figure_of_its_request() {
+async fn receipt_has_every_figure_of_its_request() {
     sandbox(async |s| {
         finished(s).await;
         let receipt = json_at(s, "/receipts/Secret-token_1").await;
@@ -125,7 +125,7 @@ async fn a_receipt_has_every_figure_of_its_request() {
 }
 
 #[tokio::test]
-async fn the_urls_of_a_finished_request_lead_to_them() {
+async fn finished_request_links_receipt_and_credit_note() {
     account(async |s| {
         s.create_output().await;
         let instruction = json!({"data": {"type": "withdrawal_instructions",
@@ -165,7 +165,7 @@ async fn the_urls_of_a_finished_request_lead_to_them() {
 }
 
 #[tokio::test]
-async fn a_credit_note_says_what_came_back_and_of_what() {
+async fn credit_note_lists_each_refunded_output() {
     sandbox(async |s| {
         finished(s).await;
         let note = json_at(s, "/credit_notes/Secret-token_1").await;
@@ -189,7 +189,7 @@ async fn a_credit_note_says_what_came_back_and_of_what() {
 }
 
 #[tokio::test]
-async fn a_page_shows_the_same_and_escapes_what_people_wrote() {
+async fn html_page_shows_the_figures_and_escapes_text() {
     sandbox(async |s| {
         finished(s).await;
         let receipt = page_at(s, "/receipts/Secret-token_1").await;
@@ -227,7 +227,7 @@ async fn a_page_shows_the_same_and_escapes_what_people_wrote() {
 }
 
 #[tokio::test]
-async fn the_figures_are_of_all_outputs_and_the_first_hundred_are_listed() {
+async fn receipt_sums_all_outputs_and_lists_the_first_hundred() {
     sandbox(async |s| {
         s.sql(FINISHED).await;
         let more =
@@ -260,7 +260,7 @@ async fn the_figures_are_of_all_outputs_and_the_first_hundred_are_listed() {
 }
 
 #[tokio::test]
-async fn the_accept_header_decides_between_page_and_json() {
+async fn accept_header_chooses_html_or_json() {
     sandbox(async |s| {
         finished(s).await;
         for (accept, expected) in [
@@ -301,7 +301,7 @@ async fn the_accept_header_decides_between_page_and_json() {
 }
 
 #[tokio::test]
-async fn nobody_in_between_may_keep_it_and_a_page_may_do_nothing() {
+async fn receipt_forbids_shared_caches_and_scripts() {
     sandbox(async |s| {
         finished(s).await;
         for (path, accept) in [
@@ -327,7 +327,7 @@ async fn nobody_in_between_may_keep_it_and_a_page_may_do_nothing() {
 }
 
 #[tokio::test]
-async fn an_address_that_nothing_is_at_is_404() {
+async fn unknown_receipt_is_404() {
     sandbox(async |s| {
         finished(s).await;
         s.sql("update concierge_requests set receipt_token = repeat('a', 129) where id = 1011").await;
@@ -352,7 +352,7 @@ async fn an_address_that_nothing_is_at_is_404() {
 }
 
 #[tokio::test]
-async fn head_answers_like_get_and_no_other_method_does() {
+async fn head_answers_like_get_and_other_methods_are_405() {
     sandbox(async |s| {
         finished(s).await;
         for path in ["/receipts/Secret-token_1", "/credit_notes/Secret-token_1", "/receipts/no"] {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{account, send};
 
 #[tokio::test]
-async fn a_new_user_needs_nothing_but_its_type() {
+async fn user_create_needs_only_a_type() {
     account(async |s| {
         let made = s.post("/api/users", &json!({"data": {"type": "users"}})).await.expect(201);
         assert_eq!(made["data"]["id"], "50506");
@@ -27,7 +27,7 @@ async fn a_new_user_needs_nothing_but_its_type() {
 }
 
 #[tokio::test]
-async fn a_patch_changes_what_it_names_and_nothing_else() {
+async fn user_patch_changes_only_named_attributes() {
     account(async |s| {
         let change =
             |id: &str, attributes: Value| json!({"data": {"type": "users", "id": id, "attributes": attributes}});
@@ -60,7 +60,7 @@ async fn a_patch_changes_what_it_names_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_instruction_keeps_its_body_as_sent() {
+async fn instruction_keeps_its_body_as_sent() {
     account(async |s| {
         let body = r#"{"z":1.0,"a":{"deep":[1,2.50,1e2,"ñ\ud83d\ude00"]},"payment_method":"third_party","A":null,"é":""}"#;
         let document = format!(
@@ -82,7 +82,7 @@ async fn an_instruction_keeps_its_body_as_sent() {
 }
 
 #[tokio::test]
-async fn an_instruction_that_can_t_be_used_is_refused() {
+async fn instruction_create_rejects_invalid_documents() {
     account(async |s| {
         let path = "/api/withdrawal_instructions";
         let instruction =
@@ -106,7 +106,7 @@ async fn an_instruction_that_can_t_be_used_is_refused() {
 }
 
 #[tokio::test]
-async fn an_instruction_in_use_stays_and_a_deleted_one_is_still_shown_with_its_outputs() {
+async fn used_instruction_stays_and_a_deleted_one_is_still_included() {
     account(async |s| {
         let id = s.create_output().await;
         let path = "/api/withdrawal_instructions/2121";
@@ -128,7 +128,7 @@ async fn an_instruction_in_use_stays_and_a_deleted_one_is_still_shown_with_its_o
 }
 
 #[tokio::test]
-async fn a_request_is_a_draft_and_links_all_its_outputs() {
+async fn new_request_is_a_draft_and_links_all_its_outputs() {
     account(async |s| {
         let document = json!({"data": {"type": "concierge_requests", "attributes": {
             "port_code": "us_usd", "external_id": "payroll-11", "payment_authorization_code": "abc", "state": "working"}}});

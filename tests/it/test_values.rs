@@ -75,7 +75,7 @@ async fn pay_all(account: &Account) {
 }
 
 #[tokio::test]
-async fn each_carrier_asks_for_each_scenario() {
+async fn each_carrier_selects_each_scenario() {
     account(async |s| {
         let plain = "ana@example.com";
         let mut outputs = Vec::new();
@@ -100,7 +100,7 @@ async fn each_carrier_asks_for_each_scenario() {
 }
 
 #[tokio::test]
-async fn the_header_of_the_call_that_makes_an_output_asks_for_each_scenario() {
+async fn create_header_selects_each_scenario() {
     account(async |s| {
         let mut outputs = Vec::new();
         let label = json!({"label": "sandbox:stuck", "body": {"bank_account_number": "7263269006"}});
@@ -126,7 +126,7 @@ async fn the_header_of_the_call_that_makes_an_output_asks_for_each_scenario() {
 }
 
 #[tokio::test]
-async fn an_outcome_that_is_not_known_is_refused_with_the_known_ones() {
+async fn unknown_outcome_is_refused_with_the_known_ones() {
     account(async |s| {
         let header = "Sandbox-Outcome";
         for outcome in
@@ -155,7 +155,7 @@ async fn an_outcome_that_is_not_known_is_refused_with_the_known_ones() {
 }
 
 #[tokio::test]
-async fn what_is_not_reserved_takes_the_happy_path() {
+async fn unreserved_values_take_the_happy_path() {
     account(async |s| {
         let mut outputs = Vec::new();
         for (email, body) in [
@@ -181,7 +181,7 @@ async fn what_is_not_reserved_takes_the_happy_path() {
 }
 
 #[tokio::test]
-async fn the_instruction_s_label_decides_before_its_number_and_that_before_the_payee() {
+async fn label_precedes_account_number_and_number_precedes_email() {
     account(async |s| {
         let number = json!({"bank_account_number": "7263269006"});
         let failing = "sandbox.failed@example.com";
@@ -200,7 +200,7 @@ async fn the_instruction_s_label_decides_before_its_number_and_that_before_the_p
 }
 
 #[tokio::test]
-async fn a_rejection_says_what_asked_for_it() {
+async fn rejection_reason_names_its_carrier() {
     account(async |s| {
         let rejected = "sandbox.rejected@example.com";
         let outputs = [
@@ -222,7 +222,7 @@ async fn a_rejection_says_what_asked_for_it() {
 }
 
 #[tokio::test]
-async fn the_table_is_served_without_a_key() {
+async fn table_is_served_without_a_key() {
     account(async |s| {
         let answer = send(s.client.get(s.url("/_sandbox/test_values"))).await;
         assert_eq!(answer.headers["content-type"], "application/json");
@@ -239,7 +239,7 @@ async fn the_table_is_served_without_a_key() {
 }
 
 #[test]
-fn a_row_of_the_table_is_found_by_each_of_its_carriers() {
+fn each_carrier_finds_its_row_of_the_table() {
     for (place, value) in TEST_VALUES.iter().enumerate() {
         assert_eq!(value.scenario as usize, place, "in the order of the enum");
         assert_eq!((Scenario::named(value.name), value.scenario.name()), (Some(value.scenario), value.name));
@@ -259,7 +259,7 @@ fn a_row_of_the_table_is_found_by_each_of_its_carriers() {
 }
 
 #[test]
-fn whatever_comes_first_in_the_precedence_decides() {
+fn first_carrier_in_the_precedence_decides() {
     // every combination: each carrier is absent, holds something else, or a value of its own
     let reserved = ["cancelled", "sandbox:failed#1", "7263269004", "sandbox.stuck+1@x"];
     for combination in 0..81 {

@@ -27,7 +27,7 @@ async fn assert_refused(account: &Account, state: &str, refused: &[(&str, &str)]
 }
 
 #[tokio::test]
-async fn an_action_in_the_wrong_state_names_this_state_and_the_possible_ones() {
+async fn action_in_a_wrong_state_names_the_allowed_states() {
     account(async |s| {
         const REQUEST: (&str, &str) = ("request_quote", "draft");
         const ACCEPT: (&str, &str) = ("accept_quote", "quoted");
@@ -63,7 +63,7 @@ async fn an_action_in_the_wrong_state_names_this_state_and_the_possible_ones() {
 }
 
 #[tokio::test]
-async fn an_action_needs_a_request_that_is_there_and_a_key_that_may() {
+async fn action_needs_an_existing_request_and_a_permitted_key() {
     sandbox(async |s| {
         s.create_output().await;
         s.second_account("their_key").await;
@@ -105,7 +105,7 @@ async fn an_action_needs_a_request_that_is_there_and_a_key_that_may() {
 }
 
 #[tokio::test]
-async fn a_quote_needs_an_output() {
+async fn request_quote_needs_an_output() {
     account(async |s| {
         s.act("1010", "request_quote").await.assert_error(422, "outputs_missing", "");
         assert_eq!(s.attributes_of("1010").await["state"], "draft");
@@ -116,7 +116,7 @@ async fn a_quote_needs_an_output() {
 }
 
 #[tokio::test]
-async fn the_body_of_an_action_is_read_for_nothing_but_the_hint_token() {
+async fn action_ignores_its_body_except_the_hint_token() {
     let whole = json!({"data": {"type": "concierge_requests", "id": "7", "attributes": {"state": "working",
         "hint_token": null, "port_code": null}, "relationships": {"outputs": {"data": []}}}});
     let bodies = ["", "{}", "{\"data\":{}}", "null", "[]", "no JSON at all", "\u{0}", "{\"data\":{\"attributes\":7}}"];
@@ -139,7 +139,7 @@ async fn the_body_of_an_action_is_read_for_nothing_but_the_hint_token() {
 }
 
 #[tokio::test]
-async fn of_two_at_the_same_moment_one_wins() {
+async fn concurrent_actions_succeed_once() {
     account(async |s| {
         s.create_output().await;
         for action in ["request_quote", "accept_quote"] {
@@ -165,7 +165,7 @@ async fn of_two_at_the_same_moment_one_wins() {
 }
 
 #[tokio::test]
-async fn a_patch_changes_what_is_the_payer_s_in_every_state() {
+async fn request_patch_changes_payer_attributes_in_every_state() {
     account(async |s| {
         let path = "/api/concierge_requests/1010";
         let changing =
@@ -202,7 +202,7 @@ async fn a_patch_changes_what_is_the_payer_s_in_every_state() {
 }
 
 #[tokio::test]
-async fn a_late_acceptance_is_refused_even_before_the_cancellation() {
+async fn accept_quote_is_refused_after_the_deadline() {
     account(async |s| {
         pay(s, "1010", "", thousand()).await;
         s.act("1010", "request_quote").await.expect(200);

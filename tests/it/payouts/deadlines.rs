@@ -26,7 +26,7 @@ async fn assert_cancelled_after(account: &Account, request: &str, left: Duration
 }
 
 #[tokio::test]
-async fn a_draft_that_is_left_alone_for_thirty_days_is_pruned() {
+async fn draft_is_pruned_after_thirty_days_without_change() {
     account(async |s| {
         let days = |days: u64| Duration::from_hours(24 * days);
         let touched = draft(s, "ar_ars").await;
@@ -53,7 +53,7 @@ async fn a_draft_that_is_left_alone_for_thirty_days_is_pruned() {
 }
 
 #[tokio::test]
-async fn a_quote_is_to_be_accepted_within_ten_minutes() {
+async fn quote_expires_after_ten_minutes() {
     account(async |s| {
         s.create_output().await;
         s.advance(Duration::from_secs(1)).await;
@@ -66,7 +66,7 @@ async fn a_quote_is_to_be_accepted_within_ten_minutes() {
 }
 
 #[tokio::test]
-async fn a_quote_that_needs_time_comes_at_its_eta() {
+async fn slow_quote_arrives_at_its_eta() {
     sandbox_with(
         |config| config.quote_delay = Duration::from_hours(3),
         async |s| {
@@ -86,7 +86,7 @@ async fn a_quote_that_needs_time_comes_at_its_eta() {
 }
 
 #[tokio::test]
-async fn money_is_to_be_provided_within_twelve_hours_of_that() {
+async fn unfunded_request_is_cancelled_after_twelve_hours() {
     account(async |s| {
         let request = draft(s, "uy_uyu").await;
         pay(s, &request, "", thousand()).await;
@@ -102,7 +102,7 @@ async fn money_is_to_be_provided_within_twelve_hours_of_that() {
 }
 
 #[tokio::test]
-async fn a_leap_ends_like_small_steps_across_a_whole_life() {
+async fn one_clock_advance_equals_many_small_ones() {
     let mut ends = Vec::new();
     for steps in [1_u32, 2, 120, 7] {
         sandbox(async |s| {

@@ -45,7 +45,7 @@ async fn same_outputs(account: &Account) -> String {
 }
 
 #[tokio::test]
-async fn the_prices_of_the_estimate_are_those_of_the_quote_whatever_the_day_s_are() {
+async fn hint_token_gives_the_quote_the_prices_of_the_estimate() {
     database(async |database| {
         let before = database.server().await;
         let token = estimate(&before, Some("your_api_key"), "ar_ars", &[MEXICO, CHILE]).await;
@@ -75,7 +75,7 @@ async fn the_prices_of_the_estimate_are_those_of_the_quote_whatever_the_day_s_ar
 }
 
 #[tokio::test]
-async fn a_token_is_good_for_ten_minutes() {
+async fn hint_token_expires_after_ten_minutes() {
     account(async |s| {
         let (in_time, late) = (same_outputs(s).await, same_outputs(s).await);
         let token = estimate(s, Some(&s.key), "ar_ars", &[CHILE, MEXICO]).await;
@@ -92,7 +92,7 @@ async fn a_token_is_good_for_ten_minutes() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_for_its_account_its_origin_and_its_outputs() {
+async fn hint_token_requires_its_account_origin_and_outputs() {
     sandbox(async |s| {
         const POINTER: &str = "/data/attributes/hint_token";
         s.second_account("their_key").await;

@@ -10,7 +10,7 @@ use crate::support::{account, sandbox_with};
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn cancelling_takes_what_is_not_final_with_it_and_leaves_the_rejected() {
+async fn cancel_also_cancels_outputs_except_rejected_ones() {
     account(async |s| {
         let accepted = pay(s, "1010", "", thousand()).await;
         let rejected = pay(s, "1010", "sandbox:rejected", thousand()).await;
@@ -35,7 +35,7 @@ async fn cancelling_takes_what_is_not_final_with_it_and_leaves_the_rejected() {
 }
 
 #[tokio::test]
-async fn a_request_whose_outputs_are_all_rejected_is_paid_back_in_full() {
+async fn request_with_only_rejected_outputs_is_refunded_in_full() {
     account(async |s| {
         for _ in 0..2 {
             pay(s, "1010", "sandbox:rejected", thousand()).await;
@@ -54,7 +54,7 @@ async fn a_request_whose_outputs_are_all_rejected_is_paid_back_in_full() {
 }
 
 #[tokio::test]
-async fn a_quote_can_be_asked_for_and_paid_while_checks_still_run() {
+async fn quote_and_funding_do_not_wait_for_checks() {
     sandbox_with(
         |config| config.check_delay = Duration::from_mins(1),
         async |s| {
@@ -84,7 +84,7 @@ async fn a_quote_can_be_asked_for_and_paid_while_checks_still_run() {
 }
 
 #[tokio::test]
-async fn the_last_output_to_be_rejected_ends_a_request_that_works() {
+async fn request_finishes_when_its_last_output_is_rejected() {
     sandbox_with(
         |config| config.check_delay = Duration::from_mins(1),
         async |s| {
@@ -101,7 +101,7 @@ async fn the_last_output_to_be_rejected_ends_a_request_that_works() {
 }
 
 #[tokio::test]
-async fn a_payee_who_waits_for_approval_holds_up_only_its_own_output() {
+async fn unapproved_payee_delays_only_its_own_output() {
     sandbox_with(
         |config| config.approval_delay = Duration::from_mins(5),
         async |s| {

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use crate::support::{Account, account, documented_output};
 
 mod actions;
-mod arrows;
 mod deadlines;
 mod hints;
 mod interplay;
-mod mass;
+mod large_requests;
 mod money;
 mod sharing;
+mod transitions;
 mod waiting;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -58,7 +58,7 @@ async fn output(account: &Account, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_payout_goes_from_a_draft_to_money_received() {
+async fn payout_goes_from_draft_to_settled() {
     account(async |s| {
         let output = s.create_output().await;
         s.advance(SECOND).await;
@@ -97,7 +97,7 @@ async fn a_payout_goes_from_a_draft_to_money_received() {
 }
 
 #[tokio::test]
-async fn a_label_makes_a_payment_fail_as_it_says() {
+async fn label_decides_how_a_payment_ends() {
     account(async |s| {
         // label, seconds from the request's start to the end, the states on the way, and the reason
         let ways: [(&str, &[&str]); 9] = [

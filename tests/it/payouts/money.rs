@@ -20,7 +20,7 @@ fn exact(value: &Value) -> BigDecimal {
 }
 
 #[tokio::test]
-async fn of_two_requests_that_compete_for_one_wallet_exactly_one_gets_the_money() {
+async fn wallet_funds_only_as_many_requests_as_it_covers() {
     account(async |s| {
         let mut requests = Vec::new();
         for _ in 0..4 {
@@ -56,7 +56,7 @@ async fn of_two_requests_that_compete_for_one_wallet_exactly_one_gets_the_money(
 }
 
 #[tokio::test]
-async fn a_payer_who_is_funded_in_time_pays() {
+async fn refund_in_time_funds_a_waiting_request() {
     account(async |s| {
         // the first takes nearly everything, and gets most of it back a minute later
         let first = draft(s, "ar_ars").await;
@@ -80,7 +80,7 @@ async fn a_payer_who_is_funded_in_time_pays() {
 }
 
 #[tokio::test]
-async fn what_comes_back_is_everything_or_what_the_fee_leaves() {
+async fn refund_is_the_full_budget_or_the_budget_minus_fees() {
     account(async |s| {
         let mut left = BigDecimal::from(1_000_000);
         for (label, refund) in [
@@ -148,7 +148,7 @@ fn payouts() -> impl Strategy<Value = (&'static str, Vec<(&'static str, Value)>,
 }
 
 #[tokio::test]
-async fn hundreds_of_random_payouts_end_with_every_cent_accounted_for() {
+async fn random_payouts_conserve_money() {
     sandbox(async |s| {
         let mut runner = TestRunner::deterministic();
         let mut requests = Vec::new();
@@ -201,7 +201,7 @@ async fn hundreds_of_random_payouts_end_with_every_cent_accounted_for() {
 }
 
 #[tokio::test]
-async fn an_amount_that_is_worth_less_than_the_last_place_is_paid_all_the_same() {
+async fn amount_below_the_last_decimal_place_is_paid() {
     account(async |s| {
         let tiny = draft(s, "us_usd").await;
         pay(s, &tiny, "", json!({"port_code": "py_pyg", "amount": 0.000_000_01})).await;

@@ -77,7 +77,7 @@ impl Payer {
 }
 
 #[tokio::test]
-async fn payouts_are_finished_once_whichever_server_dies() {
+async fn payouts_finish_once_after_a_server_is_killed() {
     database(async |database| {
         let mut servers = Vec::new();
         for _ in 0..3 {
@@ -125,7 +125,7 @@ async fn payouts_are_finished_once_whichever_server_dies() {
 }
 
 #[tokio::test]
-async fn a_row_that_somebody_holds_locked_does_not_hold_up_the_rest() {
+async fn locked_row_does_not_delay_other_outputs() {
     database(async |database| {
         let server = database.program(&["--check-delay", "2h"]).await;
         let pool = database.pool();

@@ -27,7 +27,7 @@ async fn two_quoted(account: &Account, first: (&str, i32), second: i32) -> [Stri
 }
 
 #[tokio::test]
-async fn money_that_comes_straight_back_goes_to_who_waits() {
+async fn immediate_refund_funds_a_waiting_request() {
     account(async |s| {
         let requests = two_quoted(s, ("sandbox:rejected", 900_000), 500_000).await;
         s.sql("update cash_wallets set balance = 0").await;
@@ -58,7 +58,7 @@ async fn until_waits(account: &Account, statement: &str) {
 }
 
 #[tokio::test]
-async fn who_accepts_while_money_is_given_out_is_not_overlooked() {
+async fn acceptance_during_funding_is_not_missed() {
     sandbox(async |s| {
         pay(s, "1010", "", thousand()).await;
         s.advance(SECOND).await;
@@ -113,7 +113,7 @@ async fn step(
 }
 
 #[tokio::test]
-async fn a_deadline_that_passed_while_nobody_served_sees_the_money_that_came_back_before() {
+async fn refund_during_downtime_counts_before_a_later_deadline() {
     let mut ends = Vec::new();
     for exactly in [true, false] {
         let states = database(async |database| {
@@ -148,7 +148,7 @@ async fn a_deadline_that_passed_while_nobody_served_sees_the_money_that_came_bac
 }
 
 #[tokio::test]
-async fn an_account_that_nobody_can_call_holds_up_nobody() {
+async fn account_without_keys_finishes_its_payouts() {
     sandbox(async |s| {
         pay(s, "1010", "", thousand()).await;
         super::set_to_work(s, "1010").await;
@@ -175,7 +175,7 @@ const THREE_AT_WORK: &str = "
     where id = 1010";
 
 #[tokio::test]
-async fn a_leap_over_more_than_a_batch_ends_like_small_steps() {
+async fn advance_over_several_batches_equals_small_steps() {
     let mut ends = Vec::new();
     for steps in [1_u32, 10] {
         let events = account(async |s| {
@@ -200,7 +200,7 @@ async fn a_leap_over_more_than_a_batch_ends_like_small_steps() {
 }
 
 #[tokio::test]
-async fn an_approval_that_many_outputs_wait_for_comes_with_the_last_of_them() {
+async fn approval_accepts_thousands_of_waiting_outputs() {
     sandbox_with(|config| config.approval_delay = 10 * SECOND, async |s| {
         let user = s.create("/api/users", &json!({"data": {"type": "users"}})).await;
         assert_eq!(user, "50506");

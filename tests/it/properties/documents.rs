@@ -139,7 +139,7 @@ proptest! {
     #![proptest_config(super::cases(800))]
 
     #[test]
-    fn complaints_about_a_document_with_any_changes_are_well_founded(which in any::<Index>(), edits in edits()) {
+    fn errors_of_an_edited_document_point_at_its_parts(which in any::<Index>(), edits in edits()) {
         let mut document = valid().swap_remove(which.index(valid().len()));
         for (place, edit) in edits {
             apply(&mut document, place, edit);
@@ -150,7 +150,7 @@ proptest! {
     }
 
     #[test]
-    fn complaints_about_any_bytes_are_well_founded(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+    fn errors_of_arbitrary_bytes_are_client_errors(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
         let all = read_by_all(&bytes);
         prop_assert_eq!(all.len(), 7);
         for errors in all {
@@ -159,7 +159,7 @@ proptest! {
     }
 
     #[test]
-    fn complaints_about_a_damaged_document_are_well_founded(
+    fn errors_of_a_damaged_document_point_at_its_parts(
         which in any::<Index>(), damages in prop::collection::vec((any::<Index>(), 0..3, any::<u8>()), 1..4),
     ) {
         let mut bytes = valid()[which.index(valid().len())].to_string().into_bytes();
@@ -177,7 +177,7 @@ proptest! {
     }
 
     #[test]
-    fn unknown_members_and_the_order_of_members_change_nothing(
+    fn unknown_members_and_member_order_are_ignored(
         which in any::<Index>(),
         extra in prop::collection::vec((any::<Index>(), "[a-z@ é~/]{0,3}", trees()), 0..8),
         seed in any::<u64>(),
@@ -204,7 +204,7 @@ proptest! {
     }
 
     #[test]
-    fn every_fault_is_named_whatever_else_is_wrong(faulty in prop::collection::vec(any::<bool>(), 5)) {
+    fn every_fault_is_reported_beside_other_faults(faulty in prop::collection::vec(any::<bool>(), 5)) {
         let mut document = documented_output();
         let mut expected = Vec::new();
         let faults = [

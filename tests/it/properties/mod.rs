@@ -1,9 +1,9 @@
 //! What holds for any input: documents, numbers and query strings that nobody would think of.
 
 mod addresses;
+mod concurrency;
 mod documents;
 mod json;
-mod lanes;
 mod numbers;
 mod pricing;
 mod queries;

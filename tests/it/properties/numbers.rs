@@ -70,7 +70,7 @@ proptest! {
     #![proptest_config(super::cases(3000))]
 
     #[test]
-    fn a_decimal_is_accepted_exactly_if_its_value_fits_and_keeps_that_value(text in spellings()) {
+    fn decimal_is_read_exactly_if_its_value_fits(text in spellings()) {
         let expected = Exact::read(&text);
         let read = decimal(&text);
         prop_assert_eq!(read.is_some(), expected.fits(), "{} was read as {:?}", text, read);
@@ -84,7 +84,7 @@ proptest! {
     }
 
     #[test]
-    fn a_decimal_prints_its_value_and_no_digit_more(text in spellings()) {
+    fn decimal_prints_the_shortest_exact_form(text in spellings()) {
         let Some(read) = decimal(&text) else { return Ok(()) };
         let printed = number(&read).unwrap().to_string();
         prop_assert_eq!(Exact::read(&printed), Exact::read(&text));
@@ -94,7 +94,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_no_number_is_no_decimal(text in prop_oneof!["[-+0-9.eE _x\n]{0,8}", "\\PC{0,6}", " ?-?[0-9]{1,3} ?"]) {
+    fn text_outside_the_number_grammar_is_no_decimal(text in prop_oneof!["[-+0-9.eE _x\n]{0,8}", "\\PC{0,6}", " ?-?[0-9]{1,3} ?"]) {
         prop_assert_eq!(decimal(&text).is_some(), is_number(&text) && Exact::read(&text).fits(), "{:?}", text);
     }
 }

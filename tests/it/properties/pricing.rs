@@ -100,7 +100,7 @@ proptest! {
     #![proptest_config(super::cases(500))]
 
     #[test]
-    fn a_budget_is_exactly_cut(pair in pairs(), sum in sums()) {
+    fn price_of_a_budget_is_truncated_exactly(pair in pairs(), sum in sums()) {
         let priced = pair.price(&Price::Budget(money(sum)));
         let [to, from] = [big(pair.per_usd[1]), big(pair.per_usd[0])];
         let [gross, net] = pair.gross();
@@ -112,7 +112,7 @@ proptest! {
     }
 
     #[test]
-    fn an_amount_is_exactly_cut(pair in pairs(), sum in sums()) {
+    fn price_of_an_amount_is_truncated_exactly(pair in pairs(), sum in sums()) {
         let priced = pair.price(&Price::Amount(money(sum)));
         let [to, from] = [big(pair.per_usd[1]), big(pair.per_usd[0])];
         let [gross, net] = pair.gross();
@@ -134,7 +134,7 @@ proptest! {
     }
 
     #[test]
-    fn the_parts_add_up_and_none_is_negative(pair in pairs(), sum in sums(), is_amount in any::<bool>()) {
+    fn price_parts_add_up_and_are_never_negative(pair in pairs(), sum in sums(), is_amount in any::<bool>()) {
         let price = if is_amount { Price::Amount(money(sum)) } else { Price::Budget(money(sum)) };
         let priced = pair.price(&price);
         let parts = [&priced.amount, &priced.budget, &priced.fee_and_cost, &priced.rate, &priced.all_in_rate];
@@ -151,7 +151,7 @@ proptest! {
     /// amount's last place, is the bound: one, where it buys no more than one, and more where the budget is the
     /// coarser of the two.
     #[test]
-    fn an_amount_survives_its_own_budget(pair in pairs(), sum in sums()) {
+    fn amount_survives_a_round_trip_through_its_budget(pair in pairs(), sum in sums()) {
         let there = pair.price(&Price::Amount(money(sum)));
         let back = pair.price(&Price::Budget(there.budget));
         let lost = big(sum) - units(&back.amount);
@@ -162,7 +162,7 @@ proptest! {
     }
 
     #[test]
-    fn more_costs_more_and_brings_more(pair in pairs(), sum in sums(), more in 0..1000_u64) {
+    fn higher_price_never_lowers_budget_or_amount(pair in pairs(), sum in sums(), more in 0..1000_u64) {
         let prices = pair.prices();
         let price = |price: Price| prices.price(origin(), destination(), &price);
         let (less, rather) = (money(sum), money(big(sum) + more));
@@ -173,7 +173,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_taken_on_each_side_adds_up(pair in pairs(), sum in sums()) {
+    fn parts_taken_on_both_sides_add_up(pair in pairs(), sum in sums()) {
         let prices = pair.prices();
         let taken = prices.taken(origin(), destination(), &money(sum));
         prop_assert_eq!(&taken.result, &pair.price(&Price::Budget(money(sum))).amount);
@@ -185,7 +185,7 @@ proptest! {
     }
 
     #[test]
-    fn a_fingerprint_is_of_what_is_priced_and_not_of_its_order(
+    fn fingerprint_ignores_order_and_sees_every_change(
         outputs in prop::collection::vec((0..3_usize, any::<bool>(), 1..4_u64), 1..6), seed in any::<u64>(),
     ) {
         let price = |is_amount, sum: BigDecimal| if is_amount { Price::Amount(sum) } else { Price::Budget(sum) };
@@ -214,7 +214,7 @@ proptest! {
 }
 
 #[test]
-fn the_built_in_prices_give_the_documented_estimate() {
+fn built_in_prices_give_the_documented_estimate() {
     let prices = Prices::built_in().unwrap();
     let decimal = |text: &str| text.parse::<BigDecimal>().unwrap();
     let from = find("cl_clp").unwrap();
@@ -230,7 +230,7 @@ fn the_built_in_prices_give_the_documented_estimate() {
 }
 
 #[test]
-fn prices_that_can_t_be_used_say_what_would_be_right() {
+fn invalid_prices_are_refused_with_the_valid_form() {
     let built_in = Prices::built_in().unwrap();
     let good: serde_json::Value = serde_json::from_str(built_in.json()).unwrap();
     let complaint = |text: &str| Prices::read(text).unwrap_err().to_string();

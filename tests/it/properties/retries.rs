@@ -11,7 +11,7 @@ proptest! {
     #![proptest_config(cases(300))]
 
     #[test]
-    fn a_delay_is_its_step_give_or_take_a_tenth(
+    fn retry_delay_is_within_a_tenth_of_its_step(
         steps in prop::collection::vec(0..100_000_u64, 0..12),
         (seed, account, event) in (any::<u64>(), any::<[u8; 32]>(), any::<i64>()),
         tries in 0..20_usize,

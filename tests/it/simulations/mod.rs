@@ -1,8 +1,8 @@
 //! What a test has happen: `/_sandbox/simulations`.
 
 mod money;
+mod paths;
 mod steps;
-mod ways;
 
 use reqwest::Method;
 use serde_json::{Value, json};

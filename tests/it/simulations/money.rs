@@ -8,7 +8,7 @@ use super::{REQUESTS, add_many, balance, manual, simulate, simulate_with, state}
 use crate::support::account;
 
 #[tokio::test]
-async fn a_quote_has_the_prices_it_is_given() {
+async fn simulated_quote_uses_the_given_prices() {
     account(async |s| {
         manual(s).await;
         let output = s.create_output().await;
@@ -28,7 +28,7 @@ async fn a_quote_has_the_prices_it_is_given() {
 }
 
 #[tokio::test]
-async fn a_quote_that_others_began_begins_anew_with_the_prices_it_is_given() {
+async fn interrupted_quote_restarts_with_the_given_prices() {
     account(async |s| {
         manual(s).await;
         add_many(s).await;
@@ -44,7 +44,7 @@ async fn a_quote_that_others_began_begins_anew_with_the_prices_it_is_given() {
 }
 
 #[tokio::test]
-async fn money_comes_and_goes() {
+async fn credit_and_debit_change_the_balance() {
     account(async |s| {
         let money = |currency: &str, amount: Value| json!({"currency": currency, "amount": amount});
         simulate_with(s, "users", "50505", "debit", &money("ARS", json!(999_999.5))).await.expect(200);
@@ -79,7 +79,7 @@ async fn money_comes_and_goes() {
 }
 
 #[tokio::test]
-async fn who_funds_a_request_provides_what_is_missing() {
+async fn fund_provides_the_missing_money() {
     account(async |s| {
         manual(s).await;
         s.create_output().await;

@@ -9,7 +9,7 @@ use super::{OUTPUTS, REQUESTS, balance, manual, set_to_work, simulate, simulate_
 use crate::support::{account, sandbox, send};
 
 #[tokio::test]
-async fn every_step_of_a_payout_can_be_taken_by_hand() {
+async fn every_step_of_a_payout_can_be_simulated() {
     account(async |s| {
         manual(s).await;
         let output = s.create_output().await;
@@ -45,7 +45,7 @@ async fn every_step_of_a_payout_can_be_taken_by_hand() {
 }
 
 #[tokio::test]
-async fn an_output_that_ends_gives_back_what_it_should() {
+async fn final_state_decides_the_refund_of_an_output() {
     for (way, ends, is_returned) in [
         (vec!["reject"], "rejected", true),
         (vec!["accept", "cancel"], "cancelled", true),
@@ -76,7 +76,7 @@ async fn an_output_that_ends_gives_back_what_it_should() {
 }
 
 #[tokio::test]
-async fn a_step_that_is_not_possible_says_what_is() {
+async fn impossible_step_is_409_with_the_possible_ones() {
     account(async |s| {
         manual(s).await;
         let output = s.create_output().await;
@@ -116,7 +116,7 @@ async fn a_step_that_is_not_possible_says_what_is() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_404_and_a_body_that_says_nothing_known_422() {
+async fn simulation_rejects_unknown_targets_and_bodies() {
     account(async |s| {
         for (resource, id, verb, code) in [
             (OUTPUTS, "1", "accept", "resource_not_found"),
@@ -154,7 +154,7 @@ async fn what_is_not_there_is_404_and_a_body_that_says_nothing_known_422() {
 }
 
 #[tokio::test]
-async fn a_reason_is_shown() {
+async fn simulated_reason_is_shown() {
     account(async |s| {
         manual(s).await;
         let (first, second) = (s.create_output().await, s.create_output().await);
@@ -170,7 +170,7 @@ async fn a_reason_is_shown() {
 }
 
 #[tokio::test]
-async fn a_decision_about_a_payee_runs_the_checks_that_waited() {
+async fn decision_about_a_payee_runs_its_waiting_checks() {
     for (verb, compliance, ends) in
         [("enable", "enabled", "accepted"), ("disable", "disabled", "rejected"), ("reject", "rejected", "rejected")]
     {
@@ -197,7 +197,7 @@ async fn a_decision_about_a_payee_runs_the_checks_that_waited() {
 }
 
 #[tokio::test]
-async fn another_account_is_out_of_reach() {
+async fn simulation_cannot_reach_another_account() {
     sandbox(async |s| {
         s.second_account("another_key").await;
         let output = s.create_output().await;
@@ -210,7 +210,7 @@ async fn another_account_is_out_of_reach() {
 }
 
 #[tokio::test]
-async fn a_simulation_comes_before_whatever_else_decides() {
+async fn simulation_overrides_the_outcome_header() {
     account(async |s| {
         let create = s.request(Method::POST, "/api/concierge_request_outputs").header("Sandbox-Outcome", "rejected");
         let create =

@@ -8,7 +8,7 @@ use super::{OUTPUTS, REQUESTS, add_many, manual, set_to_work, simulate, simulate
 use crate::support::{account, sandbox_with};
 
 #[tokio::test]
-async fn a_way_through_has_every_state_between_and_takes_the_request_along() {
+async fn path_visits_every_state_and_moves_the_request() {
     account(async |s| {
         manual(s).await;
         let output = s.create_output().await;
@@ -41,7 +41,7 @@ async fn a_way_through_has_every_state_between_and_takes_the_request_along() {
 }
 
 #[tokio::test]
-async fn a_request_is_taken_to_its_end_with_its_outputs() {
+async fn request_transition_settles_its_outputs() {
     account(async |s| {
         manual(s).await;
         for _ in 0..3 {
@@ -56,7 +56,7 @@ async fn a_request_is_taken_to_its_end_with_its_outputs() {
 }
 
 #[tokio::test]
-async fn many_outputs_go_along_before_the_call_returns() {
+async fn simulation_moves_many_outputs_before_it_returns() {
     account(async |s| {
         manual(s).await;
         add_many(s).await;
@@ -72,7 +72,7 @@ async fn many_outputs_go_along_before_the_call_returns() {
 }
 
 #[tokio::test]
-async fn many_outputs_are_settled_before_the_call_returns() {
+async fn simulation_settles_many_outputs_before_it_returns() {
     account(async |s| {
         manual(s).await;
         add_many(s).await;
@@ -100,7 +100,7 @@ async fn many_outputs_are_settled_before_the_call_returns() {
 }
 
 #[tokio::test]
-async fn what_goes_on_by_itself_meanwhile_is_no_hindrance() {
+async fn simulation_succeeds_beside_automatic_steps() {
     let at_once =
         |config: &mut Config| (config.quote_delay, config.step_delay, config.check_delay) = Default::default();
     sandbox_with(at_once, async |s| {
@@ -124,7 +124,7 @@ async fn what_goes_on_by_itself_meanwhile_is_no_hindrance() {
 }
 
 #[tokio::test]
-async fn what_is_done_while_time_goes_on_is_done_in_its_order() {
+async fn simulation_during_clock_advance_keeps_event_order() {
     account(async |s| {
         add_many(s).await;
         set_to_work(s).await;

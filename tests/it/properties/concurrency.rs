@@ -115,7 +115,7 @@ fn simulate(limits: ConcurrencyLimits, receivers: &[Receiver], time: Duration) -
 const USUAL: ConcurrencyLimits = ConcurrencyLimits { total: 64, receiver: 8 };
 
 #[test]
-fn a_healthy_receiver_isn_t_held_up_by_others() {
+fn known_healthy_receiver_is_not_delayed_by_slow_ones() {
     let second = Duration::from_secs(1);
     // what there is beside it, and how long its events may wait; it is the last, so that no order of keys helps it
     for (name, others, patience) in [
@@ -145,7 +145,7 @@ fn a_healthy_receiver_isn_t_held_up_by_others() {
 }
 
 #[test]
-fn one_that_nothing_is_known_of_isn_t_held_up_by_those_that_hang() {
+fn unknown_receiver_is_not_delayed_by_hanging_ones() {
     let mut receivers = vec![HANGING; 30];
     receivers.push(HEALTHY);
     let seen = simulate(USUAL, &receivers, Duration::from_mins(1));
@@ -153,7 +153,7 @@ fn one_that_nothing_is_known_of_isn_t_held_up_by_those_that_hang() {
 }
 
 #[test]
-fn one_receiver_gets_as_much_as_one_may() {
+fn single_receiver_reaches_its_limit() {
     let busy = Receiver { takes: Duration::from_millis(20), receives: true, events: 10_000, ..HANGING };
     let seen = simulate(USUAL, &[busy], Duration::from_secs(20));
     assert_eq!((seen.at_once, seen.at_once_of_one), (8, 8));
@@ -181,7 +181,7 @@ proptest! {
     #![proptest_config(cases(25))]
 
     #[test]
-    fn limits_hold_and_everything_is_begun(
+    fn limits_hold_and_every_event_starts(
         (total, receiver) in (1..12_usize, 1..6_usize),
         receivers in prop::collection::vec(receiver(), 1..10),
     ) {

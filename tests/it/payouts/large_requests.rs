@@ -20,7 +20,7 @@ async fn fill(account: &Account) {
 }
 
 #[tokio::test]
-async fn thousands_of_outputs_are_quoted_started_and_settled() {
+async fn request_settles_thousands_of_outputs() {
     sandbox(async |s| {
         fill(s).await;
         s.sql("update cash_wallets set balance = 1e12").await;
@@ -34,7 +34,7 @@ async fn thousands_of_outputs_are_quoted_started_and_settled() {
 }
 
 #[tokio::test]
-async fn thousands_of_outputs_are_cancelled() {
+async fn cancel_reaches_thousands_of_outputs() {
     sandbox(async |s| {
         fill(s).await;
         // the answer waits for the first of them only

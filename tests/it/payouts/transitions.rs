@@ -44,7 +44,7 @@ fn all<S: Named, T: Named>(machine: &Machine<S, T>) -> BTreeSet<(String, String)
 }
 
 #[tokio::test]
-async fn every_arrow_is_gone_along() {
+async fn every_transition_is_reached_over_http() {
     account(async |s| {
         for label in ["", "sandbox:rejected", "sandbox:failed", "sandbox:cancelled"] {
             pay(s, "1010", label, thousand()).await;
@@ -97,7 +97,7 @@ async fn every_arrow_is_gone_along() {
 }
 
 #[tokio::test]
-async fn the_machines_are_printed_from_the_tables_that_drive_them() {
+async fn state_machines_are_printed_from_their_tables() {
     account(async |s| {
         let open = async |path: &str| s.client.get(s.url(path)).send().await.unwrap();
         for (name, mermaid, json) in [

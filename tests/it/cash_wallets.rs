@@ -1,4 +1,4 @@
-//! Cash wallets: what a user has, by currency.
+//! Cash wallets: a user's balance in each currency.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::support::{account, sandbox, send};
 
 const CURRENCIES: [&str; 10] = ["ars", "brl", "clp", "cop", "eur", "mxn", "pen", "pyg", "usd", "uyu"];
 
-/// The balances of a list, by id.
+/// Reads the balances of a list, with their ids.
 fn balances(document: &Value) -> Vec<(&str, &Value)> {
     let wallets = document["data"].as_array().unwrap().iter();
     wallets.map(|wallet| (wallet["id"].as_str().unwrap(), &wallet["attributes"]["balance"])).collect()
@@ -17,7 +17,7 @@ fn balances(document: &Value) -> Vec<(&str, &Value)> {
 async fn user_has_a_wallet_in_every_port_currency() {
     account(async |s| {
         let answer = s.get("/api/cash_wallets/").await;
-        // attributes in their order
+        // compared as text, so that the order of attributes counts
         let dollars =
             r#"{"id":"usd","type":"cash_wallets","attributes":{"currency":"usd","balance":1000000,"available":1000000}}"#;
         assert!(answer.text.contains(dollars), "{}", answer.text);
@@ -85,10 +85,10 @@ async fn each_account_sees_its_own_wallets() {
         connection.release();
         s.sql("update cash_wallets set balance = 7 where currency = 'usd' and account_id = 1").await;
         let get = |key: &'static str| send(s.client.get(s.url("/api/cash_wallets")).header("Authorization", key));
-        let (ours, theirs) = (get("your_api_key").await.expect(200), get("another_key").await.expect(200));
+        let (ours, foreign) = (get("your_api_key").await.expect(200), get("another_key").await.expect(200));
         assert_eq!(balances(&ours)[8], ("usd", &json!(7)));
-        assert_eq!(balances(&theirs)[8], ("usd", &json!(1_000_000)));
-        assert_eq!(balances(&theirs).len(), 10);
+        assert_eq!(balances(&foreign)[8], ("usd", &json!(1_000_000)));
+        assert_eq!(balances(&foreign).len(), 10);
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! Estimates: the documented ones to the last digit, what is refused, and the prices they hold.
+//! Estimates: the documented examples to the last digit, refusals, and held prices.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn documented() -> Value {
     estimate(json!({"port_code": "cl_clp", "outputs": documented_outputs()}))
 }
 
-/// POSTs with another key, or without any.
+/// POSTs an estimate with the given key, or without one.
 async fn post_as(account: &Account, key: Option<&str>, document: &Value) -> Answer {
     let request = account.client.post(account.url(ESTIMATES)).header("Content-Type", "application/json");
     let request = match key {
@@ -69,7 +69,7 @@ async fn estimate_matches_the_documented_one_to_the_last_digit() {
 #[tokio::test]
 async fn older_form_shows_the_part_taken_on_each_side() {
     account(async |s| {
-        // what clients send beside it has no effect
+        // additional attributes have no effect
         let sum = json!({"from_code": "cl_clp", "to_code": "mx_mxn", "amount": "100000.5", "port_code": null,
             "outputs": null, "result": 7});
         let answer = s.post(&format!("{ESTIMATES}/"), &estimate(sum)).await;
@@ -114,7 +114,7 @@ async fn older_form_shows_the_part_taken_on_each_side() {
         ] {
             s.post(ESTIMATES, &estimate(attributes)).await.assert_error(422, code, pointer);
         }
-        // with outputs, it is of the newer form
+        // a document with outputs is read as the newer form
         let both = estimate(
             json!({"port_code": "cl_clp", "outputs": documented_outputs(), "from_code": "ar_ars", "amount": 5}),
         );
@@ -178,7 +178,7 @@ async fn estimate_reports_every_fault_with_its_array_index() {
         ] {
             s.post(ESTIMATES, &estimate(attributes)).await.assert_error(422, code, pointer);
         }
-        // a document is read as any other
+        // general faults are reported as in every document
         let post = async |text: &str| s.post_text(ESTIMATES, text.to_owned()).await;
         post("{").await.assert_error(400, "json_invalid", "");
         post(r#"{"data":{"type":"users"}}"#).await.assert_error(409, "type_mismatch", "/data/type");
@@ -240,7 +240,7 @@ async fn estimate_needs_no_key_but_checks_a_given_one() {
                 assert_eq!(answer.status, 201, "{key:?}: {answer:?}");
             }
         }
-        // a stranger is told nothing else; somebody without a key is told everything
+        // an invalid key hides other faults; a call without a key gets them all
         let faulty = estimate(json!({"port_code": "cl_clp"}));
         post_as(s, Some("nope"), &faulty).await.assert_error(401, "invalid_api_key", "Authorization");
         post_as(s, None, &faulty).await.assert_error(422, "attribute_missing", "/data/attributes");
@@ -288,10 +288,10 @@ async fn hint_token_depends_only_on_its_content_and_instant() {
         let token = token_of(&first);
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         assert!(token.len() == 64 && token.bytes().all(is_hex), "{token}");
-        // at the same instant: the same bytes, whoever asks
+        // at the same instant every caller gets the same bytes
         assert_eq!(s.post(ESTIMATES, &documented()).await.text, first.text);
         assert_eq!(post_as(s, None, &documented()).await.text, first.text);
-        // in another order and spelling
+        // the same outputs in another order and spelling
         let mut other = documented();
         other["data"]["attributes"]["outputs"] =
             json!([{"port_code": "mx_mxn", "amount": "500.00"}, {"port_code": "us_usd", "budget": 1e5, "amount": null}]);
@@ -333,7 +333,7 @@ async fn hold_is_found_by_its_account_or_by_all_if_made_keyless() {
         assert_eq!(find_hold(&mut connection, account, "").await.unwrap(), None);
         assert_eq!(token_of(&post_as(s, None, &documented()).await), token);
         assert_eq!(find_hold(&mut connection, account + 1, &token).await.unwrap(), Some(expected));
-        // the account's own comes before everybody's
+        // the account's own hold comes before the keyless one
         s.sql("update price_holds set port_code = 'ar_ars' where account_id <> 0").await;
         assert_eq!(find_hold(&mut connection, account, &token).await.unwrap().unwrap().port_code, "ar_ars");
         drop(connection);
@@ -353,15 +353,15 @@ async fn new_estimate_removes_expired_holds() {
         .await;
         post_as(s, None, &documented()).await.expect(201);
         s.advance(Duration::from_mins(10)).await;
-        // the last instant at which they are good
+        // the last instant at which the holds are valid
         s.post(ESTIMATES, &documented()).await.expect(201);
         assert_eq!(s.count(holds).await, 123);
         s.advance(Duration::from_millis(1)).await;
         s.post(ESTIMATES, &documented()).await.expect(201);
-        assert_eq!(s.count(holds).await, 24, "at most 100 at once");
+        assert_eq!(s.count(holds).await, 24, "an estimate must remove at most 100 holds");
         s.post(ESTIMATES, &documented()).await.expect(201);
         assert_eq!(s.count(holds).await, 3);
-        // each account's own
+        // an estimate removes only holds of its own account
         assert_eq!(s.count("select count(*) from price_holds where account_id = 0").await, 1);
         post_as(s, None, &documented()).await.expect(201);
         assert_eq!(s.count("select count(*) from price_holds where account_id = 0").await, 1);
@@ -386,7 +386,7 @@ async fn prices_file_replaces_the_built_in_prices() {
     })
     .await;
 
-    // what is wrong with a file is said in one sentence, before any database is asked for
+    // an invalid file is reported in one line, before the database is opened
     let environment = |file: &std::path::Path| {
         [("SANDBOX_PRICES", file.to_str().unwrap().to_owned()), ("SANDBOX_LISTEN", "127.0.0.1:0".into())]
     };
@@ -400,11 +400,11 @@ async fn prices_file_replaces_the_built_in_prices() {
     };
     prices["mx_mxn"]["fee"] = json!(1);
     std::fs::write(&file, prices.to_string()).unwrap();
-    let said = complaint(&file).await;
-    assert!(said.contains("`fee` of mx_mxn is 1; it must be the share"), "{said}");
-    let said = complaint(&folder.path().join("none.json")).await;
-    assert!(said.contains("can't be read: No such file") && said.contains("--prices"), "{said}");
-    // one that is right, as the program takes it
+    let message = complaint(&file).await;
+    assert!(message.contains("`fee` of mx_mxn is 1; it must be the share"), "{message}");
+    let message = complaint(&folder.path().join("none.json")).await;
+    assert!(message.contains("can't be read: No such file") && message.contains("--prices"), "{message}");
+    // the program accepts a valid file
     prices["mx_mxn"]["fee"] = json!(0.5);
     std::fs::write(&file, prices.to_string()).unwrap();
     program(&["--prices", file.to_str().unwrap()], async |_| {}).await;

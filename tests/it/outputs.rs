@@ -1,4 +1,4 @@
-//! Outputs: the documented exchange, what may be sent, and what is refused.
+//! Outputs: the documented exchange, accepted documents and refusals.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ async fn output_create_returns_the_documented_document() {
         assert_eq!(answer.headers["location"], "/api/concierge_request_outputs/32323");
         assert_eq!(answer.headers["content-type"], "application/vnd.api+json");
         let documented: Value = serde_json::from_str(include_str!("fixtures/documented_answer.json")).unwrap();
-        // compared as text: members in the documented order too
+        // compared as text, so that the order of members counts too
         assert_eq!(serde_json::to_string(&answer.expect(201)).unwrap(), serde_json::to_string(&documented).unwrap());
     })
     .await;
@@ -197,7 +197,7 @@ async fn output_create_requires_matching_related_resources() {
         let answer = s.post_text(OUTPUTS, numbers).await;
         assert_eq!((answer.status, answer.errors().len()), (404, 3), "{answer:?}");
 
-        // of another user
+        // an instruction of another user
         let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {"body": {}}}});
         let id = s.create("/api/withdrawal_instructions", &instruction).await;
         let mut document = documented_output();
@@ -206,7 +206,7 @@ async fn output_create_requires_matching_related_resources() {
         let pointer = "/data/relationships/withdrawal_instruction/data/id";
         answer.assert_error(422, "withdrawal_instruction_of_another_user", pointer);
 
-        // no longer a draft
+        // a request that is no longer a draft
         assert_eq!(s.count("select count(*) from concierge_request_outputs").await, 0);
         s.create_output().await;
         s.act("1010", "request_quote").await.expect(200);
@@ -220,7 +220,8 @@ async fn output_create_requires_matching_related_resources() {
 #[tokio::test]
 async fn output_create_accepts_documents_of_published_clients() {
     account(async |s| {
-        // a whole model, whole resources as linkage, unset relationships among the attributes
+        // a whole model, whole resources as linkage, unset relationships among the attributes;
+        // published clients send all of these
         let mut document = documented_output();
         document["meta"] = json!({"client": "x"});
         document["data"]["id"] = Value::Null;

@@ -36,7 +36,7 @@ async fn user_patch_changes_only_named_attributes() {
             s.patch(path, &change("20202", json!({"webhook_url": "http://127.0.0.1/hook"}))).await.expect(200);
         assert_eq!(patched["data"]["attributes"]["webhook_url"], "http://127.0.0.1/hook");
         assert_eq!(patched["data"]["attributes"]["name"], "person3@example.com");
-        // all a client ever read, read-only attributes included
+        // the whole document as read, read-only attributes included
         let mut all = patched.clone();
         all["data"]["attributes"]["name"] = json!("Bob");
         all["data"]["attributes"]["compliance_state"] = json!("rejected");
@@ -47,7 +47,7 @@ async fn user_patch_changes_only_named_attributes() {
         assert_eq!(patched["data"]["attributes"]["kyc_accepted"], true);
         let cleared = s.patch(path, &change("20202", json!({"webhook_url": null}))).await.expect(200);
         assert_eq!(cleared["data"]["attributes"]["webhook_url"], Value::Null);
-        // me, whatever id the document has
+        // `me` accepts any id in the document
         let me = s.patch("/api/users/me", &change("20202", json!({"do_not_email": true}))).await.expect(200);
         assert_eq!((&me["data"]["id"], &me["data"]["attributes"]["do_not_email"]), (&json!("50505"), &json!(true)));
         s.patch(path, &change("50505", json!({}))).await.assert_error(409, "id_mismatch", "/data/id");
@@ -141,7 +141,7 @@ async fn new_request_is_a_draft_and_links_all_its_outputs() {
             "payment_authorization_code": "abc", "outputs_count": 0, "outputs_total": 0, "outputs_accepting": 0,
             "outputs_accepted": 0, "outputs_rejected": 0, "outputs_working": 0, "outputs_settling": 0,
             "outputs_settled": 0, "outputs_failed": 0, "outputs_returned": 0, "outputs_cancelled": 0});
-        assert_eq!(made["data"]["attributes"].to_string(), attributes.to_string(), "in this order");
+        assert_eq!(made["data"]["attributes"].to_string(), attributes.to_string(), "the attributes must be in this order");
         assert_eq!(made["data"]["relationships"]["user"]["data"]["id"], "50505");
         assert_eq!(made["data"]["relationships"]["outputs"]["data"], json!([]));
         let found = s.get("/api/concierge_requests?filter[external_id]=payroll-11").await.expect(200);

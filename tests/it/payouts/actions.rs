@@ -1,4 +1,4 @@
-//! What a payer does, and what is refused.
+//! The payer's actions and their refusals.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use crate::support::{Account, account, sandbox, sandbox_with, send};
 
 const ACTIONS: [&str; 3] = ["request_quote", "accept_quote", "cancel"];
 
-/// Asserts which actions are refused in the present state, with what each would need, and that they change nothing.
+/// Asserts that actions are refused in the present state and name the states they need.
+/// Also asserts that they change nothing.
 async fn assert_refused(account: &Account, state: &str, refused: &[(&str, &str)]) {
     let before = account.attributes_of("1010").await;
     assert_eq!(before["state"], state);
@@ -42,7 +43,7 @@ async fn action_in_a_wrong_state_names_the_allowed_states() {
                 assert_refused(s, "quote_requested", &[REQUEST, ACCEPT]).await;
                 s.advance(Duration::from_secs(1)).await;
                 assert_refused(s, "quoted", &[REQUEST]).await;
-                // the money is needed elsewhere
+                // empties the wallets, so that the request waits for money
                 s.sql("update cash_wallets set balance = 0").await;
                 s.act("1010", "accept_quote").await.expect(200);
                 s.tick().await;
@@ -79,12 +80,12 @@ async fn action_needs_an_existing_request_and_a_permitted_key() {
             send(s.request(Method::GET, &path)).await.assert_error(405, "method_not_allowed", "");
             s.act("1010", &format!("{action}?include=nothing")).await.assert_error(400, "include_unknown", "include");
         }
-        // of the other account's request 1010 nothing is seen here, and the other way round
+        // each account has its own request 1010
         let path = s.url("/api/concierge_requests/1010/cancel");
         send(s.client.post(&path).header("Authorization", "their_key")).await.expect(200);
         assert_eq!(s.attributes_of("1010").await["state"], "draft");
-        // whose request it is only one account knows
-        let theirs = send(
+        // a request of one account is unknown to the other
+        let foreign = send(
             s.client
                 .post(s.url("/api/concierge_requests"))
                 .header("Authorization", "their_key")
@@ -95,7 +96,7 @@ async fn action_needs_an_existing_request_and_a_permitted_key() {
         )
         .await
         .expect(201);
-        let id = theirs["data"]["id"].as_str().unwrap();
+        let id = foreign["data"]["id"].as_str().unwrap();
         for action in ACTIONS {
             s.act(id, action).await.assert_error(404, "resource_not_found", "");
         }
@@ -159,7 +160,7 @@ async fn concurrent_actions_succeed_once() {
         let shown = s.attributes_of("1010").await;
         assert_eq!(shown["state"], "finished");
         let left = shown["funds_available"].as_f64().unwrap() + shown["total_to_spend"].as_f64().unwrap();
-        assert!((left - 1_000_000.0).abs() < 0.001, "the money is taken once");
+        assert!((left - 1_000_000.0).abs() < 0.001, "the money must be taken once");
     })
     .await;
 }
@@ -172,7 +173,7 @@ async fn request_patch_changes_payer_attributes_in_every_state() {
             |attributes: Value| json!({"data": {"type": "concierge_requests", "id": "1010", "attributes": attributes}});
         s.create_output().await;
         set_to_work(s, "1010").await;
-        // all a client ever read, with one change
+        // the whole document as read, with one change
         let mut all = s.get(path).await.expect(200);
         all["data"]["attributes"]["payment_authorization_code"] = json!("abc");
         all["data"]["attributes"]["state"] = json!("draft");
@@ -207,7 +208,7 @@ async fn accept_quote_is_refused_after_the_deadline() {
         pay(s, "1010", "", thousand()).await;
         s.act("1010", "request_quote").await.expect(200);
         s.tick().await;
-        // a lifecycle that is late
+        // makes the lifecycle late
         s.sql("update concierge_requests set due_at = due_at + interval '1 day' where id = 1010").await;
         s.advance(Duration::from_mins(10)).await;
         assert_eq!(s.attributes_of("1010").await["state"], "quoted");

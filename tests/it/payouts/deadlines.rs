@@ -1,4 +1,4 @@
-//! What happens when nobody does anything, to the millisecond.
+//! Deadlines of drafts, quotes and funding, exact to the millisecond.
 
 use std::time::Duration;
 
@@ -10,12 +10,13 @@ use crate::support::{Account, account, sandbox, sandbox_with};
 const MILLISECOND: Duration = Duration::from_millis(1);
 const TEN_MINUTES: Duration = Duration::from_mins(10);
 
-/// A millisecond less.
+/// Subtracts a millisecond.
 fn before(left: Duration) -> Duration {
     left.saturating_sub(MILLISECOND)
 }
 
-/// Asserts that a request and its outputs are as they were a millisecond before a deadline, and cancelled at it.
+/// Asserts that a request keeps its state until a millisecond before a deadline.
+/// At the deadline the request and its outputs must be cancelled.
 async fn assert_cancelled_after(account: &Account, request: &str, left: Duration, state: &str, reason: &str) {
     account.advance(before(left)).await;
     assert_eq!(account.attributes_of(request).await["state"], state);
@@ -37,7 +38,7 @@ async fn draft_is_pruned_after_thirty_days_without_change() {
         let changed = s.patch(&path, &change).await.expect(200);
         assert_eq!(changed["data"]["attributes"]["external_id"], "x");
         s.advance(before(days(1))).await;
-        // the last moment before it would have been pruned
+        // the last millisecond before the draft is pruned
         pay(s, &filled, "", thousand()).await;
         assert_eq!(s.attributes_of("1010").await["state"], "draft");
         s.advance(MILLISECOND).await;

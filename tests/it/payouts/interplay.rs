@@ -1,4 +1,4 @@
-//! A request and its outputs: what happens to one decides about the other.
+//! Consequences of a request's changes for its outputs, and of an output's changes for its request.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn cancel_also_cancels_outputs_except_rejected_ones() {
         {
             assert_eq!(output(s, id).await["state"], state);
         }
-        // what it held is free again
+        // the instruction of a cancelled output can be deleted
         let answer = s.delete("/api/withdrawal_instructions/2122").await;
         assert_eq!(answer.status, 204, "{answer:?}");
     })
@@ -43,7 +43,7 @@ async fn request_with_only_rejected_outputs_is_refunded_in_full() {
         s.advance(SECOND).await;
         set_to_work(s, "1010").await;
         let working = s.attributes_of("1010").await;
-        assert_eq!(working["funds_available"], 1_000_000, "taken and given back");
+        assert_eq!(working["funds_available"], 1_000_000, "the money is taken and refunded");
         assert!(working["total_to_spend"].as_f64().unwrap() > 0.0, "{working}");
         s.advance(SECOND).await;
         let finished = s.attributes_of("1010").await;
@@ -66,7 +66,7 @@ async fn quote_and_funding_do_not_wait_for_checks() {
             assert!((budgets.iter().map(number).sum::<f64>() - number(&total)).abs() < 1e-6);
             s.advance(SECOND).await;
             assert_eq!(output(s, &passes).await["state"], "accepting");
-            // decided after the request started to work: one starts by itself, the other's money comes back at once
+            // checks end after funding: the accepted output starts, the rejected one is refunded at once
             s.advance(Duration::from_secs(59)).await;
             assert_eq!(output(s, &passes).await["state"], "accepted");
             assert_eq!(output(s, &fails).await["state"], "rejected");
@@ -129,5 +129,5 @@ async fn unapproved_payee_delays_only_its_own_output() {
 }
 
 fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+    value.as_f64().unwrap_or_else(|| panic!("{value} is not a number"))
 }

@@ -1,4 +1,4 @@
-//! Money is conserved, to the last digit, whatever happens.
+//! Conservation of money, exact to the last digit.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use crate::support::{account, sandbox};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A JSON number's exact value.
+/// Parses the exact value of a JSON number.
 fn exact(value: &Value) -> BigDecimal {
-    BigDecimal::from_str(&value.to_string()).unwrap_or_else(|_| panic!("{value} is no number"))
+    BigDecimal::from_str(&value.to_string()).unwrap_or_else(|_| panic!("{value} is not a number"))
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn wallet_funds_only_as_many_requests_as_it_covers() {
 #[tokio::test]
 async fn refund_in_time_funds_a_waiting_request() {
     account(async |s| {
-        // the first takes nearly everything, and gets most of it back a minute later
+        // the first takes most of the balance and is refunded a minute later
         let first = draft(s, "ar_ars").await;
         pay(s, &first, "sandbox:returned", json!({"port_code": "cl_clp", "budget": 900_000})).await;
         let second = draft(s, "ar_ars").await;
@@ -118,7 +118,7 @@ async fn refund_is_the_full_budget_or_the_budget_minus_fees() {
     .await;
 }
 
-/// A payout by chance: where from, and each output's label, port and price.
+/// Generates a payout: its origin, each output's label and attributes, and if its quote is accepted.
 fn payouts() -> impl Strategy<Value = (&'static str, Vec<(&'static str, Value)>, bool)> {
     let label = prop_oneof![
         4 => Just(""),
@@ -169,7 +169,7 @@ async fn random_payouts_conserve_money() {
                 s.clock.advance(Duration::from_millis(11));
             }
         }
-        // while they work, no wallet is overdrawn: the database refuses a balance below zero, and nothing failed
+        // no wallet was overdrawn: the database refuses a negative balance, and no call failed
         s.advance(Duration::from_hours(24)).await;
         for (currency, port) in [("ars", "ar_ars"), ("clp", "cl_clp"), ("usd", "us_usd")] {
             let mut balance = BigDecimal::from(1_000_000);

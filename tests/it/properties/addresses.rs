@@ -1,4 +1,4 @@
-//! Which addresses may be called.
+//! Rules for the addresses a webhook may call.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,7 +14,7 @@ fn networks(text: &str) -> Vec<IpNet> {
     text.split(',').filter(|part| !part.is_empty()).map(|part| read_network(part).unwrap()).collect()
 }
 
-/// Why an address may not be called under these lists; "" where it may.
+/// Returns the reason for refusing an address under two lists, or "" if it is allowed.
 fn refusal(allow: &str, deny: &str, address: &str) -> String {
     let rules = AddressRules::new(&networks(allow), &networks(deny));
     rules.check(address.parse().unwrap()).err().map(|refusal| refusal.reason.to_string()).unwrap_or_default()
@@ -108,7 +108,7 @@ fn refusal_names_the_canonical_address() {
     assert_eq!(refusal.to_string(), "the address 169.254.169.254 may not be called: it is link-local");
 }
 
-/// Few enough different ones for lists and addresses to meet.
+/// Generates addresses from few bytes, so that lists and addresses often match.
 fn address() -> impl Strategy<Value = IpAddr> {
     let byte = prop_oneof![Just(0), Just(1), Just(10), Just(127), Just(169), Just(254), any::<u8>()];
     let near = proptest::array::uniform4(byte).prop_map(Ipv4Addr::from);
@@ -133,7 +133,7 @@ fn list() -> impl Strategy<Value = Vec<IpNet>> {
 proptest! {
     #![proptest_config(cases(2000))]
 
-    /// Deny wins, allow restricts, and nothing that is never called is ever called.
+    /// Deny wins, allow restricts, and no list opens an address that is always refused.
     #[test]
     fn deny_wins_and_allow_restricts(allow in list(), deny in list(), address in address()) {
         let rules = |allow: &[IpNet], deny: &[IpNet]| AddressRules::new(allow, deny).check(address);
@@ -147,13 +147,13 @@ proptest! {
         let single = IpNet::from(address);
         prop_assert!(rules(&[], &[single]).is_err());
         prop_assert_eq!(rules(&[single], &[]), rules(&[], &[]));
-        // one more network that is denied, or one less that is allowed, never opens anything
+        // removing an allowed network never opens an address
         if let [first, rest @ ..] = &allow[..] && !rest.is_empty() && both.is_err() {
             prop_assert!(rules(rest, &deny).is_err(), "{first:?}");
         }
     }
 
-    /// What can be set can be called: the HTTP client takes it.
+    /// The HTTP client can call every URL that is accepted as a setting.
     #[test]
     fn accepted_url_suits_the_http_client(host in "[a-z.-]{1,9}|\\PC{1,9}", rest in "[/?:]?\\PC{0,60}") {
         if let Ok(url) = receiver::read(&format!("http://{host}{rest}"), &AddressRules::default()) {
@@ -161,7 +161,7 @@ proptest! {
         }
     }
 
-    /// An IPv4 address is the same however it is spelled, in what is asked and in the lists.
+    /// An IPv4 address and its mapped form are equal, as address and in the lists.
     #[test]
     fn mapped_address_counts_as_ipv4(
         allow in list(), deny in list(), address in any::<u32>().prop_map(Ipv4Addr::from), bits in 0..=32_u8,

@@ -1,4 +1,4 @@
-//! Reading JSON more strictly than its grammar.
+//! Reading JSON under stricter rules than its grammar.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::numbers::Exact;
 use super::values::{Json, pointers, resolve, styles, texts, trees};
 
-/// Whether two values are the same, numbers by their value and members in order.
+/// Compares two values: numbers by value, members in order.
 fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => Exact::read(&one.to_string()) == Exact::read(&other.to_string()),
@@ -26,13 +26,13 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// Asserts that a text is refused as no JSON, with the place.
-fn assert_invalid(errors: &[Error], what: &str) {
+/// Asserts that a text is refused as invalid JSON, with the place and a reason.
+fn assert_invalid(errors: &[Error], reason: &str) {
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert_eq!((errors[0].code.name, &errors[0].source), ("json_invalid", &None));
     let detail = &errors[0].detail;
     assert!(
-        detail.starts_with("invalid JSON at line ") && detail.contains(", column ") && detail.contains(what),
+        detail.starts_with("invalid JSON at line ") && detail.contains(", column ") && detail.contains(reason),
         "{detail}"
     );
 }

@@ -1,4 +1,4 @@
-//! Decimals, against arithmetic on digits.
+//! Decimals, compared with arithmetic on digits.
 
 use concierge_sandbox::jsonapi::decimal::{number, read as decimal};
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ pub struct Exact {
 }
 
 impl Exact {
-    /// The value of a number in JSON's grammar.
+    /// Reads a number in JSON's grammar.
     pub fn read(text: &str) -> Self {
         let negative = text.starts_with('-');
         let (mantissa, exponent) =
@@ -28,14 +28,14 @@ impl Exact {
         Self { negative, digits, exponent: exponent.parse::<i128>().unwrap() + places }
     }
 
-    /// Whether it has at most 12 digits before the point and 8 after it.
+    /// Returns true if it has at most 12 digits before the point and 8 after it.
     fn fits(&self) -> bool {
         let length = i128::try_from(self.digits.len()).unwrap();
         self.digits.is_empty() || (self.exponent >= -8 && length + self.exponent <= 12)
     }
 }
 
-/// Whether a text is a number in JSON's grammar.
+/// Returns true if a text is a number in JSON's grammar.
 fn is_number(text: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let text = text.strip_prefix('-').unwrap_or(text);
@@ -53,7 +53,7 @@ fn is_number(text: &str) -> bool {
         && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
 }
 
-/// Numbers of every length around the limits, with zeros and exponents that make up for each other.
+/// Generates numbers of every length around the limits, with zeros and exponents that cancel out.
 fn spellings() -> impl Strategy<Value = String> {
     let exponent =
         prop_oneof!["", "[eE][+-]?[0-9]", "[eE]-?[1-5][0-9]", "[eE]-?0{0,30}[0-9]{1,2}", "[eE][+-]?[0-9]{1,25}"];

@@ -1,4 +1,4 @@
-//! Reading query strings and writing links; media types with parameters.
+//! Reading query strings, writing links, and media types with parameters.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -15,7 +15,7 @@ use proptest::sample::{Index, select, subsequence};
 
 use super::values::{Style, styles};
 
-/// What a query asks for, without the order in which it came.
+/// Prints the content of a query, independent of the order of its parameters.
 fn meaning(query: &Query) -> (String, [Vec<String>; 3]) {
     let ordered = format!("{:?} {:?} {:?} {:?}", query.include, query.is_compound, query.sort, query.page);
     let sorted = |mut all: Vec<String>| {
@@ -28,7 +28,7 @@ fn meaning(query: &Query) -> (String, [Vec<String>; 3]) {
     (ordered, [sorted(fields), sorted(filters), sorted(others)])
 }
 
-/// Valid parameters of a collection of outputs, or of requests.
+/// Generates valid parameters of a collection of outputs or requests.
 fn parameters() -> impl Strategy<Value = (&'static Schema, Vec<(String, String)>)> {
     let list = |all: Vec<&'static str>| {
         let length = all.len();
@@ -72,7 +72,7 @@ fn parameters() -> impl Strategy<Value = (&'static Schema, Vec<(String, String)>
     })
 }
 
-/// Encodes a name or value in one of the many ways.
+/// Encodes a name or value in one of several ways.
 fn encode(text: &str, style: &mut Style, into: &mut String) {
     for byte in text.bytes() {
         let plain = byte.is_ascii_graphic() && !b"&=+%#".contains(&byte);
@@ -86,7 +86,7 @@ fn encode(text: &str, style: &mut Style, into: &mut String) {
     }
 }
 
-/// A query string made of pieces that mean something, in any order.
+/// Generates a query string of meaningful pieces in any order.
 fn nonsense() -> impl Strategy<Value = String> {
     let pieces = [
         "include",

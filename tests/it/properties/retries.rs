@@ -1,4 +1,4 @@
-//! The ladder of retries, whatever its steps.
+//! Delays between retries, for any retry schedule.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ proptest! {
         let delays: Vec<Duration> = steps.iter().map(|seconds| Duration::from_secs(*seconds)).collect();
         let retries = Retries { delays: delays.clone(), seed };
         let delay = retries.delay(&account, event, tries, None);
-        prop_assert_eq!(delay, retries.delay(&account, event, tries, None), "the same each time");
+        prop_assert_eq!(delay, retries.delay(&account, event, tries, None), "a repeated call must give the same delay");
         match tries.checked_sub(1).and_then(|step| delays.get(step)) {
             Some(step) => {
                 let delay = delay.unwrap();

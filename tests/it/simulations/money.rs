@@ -1,4 +1,4 @@
-//! Prices and balances that a test decides.
+//! Prices and balances set by a test.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn interrupted_quote_restarts_with_the_given_prices() {
         manual(s).await;
         add_many(s).await;
         s.act("1010", "request_quote").await.expect(200);
-        // as a server leaves it that is killed meanwhile
+        // the state left by a killed server
         s.sql("update concierge_requests set outputs_done_to = 41000 where id = 1010").await;
         let one_to_one = json!({"per_usd": 1, "fee": 0, "cost": 0});
         let prices = json!({"prices": {"cl_clp": one_to_one, "ar_ars": one_to_one}});
@@ -64,7 +64,7 @@ async fn credit_and_debit_change_the_balance() {
             let refused = simulate_with(s, "users", "50505", "credit", &body).await;
             assert_eq!((refused.status, refused.errors()[0].2.as_str()), (422, pointer), "{body}");
         }
-        // who waits for it goes on at once
+        // a request that waits for money continues at once
         s.create_output().await;
         s.act("1010", "request_quote").await.expect(200);
         s.advance(Duration::from_secs(2)).await;

@@ -1,10 +1,10 @@
-//! Several steps in one call, with everything that goes along.
+//! Simulations of several steps in one call, with the related requests and outputs.
 
 use concierge_sandbox::config::Config;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::{OUTPUTS, REQUESTS, add_many, manual, set_to_work, simulate, simulate_with, state, told};
+use super::{OUTPUTS, REQUESTS, add_many, event_types, manual, set_to_work, simulate, simulate_with, state};
 use crate::support::{account, sandbox_with};
 
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn path_visits_every_state_and_moves_the_request() {
         assert_eq!(state(simulate_with(s, OUTPUTS, &output, "transition", &to).await), "returned");
         let states = ["accepting", "accepted", "working", "settling", "failed", "returned"];
         assert_eq!(
-            told(s, &format!("{OUTPUTS}/{output}")).await,
+            event_types(s, &format!("{OUTPUTS}/{output}")).await,
             states.map(|state| format!("concierge_request_output_{state}"))
         );
         let states = [
@@ -29,7 +29,7 @@ async fn path_visits_every_state_and_moves_the_request() {
             "credit_note_created",
         ];
         assert_eq!(
-            told(s, &format!("{REQUESTS}/1010")).await,
+            event_types(s, &format!("{REQUESTS}/1010")).await,
             states.map(|state| format!("concierge_request_{state}"))
         );
         let timeline = s.get(&format!("/_sandbox/timeline/{OUTPUTS}/{output}")).await.expect(200);
@@ -77,7 +77,7 @@ async fn simulation_settles_many_outputs_before_it_returns() {
         manual(s).await;
         add_many(s).await;
         set_to_work(s).await;
-        // some are elsewhere by then
+        // three outputs have already left `accepted`
         for (output, verbs) in [("40001", &["work"][..]), ("40002", &["work", "issue", "fail"]), ("40003", &["cancel"])]
         {
             for verb in verbs {
@@ -88,10 +88,10 @@ async fn simulation_settles_many_outputs_before_it_returns() {
         assert_eq!(state(simulate_with(s, REQUESTS, "1010", "transition", &to).await), "finished");
         let request = s.attributes_of("1010").await;
         assert_eq!((&request["outputs_settled"], &request["outputs_cancelled"]), (&json!(2500), &json!(1)));
-        let way = ["working", "settling", "failed", "working", "settling", "settled"];
-        let failed_once = told(s, &format!("{OUTPUTS}/40002")).await;
-        assert_eq!(failed_once[1..], way.map(|state| format!("concierge_request_output_{state}")));
-        // its end is told behind theirs
+        let path = ["working", "settling", "failed", "working", "settling", "settled"];
+        let failed_once = event_types(s, &format!("{OUTPUTS}/40002")).await;
+        assert_eq!(failed_once[1..], path.map(|state| format!("concierge_request_output_{state}")));
+        // the event of the request comes after the events of its outputs
         let last = "select max(id) from events where resource_type = 'concierge_request_outputs'";
         let finished = "select id from events where event_type = 'concierge_request_finished'";
         assert!(s.count(finished).await > s.count(last).await);
@@ -109,9 +109,9 @@ async fn simulation_succeeds_beside_automatic_steps() {
             outputs.push(s.create_output().await);
         }
         let to = json!({"state": "settled", "through": true});
-        let ways = outputs.iter().map(|output| simulate_with(s, OUTPUTS, output, "transition", &to));
-        for answer in join_all(ways).await {
-            // one that came there before its call is there already
+        let calls = outputs.iter().map(|output| simulate_with(s, OUTPUTS, output, "transition", &to));
+        for answer in join_all(calls).await {
+            // an output may have settled before its call
             if answer.status != 200 {
                 answer.assert_error(409, "action_not_possible", "");
             }

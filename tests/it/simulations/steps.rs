@@ -1,11 +1,11 @@
-//! One step of an output, a request or a payee.
+//! Simulations of one step of an output, a request or a payee.
 
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
 
-use super::{OUTPUTS, REQUESTS, balance, manual, set_to_work, simulate, simulate_with, state, told};
+use super::{OUTPUTS, REQUESTS, balance, event_types, manual, set_to_work, simulate, simulate_with, state};
 use crate::support::{account, sandbox, send};
 
 #[tokio::test]
@@ -35,10 +35,10 @@ async fn every_step_of_a_payout_can_be_simulated() {
         assert!(request["receipt_url"].is_string());
         let states = ["accepting", "accepted", "working", "settling", "failed", "working", "settling", "settled"];
         assert_eq!(
-            told(s, &format!("{OUTPUTS}/{output}")).await,
+            event_types(s, &format!("{OUTPUTS}/{output}")).await,
             states.map(|state| format!("concierge_request_output_{state}"))
         );
-        // each at once, on either side of the tick
+        // all steps before the tick share one instant, and all after it another
         assert_eq!(s.count("select count(distinct created_at) from events").await, 2);
     })
     .await;
@@ -46,7 +46,7 @@ async fn every_step_of_a_payout_can_be_simulated() {
 
 #[tokio::test]
 async fn final_state_decides_the_refund_of_an_output() {
-    for (way, ends, is_returned) in [
+    for (path, ends, is_refunded) in [
         (vec!["reject"], "rejected", true),
         (vec!["accept", "cancel"], "cancelled", true),
         (vec!["accept", "work", "cancel"], "cancelled", true),
@@ -59,15 +59,15 @@ async fn final_state_decides_the_refund_of_an_output() {
             set_to_work(s).await;
             let spent = balance(s, "ars").await;
             assert_ne!(spent, json!(1_000_000));
-            for verb in way {
+            for verb in path {
                 simulate(s, OUTPUTS, &output, verb).await.expect(200);
             }
             assert_eq!(s.state_of(&output).await, ends);
             let request = s.attributes_of("1010").await;
             assert_eq!(request["state"], "finished", "{ends}");
-            assert_eq!(request["credit_note_url"].is_string(), is_returned, "{ends}");
-            assert_eq!(balance(s, "ars").await != spent, is_returned, "{ends}");
-            if ends != "returned" && is_returned {
+            assert_eq!(request["credit_note_url"].is_string(), is_refunded, "{ends}");
+            assert_eq!(balance(s, "ars").await != spent, is_refunded, "{ends}");
+            if ends != "returned" && is_refunded {
                 assert_eq!(balance(s, "ars").await, json!(1_000_000), "{ends}");
             }
         })
@@ -88,7 +88,7 @@ async fn impossible_step_is_409_with_the_possible_ones() {
             "output 32323 is accepting; `settle` is not possible in this state (possible: accept, reject, cancel)"
         );
         simulate(s, OUTPUTS, &output, "accept").await.expect(200);
-        // an arrow, but not for an output whose request doesn't work
+        // a transition of the machine, but impossible until the request is working
         let refused = simulate(s, OUTPUTS, &output, "work").await;
         refused.assert_error(409, "action_not_possible", "");
         assert!(refused.text.contains("request 1010 is draft"), "{refused:?}");
@@ -188,7 +188,7 @@ async fn decision_about_a_payee_runs_its_waiting_checks() {
             assert_eq!(s.state_of(&output).await, "accepting");
             let decided = simulate(s, "users", &payee, verb).await.expect(200);
             assert_eq!(decided["data"]["attributes"]["compliance_state"], compliance);
-            assert_eq!(told(s, &format!("users/{payee}")).await, [format!("user_{compliance}")]);
+            assert_eq!(event_types(s, &format!("users/{payee}")).await, [format!("user_{compliance}")]);
             s.tick().await;
             assert_eq!(s.state_of(&output).await, ends);
         })

@@ -90,7 +90,7 @@ async fn disconnected_client_does_not_fail_other_creates() {
             loop {
                 tokio::select! {
                     biased;
-                    _ = futures_util::future::select_all(&mut waiting) => panic!("no create can be answered while the draft is locked"),
+                    _ = futures_util::future::select_all(&mut waiting) => panic!("answered before the unlock"),
                     waits = s.count(waits) => if waits > 0 { break },
                 }
             }

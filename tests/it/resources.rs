@@ -141,7 +141,7 @@ async fn new_request_is_a_draft_and_links_all_its_outputs() {
             "payment_authorization_code": "abc", "outputs_count": 0, "outputs_total": 0, "outputs_accepting": 0,
             "outputs_accepted": 0, "outputs_rejected": 0, "outputs_working": 0, "outputs_settling": 0,
             "outputs_settled": 0, "outputs_failed": 0, "outputs_returned": 0, "outputs_cancelled": 0});
-        assert_eq!(made["data"]["attributes"].to_string(), attributes.to_string(), "the attributes must be in this order");
+        assert_eq!(made["data"]["attributes"].to_string(), attributes.to_string(), "attributes must be in this order");
         assert_eq!(made["data"]["relationships"]["user"]["data"]["id"], "50505");
         assert_eq!(made["data"]["relationships"]["outputs"]["data"], json!([]));
         let found = s.get("/api/concierge_requests?filter[external_id]=payroll-11").await.expect(200);

@@ -58,7 +58,7 @@ async fn wallet_funds_only_as_many_requests_as_it_covers() {
 #[tokio::test]
 async fn refund_in_time_funds_a_waiting_request() {
     account(async |s| {
-        // the first takes most of the balance and is refunded a minute later
+        // the first takes most of the balance, and its refund comes within a minute
         let first = draft(s, "ar_ars").await;
         pay(s, &first, "sandbox:returned", json!({"port_code": "cl_clp", "budget": 900_000})).await;
         let second = draft(s, "ar_ars").await;

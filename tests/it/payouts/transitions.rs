@@ -92,7 +92,7 @@ async fn every_transition_is_reached_over_http() {
         let found = taken(s, "concierge_request_outputs", "concierge_request_output_", machine).await;
         assert_eq!(found, declared(machine));
         let machine = &requests::state::MACHINE;
-        assert_eq!(gone(s, "concierge_requests", "concierge_request_", machine).await, declared(machine));
+        assert_eq!(taken(s, "concierge_requests", "concierge_request_", machine).await, declared(machine));
     })
     .await;
 }

@@ -94,7 +94,9 @@ proptest! {
     }
 
     #[test]
-    fn text_outside_the_number_grammar_is_no_decimal(text in prop_oneof!["[-+0-9.eE _x\n]{0,8}", "\\PC{0,6}", " ?-?[0-9]{1,3} ?"]) {
+    fn text_outside_the_number_grammar_is_no_decimal(
+        text in prop_oneof!["[-+0-9.eE _x\n]{0,8}", "\\PC{0,6}", " ?-?[0-9]{1,3} ?"],
+    ) {
         prop_assert_eq!(decimal(&text).is_some(), is_number(&text) && Exact::read(&text).fits(), "{:?}", text);
     }
 }

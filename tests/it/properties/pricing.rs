@@ -127,7 +127,8 @@ proptest! {
         }
         let [kept, one] = pair.kept();
         if priced.budget == money(0) {
-            prop_assert!(is_truncated(&priced.all_in_rate, &(to * ONE * ONE * kept), &(from * (ONE + pair.cost) * one)));
+            let (above, below) = (to * ONE * ONE * kept, from * (ONE + pair.cost) * one);
+            prop_assert!(is_truncated(&priced.all_in_rate, &above, &below));
         } else {
             prop_assert!(is_truncated(&priced.all_in_rate, &(big(sum) * ONE), &units(&priced.budget)), "{:?}", priced);
         }

@@ -249,7 +249,9 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_header_is_accepted_or_406_or_415(text in "(application/vnd\\.api\\+json[;, ]{0,2})?(\\PC{0,30}|[a-z/+;=\",\\\\. ]{0,40})") {
+    fn arbitrary_header_is_accepted_or_406_or_415(
+        text in "(application/vnd\\.api\\+json[;, ]{0,2})?(\\PC{0,30}|[a-z/+;=\",\\\\. ]{0,40})",
+    ) {
         for result in [check_content_type(Some(&text), true), check_content_type(Some(&text), false), check_accept(Some(&text))] {
             if let Err(error) = result {
                 prop_assert!([406, 415].contains(&error.code.status));

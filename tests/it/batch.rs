@@ -1,4 +1,4 @@
-//! Calls that share a round trip: each gets its own answer, whatever the others ask.
+//! Concurrent calls that share a round trip to the database: each gets its own answer.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ async fn concurrent_creates_each_get_their_own_answer() {
         let creates = (0..200).map(|n| {
             let mut document = documented_output();
             document["data"]["attributes"]["amount"] = json!(n + 1);
-            // every fourth refers to something that isn't there, each time something else
+            // every fourth refers to a missing resource, each time a different one
             if n % 4 == 0 {
                 let relationship = ["request", "user", "withdrawal_instruction"][n / 4 % 3];
                 document["data"]["relationships"][relationship]["data"]["id"] = json!((777_000 + n).to_string());
@@ -37,7 +37,7 @@ async fn concurrent_creates_each_get_their_own_answer() {
         }
         assert_eq!(ids.len(), 150);
         assert_eq!(s.count("select count(*) from concierge_request_outputs").await, 150);
-        // shown together, each with what was sent, beside some that aren't there
+        // shown together, beside missing ones
         let show = |id: i64| async move { (id, s.get(&format!("{OUTPUTS}/{id}")).await) };
         let shows = ids.into_iter().chain([1, 2, 3]).map(show);
         for (id, answer) in futures_util::future::join_all(shows).await {
@@ -52,7 +52,7 @@ async fn concurrent_creates_each_get_their_own_answer() {
 }
 
 #[tokio::test]
-async fn callers_are_kept_apart() {
+async fn concurrent_callers_keep_their_own_permissions() {
     sandbox(async |s| {
         let id = s.create_output().await;
         let path = format!("{OUTPUTS}/{id}");
@@ -72,9 +72,9 @@ async fn callers_are_kept_apart() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_takes_nobody_with_it() {
+async fn disconnected_client_does_not_fail_other_creates() {
     sandbox(async |s| {
-        // the draft is locked, so that creates wait
+        // locks the draft, so that creates wait
         let mut lock = s.database().begin().await.unwrap();
         sqlx::query("update concierge_requests set external_id = 'x' where id = 1010")
             .execute(&mut *lock)
@@ -85,18 +85,18 @@ async fn a_client_that_hangs_up_takes_nobody_with_it() {
         let waits = "select count(*) from pg_stat_activity
             where wait_event_type = 'Lock' and query like 'with caller%'
             and datname = current_database()";
-        // polled until the first round trip waits for the lock
+        // polls the creates until the first round trip waits for the lock
         crate::support::within(async {
             loop {
                 tokio::select! {
                     biased;
-                    _ = futures_util::future::select_all(&mut waiting) => panic!("none can be answered yet"),
+                    _ = futures_util::future::select_all(&mut waiting) => panic!("answered before the unlock"),
                     waits = s.count(waits) => if waits > 0 { break },
                 }
             }
         })
         .await;
-        drop(waiting.drain(..3)); // the first hang up
+        drop(waiting.drain(..3)); // the first three clients disconnect
         lock.commit().await.unwrap();
         for answer in futures_util::future::join_all(waiting).await {
             answer.expect(201);

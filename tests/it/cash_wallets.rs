@@ -1,4 +1,4 @@
-//! Cash wallets: what a user has, by currency.
+//! Cash wallets: a user's balance in each currency.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,17 +7,17 @@ use crate::support::{account, sandbox, send};
 
 const CURRENCIES: [&str; 10] = ["ars", "brl", "clp", "cop", "eur", "mxn", "pen", "pyg", "usd", "uyu"];
 
-/// The balances of a list, by id.
+/// Reads the balances of a list, with their ids.
 fn balances(document: &Value) -> Vec<(&str, &Value)> {
     let wallets = document["data"].as_array().unwrap().iter();
     wallets.map(|wallet| (wallet["id"].as_str().unwrap(), &wallet["attributes"]["balance"])).collect()
 }
 
 #[tokio::test]
-async fn a_user_has_one_in_every_currency_of_the_ports() {
+async fn user_has_a_wallet_in_every_port_currency() {
     account(async |s| {
         let answer = s.get("/api/cash_wallets/").await;
-        // attributes in their order
+        // compared as text, so that the order of attributes counts
         let dollars =
             r#"{"id":"usd","type":"cash_wallets","attributes":{"currency":"usd","balance":1000000,"available":1000000}}"#;
         assert!(answer.text.contains(dollars), "{}", answer.text);
@@ -37,7 +37,7 @@ async fn a_user_has_one_in_every_currency_of_the_ports() {
 }
 
 #[tokio::test]
-async fn a_balance_is_exact() {
+async fn balance_is_exact() {
     account(async |s| {
         let digits = "123456789012345678901234567890.12345678";
         s.sql("update cash_wallets set balance = 123456789012345678901234567890.123456780000 where currency = 'clp'")
@@ -52,7 +52,7 @@ async fn a_balance_is_exact() {
 }
 
 #[tokio::test]
-async fn each_user_has_its_own() {
+async fn each_user_sees_its_own_wallets() {
     account(async |s| {
         s.sql("insert into cash_wallets select account_id, id, 'clp', 12.5 from users where id = 20202").await;
         let get = async |key: &str, path: &str| {
@@ -76,7 +76,7 @@ async fn each_user_has_its_own() {
 }
 
 #[tokio::test]
-async fn another_account_s_are_its_own() {
+async fn each_account_sees_its_own_wallets() {
     sandbox(async |s| {
         let mut connection = s.server().app().database.connection().await.unwrap();
         let keys = [("another_key", "write")];
@@ -85,16 +85,16 @@ async fn another_account_s_are_its_own() {
         connection.release();
         s.sql("update cash_wallets set balance = 7 where currency = 'usd' and account_id = 1").await;
         let get = |key: &'static str| send(s.client.get(s.url("/api/cash_wallets")).header("Authorization", key));
-        let (ours, theirs) = (get("your_api_key").await.expect(200), get("another_key").await.expect(200));
+        let (ours, foreign) = (get("your_api_key").await.expect(200), get("another_key").await.expect(200));
         assert_eq!(balances(&ours)[8], ("usd", &json!(7)));
-        assert_eq!(balances(&theirs)[8], ("usd", &json!(1_000_000)));
-        assert_eq!(balances(&theirs).len(), 10);
+        assert_eq!(balances(&foreign)[8], ("usd", &json!(1_000_000)));
+        assert_eq!(balances(&foreign).len(), 10);
     })
     .await;
 }
 
 #[tokio::test]
-async fn pages_are_cut_from_all_of_them() {
+async fn wallets_are_listed_in_pages() {
     account(async |s| {
         let page = s.get("/api/cash_wallets?page[size]=3&page[number]=2&sort=-id").await.expect(200);
         assert_eq!(balances(&page).into_iter().map(|(id, _)| id).collect::<Vec<_>>(), ["pen", "mxn", "eur"]);
@@ -109,7 +109,7 @@ async fn pages_are_cut_from_all_of_them() {
 }
 
 #[tokio::test]
-async fn an_unknown_currency_is_404() {
+async fn unknown_currency_is_404() {
     account(async |s| {
         for currency in ["jpy", "us", "usdx", "usd%20", "50505", "%00", "%ff", "us_usd"] {
             s.get(&format!("/api/cash_wallets/{currency}")).await.assert_error(404, "resource_not_found", "");

@@ -1,4 +1,4 @@
-//! Estimates: the documented ones to the last digit, what is refused, and the prices they hold.
+//! Estimates: the documented examples to the last digit, refusals, and held prices.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn documented() -> Value {
     estimate(json!({"port_code": "cl_clp", "outputs": documented_outputs()}))
 }
 
-/// POSTs with another key, or without any.
+/// POSTs an estimate with the given key, or without one.
 async fn post_as(account: &Account, key: Option<&str>, document: &Value) -> Answer {
     let request = account.client.post(account.url(ESTIMATES)).header("Content-Type", "application/json");
     let request = match key {
@@ -45,7 +45,7 @@ fn token_of(answer: &Answer) -> String {
 }
 
 #[tokio::test]
-async fn the_documented_estimate_comes_to_the_last_digit() {
+async fn estimate_matches_the_documented_one_to_the_last_digit() {
     account(async |s| {
         let answer = s.post(ESTIMATES, &documented()).await;
         assert_eq!(answer.status, 201, "{answer:?}");
@@ -68,9 +68,9 @@ async fn the_documented_estimate_comes_to_the_last_digit() {
 }
 
 #[tokio::test]
-async fn the_older_form_says_what_is_taken_on_each_side() {
+async fn older_form_shows_the_part_taken_on_each_side() {
     account(async |s| {
-        // what clients send beside it has no effect
+        // additional attributes have no effect
         let sum = json!({"from_code": "cl_clp", "to_code": "mx_mxn", "amount": "100000.5", "port_code": null,
             "outputs": null, "result": 7});
         let answer = s.post(&format!("{ESTIMATES}/"), &estimate(sum)).await;
@@ -115,7 +115,7 @@ async fn the_older_form_says_what_is_taken_on_each_side() {
         ] {
             s.post(ESTIMATES, &estimate(attributes)).await.assert_error(422, code, pointer);
         }
-        // with outputs, it is of the newer form
+        // a document with outputs is read as the newer form
         let both = estimate(
             json!({"port_code": "cl_clp", "outputs": documented_outputs(), "from_code": "ar_ars", "amount": 5}),
         );
@@ -127,7 +127,7 @@ async fn the_older_form_says_what_is_taken_on_each_side() {
 }
 
 #[tokio::test]
-async fn every_fault_is_named_with_its_place_in_the_array() {
+async fn estimate_reports_every_fault_with_its_array_index() {
     account(async |s| {
         let outputs = json!([
             {"port_code": "us_usd", "amount": 1},
@@ -179,7 +179,7 @@ async fn every_fault_is_named_with_its_place_in_the_array() {
         ] {
             s.post(ESTIMATES, &estimate(attributes)).await.assert_error(422, code, pointer);
         }
-        // a document is read as any other
+        // general faults are reported as in every document
         let post = async |text: &str| s.post_text(ESTIMATES, text.to_owned()).await;
         post("{").await.assert_error(400, "json_invalid", "");
         post(r#"{"data":{"type":"users"}}"#).await.assert_error(409, "type_mismatch", "/data/type");
@@ -195,7 +195,7 @@ async fn every_fault_is_named_with_its_place_in_the_array() {
 }
 
 #[test]
-fn after_an_array_of_objects_the_attributes_are_read_again() {
+fn reader_returns_to_attributes_after_an_array() {
     let mut reader = Reader::open(documented().to_string().as_bytes(), &SCHEMA, Purpose::Create).unwrap();
     let ports = reader.objects("outputs", |reader| reader.text("port_code", 9));
     assert_eq!(ports.unwrap(), ["us_usd", "mx_mxn"]);
@@ -208,7 +208,7 @@ fn after_an_array_of_objects_the_attributes_are_read_again() {
 }
 
 #[tokio::test]
-async fn of_very_many_faults_the_first_are_named() {
+async fn estimate_reports_only_the_first_hundred_faults() {
     account(async |s| {
         let document = estimate(json!({"port_code": "cl_clp", "outputs": vec![0; 300_000]}));
         let errors = s.post(ESTIMATES, &document).await.errors();
@@ -220,7 +220,7 @@ async fn of_very_many_faults_the_first_are_named() {
 }
 
 #[tokio::test]
-async fn no_key_is_needed_and_one_that_is_there_is_checked() {
+async fn estimate_needs_no_key_but_checks_a_given_one() {
     sandbox(async |s| {
         let sum = estimate(json!({"from_code": "ar_ars", "to_code": "cl_clp", "amount": 1000}));
         for document in [documented(), sum.clone()] {
@@ -241,7 +241,7 @@ async fn no_key_is_needed_and_one_that_is_there_is_checked() {
                 assert_eq!(answer.status, 201, "{key:?}: {answer:?}");
             }
         }
-        // a stranger is told nothing else; somebody without a key is told everything
+        // an invalid key hides other faults; a call without a key gets them all
         let faulty = estimate(json!({"port_code": "cl_clp"}));
         post_as(s, Some("nope"), &faulty).await.assert_error(401, "invalid_api_key", "Authorization");
         post_as(s, None, &faulty).await.assert_error(422, "attribute_missing", "/data/attributes");
@@ -257,7 +257,7 @@ async fn no_key_is_needed_and_one_that_is_there_is_checked() {
 }
 
 #[tokio::test]
-async fn parameters_are_those_of_a_single_document() {
+async fn estimate_takes_the_parameters_of_a_single_document() {
     account(async |s| {
         let post = async |query: &str| s.post(&format!("{ESTIMATES}?{query}"), &documented()).await;
         let shown = post("fields[concierge_estimates]=total_to_spend,port_code").await.expect(201);
@@ -283,16 +283,16 @@ async fn parameters_are_those_of_a_single_document() {
 }
 
 #[tokio::test]
-async fn a_hint_token_depends_on_what_is_priced_and_when_alone() {
+async fn hint_token_depends_only_on_its_content_and_instant() {
     sandbox(async |s| {
         let first = s.post(ESTIMATES, &documented()).await;
         let token = token_of(&first);
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         assert!(token.len() == 64 && token.bytes().all(is_hex), "{token}");
-        // at the same instant: the same bytes, whoever asks
+        // at the same instant every caller gets the same bytes
         assert_eq!(s.post(ESTIMATES, &documented()).await.text, first.text);
         assert_eq!(post_as(s, None, &documented()).await.text, first.text);
-        // in another order and spelling
+        // the same outputs in another order and spelling
         let mut other = documented();
         other["data"]["attributes"]["outputs"] =
             json!([{"port_code": "mx_mxn", "amount": "500.00"}, {"port_code": "us_usd", "budget": 1e5, "amount": null}]);
@@ -315,7 +315,7 @@ async fn a_hint_token_depends_on_what_is_priced_and_when_alone() {
 }
 
 #[tokio::test]
-async fn a_hold_is_found_by_its_account_and_by_everybody_without_one() {
+async fn hold_is_found_by_its_account_or_by_all_if_made_keyless() {
     sandbox(async |s| {
         let token = token_of(&s.post(ESTIMATES, &documented()).await);
         let account = s.count("select account_id from api_keys limit 1").await;
@@ -334,7 +334,7 @@ async fn a_hold_is_found_by_its_account_and_by_everybody_without_one() {
         assert_eq!(find_hold(&mut connection, account, "").await.unwrap(), None);
         assert_eq!(token_of(&post_as(s, None, &documented()).await), token);
         assert_eq!(find_hold(&mut connection, account + 1, &token).await.unwrap(), Some(expected));
-        // the account's own comes before everybody's
+        // the account's own hold comes before the keyless one
         s.sql("update price_holds set port_code = 'ar_ars' where account_id <> 0").await;
         assert_eq!(find_hold(&mut connection, account, &token).await.unwrap().unwrap().port_code, "ar_ars");
         drop(connection);
@@ -343,7 +343,7 @@ async fn a_hold_is_found_by_its_account_and_by_everybody_without_one() {
 }
 
 #[tokio::test]
-async fn holds_that_have_expired_go_with_the_next_ones() {
+async fn new_estimate_removes_expired_holds() {
     sandbox(async |s| {
         let holds = "select count(*) from price_holds";
         s.post(ESTIMATES, &documented()).await.expect(201);
@@ -354,15 +354,15 @@ async fn holds_that_have_expired_go_with_the_next_ones() {
         .await;
         post_as(s, None, &documented()).await.expect(201);
         s.advance(Duration::from_mins(10)).await;
-        // the last instant at which they are good
+        // the last instant at which the holds are valid
         s.post(ESTIMATES, &documented()).await.expect(201);
         assert_eq!(s.count(holds).await, 123);
         s.advance(Duration::from_millis(1)).await;
         s.post(ESTIMATES, &documented()).await.expect(201);
-        assert_eq!(s.count(holds).await, 24, "at most 100 at once");
+        assert_eq!(s.count(holds).await, 24, "an estimate must remove at most 100 holds");
         s.post(ESTIMATES, &documented()).await.expect(201);
         assert_eq!(s.count(holds).await, 3);
-        // each account's own
+        // an estimate removes only holds of its own account
         assert_eq!(s.count("select count(*) from price_holds where account_id = 0").await, 1);
         post_as(s, None, &documented()).await.expect(201);
         assert_eq!(s.count("select count(*) from price_holds where account_id = 0").await, 1);
@@ -371,7 +371,7 @@ async fn holds_that_have_expired_go_with_the_next_ones() {
 }
 
 #[tokio::test]
-async fn prices_can_be_replaced_by_a_file() {
+async fn prices_file_replaces_the_built_in_prices() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("prices.json");
     let mut prices: Value = serde_json::from_str(Prices::built_in().unwrap().json()).unwrap();
@@ -387,7 +387,7 @@ async fn prices_can_be_replaced_by_a_file() {
     })
     .await;
 
-    // what is wrong with a file is said in one sentence, before any database is asked for
+    // an invalid file is reported in one line, before the database is opened
     let environment = |file: &std::path::Path| {
         [("SANDBOX_PRICES", file.to_str().unwrap().to_owned()), ("SANDBOX_LISTEN", "127.0.0.1:0".into())]
     };
@@ -401,11 +401,11 @@ async fn prices_can_be_replaced_by_a_file() {
     };
     prices["mx_mxn"]["fee"] = json!(1);
     std::fs::write(&file, prices.to_string()).unwrap();
-    let said = complaint(&file).await;
-    assert!(said.contains("`fee` of mx_mxn is 1; it must be the share"), "{said}");
-    let said = complaint(&folder.path().join("none.json")).await;
-    assert!(said.contains("can't be read: No such file") && said.contains("--prices"), "{said}");
-    // one that is right, as the program takes it
+    let message = complaint(&file).await;
+    assert!(message.contains("`fee` of mx_mxn is 1; it must be the share"), "{message}");
+    let message = complaint(&folder.path().join("none.json")).await;
+    assert!(message.contains("can't be read: No such file") && message.contains("--prices"), "{message}");
+    // the program accepts a valid file
     prices["mx_mxn"]["fee"] = json!(0.5);
     std::fs::write(&file, prices.to_string()).unwrap();
     program(&["--prices", file.to_str().unwrap()], async |_| {}).await;

@@ -1,4 +1,4 @@
-//! Transitions that a stored state does not allow: they change nothing, and are reported.
+//! Transitions that a stored state does not allow: they change nothing and are reported.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::support::{Account, client, database, documented_output, sandbox, sett
 
 const SECOND_KEY: &str = "second_key";
 
-/// A finished request that still counts an open output.
+/// Builds a finished request that still counts open outputs.
 fn finished() -> Progress {
     Progress {
         account_id: 3,
@@ -45,7 +45,7 @@ fn finished() -> Progress {
 }
 
 #[test]
-fn a_request_that_is_not_working_counts_no_ended_output() {
+fn finished_request_refuses_to_close_outputs() {
     for closed in [1, 2] {
         let mut progress = finished();
         let refused = progress.close_outputs(closed, &50.into(), OffsetDateTime::UNIX_EPOCH);
@@ -56,7 +56,7 @@ fn a_request_that_is_not_working_counts_no_ended_output() {
 }
 
 #[test]
-fn an_impossible_transition_is_an_internal_error_that_names_its_resource_and_is_counted() {
+fn impossible_transition_is_a_counted_internal_error() {
     let progress = finished();
     let impossible = NotPossible { state: progress.state, trigger: Trigger::Finish }.of(&progress);
     let expected =
@@ -76,7 +76,7 @@ fn an_impossible_transition_is_an_internal_error_that_names_its_resource_and_is_
     assert_eq!(Errors::from(error).as_slice()[0].code.name, "internal");
 }
 
-/// The number of impossible transitions in the text of metrics.
+/// Reads the number of impossible transitions from the text of the metrics.
 fn counted(metrics: &str) -> u64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix("concierge_sandbox_impossible_transitions_total "));
     line.unwrap_or_else(|| panic!("no counter in {metrics}")).parse().unwrap()
@@ -87,7 +87,8 @@ async fn counted_by(base: &str) -> u64 {
     counted(&answer.text().await.unwrap())
 }
 
-/// An output of request 1010 in state `working` that is cancelled next, so that its whole budget is refunded.
+/// Creates a working output of request 1010 with the label `sandbox:cancelled`.
+/// Its next step cancels it, so its whole budget is refunded.
 async fn output_to_refund(account: &Account) -> String {
     let instruction = json!({"data": {"type": "withdrawal_instructions",
         "attributes": {"label": "sandbox:cancelled", "body": {"bank": "x"}},
@@ -105,7 +106,7 @@ async fn request_state(account: &Account) -> String {
     account.attribute("/api/concierge_requests/1010", "state").await.as_str().unwrap().to_owned()
 }
 
-/// Sets the request of an account to `finished`, though its output is still open.
+/// Sets the request of an account to `finished` while its output is still open.
 async fn break_request(database: &PgPool, account: i64) {
     let sql =
         "update concierge_requests set state = 'finished', receipt_token = 'x' where account_id = $1 and id = 1010";
@@ -124,7 +125,7 @@ async fn wallets(database: &PgPool, account: i64) -> Vec<(i64, String, String)> 
 }
 
 #[tokio::test]
-async fn a_call_that_meets_an_impossible_transition_answers_500_and_moves_no_money() {
+async fn call_with_impossible_transition_is_500_and_moves_no_money() {
     sandbox(async |s| {
         s.second_account(SECOND_KEY).await;
         let (broken, other) = (Account::of(&s.url(""), "your_api_key"), Account::of(&s.url(""), SECOND_KEY));
@@ -154,7 +155,7 @@ async fn a_call_that_meets_an_impossible_transition_answers_500_and_moves_no_mon
 }
 
 #[tokio::test]
-async fn the_background_leaves_out_the_account_of_an_impossible_transition_and_goes_on_with_others() {
+async fn impossible_transition_stops_only_its_own_account() {
     database(async |own| {
         let database = own.pool();
         let mut config = settings();

@@ -1,4 +1,4 @@
-//! Outputs: the documented exchange, what may be sent, and what is refused.
+//! Outputs: the documented exchange, accepted documents and refusals.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::support::{account, documented_output, sandbox};
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
 #[tokio::test]
-async fn the_documented_exchange_gives_the_documented_document() {
+async fn output_create_returns_the_documented_document() {
     sandbox(async |s| {
         let request = s
             .client
@@ -19,14 +19,14 @@ async fn the_documented_exchange_gives_the_documented_document() {
         assert_eq!(answer.headers["location"], "/api/concierge_request_outputs/32323");
         assert_eq!(answer.headers["content-type"], "application/vnd.api+json");
         let documented: Value = serde_json::from_str(include_str!("fixtures/documented_answer.json")).unwrap();
-        // compared as text: members in the documented order too
+        // compared as text, so that the order of members counts too
         assert_eq!(serde_json::to_string(&answer.expect(201)).unwrap(), serde_json::to_string(&documented).unwrap());
     })
     .await;
 }
 
 #[tokio::test]
-async fn ids_count_up_and_a_refused_document_takes_none() {
+async fn output_ids_count_up_and_refusals_take_none() {
     account(async |s| {
         assert_eq!(s.create_output().await, "32323");
         let mut refused = documented_output();
@@ -40,7 +40,7 @@ async fn ids_count_up_and_a_refused_document_takes_none() {
 }
 
 #[tokio::test]
-async fn amounts_keep_their_value_and_print_as_short_as_they_can() {
+async fn amounts_keep_their_value_in_the_shortest_form() {
     account(async |s| {
         let cases = [
             ("1000", "1000"),
@@ -77,7 +77,7 @@ async fn amounts_keep_their_value_and_print_as_short_as_they_can() {
 }
 
 #[tokio::test]
-async fn amounts_that_are_none_are_refused() {
+async fn output_create_rejects_invalid_amounts() {
     account(async |s| {
         let invalid = [
             "1e400",
@@ -126,7 +126,7 @@ async fn amounts_that_are_none_are_refused() {
 }
 
 #[tokio::test]
-async fn every_problem_of_a_document_is_named_at_once() {
+async fn output_create_reports_every_fault_at_once() {
     account(async |s| {
         let document = json!({"data": {
             "type": "concierge_request_outputs",
@@ -155,7 +155,7 @@ async fn every_problem_of_a_document_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn exactly_one_of_amount_and_budget() {
+async fn output_create_requires_amount_or_budget() {
     account(async |s| {
         let mut document = documented_output();
         for (attributes, code, pointer) in [
@@ -178,7 +178,7 @@ async fn exactly_one_of_amount_and_budget() {
 }
 
 #[tokio::test]
-async fn related_resources_must_be_there_and_fit() {
+async fn output_create_requires_matching_related_resources() {
     account(async |s| {
         for id in ["777", "", "0", "-1", "1.5", "9223372036854775808", "1000000000000000000000000000000", "me", "01010"]
         {
@@ -197,7 +197,7 @@ async fn related_resources_must_be_there_and_fit() {
         let answer = s.post_text(OUTPUTS, numbers).await;
         assert_eq!((answer.status, answer.errors().len()), (404, 3), "{answer:?}");
 
-        // of another user
+        // an instruction of another user
         let instruction = json!({"data": {"type": "withdrawal_instructions", "attributes": {"body": {}}}});
         let id = s.create("/api/withdrawal_instructions", &instruction).await;
         let mut document = documented_output();
@@ -206,7 +206,7 @@ async fn related_resources_must_be_there_and_fit() {
         let pointer = "/data/relationships/withdrawal_instruction/data/id";
         answer.assert_error(422, "withdrawal_instruction_of_another_user", pointer);
 
-        // no longer a draft
+        // a request that is no longer a draft
         assert_eq!(s.count("select count(*) from concierge_request_outputs").await, 0);
         s.create_output().await;
         s.act("1010", "request_quote").await.expect(200);
@@ -218,9 +218,10 @@ async fn related_resources_must_be_there_and_fit() {
 }
 
 #[tokio::test]
-async fn what_published_clients_send_is_taken() {
+async fn output_create_accepts_documents_of_published_clients() {
     account(async |s| {
-        // a whole model, whole resources as linkage, unset relationships among the attributes
+        // a whole model, whole resources as linkage, unset relationships among the attributes;
+        // published clients send all of these
         let mut document = documented_output();
         document["meta"] = json!({"client": "x"});
         document["data"]["id"] = Value::Null;

@@ -1,4 +1,4 @@
-//! Receipts and credit notes: pages of finished requests, for people and for programs.
+//! Receipts and credit notes of finished requests, as HTML and as JSON.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::support::{Account, account, documented_output, sandbox, send, within}
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
-/// Request 1010, finished, of whose outputs one is settled and the others gave their money back, one in each way; and
-/// request 1011, finished, of which nothing came back.
+/// Inserts the finished requests 1010 and 1011.
+/// Request 1010 has one settled output and one of each refunded state; request 1011 has no refund.
 const FINISHED: &str = "
     insert into users (account_id, id, name, compliance_state, created_at)
     select account_id, u.id, u.name, 'enabled', created_at from accounts a (account_id, created_at),
@@ -35,7 +35,7 @@ const FINISHED: &str = "
         (32327, 1011, 20202, 'cl_clp', 1000, 7, 0, 'settled')
     ) o (id, request_id, user_id, port_code, amount, budget, fee_and_cost, state) where r.id = 1010";
 
-/// The events of what [`FINISHED`] and the test made, as if it had gone its way.
+/// Inserts the events of the rows of [`FINISHED`] and of the test, as if each transition had happened.
 const EVENTS: &str = "
     insert into events (account_id, id, event_type, resource_type, resource_id, created_at)
     select account_id, row_number() over (order by type, id, position), prefix || step, type, id, created_at
@@ -58,12 +58,12 @@ async fn finished(account: &Account) {
     account.sql(EVENTS).await;
 }
 
-/// A GET without a key.
+/// Sends a GET without a key.
 async fn open(account: &Account, path: &str, accept: &str) -> Response {
     within(account.client.get(account.url(path)).header("Accept", accept).send()).await.unwrap()
 }
 
-/// The JSON at a path, its digits as they are.
+/// Reads the JSON at a path, with its exact digits.
 async fn json_at(account: &Account, path: &str) -> Value {
     let response = open(account, path, "*/*").await;
     assert_eq!((response.status().as_u16(), &response.headers()["content-type"] == "application/json"), (200, true));
@@ -82,7 +82,7 @@ fn number(text: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_receipt_has_every_figure_of_its_request() {
+async fn receipt_has_every_figure_of_its_request() {
     sandbox(async |s| {
         finished(s).await;
         let receipt = json_at(s, "/receipts/Secret-token_1").await;
@@ -125,7 +125,7 @@ async fn a_receipt_has_every_figure_of_its_request() {
 }
 
 #[tokio::test]
-async fn the_urls_of_a_finished_request_lead_to_them() {
+async fn finished_request_links_receipt_and_credit_note() {
     account(async |s| {
         s.create_output().await;
         let instruction = json!({"data": {"type": "withdrawal_instructions",
@@ -165,7 +165,7 @@ async fn the_urls_of_a_finished_request_lead_to_them() {
 }
 
 #[tokio::test]
-async fn a_credit_note_says_what_came_back_and_of_what() {
+async fn credit_note_lists_each_refunded_output() {
     sandbox(async |s| {
         finished(s).await;
         let note = json_at(s, "/credit_notes/Secret-token_1").await;
@@ -180,7 +180,7 @@ async fn a_credit_note_says_what_came_back_and_of_what() {
         assert_eq!(note["money_returned"], number("158.75000001"));
         let states: Vec<&Value> = note["states"].as_array().unwrap().iter().map(|figures| &figures["state"]).collect();
         assert_eq!(states, ["returned", "rejected", "cancelled"]);
-        // nothing came back of the other one
+        // the other request has no refund
         json_at(s, "/receipts/Secret-token_2").await;
         let missing = send(s.client.get(s.url("/credit_notes/Secret-token_2"))).await;
         missing.assert_error(404, "resource_not_found", "");
@@ -189,7 +189,7 @@ async fn a_credit_note_says_what_came_back_and_of_what() {
 }
 
 #[tokio::test]
-async fn a_page_shows_the_same_and_escapes_what_people_wrote() {
+async fn html_page_shows_the_figures_and_escapes_text() {
     sandbox(async |s| {
         finished(s).await;
         let receipt = page_at(s, "/receipts/Secret-token_1").await;
@@ -220,14 +220,14 @@ async fn a_page_shows_the_same_and_escapes_what_people_wrote() {
         assert!(receipt.contains("href=\"/credit_notes/Secret-token_1\""));
         assert!(note.contains("<h1>Credit note for request 1010</h1>") && !note.contains("32323"));
         assert!(note.contains("href=\"/receipts/Secret-token_1\""));
-        // nothing came back: there is no note to lead to
+        // no refund, so no link to a credit note
         assert!(!page_at(s, "/receipts/Secret-token_2/").await.contains("/credit_notes/"));
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_figures_are_of_all_outputs_and_the_first_hundred_are_listed() {
+async fn receipt_sums_all_outputs_and_lists_the_first_hundred() {
     sandbox(async |s| {
         s.sql(FINISHED).await;
         let more =
@@ -260,7 +260,7 @@ async fn the_figures_are_of_all_outputs_and_the_first_hundred_are_listed() {
 }
 
 #[tokio::test]
-async fn the_accept_header_decides_between_page_and_json() {
+async fn accept_header_chooses_html_or_json() {
     sandbox(async |s| {
         finished(s).await;
         for (accept, expected) in [
@@ -301,7 +301,7 @@ async fn the_accept_header_decides_between_page_and_json() {
 }
 
 #[tokio::test]
-async fn nobody_in_between_may_keep_it_and_a_page_may_do_nothing() {
+async fn receipt_forbids_shared_caches_and_scripts() {
     sandbox(async |s| {
         finished(s).await;
         for (path, accept) in [
@@ -327,7 +327,7 @@ async fn nobody_in_between_may_keep_it_and_a_page_may_do_nothing() {
 }
 
 #[tokio::test]
-async fn an_address_that_nothing_is_at_is_404() {
+async fn unknown_receipt_is_404() {
     sandbox(async |s| {
         finished(s).await;
         s.sql("update concierge_requests set receipt_token = repeat('a', 129) where id = 1011").await;
@@ -335,9 +335,9 @@ async fn an_address_that_nothing_is_at_is_404() {
         let longer = "a".repeat(4000);
         let tokens =
             ["Secret-token", "secret-token_1", "1010", "%00", "%ff", "%F0%9F%98%80", "a%20b", "'", &long, &longer];
-        for room in ["receipts", "credit_notes"] {
+        for folder in ["receipts", "credit_notes"] {
             for token in tokens {
-                let path = format!("/{room}/{token}");
+                let path = format!("/{folder}/{token}");
                 let answer = send(s.client.get(s.url(&path))).await;
                 answer.assert_error(404, "resource_not_found", "");
                 let response = open(s, &path, BROWSER).await;
@@ -345,14 +345,14 @@ async fn an_address_that_nothing_is_at_is_404() {
                 let page = within(response.text()).await.unwrap();
                 assert!(page.contains("<h1>The resource does not exist</h1>") && page.contains("_url.</p>"), "{page}");
             }
-            send(s.client.get(s.url(&format!("/{room}")))).await.assert_error(404, "route_unknown", "");
+            send(s.client.get(s.url(&format!("/{folder}")))).await.assert_error(404, "route_unknown", "");
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn head_answers_like_get_and_no_other_method_does() {
+async fn head_answers_like_get_and_other_methods_are_405() {
     sandbox(async |s| {
         finished(s).await;
         for path in ["/receipts/Secret-token_1", "/credit_notes/Secret-token_1", "/receipts/no"] {

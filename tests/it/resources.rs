@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{account, send};
 
 #[tokio::test]
-async fn a_new_user_needs_nothing_but_its_type() {
+async fn user_create_needs_only_a_type() {
     account(async |s| {
         let made = s.post("/api/users", &json!({"data": {"type": "users"}})).await.expect(201);
         assert_eq!(made["data"]["id"], "50506");
@@ -27,7 +27,7 @@ async fn a_new_user_needs_nothing_but_its_type() {
 }
 
 #[tokio::test]
-async fn a_patch_changes_what_it_names_and_nothing_else() {
+async fn user_patch_changes_only_named_attributes() {
     account(async |s| {
         let change =
             |id: &str, attributes: Value| json!({"data": {"type": "users", "id": id, "attributes": attributes}});
@@ -36,7 +36,7 @@ async fn a_patch_changes_what_it_names_and_nothing_else() {
             s.patch(path, &change("20202", json!({"webhook_url": "http://127.0.0.1/hook"}))).await.expect(200);
         assert_eq!(patched["data"]["attributes"]["webhook_url"], "http://127.0.0.1/hook");
         assert_eq!(patched["data"]["attributes"]["name"], "person3@example.com");
-        // all a client ever read, read-only attributes included
+        // the whole document as read, read-only attributes included
         let mut all = patched.clone();
         all["data"]["attributes"]["name"] = json!("Bob");
         all["data"]["attributes"]["compliance_state"] = json!("rejected");
@@ -47,7 +47,7 @@ async fn a_patch_changes_what_it_names_and_nothing_else() {
         assert_eq!(patched["data"]["attributes"]["kyc_accepted"], true);
         let cleared = s.patch(path, &change("20202", json!({"webhook_url": null}))).await.expect(200);
         assert_eq!(cleared["data"]["attributes"]["webhook_url"], Value::Null);
-        // me, whatever id the document has
+        // `me` accepts any id in the document
         let me = s.patch("/api/users/me", &change("20202", json!({"do_not_email": true}))).await.expect(200);
         assert_eq!((&me["data"]["id"], &me["data"]["attributes"]["do_not_email"]), (&json!("50505"), &json!(true)));
         s.patch(path, &change("50505", json!({}))).await.assert_error(409, "id_mismatch", "/data/id");
@@ -60,7 +60,7 @@ async fn a_patch_changes_what_it_names_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_instruction_keeps_its_body_as_sent() {
+async fn instruction_keeps_its_body_as_sent() {
     account(async |s| {
         let body = r#"{"z":1.0,"a":{"deep":[1,2.50,1e2,"ñ\ud83d\ude00"]},"payment_method":"third_party","A":null,"é":""}"#;
         let document = format!(
@@ -82,7 +82,7 @@ async fn an_instruction_keeps_its_body_as_sent() {
 }
 
 #[tokio::test]
-async fn an_instruction_that_can_t_be_used_is_refused() {
+async fn instruction_create_rejects_invalid_documents() {
     account(async |s| {
         let path = "/api/withdrawal_instructions";
         let instruction =
@@ -106,7 +106,7 @@ async fn an_instruction_that_can_t_be_used_is_refused() {
 }
 
 #[tokio::test]
-async fn an_instruction_in_use_stays_and_a_deleted_one_is_still_shown_with_its_outputs() {
+async fn used_instruction_stays_and_a_deleted_one_is_still_included() {
     account(async |s| {
         let id = s.create_output().await;
         let path = "/api/withdrawal_instructions/2121";
@@ -128,7 +128,7 @@ async fn an_instruction_in_use_stays_and_a_deleted_one_is_still_shown_with_its_o
 }
 
 #[tokio::test]
-async fn a_request_is_a_draft_and_links_all_its_outputs() {
+async fn new_request_is_a_draft_and_links_all_its_outputs() {
     account(async |s| {
         let document = json!({"data": {"type": "concierge_requests", "attributes": {
             "port_code": "us_usd", "external_id": "payroll-11", "payment_authorization_code": "abc", "state": "working"}}});
@@ -141,7 +141,7 @@ async fn a_request_is_a_draft_and_links_all_its_outputs() {
             "payment_authorization_code": "abc", "outputs_count": 0, "outputs_total": 0, "outputs_accepting": 0,
             "outputs_accepted": 0, "outputs_rejected": 0, "outputs_working": 0, "outputs_settling": 0,
             "outputs_settled": 0, "outputs_failed": 0, "outputs_returned": 0, "outputs_cancelled": 0});
-        assert_eq!(made["data"]["attributes"].to_string(), attributes.to_string(), "in this order");
+        assert_eq!(made["data"]["attributes"].to_string(), attributes.to_string(), "attributes must be in this order");
         assert_eq!(made["data"]["relationships"]["user"]["data"]["id"], "50505");
         assert_eq!(made["data"]["relationships"]["outputs"]["data"], json!([]));
         let found = s.get("/api/concierge_requests?filter[external_id]=payroll-11").await.expect(200);

@@ -1,4 +1,4 @@
-//! Test values: what asks for a scenario, in whichever way, and which of several decides.
+//! Test values: the carriers of a scenario and their precedence.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use crate::support::{Account, Answer, account, documented_output, send};
 const SECOND: Duration = Duration::from_secs(1);
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
-/// The document of an output of 1000 CLP to a new payee of that address, paid as these attributes of an instruction say.
+/// Builds the document of an output of 1000 CLP to a new payee with a new instruction.
+/// Takes the payee's e-mail and the instruction's attributes.
 async fn document(account: &Account, email: &str, instruction: Value) -> Value {
     let payee = json!({"data": {"type": "users", "attributes": {"email": email}}});
     let payee = account.create("/api/users", &payee).await;
@@ -26,7 +27,7 @@ async fn document(account: &Account, email: &str, instruction: Value) -> Value {
     document
 }
 
-/// Such an output.
+/// Creates an output from [`document`].
 async fn output(account: &Account, email: &str, instruction: Value) -> String {
     let document = document(account, email, instruction).await;
     account.create(OUTPUTS, &document).await
@@ -41,7 +42,7 @@ async fn post_with(account: &Account, document: &Value, headers: &[(&'static str
     send(request.body(document.to_string())).await
 }
 
-/// Where an output ends, and after how many failed tries, once its request was set to work.
+/// Reads the state of an output and its number of failed attempts.
 async fn end(account: &Account, id: &str) -> (String, i64) {
     let failed: i64 = sqlx::query_scalar(
         "select count(*) from events where resource_id = $1::bigint and event_type = 'concierge_request_output_failed'",
@@ -53,7 +54,7 @@ async fn end(account: &Account, id: &str) -> (String, i64) {
     (account.state_of(id).await, failed)
 }
 
-/// How a scenario ends.
+/// Returns the final state and the number of failed attempts of a scenario.
 fn expected(scenario: Scenario) -> (String, i64) {
     let (state, failed) = match scenario {
         Scenario::Settled => ("settled", 0),
@@ -67,7 +68,7 @@ fn expected(scenario: Scenario) -> (String, i64) {
     (state.to_owned(), failed)
 }
 
-/// Approves every payee, runs the checks, and goes on until nothing more happens.
+/// Approves every payee, runs the checks and completes all payments.
 async fn pay_all(account: &Account) {
     account.advance(SECOND).await;
     crate::payouts::set_to_work(account, "1010").await;
@@ -75,7 +76,7 @@ async fn pay_all(account: &Account) {
 }
 
 #[tokio::test]
-async fn each_carrier_asks_for_each_scenario() {
+async fn each_carrier_selects_each_scenario() {
     account(async |s| {
         let plain = "ana@example.com";
         let mut outputs = Vec::new();
@@ -100,7 +101,7 @@ async fn each_carrier_asks_for_each_scenario() {
 }
 
 #[tokio::test]
-async fn the_header_of_the_call_that_makes_an_output_asks_for_each_scenario() {
+async fn create_header_selects_each_scenario() {
     account(async |s| {
         let mut outputs = Vec::new();
         let label = json!({"label": "sandbox:stuck", "body": {"bank_account_number": "7263269006"}});
@@ -110,7 +111,7 @@ async fn the_header_of_the_call_that_makes_an_output_asks_for_each_scenario() {
                 outputs.push((scenario, made["data"]["id"].as_str().unwrap().to_owned()));
             }
         }
-        // of the same instruction, without the header
+        // the same instruction, without the header
         outputs.push((Scenario::Settled, s.create_output().await));
         s.advance(SECOND).await;
         let rejected = s.get(&format!("{OUTPUTS}?filter[state]=rejected")).await.expect(200);
@@ -126,7 +127,7 @@ async fn the_header_of_the_call_that_makes_an_output_asks_for_each_scenario() {
 }
 
 #[tokio::test]
-async fn an_outcome_that_is_not_known_is_refused_with_the_known_ones() {
+async fn unknown_outcome_is_refused_with_the_known_ones() {
     account(async |s| {
         let header = "Sandbox-Outcome";
         for outcome in
@@ -141,11 +142,11 @@ async fn an_outcome_that_is_not_known_is_refused_with_the_known_ones() {
         }
         let twice = [(header, &b"failed"[..]), (header, b"failed")];
         post_with(s, &documented_output(), &twice).await.assert_error(400, "header_invalid", header);
-        // blanks around a value are not part of it
+        // spaces around a value are ignored
         post_with(s, &documented_output(), &[(header, b" stuck ")]).await.expect(201);
         let stranger = s.client.post(s.url(OUTPUTS)).header(header, "x").header("Authorization", "x");
         send(stranger).await.assert_error(401, "invalid_api_key", "Authorization");
-        // elsewhere it means nothing
+        // other calls ignore the header
         send(s.request(Method::GET, OUTPUTS).header(header, "x")).await.expect(200);
         let user = s.request(Method::POST, "/api/users").header("Content-Type", "application/json").header(header, "x");
         send(user.body(r#"{"data":{"type":"users"}}"#)).await.expect(201);
@@ -155,7 +156,7 @@ async fn an_outcome_that_is_not_known_is_refused_with_the_known_ones() {
 }
 
 #[tokio::test]
-async fn what_is_not_reserved_takes_the_happy_path() {
+async fn unreserved_values_take_the_happy_path() {
     account(async |s| {
         let mut outputs = Vec::new();
         for (email, body) in [
@@ -181,7 +182,7 @@ async fn what_is_not_reserved_takes_the_happy_path() {
 }
 
 #[tokio::test]
-async fn the_instruction_s_label_decides_before_its_number_and_that_before_the_payee() {
+async fn label_precedes_account_number_and_number_precedes_email() {
     account(async |s| {
         let number = json!({"bank_account_number": "7263269006"});
         let failing = "sandbox.failed@example.com";
@@ -200,7 +201,7 @@ async fn the_instruction_s_label_decides_before_its_number_and_that_before_the_p
 }
 
 #[tokio::test]
-async fn a_rejection_says_what_asked_for_it() {
+async fn rejection_reason_names_its_carrier() {
     account(async |s| {
         let rejected = "sandbox.rejected@example.com";
         let outputs = [
@@ -222,7 +223,7 @@ async fn a_rejection_says_what_asked_for_it() {
 }
 
 #[tokio::test]
-async fn the_table_is_served_without_a_key() {
+async fn table_is_served_without_a_key() {
     account(async |s| {
         let answer = send(s.client.get(s.url("/_sandbox/test_values"))).await;
         assert_eq!(answer.headers["content-type"], "application/json");
@@ -239,9 +240,9 @@ async fn the_table_is_served_without_a_key() {
 }
 
 #[test]
-fn a_row_of_the_table_is_found_by_each_of_its_carriers() {
+fn each_carrier_finds_its_row_of_the_table() {
     for (place, value) in TEST_VALUES.iter().enumerate() {
-        assert_eq!(value.scenario as usize, place, "in the order of the enum");
+        assert_eq!(value.scenario as usize, place, "rows must follow the order of the enum");
         assert_eq!((Scenario::named(value.name), value.scenario.name()), (Some(value.scenario), value.name));
         let email = format!("{}@x", value.email);
         for (source, carriers) in [
@@ -259,8 +260,8 @@ fn a_row_of_the_table_is_found_by_each_of_its_carriers() {
 }
 
 #[test]
-fn whatever_comes_first_in_the_precedence_decides() {
-    // every combination: each carrier is absent, holds something else, or a value of its own
+fn first_carrier_in_the_precedence_decides() {
+    // every combination: each carrier is absent, unreserved or reserved
     let reserved = ["cancelled", "sandbox:failed#1", "7263269004", "sandbox.stuck+1@x"];
     for combination in 0..81 {
         let (header, label) = (combination % 3, combination / 3 % 3);
@@ -282,5 +283,9 @@ fn whatever_comes_first_in_the_precedence_decides() {
         let Decision { scenario, source } = Scenario::of(&carriers);
         assert_eq!((scenario, source), expected, "{carriers:?}");
     }
-    assert_eq!(PRECEDENCE.last(), Some(&ScenarioSource::Default), "which always decides");
+    assert_eq!(
+        PRECEDENCE.last(),
+        Some(&ScenarioSource::Default),
+        "the default must come last, because it always decides"
+    );
 }

@@ -1,4 +1,4 @@
-//! What a payer does, and what is refused.
+//! The payer's actions and their refusals.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use crate::support::{Account, account, sandbox, sandbox_with, send};
 
 const ACTIONS: [&str; 3] = ["request_quote", "accept_quote", "cancel"];
 
-/// Asserts which actions are refused in the present state, with what each would need, and that they change nothing.
+/// Asserts that actions are refused in the present state and name the states they need.
+/// Also asserts that they change nothing.
 async fn assert_refused(account: &Account, state: &str, refused: &[(&str, &str)]) {
     let before = account.attributes_of("1010").await;
     assert_eq!(before["state"], state);
@@ -27,7 +28,7 @@ async fn assert_refused(account: &Account, state: &str, refused: &[(&str, &str)]
 }
 
 #[tokio::test]
-async fn an_action_in_the_wrong_state_names_this_state_and_the_possible_ones() {
+async fn action_in_a_wrong_state_names_the_allowed_states() {
     account(async |s| {
         const REQUEST: (&str, &str) = ("request_quote", "draft");
         const ACCEPT: (&str, &str) = ("accept_quote", "quoted");
@@ -42,7 +43,7 @@ async fn an_action_in_the_wrong_state_names_this_state_and_the_possible_ones() {
                 assert_refused(s, "quote_requested", &[REQUEST, ACCEPT]).await;
                 s.advance(Duration::from_secs(1)).await;
                 assert_refused(s, "quoted", &[REQUEST]).await;
-                // the money is needed elsewhere
+                // empties the wallets, so that the request waits for money
                 s.sql("update cash_wallets set balance = 0").await;
                 s.act("1010", "accept_quote").await.expect(200);
                 s.tick().await;
@@ -63,7 +64,7 @@ async fn an_action_in_the_wrong_state_names_this_state_and_the_possible_ones() {
 }
 
 #[tokio::test]
-async fn an_action_needs_a_request_that_is_there_and_a_key_that_may() {
+async fn action_needs_an_existing_request_and_a_permitted_key() {
     sandbox(async |s| {
         s.create_output().await;
         s.second_account("their_key").await;
@@ -79,12 +80,12 @@ async fn an_action_needs_a_request_that_is_there_and_a_key_that_may() {
             send(s.request(Method::GET, &path)).await.assert_error(405, "method_not_allowed", "");
             s.act("1010", &format!("{action}?include=nothing")).await.assert_error(400, "include_unknown", "include");
         }
-        // of the other account's request 1010 nothing is seen here, and the other way round
+        // each account has its own request 1010
         let path = s.url("/api/concierge_requests/1010/cancel");
         send(s.client.post(&path).header("Authorization", "their_key")).await.expect(200);
         assert_eq!(s.attributes_of("1010").await["state"], "draft");
-        // whose request it is only one account knows
-        let theirs = send(
+        // a request of one account is unknown to the other
+        let foreign = send(
             s.client
                 .post(s.url("/api/concierge_requests"))
                 .header("Authorization", "their_key")
@@ -95,7 +96,7 @@ async fn an_action_needs_a_request_that_is_there_and_a_key_that_may() {
         )
         .await
         .expect(201);
-        let id = theirs["data"]["id"].as_str().unwrap();
+        let id = foreign["data"]["id"].as_str().unwrap();
         for action in ACTIONS {
             s.act(id, action).await.assert_error(404, "resource_not_found", "");
         }
@@ -105,7 +106,7 @@ async fn an_action_needs_a_request_that_is_there_and_a_key_that_may() {
 }
 
 #[tokio::test]
-async fn a_quote_needs_an_output() {
+async fn request_quote_needs_an_output() {
     account(async |s| {
         s.act("1010", "request_quote").await.assert_error(422, "outputs_missing", "");
         assert_eq!(s.attributes_of("1010").await["state"], "draft");
@@ -116,7 +117,7 @@ async fn a_quote_needs_an_output() {
 }
 
 #[tokio::test]
-async fn the_body_of_an_action_is_read_for_nothing_but_the_hint_token() {
+async fn action_ignores_its_body_except_the_hint_token() {
     let whole = json!({"data": {"type": "concierge_requests", "id": "7", "attributes": {"state": "working",
         "hint_token": null, "port_code": null}, "relationships": {"outputs": {"data": []}}}});
     let bodies = ["", "{}", "{\"data\":{}}", "null", "[]", "no JSON at all", "\u{0}", "{\"data\":{\"attributes\":7}}"];
@@ -139,7 +140,7 @@ async fn the_body_of_an_action_is_read_for_nothing_but_the_hint_token() {
 }
 
 #[tokio::test]
-async fn of_two_at_the_same_moment_one_wins() {
+async fn concurrent_actions_succeed_once() {
     account(async |s| {
         s.create_output().await;
         for action in ["request_quote", "accept_quote"] {
@@ -159,20 +160,20 @@ async fn of_two_at_the_same_moment_one_wins() {
         let shown = s.attributes_of("1010").await;
         assert_eq!(shown["state"], "finished");
         let left = shown["funds_available"].as_f64().unwrap() + shown["total_to_spend"].as_f64().unwrap();
-        assert!((left - 1_000_000.0).abs() < 0.001, "the money is taken once");
+        assert!((left - 1_000_000.0).abs() < 0.001, "the money must be taken once");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_patch_changes_what_is_the_payer_s_in_every_state() {
+async fn request_patch_changes_payer_attributes_in_every_state() {
     account(async |s| {
         let path = "/api/concierge_requests/1010";
         let changing =
             |attributes: Value| json!({"data": {"type": "concierge_requests", "id": "1010", "attributes": attributes}});
         s.create_output().await;
         set_to_work(s, "1010").await;
-        // all a client ever read, with one change
+        // the whole document as read, with one change
         let mut all = s.get(path).await.expect(200);
         all["data"]["attributes"]["payment_authorization_code"] = json!("abc");
         all["data"]["attributes"]["state"] = json!("draft");
@@ -202,12 +203,12 @@ async fn a_patch_changes_what_is_the_payer_s_in_every_state() {
 }
 
 #[tokio::test]
-async fn a_late_acceptance_is_refused_even_before_the_cancellation() {
+async fn accept_quote_is_refused_after_the_deadline() {
     account(async |s| {
         pay(s, "1010", "", thousand()).await;
         s.act("1010", "request_quote").await.expect(200);
         s.tick().await;
-        // a lifecycle that is late
+        // makes the lifecycle late
         s.sql("update concierge_requests set due_at = due_at + interval '1 day' where id = 1010").await;
         s.advance(Duration::from_mins(10)).await;
         assert_eq!(s.attributes_of("1010").await["state"], "quoted");

@@ -1,4 +1,4 @@
-//! What happens when nobody does anything, to the millisecond.
+//! Deadlines of drafts, quotes and funding, exact to the millisecond.
 
 use std::time::Duration;
 
@@ -10,12 +10,13 @@ use crate::support::{Account, account, sandbox, sandbox_with};
 const MILLISECOND: Duration = Duration::from_millis(1);
 const TEN_MINUTES: Duration = Duration::from_mins(10);
 
-/// A millisecond less.
+/// Subtracts a millisecond.
 fn before(left: Duration) -> Duration {
     left.saturating_sub(MILLISECOND)
 }
 
-/// Asserts that a request and its outputs are as they were a millisecond before a deadline, and cancelled at it.
+/// Asserts that a request keeps its state until a millisecond before a deadline.
+/// At the deadline the request and its outputs must be cancelled.
 async fn assert_cancelled_after(account: &Account, request: &str, left: Duration, state: &str, reason: &str) {
     account.advance(before(left)).await;
     assert_eq!(account.attributes_of(request).await["state"], state);
@@ -26,7 +27,7 @@ async fn assert_cancelled_after(account: &Account, request: &str, left: Duration
 }
 
 #[tokio::test]
-async fn a_draft_that_is_left_alone_for_thirty_days_is_pruned() {
+async fn draft_is_pruned_after_thirty_days_without_change() {
     account(async |s| {
         let days = |days: u64| Duration::from_hours(24 * days);
         let touched = draft(s, "ar_ars").await;
@@ -37,7 +38,7 @@ async fn a_draft_that_is_left_alone_for_thirty_days_is_pruned() {
         let changed = s.patch(&path, &change).await.expect(200);
         assert_eq!(changed["data"]["attributes"]["external_id"], "x");
         s.advance(before(days(1))).await;
-        // the last moment before it would have been pruned
+        // the last millisecond before the draft is pruned
         pay(s, &filled, "", thousand()).await;
         assert_eq!(s.attributes_of("1010").await["state"], "draft");
         s.advance(MILLISECOND).await;
@@ -53,7 +54,7 @@ async fn a_draft_that_is_left_alone_for_thirty_days_is_pruned() {
 }
 
 #[tokio::test]
-async fn a_quote_is_to_be_accepted_within_ten_minutes() {
+async fn quote_expires_after_ten_minutes() {
     account(async |s| {
         s.create_output().await;
         s.advance(Duration::from_secs(1)).await;
@@ -66,7 +67,7 @@ async fn a_quote_is_to_be_accepted_within_ten_minutes() {
 }
 
 #[tokio::test]
-async fn a_quote_that_needs_time_comes_at_its_eta() {
+async fn slow_quote_arrives_at_its_eta() {
     sandbox_with(
         |config| config.quote_delay = Duration::from_hours(3),
         async |s| {
@@ -86,7 +87,7 @@ async fn a_quote_that_needs_time_comes_at_its_eta() {
 }
 
 #[tokio::test]
-async fn money_is_to_be_provided_within_twelve_hours_of_that() {
+async fn unfunded_request_is_cancelled_after_twelve_hours() {
     account(async |s| {
         let request = draft(s, "uy_uyu").await;
         pay(s, &request, "", thousand()).await;
@@ -102,7 +103,7 @@ async fn money_is_to_be_provided_within_twelve_hours_of_that() {
 }
 
 #[tokio::test]
-async fn a_leap_ends_like_small_steps_across_a_whole_life() {
+async fn one_clock_advance_equals_many_small_ones() {
     let mut ends = Vec::new();
     for steps in [1_u32, 2, 120, 7] {
         sandbox(async |s| {

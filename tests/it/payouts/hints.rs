@@ -1,4 +1,4 @@
-//! An estimate's `hint_token` holds its prices for the quote of the same ports and amounts.
+//! The `hint_token` of an estimate: it holds the prices for a quote of the same ports and amounts.
 
 use std::io::Write;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::support::{Account, Answer, account, database, sandbox, send};
 const MEXICO: &str = r#"{"port_code":"mx_mxn","amount":500}"#;
 const CHILE: &str = r#"{"port_code":"cl_clp","budget":1e5}"#;
 
-/// Makes an estimate with that key, or none, and returns its token.
+/// Creates an estimate, with or without a key, and returns its token.
 async fn estimate(account: &Account, key: Option<&str>, origin: &str, outputs: &[&str]) -> String {
     let body = format!(
         r#"{{"data":{{"type":"concierge_estimates","attributes":{{"port_code":"{origin}","outputs":[{}]}}}}}}"#,
@@ -28,7 +28,7 @@ async fn estimate(account: &Account, key: Option<&str>, origin: &str, outputs: &
     made["data"]["attributes"]["hint_token"].as_str().unwrap().to_owned()
 }
 
-/// Asks for a quote with a token.
+/// Requests a quote with a token.
 async fn request_quote(account: &Account, request: &str, token: impl Into<Value>) -> Answer {
     let path = format!("/api/concierge_requests/{request}/request_quote");
     let body =
@@ -36,7 +36,7 @@ async fn request_quote(account: &Account, request: &str, token: impl Into<Value>
     send(account.request(Method::POST, &path).header("Content-Type", "application/json").body(body.to_string())).await
 }
 
-/// A draft from Argentina with the outputs of the estimate, in another order and another spelling.
+/// Creates a draft from Argentina with the outputs of the estimate, in another order and spelling.
 async fn same_outputs(account: &Account) -> String {
     let request = draft(account, "ar_ars").await;
     pay(account, &request, "", json!({"port_code": "cl_clp", "budget": 100_000})).await;
@@ -45,11 +45,11 @@ async fn same_outputs(account: &Account) -> String {
 }
 
 #[tokio::test]
-async fn the_prices_of_the_estimate_are_those_of_the_quote_whatever_the_day_s_are() {
+async fn hint_token_gives_the_quote_the_prices_of_the_estimate() {
     database(async |database| {
         let before = database.server().await;
         let token = estimate(&before, Some("your_api_key"), "ar_ars", &[MEXICO, CHILE]).await;
-        // the prices of another day: pesos are worth half
+        // prices of another day: the peso has lost half its value
         let prices = include_str!("../../../src/concierge/prices.json");
         let mut prices: Value = serde_json::from_str(prices).unwrap();
         prices["ar_ars"]["per_usd"] = json!(119.6);
@@ -59,23 +59,23 @@ async fn the_prices_of_the_estimate_are_those_of_the_quote_whatever_the_day_s_ar
         let after = database.server_with(|config| config.prices = Some(path)).await;
         database.stop_now(before).await;
 
-        let (held, of_the_day) = (same_outputs(&after).await, same_outputs(&after).await);
-        request_quote(&after, &held, token).await.expect(200);
-        after.act(&of_the_day, "request_quote").await.expect(200);
+        let (hinted, unhinted) = (same_outputs(&after).await, same_outputs(&after).await);
+        request_quote(&after, &hinted, token).await.expect(200);
+        after.act(&unhinted, "request_quote").await.expect(200);
         after.tick().await;
         let mexican_budget = async |request: &str| {
             let linked = after.get(&format!("/api/concierge_requests/{request}")).await.expect(200);
             let id = linked["data"]["relationships"]["outputs"]["data"][1]["id"].as_str().unwrap().to_owned();
             output(&after, &id).await["budget"].as_f64().unwrap()
         };
-        let (held, of_the_day) = (mexican_budget(&held).await, mexican_budget(&of_the_day).await);
-        assert!((of_the_day / held - 2.0).abs() < 1e-9, "{held} {of_the_day}");
+        let (hinted, unhinted) = (mexican_budget(&hinted).await, mexican_budget(&unhinted).await);
+        assert!((unhinted / hinted - 2.0).abs() < 1e-9, "{hinted} {unhinted}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_token_is_good_for_ten_minutes() {
+async fn hint_token_expires_after_ten_minutes() {
     account(async |s| {
         let (in_time, late) = (same_outputs(s).await, same_outputs(s).await);
         let token = estimate(s, Some(&s.key), "ar_ars", &[CHILE, MEXICO]).await;
@@ -92,39 +92,39 @@ async fn a_token_is_good_for_ten_minutes() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_for_its_account_its_origin_and_its_outputs() {
+async fn hint_token_requires_its_account_origin_and_outputs() {
     sandbox(async |s| {
         const POINTER: &str = "/data/attributes/hint_token";
         s.second_account("their_key").await;
         let request = same_outputs(s).await;
         let outputs = [MEXICO, CHILE];
-        let theirs = estimate(s, Some("their_key"), "ar_ars", &[MEXICO, CHILE, CHILE]).await;
-        request_quote(s, &request, theirs).await.assert_error(422, "hint_token_unknown", POINTER);
+        let foreign = estimate(s, Some("their_key"), "ar_ars", &[MEXICO, CHILE, CHILE]).await;
+        request_quote(s, &request, foreign).await.assert_error(422, "hint_token_unknown", POINTER);
         for unknown in ["", "x", &"0".repeat(64), "\u{1F600}"] {
             request_quote(s, &request, unknown).await.assert_error(422, "hint_token_unknown", POINTER);
         }
-        for no_token in [json!(5), json!(["x"]), json!({}), json!(true)] {
-            request_quote(s, &request, no_token).await.assert_error(422, "attribute_invalid", POINTER);
+        for invalid in [json!(5), json!(["x"]), json!({}), json!(true)] {
+            request_quote(s, &request, invalid).await.assert_error(422, "attribute_invalid", POINTER);
         }
         let elsewhere = estimate(s, Some(&s.key), "us_usd", &outputs).await;
         request_quote(s, &request, elsewhere).await.assert_error(422, "hint_token_mismatch", POINTER);
         let price = |amount: &str| format!(r#"{{"port_code":"mx_mxn",{amount}}}"#);
-        let others: [&[&str]; 5] = [
+        let mismatches: [&[&str]; 5] = [
             &[MEXICO],
             &[MEXICO, CHILE, CHILE],
             &[&price(r#""amount":501"#), CHILE],
             &[&price(r#""budget":500"#), CHILE],
             &[r#"{"port_code":"us_usd","amount":500}"#, CHILE],
         ];
-        for other in others {
+        for other in mismatches {
             let token = estimate(s, Some(&s.key), "ar_ars", other).await;
             request_quote(s, &request, token).await.assert_error(422, "hint_token_mismatch", POINTER);
         }
         assert_eq!(s.attributes_of(&request).await["state"], "draft");
-        // an estimate for which nobody said who calls is good for anybody
-        let anybody_s = estimate(s, None, "ar_ars", &outputs).await;
-        request_quote(s, &request, anybody_s).await.expect(200);
-        // the state comes before the token
+        // an estimate made without a key is valid for every account
+        let keyless = estimate(s, None, "ar_ars", &outputs).await;
+        request_quote(s, &request, keyless).await.expect(200);
+        // the state is checked before the token
         let answer = request_quote(s, &request, "nonsense").await;
         answer.assert_error(409, "action_not_possible", "");
     })

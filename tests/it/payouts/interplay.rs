@@ -1,4 +1,4 @@
-//! A request and its outputs: what happens to one decides about the other.
+//! Consequences of a request's changes for its outputs, and of an output's changes for its request.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::{account, sandbox_with};
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn cancelling_takes_what_is_not_final_with_it_and_leaves_the_rejected() {
+async fn cancel_also_cancels_outputs_except_rejected_ones() {
     account(async |s| {
         let accepted = pay(s, "1010", "", thousand()).await;
         let rejected = pay(s, "1010", "sandbox:rejected", thousand()).await;
@@ -27,7 +27,7 @@ async fn cancelling_takes_what_is_not_final_with_it_and_leaves_the_rejected() {
         {
             assert_eq!(output(s, id).await["state"], state);
         }
-        // what it held is free again
+        // the instruction of a cancelled output can be deleted
         let answer = s.delete("/api/withdrawal_instructions/2122").await;
         assert_eq!(answer.status, 204, "{answer:?}");
     })
@@ -35,7 +35,7 @@ async fn cancelling_takes_what_is_not_final_with_it_and_leaves_the_rejected() {
 }
 
 #[tokio::test]
-async fn a_request_whose_outputs_are_all_rejected_is_paid_back_in_full() {
+async fn request_with_only_rejected_outputs_is_refunded_in_full() {
     account(async |s| {
         for _ in 0..2 {
             pay(s, "1010", "sandbox:rejected", thousand()).await;
@@ -43,7 +43,7 @@ async fn a_request_whose_outputs_are_all_rejected_is_paid_back_in_full() {
         s.advance(SECOND).await;
         set_to_work(s, "1010").await;
         let working = s.attributes_of("1010").await;
-        assert_eq!(working["funds_available"], 1_000_000, "taken and given back");
+        assert_eq!(working["funds_available"], 1_000_000, "the money is taken and refunded");
         assert!(working["total_to_spend"].as_f64().unwrap() > 0.0, "{working}");
         s.advance(SECOND).await;
         let finished = s.attributes_of("1010").await;
@@ -54,7 +54,7 @@ async fn a_request_whose_outputs_are_all_rejected_is_paid_back_in_full() {
 }
 
 #[tokio::test]
-async fn a_quote_can_be_asked_for_and_paid_while_checks_still_run() {
+async fn quote_and_funding_do_not_wait_for_checks() {
     sandbox_with(
         |config| config.check_delay = Duration::from_mins(1),
         async |s| {
@@ -66,7 +66,7 @@ async fn a_quote_can_be_asked_for_and_paid_while_checks_still_run() {
             assert!((budgets.iter().map(number).sum::<f64>() - number(&total)).abs() < 1e-6);
             s.advance(SECOND).await;
             assert_eq!(output(s, &passes).await["state"], "accepting");
-            // decided after the request started to work: one starts by itself, the other's money comes back at once
+            // checks end after funding: the accepted output starts, the rejected one is refunded at once
             s.advance(Duration::from_secs(59)).await;
             assert_eq!(output(s, &passes).await["state"], "accepted");
             assert_eq!(output(s, &fails).await["state"], "rejected");
@@ -84,7 +84,7 @@ async fn a_quote_can_be_asked_for_and_paid_while_checks_still_run() {
 }
 
 #[tokio::test]
-async fn the_last_output_to_be_rejected_ends_a_request_that_works() {
+async fn request_finishes_when_its_last_output_is_rejected() {
     sandbox_with(
         |config| config.check_delay = Duration::from_mins(1),
         async |s| {
@@ -101,7 +101,7 @@ async fn the_last_output_to_be_rejected_ends_a_request_that_works() {
 }
 
 #[tokio::test]
-async fn a_payee_who_waits_for_approval_holds_up_only_its_own_output() {
+async fn unapproved_payee_delays_only_its_own_output() {
     sandbox_with(
         |config| config.approval_delay = Duration::from_mins(5),
         async |s| {
@@ -129,5 +129,5 @@ async fn a_payee_who_waits_for_approval_holds_up_only_its_own_output() {
 }
 
 fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+    value.as_f64().unwrap_or_else(|| panic!("{value} is not a number"))
 }

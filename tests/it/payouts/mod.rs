@@ -1,4 +1,4 @@
-//! The whole life of a payout: from a draft to money received, every arrow of both state machines.
+//! The life of a payout, from draft to settled, with every transition of both state machines.
 
 use std::time::Duration;
 
@@ -7,25 +7,25 @@ use serde_json::{Value, json};
 use crate::support::{Account, account, documented_output};
 
 mod actions;
-mod arrows;
 mod deadlines;
 mod hints;
 mod interplay;
-mod mass;
+mod large_requests;
 mod money;
 mod sharing;
+mod transitions;
 mod waiting;
 
 const SECOND: Duration = Duration::from_secs(1);
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
-/// A draft of the master user, from a port.
+/// Creates a draft of the master user, from a port.
 pub async fn draft(account: &Account, port: &str) -> String {
     let document = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": port}}});
     account.create("/api/concierge_requests", &document).await
 }
 
-/// An output for user 20202 with an instruction of that label.
+/// Creates an output for user 20202, with an instruction of the given label.
 pub async fn pay(account: &Account, request: &str, label: &str, attributes: Value) -> String {
     let instruction = json!({"data": {"type": "withdrawal_instructions",
         "attributes": {"label": label, "body": {"bank": "x"}},
@@ -38,12 +38,12 @@ pub async fn pay(account: &Account, request: &str, label: &str, attributes: Valu
     account.create(OUTPUTS, &document).await
 }
 
-/// What an output of 1000 CLP is paid with.
+/// Returns the attributes of an output of 1000 CLP.
 pub fn thousand() -> Value {
     json!({"port_code": "cl_clp", "amount": 1000})
 }
 
-/// Has a request quoted, accepted and funded.
+/// Gets a request quoted, accepted and funded.
 pub async fn set_to_work(account: &Account, request: &str) {
     for action in ["request_quote", "accept_quote"] {
         account.act(request, action).await.expect(200);
@@ -52,13 +52,13 @@ pub async fn set_to_work(account: &Account, request: &str) {
     assert_eq!(account.attributes_of(request).await["state"], "working");
 }
 
-/// An output's attributes.
+/// Reads the attributes of an output.
 async fn output(account: &Account, id: &str) -> Value {
     account.get(&format!("{OUTPUTS}/{id}")).await.expect(200)["data"]["attributes"].clone()
 }
 
 #[tokio::test]
-async fn a_payout_goes_from_a_draft_to_money_received() {
+async fn payout_goes_from_draft_to_settled() {
     account(async |s| {
         let output = s.create_output().await;
         s.advance(SECOND).await;
@@ -97,10 +97,10 @@ async fn a_payout_goes_from_a_draft_to_money_received() {
 }
 
 #[tokio::test]
-async fn a_label_makes_a_payment_fail_as_it_says() {
+async fn label_decides_how_a_payment_ends() {
     account(async |s| {
-        // label, seconds from the request's start to the end, the states on the way, and the reason
-        let ways: [(&str, &[&str]); 9] = [
+        // label, and the state at each second after funding
+        let paths: [(&str, &[&str]); 9] = [
             (
                 "sandbox:failed",
                 &[
@@ -118,7 +118,7 @@ async fn a_label_makes_a_payment_fail_as_it_says() {
             ("", &["working", "settling", "settled"]),
         ];
         let mut outputs = Vec::new();
-        for (label, _) in ways {
+        for (label, _) in paths {
             outputs.push(pay(s, "1010", label, thousand()).await);
         }
         let rejected = pay(s, "1010", "sandbox:rejected#1", thousand()).await;
@@ -129,7 +129,7 @@ async fn a_label_makes_a_payment_fail_as_it_says() {
         set_to_work(s, "1010").await;
         for second in 0..10 {
             s.advance(SECOND).await;
-            for ((label, states), id) in ways.iter().zip(&outputs) {
+            for ((label, states), id) in paths.iter().zip(&outputs) {
                 let shown = output(s, id).await;
                 let state = states.get(second).or(states.last()).unwrap();
                 assert_eq!(shown["state"], *state, "{label} after {second} s");
@@ -137,7 +137,7 @@ async fn a_label_makes_a_payment_fail_as_it_says() {
                 assert_eq!(shown["failure_reason"].is_string(), has_failed, "{label}: {shown}");
             }
         }
-        // one is stuck, so the request works on
+        // one output is stuck, so the request stays in `working`
         assert_eq!(s.attributes_of("1010").await["state"], "working");
         s.advance(Duration::from_hours(10_000)).await;
         assert_eq!(s.attributes_of("1010").await["outputs_settling"], 1);

@@ -1,4 +1,4 @@
-//! Money is conserved, to the last digit, whatever happens.
+//! Conservation of money, exact to the last digit.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::support::{account, sandbox};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A JSON number's exact value.
+/// Parses the exact value of a JSON number.
 fn exact(value: &Value) -> BigDecimal {
-    BigDecimal::from_str(&value.to_string()).unwrap_or_else(|_| panic!("{value} is no number"))
+    BigDecimal::from_str(&value.to_string()).unwrap_or_else(|_| panic!("{value} is not a number"))
 }
 
 #[tokio::test]
-async fn of_two_requests_that_compete_for_one_wallet_exactly_one_gets_the_money() {
+async fn wallet_funds_only_as_many_requests_as_it_covers() {
     account(async |s| {
         let mut requests = Vec::new();
         for _ in 0..4 {
@@ -56,9 +56,9 @@ async fn of_two_requests_that_compete_for_one_wallet_exactly_one_gets_the_money(
 }
 
 #[tokio::test]
-async fn a_payer_who_is_funded_in_time_pays() {
+async fn refund_in_time_funds_a_waiting_request() {
     account(async |s| {
-        // the first takes nearly everything, and gets most of it back a minute later
+        // the first takes most of the balance, and its refund comes within a minute
         let first = draft(s, "ar_ars").await;
         pay(s, &first, "sandbox:returned", json!({"port_code": "cl_clp", "budget": 900_000})).await;
         let second = draft(s, "ar_ars").await;
@@ -80,7 +80,7 @@ async fn a_payer_who_is_funded_in_time_pays() {
 }
 
 #[tokio::test]
-async fn what_comes_back_is_everything_or_what_the_fee_leaves() {
+async fn refund_is_the_full_budget_or_the_budget_minus_fees() {
     account(async |s| {
         let mut left = BigDecimal::from(1_000_000);
         for (label, refund) in [
@@ -118,7 +118,7 @@ async fn what_comes_back_is_everything_or_what_the_fee_leaves() {
     .await;
 }
 
-/// A payout by chance: where from, and each output's label, port and price.
+/// Generates a payout: its origin, each output's label and attributes, and if its quote is accepted.
 fn payouts() -> impl Strategy<Value = (&'static str, Vec<(&'static str, Value)>, bool)> {
     let label = prop_oneof![
         4 => Just(""),
@@ -148,7 +148,7 @@ fn payouts() -> impl Strategy<Value = (&'static str, Vec<(&'static str, Value)>,
 }
 
 #[tokio::test]
-async fn hundreds_of_random_payouts_end_with_every_cent_accounted_for() {
+async fn random_payouts_conserve_money() {
     sandbox(async |s| {
         let mut runner = TestRunner::deterministic();
         let mut requests = Vec::new();
@@ -169,7 +169,7 @@ async fn hundreds_of_random_payouts_end_with_every_cent_accounted_for() {
                 s.clock.advance(Duration::from_millis(11));
             }
         }
-        // while they work, no wallet is overdrawn: the database refuses a balance below zero, and nothing failed
+        // no wallet was overdrawn: the database refuses a negative balance, and no call failed
         s.advance(Duration::from_hours(24)).await;
         for (currency, port) in [("ars", "ar_ars"), ("clp", "cl_clp"), ("usd", "us_usd")] {
             let mut balance = BigDecimal::from(1_000_000);
@@ -201,7 +201,7 @@ async fn hundreds_of_random_payouts_end_with_every_cent_accounted_for() {
 }
 
 #[tokio::test]
-async fn an_amount_that_is_worth_less_than_the_last_place_is_paid_all_the_same() {
+async fn amount_below_the_last_decimal_place_is_paid() {
     account(async |s| {
         let tiny = draft(s, "us_usd").await;
         pay(s, &tiny, "", json!({"port_code": "py_pyg", "amount": 0.000_000_01})).await;

@@ -1,4 +1,4 @@
-//! Several servers share the work of payouts; one of them is killed in the middle of it.
+//! Several servers share the work of payouts, and one is killed meanwhile.
 
 use std::str::FromStr;
 
@@ -15,7 +15,7 @@ const LABELS: [&str; 6] =
     ["", "sandbox:rejected", "sandbox:failed", "sandbox:failed|settled", "sandbox:returned", "sandbox:cancelled"];
 const PACE: [&str; 6] = ["--check-delay", "20ms", "--step-delay", "25ms", "--quote-delay", "10ms"];
 
-/// A client of one server, which goes to another one when that is gone.
+/// A client that fails over to another server.
 #[derive(Clone)]
 struct Payer {
     client: Client,
@@ -23,8 +23,8 @@ struct Payer {
 }
 
 impl Payer {
-    /// Sends a request to the first server that answers, beginning with `first`. An answer that was lost may have been
-    /// given: whoever repeats has to look.
+    /// Sends a request to the first server that answers, beginning with `first`.
+    /// A lost answer may stand for a completed call, so callers must expect a repetition.
     async fn send(&self, first: usize, method: Method, path: &str, body: &Value) -> (u16, Value) {
         loop {
             for turn in 0..self.bases.len() {
@@ -54,7 +54,7 @@ impl Payer {
         document["data"]["attributes"]["state"].as_str().unwrap().to_owned()
     }
 
-    /// One payout, from a draft until it is finished.
+    /// Makes one payout, from a draft until it is finished.
     async fn pay(self, number: usize, instructions: Vec<String>) {
         let draft = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars"}}});
         let request = self.create(number, "/api/concierge_requests", &draft).await;
@@ -77,7 +77,7 @@ impl Payer {
 }
 
 #[tokio::test]
-async fn payouts_are_finished_once_whichever_server_dies() {
+async fn payouts_finish_once_after_a_server_is_killed() {
     database(async |database| {
         let mut servers = Vec::new();
         for _ in 0..3 {
@@ -125,7 +125,7 @@ async fn payouts_are_finished_once_whichever_server_dies() {
 }
 
 #[tokio::test]
-async fn a_row_that_somebody_holds_locked_does_not_hold_up_the_rest() {
+async fn locked_row_does_not_delay_other_outputs() {
     database(async |database| {
         let server = database.program(&["--check-delay", "2h"]).await;
         let pool = database.pool();
@@ -140,7 +140,7 @@ async fn a_row_that_somebody_holds_locked_does_not_hold_up_the_rest() {
         output["data"]["relationships"]["request"]["data"]["id"] = request;
         let made = server.request(&client, Method::POST, "/api/concierge_request_outputs").json(&output);
         let free = send(made).await.expect(201)["data"]["id"].as_str().unwrap().to_owned();
-        // the one that is held has been due for long
+        // the locked output has been due longer than the free one
         let due =
             "update concierge_request_outputs set due_at = now() - (case id when $1 then 60 else 1 end) * interval '1 s'";
         sqlx::query(due).bind(held.parse::<i64>().unwrap()).execute(pool).await.unwrap();

@@ -1,4 +1,4 @@
-//! Money, and who waits for it: nobody is forgotten.
+//! Requests, deadlines and outputs that wait for money or approval: none is missed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::support::{Account, account, database, sandbox, sandbox_with, settings
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Two requests from one wallet that have been quoted: what they want, and the label of what they pay.
+/// Creates two quoted requests on one wallet, with the first one's label and both budgets.
 async fn two_quoted(account: &Account, first: (&str, i32), second: i32) -> [String; 2] {
     let requests = [draft(account, "ar_ars").await, draft(account, "ar_ars").await];
     pay(account, &requests[0], first.0, json!({"port_code": "cl_clp", "budget": first.1})).await;
@@ -28,7 +28,7 @@ async fn two_quoted(account: &Account, first: (&str, i32), second: i32) -> [Stri
 }
 
 #[tokio::test]
-async fn money_that_comes_straight_back_goes_to_who_waits() {
+async fn immediate_refund_funds_a_waiting_request() {
     account(async |s| {
         let requests = two_quoted(s, ("sandbox:rejected", 900_000), 500_000).await;
         s.sql("update cash_wallets set balance = 0").await;
@@ -45,8 +45,8 @@ async fn money_that_comes_straight_back_goes_to_who_waits() {
     .await;
 }
 
-/// Returns once somebody waits for a lock in such a statement.
-async fn until_waits(account: &Account, statement: &str) {
+/// Waits until a statement like this one waits for a lock.
+async fn wait_until_blocked(account: &Account, statement: &str) {
     let waiting = "select count(*) from pg_stat_activity
         where datname = current_database() and wait_event_type = 'Lock' and query like $1";
     within(async {
@@ -59,24 +59,24 @@ async fn until_waits(account: &Account, statement: &str) {
 }
 
 #[tokio::test]
-async fn who_accepts_while_money_is_given_out_is_not_overlooked() {
+async fn acceptance_during_funding_is_not_missed() {
     sandbox(async |s| {
         pay(s, "1010", "", thousand()).await;
         s.advance(SECOND).await;
         s.act("1010", "request_quote").await.expect(200);
         s.tick().await;
-        // money will have come in ten seconds from now
+        // the wallet gives out money ten seconds from now
         let (soon, later) = (s.clock.now() + 10 * SECOND, s.clock.now() + 20 * SECOND);
         let filled = sqlx::query("update cash_wallets set due_at = $1 where currency = 'ars'").bind(soon);
         filled.execute(s.database()).await.unwrap();
-        // an acceptance that comes to a halt before its end, because somebody else counts events
+        // the acceptance stops before its end, because another transaction holds the event counter
         let mut counting = s.database().begin().await.unwrap();
         let count = "select 1 from id_counters where type = 'events' for no key update";
         sqlx::query(count).execute(&mut *counting).await.unwrap();
         let accepting = s.act("1010", "accept_quote");
         let meanwhile = async {
-            until_waits(s, "with told as%").await;
-            // a server whose clock is ahead gives that money out, and can't see the acceptance yet
+            wait_until_blocked(s, "with told as%").await;
+            // a server with a clock ahead gives the money out and cannot see the acceptance yet
             let rules = Rules {
                 timing: settings().timing(),
                 prices: Arc::new(Prices::built_in().unwrap()),
@@ -85,7 +85,7 @@ async fn who_accepts_while_money_is_given_out_is_not_overlooked() {
             let mut connection = s.database().acquire().await.unwrap();
             let giving = step(&mut connection, later, &rules, false);
             let (given, ()) = tokio::join!(giving, async {
-                until_waits(s, "%join cash_wallets w%for no key update%").await;
+                wait_until_blocked(s, "%join cash_wallets w%for no key update%").await;
                 counting.commit().await.unwrap();
             });
             given.unwrap();
@@ -98,7 +98,8 @@ async fn who_accepts_while_money_is_given_out_is_not_overlooked() {
     .await;
 }
 
-/// Does a batch of what is due in the default account, one instant after the other or not, and says how much that was.
+/// Runs a batch of due work in the default account, and returns its number of rows.
+/// With `exactly`, the batch is one instant; without, it may span several.
 async fn step(
     connection: &mut sqlx::PgConnection,
     now: time::OffsetDateTime,
@@ -114,7 +115,7 @@ async fn step(
 }
 
 #[tokio::test]
-async fn a_deadline_that_passed_while_nobody_served_sees_the_money_that_came_back_before() {
+async fn refund_during_downtime_counts_before_a_later_deadline() {
     let mut ends = Vec::new();
     for exactly in [true, false] {
         let states = database(async |database| {
@@ -124,7 +125,7 @@ async fn a_deadline_that_passed_while_nobody_served_sees_the_money_that_came_bac
                 sandbox.act(request, "accept_quote").await.expect(200);
                 sandbox.tick().await;
             }
-            // the server goes, and one that is back 13 hours later has to catch up
+            // the server stops, and one that starts 13 hours later must catch up
             let now = sandbox.clock.now() + Duration::from_hours(13);
             database.stop_now(sandbox).await;
             let rules = Rules {
@@ -149,7 +150,7 @@ async fn a_deadline_that_passed_while_nobody_served_sees_the_money_that_came_bac
 }
 
 #[tokio::test]
-async fn an_account_that_nobody_can_call_holds_up_nobody() {
+async fn account_without_keys_finishes_its_payouts() {
     sandbox(async |s| {
         pay(s, "1010", "", thousand()).await;
         super::set_to_work(s, "1010").await;
@@ -161,7 +162,7 @@ async fn an_account_that_nobody_can_call_holds_up_nobody() {
     .await;
 }
 
-/// Of three requests that work, one ends in the middle of a batch, and two at the next instant.
+/// Inserts three working requests: one ends in the middle of a batch, two at the next instant.
 const THREE_AT_WORK: &str = "
     insert into concierge_requests
         (account_id, id, user_id, port_code, state, created_at, state_since, total_to_spend, outputs_open)
@@ -176,7 +177,7 @@ const THREE_AT_WORK: &str = "
     where id = 1010";
 
 #[tokio::test]
-async fn a_leap_over_more_than_a_batch_ends_like_small_steps() {
+async fn advance_over_several_batches_equals_small_steps() {
     let mut ends = Vec::new();
     for steps in [1_u32, 10] {
         let events = account(async |s| {
@@ -189,7 +190,7 @@ async fn a_leap_over_more_than_a_batch_ends_like_small_steps() {
                     .fetch_all(s.database())
                     .await
                     .unwrap();
-            // they were at work from the first, where no arrow leads
+            // removes the rows, because no transition leads to their initial state `working`
             s.sql("delete from concierge_request_outputs; delete from concierge_requests where id <= 3").await;
             events
         })
@@ -201,7 +202,7 @@ async fn a_leap_over_more_than_a_batch_ends_like_small_steps() {
 }
 
 #[tokio::test]
-async fn an_approval_that_many_outputs_wait_for_comes_with_the_last_of_them() {
+async fn approval_accepts_thousands_of_waiting_outputs() {
     sandbox_with(|config| config.approval_delay = 10 * SECOND, async |s| {
         let user = s.create("/api/users", &json!({"data": {"type": "users"}})).await;
         assert_eq!(user, "50506");
@@ -219,7 +220,7 @@ async fn an_approval_that_many_outputs_wait_for_comes_with_the_last_of_them() {
         s.advance(SECOND).await;
         assert_eq!(s.attributes_of("1010").await["outputs_accepted"], 2500);
         let first = "select count(*) from events where event_type = 'user_enabled' and id = 1";
-        assert_eq!(s.count(first).await, 1, "the payee is enabled before its outputs are accepted");
+        assert_eq!(s.count(first).await, 1, "the payee must be enabled before its outputs are accepted");
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! Which addresses may be called.
+//! Rules for the addresses a webhook may call.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,14 +14,14 @@ fn networks(text: &str) -> Vec<IpNet> {
     text.split(',').filter(|part| !part.is_empty()).map(|part| read_network(part).unwrap()).collect()
 }
 
-/// Why an address may not be called under these lists; "" where it may.
+/// Returns the reason for refusing an address under two lists, or "" if it is allowed.
 fn refusal(allow: &str, deny: &str, address: &str) -> String {
     let rules = AddressRules::new(&networks(allow), &networks(deny));
     rules.check(address.parse().unwrap()).err().map(|refusal| refusal.reason.to_string()).unwrap_or_default()
 }
 
 #[test]
-fn by_default_all_but_what_is_no_host_of_its_own_may_be_called() {
+fn default_rules_refuse_only_special_addresses() {
     for (address, reason) in [
         ("127.0.0.1", ""),
         ("127.255.255.255", ""),
@@ -72,7 +72,7 @@ fn by_default_all_but_what_is_no_host_of_its_own_may_be_called() {
 }
 
 #[test]
-fn lists_allow_and_deny() {
+fn allow_and_deny_lists_decide() {
     const DENIED: &str = "--webhook-deny lists it";
     const NOT_ALLOWED: &str = "--webhook-allow does not list it";
     for (allow, deny, address, reason) in [
@@ -103,12 +103,12 @@ fn lists_allow_and_deny() {
 }
 
 #[test]
-fn a_refusal_names_the_address_in_its_one_spelling() {
+fn refusal_names_the_canonical_address() {
     let refusal = AddressRules::default().check("::ffff:a9fe:a9fe".parse().unwrap()).unwrap_err();
     assert_eq!(refusal.to_string(), "the address 169.254.169.254 may not be called: it is link-local");
 }
 
-/// Few enough different ones for lists and addresses to meet.
+/// Generates addresses from few bytes, so that lists and addresses often match.
 fn address() -> impl Strategy<Value = IpAddr> {
     let byte = prop_oneof![Just(0), Just(1), Just(10), Just(127), Just(169), Just(254), any::<u8>()];
     let near = proptest::array::uniform4(byte).prop_map(Ipv4Addr::from);
@@ -133,9 +133,9 @@ fn list() -> impl Strategy<Value = Vec<IpNet>> {
 proptest! {
     #![proptest_config(cases(2000))]
 
-    /// Deny wins, allow restricts, and nothing that is never called is ever called.
+    /// Deny wins, allow restricts, and no list opens an address that is always refused.
     #[test]
-    fn denying_wins_and_allowing_restricts(allow in list(), deny in list(), address in address()) {
+    fn deny_wins_and_allow_restricts(allow in list(), deny in list(), address in address()) {
         let rules = |allow: &[IpNet], deny: &[IpNet]| AddressRules::new(allow, deny).check(address);
         let both = rules(&allow, &deny);
         prop_assert_eq!(both.is_ok(), rules(&allow, &[]).is_ok() && rules(&[], &deny).is_ok());
@@ -147,23 +147,23 @@ proptest! {
         let single = IpNet::from(address);
         prop_assert!(rules(&[], &[single]).is_err());
         prop_assert_eq!(rules(&[single], &[]), rules(&[], &[]));
-        // one more network that is denied, or one less that is allowed, never opens anything
+        // removing an allowed network never opens an address
         if let [first, rest @ ..] = &allow[..] && !rest.is_empty() && both.is_err() {
             prop_assert!(rules(rest, &deny).is_err(), "{first:?}");
         }
     }
 
-    /// What can be set can be called: the HTTP client takes it.
+    /// The HTTP client can call every URL that is accepted as a setting.
     #[test]
-    fn a_url_that_is_accepted_is_one_for_http(host in "[a-z.-]{1,9}|\\PC{1,9}", rest in "[/?:]?\\PC{0,60}") {
+    fn accepted_url_suits_the_http_client(host in "[a-z.-]{1,9}|\\PC{1,9}", rest in "[/?:]?\\PC{0,60}") {
         if let Ok(url) = receiver::read(&format!("http://{host}{rest}"), &AddressRules::default()) {
             prop_assert!(Uri::try_from(url.as_str()).is_ok_and(|uri| uri.host().is_some()), "{url}");
         }
     }
 
-    /// An IPv4 address is the same however it is spelled, in what is asked and in the lists.
+    /// An IPv4 address and its mapped form are equal, as address and in the lists.
     #[test]
-    fn a_mapped_address_counts_as_ipv4(
+    fn mapped_address_counts_as_ipv4(
         allow in list(), deny in list(), address in any::<u32>().prop_map(Ipv4Addr::from), bits in 0..=32_u8,
     ) {
         let rules = AddressRules::new(&allow, &deny);

@@ -1,4 +1,4 @@
-//! Reading documents: whatever comes, every complaint is a client's fault and points at something that was sent.
+//! Reading arbitrary documents: every error is a 4xx and points at a part of the document.
 
 use concierge_sandbox::concierge::{estimates, outputs, requests, users, withdrawal_instructions};
 use concierge_sandbox::events::address::AddressRules;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::values::{Json, pointers, resolve, texts, trees};
 use crate::support::documented_output;
 
-/// A valid document of each type.
+/// Lists a valid document of each type.
 fn valid() -> Vec<Value> {
     let user = json!({"user": {"data": {"type": "users", "id": "20202"}}});
     vec![
@@ -27,7 +27,7 @@ fn valid() -> Vec<Value> {
     ]
 }
 
-/// What each reader complains about.
+/// Reads a body with each reader and collects the errors.
 fn read_by_all(body: &[u8]) -> Vec<Errors> {
     let all = [
         outputs::document::read_new(body).err(),
@@ -41,7 +41,7 @@ fn read_by_all(body: &[u8]) -> Vec<Errors> {
     all.into_iter().flatten().collect()
 }
 
-/// Asserts that complaints are the client's fault and point at what is in its document.
+/// Asserts that errors are 4xx and point at existing parts of the document.
 fn assert_well_founded(errors: &Errors, document: Option<&Value>) {
     assert!((400..500).contains(&errors.status()), "{errors:?}");
     assert!(!errors.as_slice().is_empty());
@@ -49,16 +49,16 @@ fn assert_well_founded(errors: &Errors, document: Option<&Value>) {
         assert!((400..500).contains(&error.code.status) && !error.detail.is_empty(), "{error:?}");
         match &error.source {
             Some(Source::Pointer(pointer)) => {
-                let document = document.unwrap_or_else(|| panic!("{error:?} points into what is no JSON"));
+                let document = document.unwrap_or_else(|| panic!("{error:?} points into invalid JSON"));
                 assert!(resolve(document, pointer).is_some(), "{error:?} points at nothing in {document}");
             }
-            Some(other) => panic!("{other:?} is no part of a document"),
+            Some(other) => panic!("{other:?} is not a part of a document"),
             None => assert_eq!(error.code.name, "json_invalid", "{error:?}"),
         }
     }
 }
 
-/// A change of some part of a document.
+/// A change of one part of a document.
 #[derive(Debug, Clone)]
 enum Edit {
     Replace(Value),
@@ -90,7 +90,7 @@ fn apply(document: &mut Value, place: Index, edit: Edit) {
             match document.pointer_mut(parent).unwrap() {
                 Value::Object(members) => drop(members.shift_remove(&name.replace("~1", "/").replace("~0", "~"))),
                 Value::Array(items) => drop(items.remove(name.parse().unwrap())),
-                _ => unreachable!("a part has a whole"),
+                _ => unreachable!("every part has a parent"),
             }
         }
         Edit::Add(name, value) => match document.pointer_mut(pointer).unwrap() {
@@ -101,7 +101,7 @@ fn apply(document: &mut Value, place: Index, edit: Edit) {
     }
 }
 
-/// The same value with the members of its objects in another order.
+/// Returns the same value with the members of its objects in another order.
 fn reordered(value: &Value, seed: u64) -> Value {
     let place =
         |name: &str| name.bytes().fold(seed, |place, byte| (place ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
@@ -118,7 +118,7 @@ fn reordered(value: &Value, seed: u64) -> Value {
     }
 }
 
-/// What a document is read as by the reader it was made for.
+/// Reads a document with the reader of its type, and prints the result.
 fn meaning(document: &Value, of: usize) -> String {
     let body = document.to_string();
     let body = body.as_bytes();
@@ -139,7 +139,7 @@ proptest! {
     #![proptest_config(super::cases(800))]
 
     #[test]
-    fn complaints_about_a_document_with_any_changes_are_well_founded(which in any::<Index>(), edits in edits()) {
+    fn errors_of_an_edited_document_point_at_its_parts(which in any::<Index>(), edits in edits()) {
         let mut document = valid().swap_remove(which.index(valid().len()));
         for (place, edit) in edits {
             apply(&mut document, place, edit);
@@ -150,7 +150,7 @@ proptest! {
     }
 
     #[test]
-    fn complaints_about_any_bytes_are_well_founded(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+    fn errors_of_arbitrary_bytes_are_client_errors(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
         let all = read_by_all(&bytes);
         prop_assert_eq!(all.len(), 7);
         for errors in all {
@@ -159,7 +159,7 @@ proptest! {
     }
 
     #[test]
-    fn complaints_about_a_damaged_document_are_well_founded(
+    fn errors_of_a_damaged_document_point_at_its_parts(
         which in any::<Index>(), damages in prop::collection::vec((any::<Index>(), 0..3, any::<u8>()), 1..4),
     ) {
         let mut bytes = valid()[which.index(valid().len())].to_string().into_bytes();
@@ -177,14 +177,14 @@ proptest! {
     }
 
     #[test]
-    fn unknown_members_and_the_order_of_members_change_nothing(
+    fn unknown_members_and_member_order_are_ignored(
         which in any::<Index>(),
         extra in prop::collection::vec((any::<Index>(), "[a-z@ é~/]{0,3}", trees()), 0..8),
         seed in any::<u64>(),
     ) {
         let which = which.index(valid().len());
         let plain = valid().swap_remove(which);
-        // the client's own object means what it says
+        // `body` is the client's own object, so its members have a meaning
         let places: Vec<String> = pointers(&plain).into_iter().filter(|pointer| {
             resolve(&plain, pointer).is_some_and(Value::is_object) && !pointer.contains("/body")
         }).collect();
@@ -204,7 +204,7 @@ proptest! {
     }
 
     #[test]
-    fn every_fault_is_named_whatever_else_is_wrong(faulty in prop::collection::vec(any::<bool>(), 5)) {
+    fn every_fault_is_reported_beside_other_faults(faulty in prop::collection::vec(any::<bool>(), 5)) {
         let mut document = documented_output();
         let mut expected = Vec::new();
         let faults = [

@@ -1,4 +1,4 @@
-//! Reading JSON more strictly than its grammar.
+//! Reading JSON under stricter rules than its grammar.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::numbers::Exact;
 use super::values::{Json, pointers, resolve, styles, texts, trees};
 
-/// Whether two values are the same, numbers by their value and members in order.
+/// Compares two values: numbers by value, members in order.
 fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => Exact::read(&one.to_string()) == Exact::read(&other.to_string()),
@@ -26,13 +26,13 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// Asserts that a text is refused as no JSON, with the place.
-fn assert_invalid(errors: &[Error], what: &str) {
+/// Asserts that a text is refused as invalid JSON, with the place and a reason.
+fn assert_invalid(errors: &[Error], reason: &str) {
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert_eq!((errors[0].code.name, &errors[0].source), ("json_invalid", &None));
     let detail = &errors[0].detail;
     assert!(
-        detail.starts_with("invalid JSON at line ") && detail.contains(", column ") && detail.contains(what),
+        detail.starts_with("invalid JSON at line ") && detail.contains(", column ") && detail.contains(reason),
         "{detail}"
     );
 }
@@ -41,7 +41,7 @@ proptest! {
     #![proptest_config(super::cases(400))]
 
     #[test]
-    fn every_spelling_is_read_as_what_it_says(tree in trees(), mut style in styles()) {
+    fn every_spelling_reads_as_its_value(tree in trees(), mut style in styles()) {
         let mut text = String::new();
         tree.write(&mut style, &mut text);
         let read = read(text.as_bytes()).unwrap_or_else(|errors| panic!("{errors:?} in {text}"));
@@ -49,7 +49,7 @@ proptest! {
     }
 
     #[test]
-    fn a_member_that_is_there_twice_is_found_wherever_it_is(
+    fn repeated_member_is_refused_at_any_place(
         tree in trees(), value in trees(), name in texts(), which in any::<Index>(), mut style in styles(),
     ) {
         let mut tree = Json::Object(vec![(name, tree)]);
@@ -60,7 +60,7 @@ proptest! {
     }
 
     #[test]
-    fn depth_is_limited_whatever_is_at_the_bottom(
+    fn nesting_depth_is_limited_for_every_leaf(
         levels in prop::collection::vec(any::<bool>(), DEPTH - 5..DEPTH + 5),
         (leaf, more) in prop::sample::select(vec![("1", 0), ("-1.5e3", 0), ("\"x\"", 0), ("null", 0), ("true", 0), ("[]", 1), ("{}", 1)]),
     ) {
@@ -82,7 +82,7 @@ proptest! {
     }
 
     #[test]
-    fn every_text_with_a_nul_is_pointed_at(tree in trees(), places in prop::collection::vec(any::<Index>(), 1..5)) {
+    fn every_string_with_nul_is_reported(tree in trees(), places in prop::collection::vec(any::<Index>(), 1..5)) {
         let mut value = Json::Array(vec![tree]).value();
         for place in places {
             let all = pointers(&value);
@@ -99,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn names_that_a_parser_keeps_for_itself_are_only_names(
+    fn reserved_parser_names_are_refused(
         name in prop::sample::select(vec!["$serde_json::private::Number", "$serde_json::private::RawValue"]),
         value in prop_oneof![texts().prop_map(Json::String), Just(Json::String("{\"a\":1,\"a\":2}".into())), trees()],
         mut style in styles(),
@@ -111,7 +111,7 @@ proptest! {
     }
 
     #[test]
-    fn a_number_is_never_taken_for_a_member(number in super::values::numbers()) {
+    fn number_is_never_read_as_a_member(number in super::values::numbers()) {
         let read = read(format!("[{number},{{\"a\":{number}}}]").as_bytes()).unwrap();
         prop_assert!(read[0].is_number() && read[1]["a"].is_number());
     }

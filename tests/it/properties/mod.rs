@@ -1,9 +1,9 @@
-//! What holds for any input: documents, numbers and query strings that nobody would think of.
+//! Properties that hold for any input: documents, numbers, query strings, addresses and prices.
 
 mod addresses;
+mod concurrency;
 mod documents;
 mod json;
-mod lanes;
 mod numbers;
 mod pricing;
 mod queries;
@@ -12,7 +12,7 @@ mod values;
 
 use proptest::test_runner::Config;
 
-/// How many cases of a property are tried; what fails is printed, and written nowhere.
+/// Configures the number of cases of a property; a failing case is printed and not stored in a file.
 fn cases(cases: u32) -> Config {
     Config { cases, failure_persistence: None, ..Config::default() }
 }

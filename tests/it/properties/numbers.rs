@@ -1,4 +1,4 @@
-//! Decimals, against arithmetic on digits.
+//! Decimals, compared with arithmetic on digits.
 
 use concierge_sandbox::jsonapi::decimal::{number, read as decimal};
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ pub struct Exact {
 }
 
 impl Exact {
-    /// The value of a number in JSON's grammar.
+    /// Reads a number in JSON's grammar.
     pub fn read(text: &str) -> Self {
         let negative = text.starts_with('-');
         let (mantissa, exponent) =
@@ -28,14 +28,14 @@ impl Exact {
         Self { negative, digits, exponent: exponent.parse::<i128>().unwrap() + places }
     }
 
-    /// Whether it has at most 12 digits before the point and 8 after it.
+    /// Returns true if it has at most 12 digits before the point and 8 after it.
     fn fits(&self) -> bool {
         let length = i128::try_from(self.digits.len()).unwrap();
         self.digits.is_empty() || (self.exponent >= -8 && length + self.exponent <= 12)
     }
 }
 
-/// Whether a text is a number in JSON's grammar.
+/// Returns true if a text is a number in JSON's grammar.
 fn is_number(text: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let text = text.strip_prefix('-').unwrap_or(text);
@@ -53,7 +53,7 @@ fn is_number(text: &str) -> bool {
         && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
 }
 
-/// Numbers of every length around the limits, with zeros and exponents that make up for each other.
+/// Generates numbers of every length around the limits, with zeros and exponents that cancel out.
 fn spellings() -> impl Strategy<Value = String> {
     let exponent =
         prop_oneof!["", "[eE][+-]?[0-9]", "[eE]-?[1-5][0-9]", "[eE]-?0{0,30}[0-9]{1,2}", "[eE][+-]?[0-9]{1,25}"];
@@ -70,7 +70,7 @@ proptest! {
     #![proptest_config(super::cases(3000))]
 
     #[test]
-    fn a_decimal_is_accepted_exactly_if_its_value_fits_and_keeps_that_value(text in spellings()) {
+    fn decimal_is_read_exactly_if_its_value_fits(text in spellings()) {
         let expected = Exact::read(&text);
         let read = decimal(&text);
         prop_assert_eq!(read.is_some(), expected.fits(), "{} was read as {:?}", text, read);
@@ -84,7 +84,7 @@ proptest! {
     }
 
     #[test]
-    fn a_decimal_prints_its_value_and_no_digit_more(text in spellings()) {
+    fn decimal_prints_the_shortest_exact_form(text in spellings()) {
         let Some(read) = decimal(&text) else { return Ok(()) };
         let printed = number(&read).unwrap().to_string();
         prop_assert_eq!(Exact::read(&printed), Exact::read(&text));
@@ -94,7 +94,9 @@ proptest! {
     }
 
     #[test]
-    fn what_is_no_number_is_no_decimal(text in prop_oneof!["[-+0-9.eE _x\n]{0,8}", "\\PC{0,6}", " ?-?[0-9]{1,3} ?"]) {
+    fn text_outside_the_number_grammar_is_no_decimal(
+        text in prop_oneof!["[-+0-9.eE _x\n]{0,8}", "\\PC{0,6}", " ?-?[0-9]{1,3} ?"],
+    ) {
         prop_assert_eq!(decimal(&text).is_some(), is_number(&text) && Exact::read(&text).fits(), "{:?}", text);
     }
 }

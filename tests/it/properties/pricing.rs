@@ -1,4 +1,4 @@
-//! Prices, against integer arithmetic of the tests' own.
+//! Prices, compared with separate integer arithmetic.
 
 use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, FromPrimitive};
@@ -9,7 +9,7 @@ use concierge_sandbox::concierge::pricing::{Priced, Prices};
 use proptest::prelude::*;
 use serde_json::json;
 
-/// Prices of two ports in units of the last place, and where the tests put them.
+/// Prices of two ports in units of the last decimal place (1e-8).
 #[derive(Debug, Clone)]
 struct Pair {
     per_usd: [u64; 2],
@@ -20,7 +20,7 @@ struct Pair {
 const ONE: u64 = 100_000_000;
 
 impl Pair {
-    /// Every port's prices, of which these two are those of the first and of the last port.
+    /// Builds the prices of all ports, with this pair for [`origin`] and [`destination`].
     fn prices(&self) -> Prices {
         let mut all = serde_json::Map::new();
         for port in PORTS {
@@ -38,12 +38,12 @@ impl Pair {
         Prices::read(&serde_json::to_string_pretty(&all).unwrap()).unwrap()
     }
 
-    /// What both fees leave of one, as a fraction.
+    /// Returns the share left after both fees, as a fraction.
     fn kept(&self) -> [BigInt; 2] {
         [big(ONE - self.fee[0]) * (ONE - self.fee[1]), big(ONE) * ONE]
     }
 
-    /// Budget ÷ net budget, as a fraction.
+    /// Returns budget ÷ net budget, as a fraction.
     fn gross(&self) -> [BigInt; 2] {
         let [kept, one] = self.kept();
         [big(ONE + self.cost) * one, kept * ONE]
@@ -66,25 +66,25 @@ fn big(number: impl Into<BigInt>) -> BigInt {
     number.into()
 }
 
-/// The decimal of so many units of the last place.
+/// Converts units of the last decimal place to a decimal.
 fn money(units: impl Into<BigInt>) -> BigDecimal {
     BigDecimal::new(units.into(), 8)
 }
 
-/// A decimal in units of the last place, of which it must have no part.
+/// Converts a decimal to units of the last decimal place, and asserts that no fraction is left.
 fn units(value: &BigDecimal) -> BigInt {
     let scaled = value * BigDecimal::from_u64(ONE).unwrap();
     assert!(scaled.is_integer(), "{value} has more than 8 places");
     scaled.with_scale(0).into_bigint_and_scale().0
 }
 
-/// Whether `value` is `above` ÷ `below` cut: the largest number of units that isn't more.
-fn is_cut(value: &BigDecimal, above: &BigInt, below: &BigInt) -> bool {
+/// Returns true if `value` is `above` ÷ `below` truncated to units of the last decimal place.
+fn is_truncated(value: &BigDecimal, above: &BigInt, below: &BigInt) -> bool {
     let value = units(value);
     &value * below <= *above && (value + 1) * below > *above
 }
 
-/// Units of the last place, of every magnitude a client may send.
+/// Generates units of the last decimal place, in every magnitude a client may send.
 fn sums() -> impl Strategy<Value = u128> {
     prop_oneof![1..1000_u128, 1..=u128::from(ONE), 1..1_000_000 * u128::from(ONE), 1..10_u128.pow(20)]
 }
@@ -100,58 +100,59 @@ proptest! {
     #![proptest_config(super::cases(500))]
 
     #[test]
-    fn a_budget_is_exactly_cut(pair in pairs(), sum in sums()) {
+    fn price_of_a_budget_is_truncated_exactly(pair in pairs(), sum in sums()) {
         let priced = pair.price(&Price::Budget(money(sum)));
         let [to, from] = [big(pair.per_usd[1]), big(pair.per_usd[0])];
         let [gross, net] = pair.gross();
         prop_assert_eq!(units(&priced.budget), big(sum));
-        prop_assert!(is_cut(&priced.amount, &(big(sum) * &net * &to), &(&gross * &from)), "{:?}", priced);
-        prop_assert!(is_cut(&priced.fee_and_cost, &(big(sum) * (&gross - &net)), &gross), "{:?}", priced);
-        prop_assert!(is_cut(&priced.rate, &(to * ONE), &from), "{:?}", priced);
-        prop_assert!(is_cut(&priced.all_in_rate, &(units(&priced.amount) * ONE), &big(sum)), "{:?}", priced);
+        prop_assert!(is_truncated(&priced.amount, &(big(sum) * &net * &to), &(&gross * &from)), "{:?}", priced);
+        prop_assert!(is_truncated(&priced.fee_and_cost, &(big(sum) * (&gross - &net)), &gross), "{:?}", priced);
+        prop_assert!(is_truncated(&priced.rate, &(to * ONE), &from), "{:?}", priced);
+        prop_assert!(is_truncated(&priced.all_in_rate, &(units(&priced.amount) * ONE), &big(sum)), "{:?}", priced);
     }
 
     #[test]
-    fn an_amount_is_exactly_cut(pair in pairs(), sum in sums()) {
+    fn price_of_an_amount_is_truncated_exactly(pair in pairs(), sum in sums()) {
         let priced = pair.price(&Price::Amount(money(sum)));
         let [to, from] = [big(pair.per_usd[1]), big(pair.per_usd[0])];
         let [gross, net] = pair.gross();
         prop_assert_eq!(units(&priced.amount), big(sum));
-        prop_assert!(is_cut(&priced.budget, &(big(sum) * &from * &gross), &(&to * &net)), "{:?}", priced);
-        // at least nothing is taken, though the budget may be cut below its net
+        prop_assert!(is_truncated(&priced.budget, &(big(sum) * &from * &gross), &(&to * &net)), "{:?}", priced);
+        // the fee is never negative, though truncation may leave the budget below its net
         let (budget, exact_net) = (units(&priced.budget) * &to, big(sum) * &from);
         if budget >= exact_net {
-            prop_assert!(is_cut(&priced.fee_and_cost, &(&budget - exact_net), &to), "{:?}", priced);
+            prop_assert!(is_truncated(&priced.fee_and_cost, &(&budget - exact_net), &to), "{:?}", priced);
         } else {
             prop_assert_eq!(units(&priced.fee_and_cost), big(0));
         }
         let [kept, one] = pair.kept();
         if priced.budget == money(0) {
-            prop_assert!(is_cut(&priced.all_in_rate, &(to * ONE * ONE * kept), &(from * (ONE + pair.cost) * one)));
+            let (above, below) = (to * ONE * ONE * kept, from * (ONE + pair.cost) * one);
+            prop_assert!(is_truncated(&priced.all_in_rate, &above, &below));
         } else {
-            prop_assert!(is_cut(&priced.all_in_rate, &(big(sum) * ONE), &units(&priced.budget)), "{:?}", priced);
+            prop_assert!(is_truncated(&priced.all_in_rate, &(big(sum) * ONE), &units(&priced.budget)), "{:?}", priced);
         }
     }
 
     #[test]
-    fn the_parts_add_up_and_none_is_negative(pair in pairs(), sum in sums(), is_amount in any::<bool>()) {
+    fn price_parts_add_up_and_are_never_negative(pair in pairs(), sum in sums(), is_amount in any::<bool>()) {
         let price = if is_amount { Price::Amount(money(sum)) } else { Price::Budget(money(sum)) };
         let priced = pair.price(&price);
         let parts = [&priced.amount, &priced.budget, &priced.fee_and_cost, &priced.rate, &priced.all_in_rate];
         prop_assert!(parts.iter().all(|part| **part >= money(0)), "{:?}", priced);
         prop_assert!(priced.fee_and_cost <= priced.budget, "{:?}", priced);
-        // what fees and costs leave of the budget, exchanged, is the amount: but for less than a last place of each
+        // the net budget, exchanged, equals the amount within one last decimal place of each
         let net = units(&(&priced.budget - &priced.fee_and_cost));
         let (exchanged, amount) = (net * pair.per_usd[1], units(&priced.amount) * pair.per_usd[0]);
         let difference = if exchanged > amount { exchanged - amount } else { amount - exchanged };
         prop_assert!(difference < big(pair.per_usd[0]) + pair.per_usd[1], "{:?}", priced);
     }
 
-    /// What a budget was cut by is less than one unit of its last place. What such a unit buys, in whole units of the
-    /// amount's last place, is the bound: one, where it buys no more than one, and more where the budget is the
-    /// coarser of the two.
+    /// Truncation takes less than one unit of the budget's last decimal place.
+    /// The amount lost is bound by the value of this unit, in whole units of the amount's last decimal place.
+    /// The bound is one, or more if the budget is coarser than the amount.
     #[test]
-    fn an_amount_survives_its_own_budget(pair in pairs(), sum in sums()) {
+    fn amount_survives_a_round_trip_through_its_budget(pair in pairs(), sum in sums()) {
         let there = pair.price(&Price::Amount(money(sum)));
         let back = pair.price(&Price::Budget(there.budget));
         let lost = big(sum) - units(&back.amount);
@@ -162,7 +163,7 @@ proptest! {
     }
 
     #[test]
-    fn more_costs_more_and_brings_more(pair in pairs(), sum in sums(), more in 0..1000_u64) {
+    fn higher_price_never_lowers_budget_or_amount(pair in pairs(), sum in sums(), more in 0..1000_u64) {
         let prices = pair.prices();
         let price = |price: Price| prices.price(origin(), destination(), &price);
         let (less, rather) = (money(sum), money(big(sum) + more));
@@ -173,19 +174,19 @@ proptest! {
     }
 
     #[test]
-    fn what_is_taken_on_each_side_adds_up(pair in pairs(), sum in sums()) {
+    fn parts_taken_on_both_sides_add_up(pair in pairs(), sum in sums()) {
         let prices = pair.prices();
         let taken = prices.taken(origin(), destination(), &money(sum));
         prop_assert_eq!(&taken.result, &pair.price(&Price::Budget(money(sum))).amount);
         prop_assert!(taken.origin_taken >= money(0) && taken.destination_taken >= money(0), "{:?}", taken);
-        prop_assert!(is_cut(&taken.origin_taken, &(big(sum) * pair.fee[0]), &big(ONE)), "{:?}", taken);
+        prop_assert!(is_truncated(&taken.origin_taken, &(big(sum) * pair.fee[0]), &big(ONE)), "{:?}", taken);
         let sent = big(sum) - units(&taken.origin_taken);
         let arrived = taken.result + taken.destination_taken;
-        prop_assert!(is_cut(&arrived, &(sent * pair.per_usd[1]), &big(pair.per_usd[0])), "{}", arrived);
+        prop_assert!(is_truncated(&arrived, &(sent * pair.per_usd[1]), &big(pair.per_usd[0])), "{}", arrived);
     }
 
     #[test]
-    fn a_fingerprint_is_of_what_is_priced_and_not_of_its_order(
+    fn fingerprint_ignores_order_and_sees_every_change(
         outputs in prop::collection::vec((0..3_usize, any::<bool>(), 1..4_u64), 1..6), seed in any::<u64>(),
     ) {
         let price = |is_amount, sum: BigDecimal| if is_amount { Price::Amount(sum) } else { Price::Budget(sum) };
@@ -214,7 +215,7 @@ proptest! {
 }
 
 #[test]
-fn the_built_in_prices_give_the_documented_estimate() {
+fn built_in_prices_give_the_documented_estimate() {
     let prices = Prices::built_in().unwrap();
     let decimal = |text: &str| text.parse::<BigDecimal>().unwrap();
     let from = find("cl_clp").unwrap();
@@ -230,7 +231,7 @@ fn the_built_in_prices_give_the_documented_estimate() {
 }
 
 #[test]
-fn prices_that_can_t_be_used_say_what_would_be_right() {
+fn invalid_prices_are_refused_with_the_valid_form() {
     let built_in = Prices::built_in().unwrap();
     let good: serde_json::Value = serde_json::from_str(built_in.json()).unwrap();
     let complaint = |text: &str| Prices::read(text).unwrap_err().to_string();
@@ -239,15 +240,18 @@ fn prices_that_can_t_be_used_say_what_would_be_right() {
         *bad.pointer_mut(pointer).unwrap() = serde_json::from_str(text).unwrap();
         complaint(&bad.to_string())
     };
-    for (pointer, values, says) in [
+    for (pointer, values, expected) in [
         ("/cl_clp/per_usd", ["0", "-1", "1000000000000", "0.000000001", "\"739\"", "null"], "`per_usd` of cl_clp is "),
         ("/us_usd/fee", ["1", "-0.1", "1.5", "0.123456789", "[]", "true"], "`fee` of us_usd is "),
         ("/mx_mxn/cost", ["-0.1", "-1", "1000000000000", "0.000000001", "{}", "\"\""], "`cost` of mx_mxn is "),
         ("/py_pyg", ["1", "null", "[]", "\"x\"", "true", "1.5"], "py_pyg is "),
     ] {
         for value in values {
-            let said = with(pointer, value);
-            assert!(said.starts_with(says) && said.contains(value) && said.contains("; it must be "), "{said}");
+            let message = with(pointer, value);
+            assert!(
+                message.starts_with(expected) && message.contains(value) && message.contains("; it must be "),
+                "{message}"
+            );
         }
     }
     for (port, member) in [("cl_clp", "per_usd"), ("us_usd", "fee"), ("mx_mxn", "cost")] {
@@ -266,7 +270,7 @@ fn prices_that_can_t_be_used_say_what_would_be_right() {
     assert!(complaint("[]").starts_with("the document is []; it must be an object"));
     assert!(complaint("{\n  \"a\": }").starts_with("the document is invalid JSON at line 2, column 8: "));
     assert!(complaint(r#"{"a":1,"a":2}"#).contains("appears twice"));
-    // what is allowed at the edges
+    // the limits themselves are allowed
     for (pointer, value) in [("/cl_clp/per_usd", "0.00000001"), ("/us_usd/fee", "0.99999999"), ("/mx_mxn/cost", "12")] {
         let mut edge = good.clone();
         *edge.pointer_mut(pointer).unwrap() = serde_json::from_str(value).unwrap();

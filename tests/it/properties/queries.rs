@@ -1,4 +1,4 @@
-//! Reading query strings and writing links; media types with parameters.
+//! Reading query strings, writing links, and media types with parameters.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -15,7 +15,7 @@ use proptest::sample::{Index, select, subsequence};
 
 use super::values::{Style, styles};
 
-/// What a query asks for, without the order in which it came.
+/// Prints the content of a query, independent of the order of its parameters.
 fn meaning(query: &Query) -> (String, [Vec<String>; 3]) {
     let ordered = format!("{:?} {:?} {:?} {:?}", query.include, query.is_compound, query.sort, query.page);
     let sorted = |mut all: Vec<String>| {
@@ -28,7 +28,7 @@ fn meaning(query: &Query) -> (String, [Vec<String>; 3]) {
     (ordered, [sorted(fields), sorted(filters), sorted(others)])
 }
 
-/// Valid parameters of a collection of outputs, or of requests.
+/// Generates valid parameters of a collection of outputs or requests.
 fn parameters() -> impl Strategy<Value = (&'static Schema, Vec<(String, String)>)> {
     let list = |all: Vec<&'static str>| {
         let length = all.len();
@@ -73,7 +73,7 @@ fn parameters() -> impl Strategy<Value = (&'static Schema, Vec<(String, String)>
     })
 }
 
-/// Encodes a name or value in one of the many ways.
+/// Encodes a name or value in one of several ways.
 fn encode(text: &str, style: &mut Style, into: &mut String) {
     for byte in text.bytes() {
         let plain = byte.is_ascii_graphic() && !b"&=+%#".contains(&byte);
@@ -87,7 +87,7 @@ fn encode(text: &str, style: &mut Style, into: &mut String) {
     }
 }
 
-/// A query string made of pieces that mean something, in any order.
+/// Generates a query string of meaningful pieces in any order.
 fn nonsense() -> impl Strategy<Value = String> {
     let pieces = [
         "include",
@@ -142,7 +142,7 @@ proptest! {
     #![proptest_config(super::cases(600))]
 
     #[test]
-    fn order_and_encoding_of_parameters_change_nothing(
+    fn parameter_order_and_encoding_are_ignored(
         ((schema, plain), shuffled) in parameters().prop_flat_map(|found| (Just(found.clone()), Just(found.1).prop_shuffle())),
         mut style in styles(),
     ) {
@@ -163,7 +163,7 @@ proptest! {
     }
 
     #[test]
-    fn links_ask_for_the_same_and_the_self_link_for_the_same_page((schema, plain) in parameters(), more in any::<bool>()) {
+    fn links_keep_the_query_and_self_keeps_the_page((schema, plain) in parameters(), more in any::<bool>()) {
         let canonical = Serializer::new(String::new()).extend_pairs(&plain).finish();
         let query = Query::read(Some(&canonical), schema, Target::Collection).unwrap();
         let page = PageOf { ends: Some(("5", "9")), more, total: Some(5000) };
@@ -183,7 +183,7 @@ proptest! {
     }
 
     #[test]
-    fn complaints_are_400_and_name_a_parameter_as_it_was_sent(raw in nonsense(), target in targets()) {
+    fn query_errors_are_400_and_name_a_sent_parameter(raw in nonsense(), target in targets()) {
         let names: Vec<String> = parse(raw.as_bytes()).map(|(name, _)| name.into_owned()).collect();
         for schema in SCHEMAS {
             let Err(errors) = Query::read(Some(&raw), schema, target) else {
@@ -201,7 +201,7 @@ proptest! {
     }
 
     #[test]
-    fn a_parameter_that_is_there_twice_is_found(
+    fn repeated_parameter_is_refused(
         (schema, mut all) in parameters(), which in any::<Index>(), to in any::<Index>(), mut style in styles(),
     ) {
         if all.is_empty() {
@@ -222,7 +222,7 @@ proptest! {
     }
 
     #[test]
-    fn media_types_are_refused_exactly_for_parameters_other_than_profile(
+    fn media_type_allows_only_the_profile_parameter(
         instances in prop::collection::vec(
             (select(vec!["application/vnd.api+json", "Application/Vnd.Api+JSON", "text/html", "*/*"]),
              prop::collection::vec((select(vec!["profile", "Profile", "ext", "charset", "q", "version"]),
@@ -250,7 +250,9 @@ proptest! {
     }
 
     #[test]
-    fn any_header_is_judged(text in "(application/vnd\\.api\\+json[;, ]{0,2})?(\\PC{0,30}|[a-z/+;=\",\\\\. ]{0,40})") {
+    fn arbitrary_header_is_accepted_or_406_or_415(
+        text in "(application/vnd\\.api\\+json[;, ]{0,2})?(\\PC{0,30}|[a-z/+;=\",\\\\. ]{0,40})",
+    ) {
         for result in [check_content_type(Some(&text), true), check_content_type(Some(&text), false), check_accept(Some(&text))] {
             if let Err(error) = result {
                 prop_assert!([406, 415].contains(&error.code.status));

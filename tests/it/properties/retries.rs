@@ -1,4 +1,4 @@
-//! The ladder of retries, whatever its steps.
+//! Delays between retries, for any retry schedule.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ proptest! {
     #![proptest_config(cases(300))]
 
     #[test]
-    fn a_delay_is_its_step_give_or_take_a_tenth(
+    fn retry_delay_is_within_a_tenth_of_its_step(
         steps in prop::collection::vec(0..100_000_u64, 0..12),
         (seed, account, event) in (any::<u64>(), any::<[u8; 32]>(), any::<i64>()),
         tries in 0..20_usize,
@@ -19,7 +19,7 @@ proptest! {
         let delays: Vec<Duration> = steps.iter().map(|seconds| Duration::from_secs(*seconds)).collect();
         let retries = Retries { delays: delays.clone(), seed };
         let delay = retries.delay(&account, event, tries, None);
-        prop_assert_eq!(delay, retries.delay(&account, event, tries, None), "the same each time");
+        prop_assert_eq!(delay, retries.delay(&account, event, tries, None), "a repeated call must give the same delay");
         match tries.checked_sub(1).and_then(|step| delays.get(step)) {
             Some(step) => {
                 let delay = delay.unwrap();

@@ -1,4 +1,4 @@
-//! Arbitrary JSON: as a tree that may say what a `Value` can't, and as values.
+//! Generators of arbitrary JSON, as values and as trees with duplicates and spellings a `Value` lacks.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Map, Number, Value};
 
-/// A JSON text's tree: every member it has, and numbers as they are spelled.
+/// The tree of a JSON text: it keeps repeated members and the spelling of numbers.
 #[derive(Debug, Clone)]
 pub enum Json {
     Null,
@@ -17,7 +17,7 @@ pub enum Json {
     Object(Vec<(String, Json)>),
 }
 
-/// Choices of a writer: which of several spellings of the same thing.
+/// The choices of a writer among spellings of the same value.
 #[derive(Debug, Clone)]
 pub struct Style {
     choices: Vec<u8>,
@@ -35,12 +35,12 @@ pub fn styles() -> impl Strategy<Value = Style> {
     prop::collection::vec(any::<u8>(), 1..40).prop_map(|choices| Style { choices, next: 0 })
 }
 
-/// Numbers in JSON's grammar.
+/// Generates numbers in JSON's grammar.
 pub fn numbers() -> impl Strategy<Value = String> {
     "-?(0|[1-9][0-9]{0,25})(\\.[0-9]{1,25})?([eE][+-]?[0-9]{1,4})?"
 }
 
-/// Text without U+0000: arbitrary, or something that means something here.
+/// Generates text without U+0000: arbitrary, or with a meaning in this API.
 pub fn texts() -> impl Strategy<Value = String> {
     let known = [
         "",
@@ -75,7 +75,7 @@ pub fn trees() -> impl Strategy<Value = Json> {
 }
 
 impl Json {
-    /// The value this is; of members with one name, the last.
+    /// Converts it to a value; of repeated members, the last one counts.
     pub fn value(&self) -> Value {
         match self {
             Self::Null => Value::Null,
@@ -89,7 +89,7 @@ impl Json {
         }
     }
 
-    /// Repeats a member of the object that `which` picks, somewhere behind itself, with another value.
+    /// Repeats a member of an object, behind itself and with another value; `which` picks both.
     pub fn repeat_a_member(&mut self, which: Index, value: &Json) {
         fn objects(json: &Json) -> usize {
             match json {
@@ -119,7 +119,7 @@ impl Json {
         assert!(repeat(self, &mut skip, which, value));
     }
 
-    /// Writes it down in one of the many ways.
+    /// Writes it as text in one of several spellings.
     pub fn write(&self, style: &mut Style, text: &mut String) {
         space(style, text);
         match self {
@@ -171,7 +171,7 @@ fn quote(string: &str, style: &mut Style, text: &mut String) {
     text.push('"');
 }
 
-/// The pointers (RFC 6901) of everything in a value, itself included.
+/// Lists the pointers (RFC 6901) of all parts of a value, including the value itself.
 pub fn pointers(value: &Value) -> Vec<String> {
     let mut found = vec![String::new()];
     let mut add = |name: String, item: &Value| {
@@ -186,7 +186,7 @@ pub fn pointers(value: &Value) -> Vec<String> {
     found
 }
 
-/// What a pointer points at.
+/// Finds the part at a pointer.
 pub fn resolve<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
     let Some(rest) = pointer.strip_prefix('/') else { return pointer.is_empty().then_some(value) };
     let (name, rest) = rest.find('/').map_or((rest, ""), |end| rest.split_at(end));

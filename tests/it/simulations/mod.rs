@@ -1,8 +1,8 @@
-//! What a test has happen: `/_sandbox/simulations`.
+//! Transitions and balances set by a test: `/_sandbox/simulations`.
 
 mod money;
+mod paths;
 mod steps;
-mod ways;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ const OUTPUTS: &str = "concierge_request_outputs";
 
 const REQUESTS: &str = "concierge_requests";
 
-/// From now on nothing happens by itself.
+/// Stops automatic steps in an account.
 async fn manual(account: &Account) {
     account.patch("/_sandbox/settings", &json!({"progression": "manual"})).await.expect(200);
 }
@@ -26,20 +26,20 @@ async fn simulate_with(account: &Account, resource: &str, id: &str, verb: &str, 
     account.post(&format!("/_sandbox/simulations/{resource}/{id}/{verb}"), body).await
 }
 
-/// The state that an answer shows.
+/// Reads the state in an answer.
 #[track_caller]
 fn state(answer: Answer) -> String {
     answer.expect(200)["data"]["attributes"]["state"].as_str().unwrap().to_owned()
 }
 
-/// Takes request 1010 to where its outputs are paid.
+/// Moves request 1010 to `working`, in which its outputs are paid.
 async fn set_to_work(account: &Account) {
     let to = json!({"state": "working", "through": true});
     assert_eq!(state(simulate_with(account, REQUESTS, "1010", "transition", &to).await), "working");
 }
 
-/// The event types told of a resource, the first first.
-async fn told(account: &Account, resource: &str) -> Vec<String> {
+/// Lists the event types of a resource, oldest first.
+async fn event_types(account: &Account, resource: &str) -> Vec<String> {
     let events = account.get(&format!("/_sandbox/events?filter[resource]={resource}")).await.expect(200);
     let events = events["data"].as_array().unwrap();
     events.iter().map(|event| event["attributes"]["event_type"].as_str().unwrap().to_owned()).collect()
@@ -50,7 +50,7 @@ async fn balance(account: &Account, currency: &str) -> Value {
     wallet["data"]["attributes"]["balance"].clone()
 }
 
-/// Adds many accepted outputs to request 1010, as copies of its first one.
+/// Adds 2500 accepted outputs to request 1010, as copies of its first one.
 async fn add_many(account: &Account) {
     let output = account.create_output().await;
     assert_eq!(output, "32323");

@@ -1,4 +1,4 @@
-//! Prices and balances that a test decides.
+//! Prices and balances set by a test.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::{REQUESTS, add_many, balance, manual, simulate, simulate_with, state}
 use crate::support::account;
 
 #[tokio::test]
-async fn a_quote_has_the_prices_it_is_given() {
+async fn simulated_quote_uses_the_given_prices() {
     account(async |s| {
         manual(s).await;
         let output = s.create_output().await;
@@ -28,12 +28,12 @@ async fn a_quote_has_the_prices_it_is_given() {
 }
 
 #[tokio::test]
-async fn a_quote_that_others_began_begins_anew_with_the_prices_it_is_given() {
+async fn interrupted_quote_restarts_with_the_given_prices() {
     account(async |s| {
         manual(s).await;
         add_many(s).await;
         s.act("1010", "request_quote").await.expect(200);
-        // as a server leaves it that is killed meanwhile
+        // the state left by a killed server
         s.sql("update concierge_requests set outputs_done_to = 41000 where id = 1010").await;
         let one_to_one = json!({"per_usd": 1, "fee": 0, "cost": 0});
         let prices = json!({"prices": {"cl_clp": one_to_one, "ar_ars": one_to_one}});
@@ -44,7 +44,7 @@ async fn a_quote_that_others_began_begins_anew_with_the_prices_it_is_given() {
 }
 
 #[tokio::test]
-async fn money_comes_and_goes() {
+async fn credit_and_debit_change_the_balance() {
     account(async |s| {
         let money = |currency: &str, amount: Value| json!({"currency": currency, "amount": amount});
         simulate_with(s, "users", "50505", "debit", &money("ARS", json!(999_999.5))).await.expect(200);
@@ -64,7 +64,7 @@ async fn money_comes_and_goes() {
             let refused = simulate_with(s, "users", "50505", "credit", &body).await;
             assert_eq!((refused.status, refused.errors()[0].2.as_str()), (422, pointer), "{body}");
         }
-        // who waits for it goes on at once
+        // a request that waits for money continues at once
         s.create_output().await;
         s.act("1010", "request_quote").await.expect(200);
         s.advance(Duration::from_secs(2)).await;
@@ -79,7 +79,7 @@ async fn money_comes_and_goes() {
 }
 
 #[tokio::test]
-async fn who_funds_a_request_provides_what_is_missing() {
+async fn fund_provides_the_missing_money() {
     account(async |s| {
         manual(s).await;
         s.create_output().await;

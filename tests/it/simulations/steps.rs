@@ -1,15 +1,15 @@
-//! One step of an output, a request or a payee.
+//! Simulations of one step of an output, a request or a payee.
 
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
 
-use super::{OUTPUTS, REQUESTS, balance, manual, set_to_work, simulate, simulate_with, state, told};
+use super::{OUTPUTS, REQUESTS, balance, event_types, manual, set_to_work, simulate, simulate_with, state};
 use crate::support::{account, sandbox, send};
 
 #[tokio::test]
-async fn every_step_of_a_payout_can_be_taken_by_hand() {
+async fn every_step_of_a_payout_can_be_simulated() {
     account(async |s| {
         manual(s).await;
         let output = s.create_output().await;
@@ -35,18 +35,18 @@ async fn every_step_of_a_payout_can_be_taken_by_hand() {
         assert!(request["receipt_url"].is_string());
         let states = ["accepting", "accepted", "working", "settling", "failed", "working", "settling", "settled"];
         assert_eq!(
-            told(s, &format!("{OUTPUTS}/{output}")).await,
+            event_types(s, &format!("{OUTPUTS}/{output}")).await,
             states.map(|state| format!("concierge_request_output_{state}"))
         );
-        // each at once, on either side of the tick
+        // all steps before the tick share one instant, and all after it another
         assert_eq!(s.count("select count(distinct created_at) from events").await, 2);
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_output_that_ends_gives_back_what_it_should() {
-    for (way, ends, is_returned) in [
+async fn final_state_decides_the_refund_of_an_output() {
+    for (path, ends, is_refunded) in [
         (vec!["reject"], "rejected", true),
         (vec!["accept", "cancel"], "cancelled", true),
         (vec!["accept", "work", "cancel"], "cancelled", true),
@@ -59,15 +59,15 @@ async fn an_output_that_ends_gives_back_what_it_should() {
             set_to_work(s).await;
             let spent = balance(s, "ars").await;
             assert_ne!(spent, json!(1_000_000));
-            for verb in way {
+            for verb in path {
                 simulate(s, OUTPUTS, &output, verb).await.expect(200);
             }
             assert_eq!(s.state_of(&output).await, ends);
             let request = s.attributes_of("1010").await;
             assert_eq!(request["state"], "finished", "{ends}");
-            assert_eq!(request["credit_note_url"].is_string(), is_returned, "{ends}");
-            assert_eq!(balance(s, "ars").await != spent, is_returned, "{ends}");
-            if ends != "returned" && is_returned {
+            assert_eq!(request["credit_note_url"].is_string(), is_refunded, "{ends}");
+            assert_eq!(balance(s, "ars").await != spent, is_refunded, "{ends}");
+            if ends != "returned" && is_refunded {
                 assert_eq!(balance(s, "ars").await, json!(1_000_000), "{ends}");
             }
         })
@@ -76,7 +76,7 @@ async fn an_output_that_ends_gives_back_what_it_should() {
 }
 
 #[tokio::test]
-async fn a_step_that_is_not_possible_says_what_is() {
+async fn impossible_step_is_409_with_the_possible_ones() {
     account(async |s| {
         manual(s).await;
         let output = s.create_output().await;
@@ -88,7 +88,7 @@ async fn a_step_that_is_not_possible_says_what_is() {
             "output 32323 is accepting; `settle` is not possible in this state (possible: accept, reject, cancel)"
         );
         simulate(s, OUTPUTS, &output, "accept").await.expect(200);
-        // an arrow, but not for an output whose request doesn't work
+        // a transition of the machine, but impossible until the request is working
         let refused = simulate(s, OUTPUTS, &output, "work").await;
         refused.assert_error(409, "action_not_possible", "");
         assert!(refused.text.contains("request 1010 is draft"), "{refused:?}");
@@ -116,7 +116,7 @@ async fn a_step_that_is_not_possible_says_what_is() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_404_and_a_body_that_says_nothing_known_422() {
+async fn simulation_rejects_unknown_targets_and_bodies() {
     account(async |s| {
         for (resource, id, verb, code) in [
             (OUTPUTS, "1", "accept", "resource_not_found"),
@@ -154,7 +154,7 @@ async fn what_is_not_there_is_404_and_a_body_that_says_nothing_known_422() {
 }
 
 #[tokio::test]
-async fn a_reason_is_shown() {
+async fn simulated_reason_is_shown() {
     account(async |s| {
         manual(s).await;
         let (first, second) = (s.create_output().await, s.create_output().await);
@@ -170,7 +170,7 @@ async fn a_reason_is_shown() {
 }
 
 #[tokio::test]
-async fn a_decision_about_a_payee_runs_the_checks_that_waited() {
+async fn decision_about_a_payee_runs_its_waiting_checks() {
     for (verb, compliance, ends) in
         [("enable", "enabled", "accepted"), ("disable", "disabled", "rejected"), ("reject", "rejected", "rejected")]
     {
@@ -188,7 +188,7 @@ async fn a_decision_about_a_payee_runs_the_checks_that_waited() {
             assert_eq!(s.state_of(&output).await, "accepting");
             let decided = simulate(s, "users", &payee, verb).await.expect(200);
             assert_eq!(decided["data"]["attributes"]["compliance_state"], compliance);
-            assert_eq!(told(s, &format!("users/{payee}")).await, [format!("user_{compliance}")]);
+            assert_eq!(event_types(s, &format!("users/{payee}")).await, [format!("user_{compliance}")]);
             s.tick().await;
             assert_eq!(s.state_of(&output).await, ends);
         })
@@ -197,7 +197,7 @@ async fn a_decision_about_a_payee_runs_the_checks_that_waited() {
 }
 
 #[tokio::test]
-async fn another_account_is_out_of_reach() {
+async fn simulation_cannot_reach_another_account() {
     sandbox(async |s| {
         s.second_account("another_key").await;
         let output = s.create_output().await;
@@ -210,7 +210,7 @@ async fn another_account_is_out_of_reach() {
 }
 
 #[tokio::test]
-async fn a_simulation_comes_before_whatever_else_decides() {
+async fn simulation_overrides_the_outcome_header() {
     account(async |s| {
         let create = s.request(Method::POST, "/api/concierge_request_outputs").header("Sandbox-Outcome", "rejected");
         let create =

@@ -1,14 +1,14 @@
-//! Several steps in one call, with everything that goes along.
+//! Simulations of several steps in one call, with the related requests and outputs.
 
 use concierge_sandbox::config::Config;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::{OUTPUTS, REQUESTS, add_many, manual, set_to_work, simulate, simulate_with, state, told};
+use super::{OUTPUTS, REQUESTS, add_many, event_types, manual, set_to_work, simulate, simulate_with, state};
 use crate::support::{account, sandbox_with};
 
 #[tokio::test]
-async fn a_way_through_has_every_state_between_and_takes_the_request_along() {
+async fn path_visits_every_state_and_moves_the_request() {
     account(async |s| {
         manual(s).await;
         let output = s.create_output().await;
@@ -16,7 +16,7 @@ async fn a_way_through_has_every_state_between_and_takes_the_request_along() {
         assert_eq!(state(simulate_with(s, OUTPUTS, &output, "transition", &to).await), "returned");
         let states = ["accepting", "accepted", "working", "settling", "failed", "returned"];
         assert_eq!(
-            told(s, &format!("{OUTPUTS}/{output}")).await,
+            event_types(s, &format!("{OUTPUTS}/{output}")).await,
             states.map(|state| format!("concierge_request_output_{state}"))
         );
         let states = [
@@ -29,7 +29,7 @@ async fn a_way_through_has_every_state_between_and_takes_the_request_along() {
             "credit_note_created",
         ];
         assert_eq!(
-            told(s, &format!("{REQUESTS}/1010")).await,
+            event_types(s, &format!("{REQUESTS}/1010")).await,
             states.map(|state| format!("concierge_request_{state}"))
         );
         let timeline = s.get(&format!("/_sandbox/timeline/{OUTPUTS}/{output}")).await.expect(200);
@@ -41,7 +41,7 @@ async fn a_way_through_has_every_state_between_and_takes_the_request_along() {
 }
 
 #[tokio::test]
-async fn a_request_is_taken_to_its_end_with_its_outputs() {
+async fn request_transition_settles_its_outputs() {
     account(async |s| {
         manual(s).await;
         for _ in 0..3 {
@@ -56,7 +56,7 @@ async fn a_request_is_taken_to_its_end_with_its_outputs() {
 }
 
 #[tokio::test]
-async fn many_outputs_go_along_before_the_call_returns() {
+async fn simulation_moves_many_outputs_before_it_returns() {
     account(async |s| {
         manual(s).await;
         add_many(s).await;
@@ -72,12 +72,12 @@ async fn many_outputs_go_along_before_the_call_returns() {
 }
 
 #[tokio::test]
-async fn many_outputs_are_settled_before_the_call_returns() {
+async fn simulation_settles_many_outputs_before_it_returns() {
     account(async |s| {
         manual(s).await;
         add_many(s).await;
         set_to_work(s).await;
-        // some are elsewhere by then
+        // three outputs have already left `accepted`
         for (output, verbs) in [("40001", &["work"][..]), ("40002", &["work", "issue", "fail"]), ("40003", &["cancel"])]
         {
             for verb in verbs {
@@ -88,10 +88,10 @@ async fn many_outputs_are_settled_before_the_call_returns() {
         assert_eq!(state(simulate_with(s, REQUESTS, "1010", "transition", &to).await), "finished");
         let request = s.attributes_of("1010").await;
         assert_eq!((&request["outputs_settled"], &request["outputs_cancelled"]), (&json!(2500), &json!(1)));
-        let way = ["working", "settling", "failed", "working", "settling", "settled"];
-        let failed_once = told(s, &format!("{OUTPUTS}/40002")).await;
-        assert_eq!(failed_once[1..], way.map(|state| format!("concierge_request_output_{state}")));
-        // its end is told behind theirs
+        let path = ["working", "settling", "failed", "working", "settling", "settled"];
+        let failed_once = event_types(s, &format!("{OUTPUTS}/40002")).await;
+        assert_eq!(failed_once[1..], path.map(|state| format!("concierge_request_output_{state}")));
+        // the event of the request comes after the events of its outputs
         let last = "select max(id) from events where resource_type = 'concierge_request_outputs'";
         let finished = "select id from events where event_type = 'concierge_request_finished'";
         assert!(s.count(finished).await > s.count(last).await);
@@ -100,7 +100,7 @@ async fn many_outputs_are_settled_before_the_call_returns() {
 }
 
 #[tokio::test]
-async fn what_goes_on_by_itself_meanwhile_is_no_hindrance() {
+async fn simulation_succeeds_beside_automatic_steps() {
     let at_once =
         |config: &mut Config| (config.quote_delay, config.step_delay, config.check_delay) = Default::default();
     sandbox_with(at_once, async |s| {
@@ -109,9 +109,9 @@ async fn what_goes_on_by_itself_meanwhile_is_no_hindrance() {
             outputs.push(s.create_output().await);
         }
         let to = json!({"state": "settled", "through": true});
-        let ways = outputs.iter().map(|output| simulate_with(s, OUTPUTS, output, "transition", &to));
-        for answer in join_all(ways).await {
-            // one that came there before its call is there already
+        let calls = outputs.iter().map(|output| simulate_with(s, OUTPUTS, output, "transition", &to));
+        for answer in join_all(calls).await {
+            // an output may have settled before its call
             if answer.status != 200 {
                 answer.assert_error(409, "action_not_possible", "");
             }
@@ -124,7 +124,7 @@ async fn what_goes_on_by_itself_meanwhile_is_no_hindrance() {
 }
 
 #[tokio::test]
-async fn what_is_done_while_time_goes_on_is_done_in_its_order() {
+async fn simulation_during_clock_advance_keeps_event_order() {
     account(async |s| {
         add_many(s).await;
         set_to_work(s).await;

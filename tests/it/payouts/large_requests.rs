@@ -1,11 +1,11 @@
-//! A request with thousands of outputs goes through its life in batches.
+//! Requests with thousands of outputs: their transitions happen in batches.
 
 use std::time::Duration;
 
 use super::set_to_work;
 use crate::support::{Account, sandbox};
 
-/// Adds many accepted outputs to request 1010.
+/// Adds 3500 accepted outputs to request 1010.
 async fn fill(account: &Account) {
     account
         .sql(
@@ -20,7 +20,7 @@ async fn fill(account: &Account) {
 }
 
 #[tokio::test]
-async fn thousands_of_outputs_are_quoted_started_and_settled() {
+async fn request_settles_thousands_of_outputs() {
     sandbox(async |s| {
         fill(s).await;
         s.sql("update cash_wallets set balance = 1e12").await;
@@ -34,10 +34,10 @@ async fn thousands_of_outputs_are_quoted_started_and_settled() {
 }
 
 #[tokio::test]
-async fn thousands_of_outputs_are_cancelled() {
+async fn cancel_reaches_thousands_of_outputs() {
     sandbox(async |s| {
         fill(s).await;
-        // the answer waits for the first of them only
+        // the answer waits only for the first batch of outputs
         let cancelled = s.act("1010", "cancel").await.expect(200);
         assert_eq!(cancelled["data"]["attributes"]["state"], "cancelled");
         s.tick().await;

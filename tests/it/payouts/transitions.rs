@@ -1,4 +1,4 @@
-//! Every arrow of both state machines is gone through, over HTTP; and the machines are printed as they are.
+//! Takes every transition of both state machines over HTTP, and checks the printed machines.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use serde_json::json;
 use super::{draft, pay, set_to_work, thousand};
 use crate::support::{Account, account, send};
 
-/// The arrows that events of a type of resource went along.
-async fn gone<S: Named, T: Named>(
+/// Reads the transitions taken from the events of one resource type.
+async fn taken<S: Named, T: Named>(
     account: &Account,
     resource_type: &str,
     prefix: &str,
@@ -23,7 +23,7 @@ async fn gone<S: Named, T: Named>(
             .fetch_all(account.database())
             .await
             .unwrap();
-    let mut arrows = BTreeSet::new();
+    let mut transitions = BTreeSet::new();
     let mut before: Option<(i64, String)> = None;
     for (id, event) in events.into_iter().filter(|(_, event)| !event.ends_with("_created")) {
         let from = match before {
@@ -32,26 +32,27 @@ async fn gone<S: Named, T: Named>(
         };
         let to = event.strip_prefix(prefix).unwrap().to_owned();
         if to != machine.states[0].name() {
-            arrows.insert((from, to.clone()));
+            transitions.insert((from, to.clone()));
         }
         before = Some((id, to));
     }
-    arrows
+    transitions
 }
 
-fn all<S: Named, T: Named>(machine: &Machine<S, T>) -> BTreeSet<(String, String)> {
-    machine.transitions.iter().map(|arrow| (arrow.from.name().to_owned(), arrow.to.name().to_owned())).collect()
+/// Lists the transitions of a machine.
+fn declared<S: Named, T: Named>(machine: &Machine<S, T>) -> BTreeSet<(String, String)> {
+    machine.transitions.iter().map(|step| (step.from.name().to_owned(), step.to.name().to_owned())).collect()
 }
 
 #[tokio::test]
-async fn every_arrow_is_gone_along() {
+async fn every_transition_is_reached_over_http() {
     account(async |s| {
         for label in ["", "sandbox:rejected", "sandbox:failed", "sandbox:cancelled"] {
             pay(s, "1010", label, thousand()).await;
         }
         s.advance(Duration::from_secs(1)).await;
         set_to_work(s, "1010").await;
-        // cancelled by hand, in each state in which that can be, with an output that is accepted or not yet
+        // cancelled by the user in each allowed state, with accepted and unaccepted outputs
         let abroad = json!({"port_code": "us_usd", "amount": 1});
         let drafted = draft(s, "ar_ars").await;
         pay(s, &drafted, "", abroad.clone()).await;
@@ -69,7 +70,7 @@ async fn every_arrow_is_gone_along() {
             let cancelled = s.act(request, "cancel").await.expect(200);
             assert_eq!(cancelled["data"]["attributes"]["cancellation_reason"], "cancelled_by_user");
         }
-        // left alone: as a draft, quoted, and accepted without money
+        // left without action: as a draft, quoted, and accepted without money
         let (left, ignored, poor) = (draft(s, "ar_ars").await, draft(s, "ar_ars").await, draft(s, "uy_uyu").await);
         for request in [&left, &ignored, &poor] {
             pay(s, request, "", thousand()).await;
@@ -88,16 +89,16 @@ async fn every_arrow_is_gone_along() {
         assert_eq!(s.attributes_of("1010").await["state"], "finished");
 
         let machine = &outputs::state::MACHINE;
-        let gone_along = gone(s, "concierge_request_outputs", "concierge_request_output_", machine).await;
-        assert_eq!(gone_along, all(machine));
+        let found = taken(s, "concierge_request_outputs", "concierge_request_output_", machine).await;
+        assert_eq!(found, declared(machine));
         let machine = &requests::state::MACHINE;
-        assert_eq!(gone(s, "concierge_requests", "concierge_request_", machine).await, all(machine));
+        assert_eq!(taken(s, "concierge_requests", "concierge_request_", machine).await, declared(machine));
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_machines_are_printed_from_the_tables_that_drive_them() {
+async fn state_machines_are_printed_from_their_tables() {
     account(async |s| {
         let open = async |path: &str| s.client.get(s.url(path)).send().await.unwrap();
         for (name, mermaid, json) in [

@@ -132,8 +132,9 @@ async fn every_type_can_be_triggered_for_a_resource() {
                 EventSubject::User(_) => json!("20202"),
                 EventSubject::WithdrawalInstruction => instruction.clone(),
             };
-            let wish = json!({"event_type": event_type.name, "resource": {"type": type_name, "id": id}, "x": 1});
-            let document = trigger(s, &wish).await;
+            let trigger_body =
+                json!({"event_type": event_type.name, "resource": {"type": type_name, "id": id}, "x": 1});
+            let document = trigger(s, &trigger_body).await;
             assert_eq!(document["data"]["id"], (last_id + place).to_string());
             let id = document["data"]["relationships"]["resource"]["data"]["id"].as_str().unwrap();
             let mut expected = as_included(s, type_name, id).await;
@@ -160,10 +161,10 @@ async fn triggered_event_joins_its_queue_and_goes_to_its_maker() {
         payout(s).await;
         let silent = Silent::start().await;
         set_url(s, MASTER, Some(&silent.url())).await;
-        let wish = json!({"event_type": "concierge_request_output_settled",
+        let trigger_body = json!({"event_type": "concierge_request_output_settled",
             "resource": {"type": "concierge_request_outputs", "id": "32323"}});
-        assert_eq!(trigger(s, &wish).await["data"]["attributes"]["delivery_state"], "due");
-        assert_eq!(trigger(s, &wish).await["data"]["attributes"]["delivery_state"], "waiting");
+        assert_eq!(trigger(s, &trigger_body).await["data"]["attributes"]["delivery_state"], "due");
+        assert_eq!(trigger(s, &trigger_body).await["data"]["attributes"]["delivery_state"], "waiting");
         let sample = json!({"event_type": "concierge_request_output_settled"});
         assert_eq!(trigger(s, &sample).await["data"]["attributes"]["delivery_state"], "due");
         let last = *ids(s, "").await.last().unwrap();

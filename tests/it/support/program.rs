@@ -54,7 +54,8 @@ impl Program {
         Self { child: Some(child), owner: None, stdout, stderr, base: String::new() }
     }
 
-    /// Starts a server on a free port and a database (its private one for `None`), and waits until it is ready.
+    /// Starts a server on a free port, and waits until it is ready.
+    /// It has this database, or its private one for `None`.
     pub async fn serve(database: Option<&PgConnectOptions>, arguments: &[&str]) -> Self {
         let mut program = Self::starting(database, arguments);
         program.ready().await;

@@ -144,7 +144,7 @@ async fn output_event_lists_each_failed_try() {
 }
 
 #[tokio::test]
-async fn events_show_their_resource_as_it_was() {
+async fn events_show_their_resource_at_their_time() {
     sandbox_with(|config| config.public_url = Some("https://sandbox.example.com/a".into()), async |s| {
         let mut receiver = crate::support::Receiver::answering(OK).await;
         super::listen(s, &receiver.url()).await;

@@ -109,7 +109,7 @@ async fn servers_over_one_database_share_the_deliveries() {
 }
 
 #[tokio::test]
-async fn another_server_takes_over_deliveries_of_a_killed_one() {
+async fn deliveries_of_a_killed_server_move_to_another() {
     database(async |database| {
         let mut receiver = Receiver::hanging().await;
         let server = database.program(&[]).await;

@@ -1,4 +1,4 @@
-//! Headers: what clients send beside a document.
+//! Request headers of clients: accepted and malformed ones.
 
 use reqwest::Method;
 
@@ -7,7 +7,7 @@ use crate::support::{account, documented_output, send};
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
 #[tokio::test]
-async fn headers_that_clients_send_are_taken_and_malformed_ones_refused() {
+async fn known_headers_are_accepted_and_malformed_ones_rejected() {
     account(async |s| {
         let get = |name: &'static str, value: &'static [u8]| {
             let value = reqwest::header::HeaderValue::from_bytes(value).unwrap();
@@ -20,7 +20,7 @@ async fn headers_that_clients_send_are_taken_and_malformed_ones_refused() {
         {
             let answer = get("Version", version.as_bytes()).await;
             match version {
-                // blanks around a value are not part of it
+                // blanks around a value don't count
                 "2.1 " => drop(answer.expect(200)),
                 _ => answer.assert_error(400, "header_invalid", "Version"),
             }
@@ -37,7 +37,7 @@ async fn headers_that_clients_send_are_taken_and_malformed_ones_refused() {
         let id = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9";
         assert_eq!(get("X-Request-Id", id.as_bytes()).await.headers["x-request-id"], id);
         for other in [&b"42"[..], b"", b"0a1b2c3d", b"\xff", b"\"><script>"] {
-            // that it is a UUID is checked in every answer
+            // every answer is checked for a UUID
             assert_ne!(get("X-Request-Id", other).await.headers["x-request-id"].as_bytes(), other);
         }
     })
@@ -45,7 +45,7 @@ async fn headers_that_clients_send_are_taken_and_malformed_ones_refused() {
 }
 
 #[tokio::test]
-async fn a_body_must_say_that_it_is_json() {
+async fn body_requires_a_json_content_type() {
     account(async |s| {
         let post = |media_type: Option<&'static str>| {
             let mut request = s.request(Method::POST, OUTPUTS).body(documented_output().to_string());

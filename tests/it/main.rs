@@ -1,4 +1,4 @@
-//! The tests: clients of a real server, over HTTP, each with an account or a database of its own.
+//! Integration tests: clients of a real server over HTTP, each with its own account or database.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
 mod support;

@@ -1,7 +1,7 @@
-//! The Postgres server of our own: what it serves, what it leaves behind, and how its refusals read. Needs
-//! Postgres 15 or newer and `psql` on this machine.
+//! The private PostgreSQL server: its data, its remains, and its refusals.
+//! Needs PostgreSQL 15 or newer and `psql` on this machine.
 //!
-//! Whoever dies without a word (`kill -9`) is the program itself, run as its users run it.
+//! Tests of `kill -9` kill the program itself, run as its users run it.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 use concierge_sandbox::database::private::{Options, PrivateError, PrivatePostgres};
 use tempfile::TempDir;
 
-/// How long a server may take to go after its program was killed.
+/// The time limit for a server to end after its program was killed.
 const GONE: Duration = Duration::from_mins(1);
 
-/// A folder that anybody may use, the account that root runs Postgres as included; its path is short enough for a
-/// socket's on every system.
+/// Makes a folder open to every account, also to the one that root runs PostgreSQL as.
+/// Its path is short enough for a socket on every system.
 fn open_folder() -> TempDir {
     let folder = tempfile::tempdir_in("/tmp").unwrap();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
@@ -30,7 +30,7 @@ fn keep_in(folder: &TempDir) -> Options {
     Options { data_dir: Some(folder.path().join("data")), ..Options::default() }
 }
 
-fn refusal(options: Options) -> PrivateError {
+fn start_error(options: Options) -> PrivateError {
     PrivatePostgres::start(options).unwrap_err()
 }
 
@@ -53,13 +53,13 @@ fn becomes_true(condition: impl Fn() -> bool) -> bool {
     true
 }
 
-/// The throw-away folders in a temp folder.
+/// Lists the throw-away folders in a temp folder.
 fn throw_away_folders(temp: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(temp).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|path| path.join("throw-away.lock").exists()).collect()
 }
 
-/// The program with a private database, ready; killed when dropped.
+/// A ready program with a private database, killed when dropped.
 struct Program {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -80,12 +80,12 @@ impl Program {
         program
     }
 
-    /// Kills it with -9, and waits until it is gone.
+    /// Kills the program with -9, and waits for its end.
     fn kill(mut self) {
         self.child.kill().unwrap();
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
-        assert_eq!(rest, "", "one line is all it prints, and nobody else holds its standard output");
+        assert_eq!(rest, "", "the program prints one line, and no other process holds its standard output");
     }
 }
 
@@ -97,7 +97,7 @@ impl Drop for Program {
 }
 
 #[test]
-fn a_throw_away_server_answers_and_leaves_nothing() {
+fn temporary_server_answers_and_leaves_nothing() {
     let server = PrivatePostgres::start(Options::default()).unwrap();
     let folder = server.socket_dir().to_owned();
     assert!(server.is_temporary());
@@ -116,17 +116,17 @@ fn settings_reach_the_server() {
     let server = PrivatePostgres::start(work_mem("7MB")).unwrap();
     assert_eq!(ask(&server, "show work_mem"), "7MB");
 
-    let error = refusal(work_mem("nonsense")).to_string();
+    let error = start_error(work_mem("nonsense")).to_string();
     assert!(error.contains("nonsense"), "PostgreSQL's own words: {error}");
 }
 
 #[test]
-fn a_kept_database_keeps_its_data_for_one_server_at_a_time() {
+fn kept_data_survive_and_serve_one_server_at_a_time() {
     let folder = open_folder();
     let server = PrivatePostgres::start(keep_in(&folder)).unwrap();
     assert!(!server.is_temporary());
     ask(&server, "create table kept as select 42 as answer");
-    let error = refusal(keep_in(&folder));
+    let error = start_error(keep_in(&folder));
     assert!(matches!(error, PrivateError::InUse { .. }), "{error}");
     server.stop();
 
@@ -135,7 +135,7 @@ fn a_kept_database_keeps_its_data_for_one_server_at_a_time() {
 }
 
 #[test]
-fn the_data_dir_may_have_any_length() {
+fn data_dir_may_have_any_length() {
     let folder = open_folder();
     let data_dir = Some(folder.path().join("long-name/".repeat(20)));
     let server = PrivatePostgres::start(Options { data_dir, ..Options::default() }).unwrap();
@@ -143,23 +143,23 @@ fn the_data_dir_may_have_any_length() {
 }
 
 #[test]
-fn what_is_not_ours_is_left_alone() {
+fn foreign_data_dir_is_left_unchanged() {
     let folder = open_folder();
     let data_dir = folder.path().join("data");
     fs::write(&data_dir, "dear").unwrap();
-    let error = refusal(keep_in(&folder)).to_string();
+    let error = start_error(keep_in(&folder)).to_string();
     assert!(error.contains("not a directory"), "{error}");
 
     fs::remove_file(&data_dir).unwrap();
     fs::create_dir(&data_dir).unwrap();
     fs::write(data_dir.join("letter"), "dear").unwrap();
-    let error = refusal(keep_in(&folder));
+    let error = start_error(keep_in(&folder));
     assert!(matches!(error, PrivateError::NotOurs { .. }), "{error}");
     assert_eq!(fs::read_dir(data_dir).unwrap().count(), 1);
 }
 
 #[test]
-fn a_broken_off_initdb_is_cleared_away_and_another_version_is_told() {
+fn partial_initdb_is_removed_and_other_version_refused() {
     let folder = open_folder();
     let data_dir = folder.path().join("data");
     let half = data_dir.join("postgres.new-abcdef");
@@ -170,29 +170,29 @@ fn a_broken_off_initdb_is_cleared_away_and_another_version_is_told() {
     assert!(!half.exists());
 
     fs::write(data_dir.join("postgres/PG_VERSION"), "14\n").unwrap();
-    let error = refusal(keep_in(&folder)).to_string();
+    let error = start_error(keep_in(&folder)).to_string();
     assert!(error.contains("created by PostgreSQL 14"), "{error}");
 }
 
 #[test]
-fn a_folder_closed_to_the_account_is_named() {
+fn inaccessible_folder_is_named() {
     let folder = open_folder();
     if fs::metadata(folder.path()).unwrap().uid() != 0 {
         return; // Only root runs PostgreSQL as another account.
     }
     fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
-    let error = refusal(keep_in(&folder));
+    let error = start_error(keep_in(&folder));
     assert!(matches!(&error, PrivateError::OutOfReach { barrier, .. } if barrier == folder.path()), "{error}");
     assert!(!folder.path().join("data").exists());
 }
 
 #[test]
-fn without_a_suitable_postgres_the_ways_out_are_named() {
+fn missing_postgres_error_names_the_ways_out() {
     let missing = PrivatePostgres::start_from(&[], Options::default()).unwrap_err();
     assert!(matches!(missing, PrivateError::NotFound { .. }), "{missing}");
 
     let folder = open_folder();
-    // Written by another process: a program that we have open for writing, if only in a child just forked, won't run.
+    // Written by another process: a program still open for writing, even in a forked child, won't run.
     let script =
         r##"printf "#!/bin/sh\necho 'postgres (PostgreSQL) 14.9'" > postgres; chmod 755 postgres; touch initdb"##;
     assert!(Command::new("sh").args(["-c", script]).current_dir(folder.path()).status().unwrap().success());
@@ -206,13 +206,13 @@ fn without_a_suitable_postgres_the_ways_out_are_named() {
 }
 
 #[test]
-fn a_killed_program_takes_its_server_with_it_and_leaves_its_data() {
+fn killed_program_ends_its_server_and_keeps_its_data() {
     let temp = open_folder();
     let data_dir = temp.path().join("data");
     let program = Program::start(temp.path(), &[OsStr::new("--data-dir"), data_dir.as_os_str()]);
     let socket_dir = throw_away_folders(temp.path()).remove(0);
     program.kill();
-    // Only a server on its way out removes this file.
+    // Only a stopping server removes this file.
     assert!(becomes_true(|| !data_dir.join("postgres/postmaster.pid").exists()));
 
     let server = PrivatePostgres::start(keep_in(&temp)).unwrap();
@@ -221,7 +221,7 @@ fn a_killed_program_takes_its_server_with_it_and_leaves_its_data() {
 }
 
 #[test]
-fn a_start_removes_what_the_killed_left_and_nothing_else() {
+fn start_removes_only_remains_of_killed_programs() {
     let temp = open_folder();
     let no_flags: [&str; 0] = [];
     let living = Program::start(temp.path(), &no_flags);
@@ -241,5 +241,8 @@ fn a_start_removes_what_the_killed_left_and_nothing_else() {
 
     assert!(living_folder.exists());
     living.kill();
-    assert!(becomes_true(|| throw_away_folders(temp.path()).is_empty()), "throw-away data go with a killed program");
+    assert!(
+        becomes_true(|| throw_away_folders(temp.path()).is_empty()),
+        "throw-away data are removed after a killed program"
+    );
 }

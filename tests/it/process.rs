@@ -1,4 +1,4 @@
-//! The program as its users run it: what it says, how it starts and how it stops.
+//! The program as its users run it: start, stop, messages and logs.
 
 use std::net::TcpListener;
 
@@ -16,13 +16,13 @@ use crate::support::{
 
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 
-/// Runs the program to its end.
+/// Runs the program until it ends.
 async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
     Program::run(arguments, environment).ended().await
 }
 
-/// Runs what can't go well, and returns the one sentence that says why.
-async fn complaint(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+/// Runs the program into a failure, and returns its one line of error.
+async fn failure_message(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let ended = run(arguments, environment).await;
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     assert_eq!((ended.stdout.len(), ended.stderr.len()), (0, 1), "{ended:?}");
@@ -31,7 +31,7 @@ async fn complaint(arguments: &[&str], environment: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn it_starts_with_a_database_of_its_own_and_decides_in_real_time() {
+async fn program_with_private_database_decides_in_real_time() {
     let mut server = Program::serve(None, &[]).await;
     let line = within(server.stderr.next()).await.unwrap();
     assert!(line.contains("the private database is deleted on exit: keep its data with --data-dir"), "{line}");
@@ -45,12 +45,12 @@ async fn it_starts_with_a_database_of_its_own_and_decides_in_real_time() {
 }
 
 #[tokio::test]
-async fn told_to_stop_it_finishes_requests_under_way() {
+async fn stop_signal_lets_requests_in_progress_finish() {
     for signal in [Signal::TERM, Signal::INT] {
         database(async |database| {
             let server = database.program(&[]).await;
             let address = server.address().to_owned();
-            // neither a connection that was never used nor one that was holds it up
+            // neither an unused nor an idle connection delays the stop
             let _unused = Wire::open(&address).await;
             let mut idle = Wire::open(&address).await;
             idle.send("GET /_sandbox/health/live HTTP/1.1\r\nHost: x\r\n\r\n").await;
@@ -80,7 +80,7 @@ async fn told_to_stop_it_finishes_requests_under_way() {
 }
 
 #[tokio::test]
-async fn a_second_interrupt_ends_it_at_once() {
+async fn second_interrupt_ends_the_program_at_once() {
     program(&[], async |server| {
         let mut wire = Wire::open(server.address()).await;
         wire.post(OUTPUTS, "Expect: 100-continue\r\nContent-Length: 1000").await;
@@ -97,16 +97,16 @@ async fn a_second_interrupt_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn what_keeps_it_from_starting_is_said_in_one_sentence() {
+async fn startup_failure_is_reported_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let said = complaint(&["--listen", &address], &[]).await;
-    assert!(said.contains(&format!("can't listen on {address}")) && said.contains("--listen"), "{said}");
+    let message = failure_message(&["--listen", &address], &[]).await;
+    assert!(message.contains(&format!("can't listen on {address}")) && message.contains("--listen"), "{message}");
 
     let free = ("SANDBOX_LISTEN", "127.0.0.1:0");
     let database = fresh_database().await;
     let wrong_name = url_of(&database).replace("/test_", "/no_test_");
-    // accepts connections and never says a word
+    // accepts connections and never answers
     let silent = format!("postgres://me:secret@{address}/x");
     let refusing = {
         let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -122,15 +122,15 @@ async fn what_keeps_it_from_starting_is_said_in_one_sentence() {
         ("nonsense", "Its form is postgres://USER:PASSWORD@HOST:5432/DATABASE"),
         ("mysql://me:secret@localhost/x", "does not begin with postgres://"),
     ] {
-        let said = complaint(&[], &[free, ("DATABASE_URL", url)]).await;
-        assert!(said.contains(reason) && said.contains("DATABASE_URL"), "{url}: {said}");
-        assert!(!said.contains("secret"), "{said}");
+        let message = failure_message(&[], &[free, ("DATABASE_URL", url)]).await;
+        assert!(message.contains(reason) && message.contains("DATABASE_URL"), "{url}: {message}");
+        assert!(!message.contains("secret"), "{message}");
     }
-    assert!(complaint(&["migrate"], &[("DATABASE_URL", &refusing)]).await.contains("refused"));
+    assert!(failure_message(&["migrate"], &[("DATABASE_URL", &refusing)]).await.contains("refused"));
 }
 
 #[tokio::test]
-async fn a_setting_that_can_t_be_used_is_a_usage_error() {
+async fn invalid_setting_is_a_usage_error() {
     for (argument, value) in [
         ("--listen", "nonsense"),
         ("--listen", "127.0.0.1:65536"),
@@ -157,7 +157,7 @@ async fn a_setting_that_can_t_be_used_is_a_usage_error() {
 }
 
 #[tokio::test]
-async fn failures_that_were_asked_for_are_no_errors_of_the_log() {
+async fn injected_failures_are_not_logged_as_errors() {
     program(&["--log", "debug,sqlx=off,hyper=off"], async |server| {
         let client = client();
         let faults = json!({"faults": [{"path": "/api/users", "status": 502}]});
@@ -198,7 +198,7 @@ async fn help_names_every_setting() {
 }
 
 #[tokio::test]
-async fn migrate_and_healthcheck_tell_by_their_exit_code() {
+async fn migrate_and_healthcheck_report_by_exit_code() {
     empty_database(async |database| {
         let url = url_of(database);
         for _ in 0..2 {
@@ -213,14 +213,14 @@ async fn migrate_and_healthcheck_tell_by_their_exit_code() {
             assert!(ended.status.success() && ended.stderr.is_empty() && ended.stdout.is_empty(), "{ended:?}");
         }
         server.stop().await;
-        let said = complaint(&["healthcheck", "--listen", &format!("127.0.0.1:{port}")], &[]).await;
-        assert!(said.contains("no server answers on"), "{said}");
+        let message = failure_message(&["healthcheck", "--listen", &format!("127.0.0.1:{port}")], &[]).await;
+        assert!(message.contains("no server answers on"), "{message}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn logs_carry_the_request_and_nothing_that_is_nobody_s_business() {
+async fn logs_carry_the_request_id_and_no_private_data() {
     database(async |database| {
         let server = database.program(&["--log-format", "json", "--log", "trace"]).await;
         let client = client();
@@ -234,7 +234,7 @@ async fn logs_carry_the_request_and_nothing_that_is_nobody_s_business() {
         let stranger = client.get(format!("{}/api/users?filter[id]=77177", server.base));
         assert_eq!(send(stranger.header("Authorization", "key_of_a_stranger")).await.status, 401);
         server.get("/api/withdrawal_instructions").await;
-        // a statement that fails
+        // make a statement fail
         let pool = database.pool();
         sqlx::query("alter table concierge_request_outputs rename to mislaid").execute(pool).await.unwrap();
         let failed = send(server.post(&client)).await;

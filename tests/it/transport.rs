@@ -1,5 +1,5 @@
-//! What arrives on the wire: bodies too large, too slow, cut off or of a wrong length, bytes that are no document.
-//! After each the server goes on, and nothing was stored.
+//! Bad input on the wire: bodies too large, too slow, cut off or of a wrong length, and invalid documents.
+//! After each the server still works, and has stored nothing.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use crate::support::{Account, Wire, account, documented_output, sandbox, sandbox
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 const MIB: usize = 1 << 20;
 
-/// Checks that nothing was stored and that the server goes on.
-async fn unharmed(account: &Account) {
+/// Asserts that nothing was stored and that the server still works.
+async fn assert_unharmed(account: &Account) {
     assert_eq!(account.count("select count(*) from concierge_request_outputs").await, 0);
     assert_eq!(account.create_output().await, "32323");
 }
 
-/// The documented request, made as long as asked for with blanks.
+/// Pads the documented request with blanks to a length.
 fn padded(length: usize) -> String {
     let document = documented_output().to_string();
     format!("{document}{}", " ".repeat(length - document.len()))
 }
 
 #[tokio::test]
-async fn a_body_of_a_mebibyte_is_read_and_a_larger_one_is_refused() {
+async fn body_is_limited_to_a_mebibyte() {
     sandbox(async |s| {
         let mut wire = Wire::open(s.server().address).await;
         for length in [MIB + 1, 2 * MIB] {
@@ -55,7 +55,7 @@ async fn a_body_of_a_mebibyte_is_read_and_a_larger_one_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_arrive_in_time_is_answered_all_the_same() {
+async fn slow_body_is_answered_with_408() {
     sandbox_with(
         |config| config.body_timeout = Duration::from_millis(200),
         async |s| {
@@ -72,19 +72,19 @@ async fn a_body_that_does_not_arrive_in_time_is_answered_all_the_same() {
                 let answer = wire.answer().await;
                 answer.assert_error(408, "body_timeout", "");
                 assert!(answer.text.contains("after 200ms"), "{answer:?}");
-                // what comes late is not taken for a request
+                // late bytes are not taken for a request
                 assert_eq!(wire.rest().await, "");
             }
-            unharmed(s).await;
+            assert_unharmed(s).await;
         },
     )
     .await;
 }
 
 #[tokio::test]
-async fn a_body_that_was_cut_off_is_not_taken_for_whole() {
+async fn body_cut_off_is_rejected() {
     sandbox(async |s| {
-        // cut where a whole document has come, too
+        // also cut after a whole document
         let document = documented_output().to_string();
         for end in [1, document.len() / 2, document.len()] {
             for headers in [format!("Content-Length: {}", document.len() + 9), "Transfer-Encoding: chunked".to_owned()]
@@ -105,13 +105,13 @@ async fn a_body_that_was_cut_off_is_not_taken_for_whole() {
                 }
             }
         }
-        unharmed(s).await;
+        assert_unharmed(s).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_wrong_length_is_told_from_what_was_read() {
+async fn wrong_content_length_is_rejected() {
     sandbox_with(
         |config| config.body_timeout = Duration::from_millis(200),
         async |s| {
@@ -120,7 +120,7 @@ async fn a_wrong_length_is_told_from_what_was_read() {
             wire.post(OUTPUTS, &format!("Content-Length: {}", document.len() - 5)).await;
             wire.send(&document).await;
             wire.answer().await.assert_error(400, "json_invalid", "");
-            // what is left over is no request
+            // the remaining bytes are not a request
             let rest = wire.rest().await;
             assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 400 "), "{rest}");
 
@@ -135,14 +135,14 @@ async fn a_wrong_length_is_told_from_what_was_read() {
                 let rest = wire.rest().await;
                 assert!(rest.starts_with("HTTP/1.1 400 "), "{length}: {rest}");
             }
-            unharmed(s).await;
+            assert_unharmed(s).await;
         },
     )
     .await;
 }
 
 #[tokio::test]
-async fn bytes_that_are_not_json_are_refused_with_their_place() {
+async fn invalid_json_is_rejected_with_its_position() {
     account(async |s| {
         let nested = |levels: usize| {
             let value = format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
@@ -182,18 +182,18 @@ async fn bytes_that_are_not_json_are_refused_with_their_place() {
             }
         }
         assert_eq!(misplaced, [""; 0]);
-        // as deep as may be
+        // the deepest allowed nesting
         s.post_text(OUTPUTS, nested(61)).await.assert_error(422, "attribute_invalid", "/data/attributes/amount");
         // no body at all
         let answer = send(s.request(Method::POST, OUTPUTS)).await;
         answer.assert_error(400, "json_invalid", "");
-        unharmed(s).await;
+        assert_unharmed(s).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn json_that_is_no_document_is_refused() {
+async fn json_without_a_document_is_rejected() {
     account(async |s| {
         for body in ["null", "[]", "[{\"data\": {}}]", "\"data\"", "17", "true", "{}", "{\"meta\": {}}"] {
             s.post_text(OUTPUTS, body).await.assert_error(400, "document_invalid", "");
@@ -202,13 +202,13 @@ async fn json_that_is_no_document_is_refused() {
             let answer = s.post_text(OUTPUTS, format!("{{\"data\": {data}}}")).await;
             answer.assert_error(400, "document_invalid", "/data");
         }
-        unharmed(s).await;
+        assert_unharmed(s).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_nul_is_refused_where_it_is() {
+async fn nul_is_rejected_with_its_pointer() {
     account(async |s| {
         let instructions = "/api/withdrawal_instructions";
         let document = json!({"data": {"type": "withdrawal_instructions", "attributes": {
@@ -224,13 +224,13 @@ async fn a_nul_is_refused_where_it_is() {
         document["data"]["relationships"]["user"]["data"]["id"] = json!("2\0");
         let answer = s.post(OUTPUTS, &document).await;
         answer.assert_error(422, "attribute_invalid", "/data/relationships/user/data/id");
-        unharmed(s).await;
+        assert_unharmed(s).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn requests_sent_at_once_are_answered_in_order() {
+async fn pipelined_requests_are_answered_in_order() {
     sandbox(async |s| {
         let document = documented_output().to_string();
         let post = |body: &str| {
@@ -251,7 +251,7 @@ async fn requests_sent_at_once_are_answered_in_order() {
         wire.answer().await.assert_error(404, "route_unknown", "");
         assert_eq!(wire.answer().await.expect(201)["data"]["id"], "32325");
 
-        // many that only half came hold nobody up
+        // many incomplete requests delay no other
         let mut halves = Vec::new();
         for _ in 0..200 {
             let mut wire = Wire::open(s.server().address).await;

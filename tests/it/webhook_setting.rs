@@ -1,4 +1,4 @@
-//! The older way to see and set the URL that events are sent to.
+//! The older endpoint for the webhook URL: `/api/webhooks`.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ async fn with_key(account: &Account, key: &str, method: Method, path: &str, docu
 }
 
 #[tokio::test]
-async fn it_is_set_shown_and_the_user_s_webhook_url() {
+async fn post_sets_the_user_s_webhook_url() {
     account(async |s| {
         assert_eq!(s.get(PATH).await.expect(200)["data"], json!([]));
         s.get("/api/webhooks/50505").await.assert_error(404, "resource_not_found", "");
@@ -35,11 +35,11 @@ async fn it_is_set_shown_and_the_user_s_webhook_url() {
         assert_eq!(s.get("/api/webhooks?page[number]=2").await.expect(200)["data"], json!([]));
         let me = s.get("/api/users/me").await.expect(200);
         assert_eq!(me["data"]["attributes"]["webhook_url"], "https://example.com/hook?a=b");
-        // set again, it is replaced
+        // a second POST replaces the URL
         s.post(PATH, &webhook(&json!({"url": "http://127.0.0.1/b"}))).await.expect(201);
         let shown = s.get("/api/webhooks/50505/").await.expect(200);
         assert_eq!(shown["data"]["attributes"], json!({"url": "http://127.0.0.1/b"}));
-        // cleared the newer way, it is gone
+        // clearing the user's attribute removes the webhook
         let clear = json!({"data": {"type": "users", "id": "50505", "attributes": {"webhook_url": null}}});
         s.patch("/api/users/me", &clear).await.expect(200);
         assert_eq!(s.get(PATH).await.expect(200)["data"], json!([]));
@@ -48,7 +48,7 @@ async fn it_is_set_shown_and_the_user_s_webhook_url() {
 }
 
 #[tokio::test]
-async fn each_user_has_its_own() {
+async fn each_user_has_its_own_webhook() {
     account(async |s| {
         s.post(PATH, &webhook(&json!({"url": "https://example.com/master"}))).await.expect(201);
         let payee = &format!("{}; user=20202", s.key);
@@ -60,7 +60,7 @@ async fn each_user_has_its_own() {
         assert_eq!(made.expect(201)["data"]["id"], "20202");
         let shown = with_key(s, payee, Method::GET, "/api/webhooks/20202", None).await.expect(200);
         assert_eq!(shown["data"]["attributes"]["url"], "https://example.com/payee");
-        // whoever else's is not shown, though the account may see the user
+        // another user's webhook is not shown, though the account may see the user
         let other = with_key(s, payee, Method::GET, "/api/webhooks/50505", None).await;
         other.assert_error(404, "resource_not_found", "");
         for id in ["20202", "777", "0", "050505", "me", "%ff"] {
@@ -73,7 +73,7 @@ async fn each_user_has_its_own() {
 }
 
 #[tokio::test]
-async fn a_key_that_only_reads_may_see_it_and_not_set_it() {
+async fn read_only_key_may_only_read() {
     account(async |s| {
         s.post(PATH, &webhook(&json!({"url": "https://example.com/a"}))).await.expect(201);
         let key = &s.read_only_key;
@@ -93,7 +93,7 @@ async fn a_key_that_only_reads_may_see_it_and_not_set_it() {
 }
 
 #[tokio::test]
-async fn what_can_t_be_used_is_refused_and_changes_nothing() {
+async fn invalid_webhook_is_rejected_without_change() {
     account(async |s| {
         let longest = format!("https://example.com/{}", "é".repeat(2048 - 20));
         s.post(PATH, &webhook(&json!({ "url": longest }))).await.expect(201);
@@ -118,7 +118,7 @@ async fn what_can_t_be_used_is_refused_and_changes_nothing() {
         answer.assert_error(400, "parameter_unknown", "page[size]");
         let shown = s.get("/api/webhooks/50505").await.expect(200);
         assert_eq!(shown["data"]["attributes"]["url"], longest);
-        // a client's whole model, of which only the URL counts
+        // of a client's whole model only the URL counts
         let model = webhook(&json!({"url": "https://example.com/model", "id": null, "type": "webhooks", "state": "x"}));
         let made = s.post(PATH, &model).await.expect(201);
         assert_eq!(made["data"]["attributes"], json!({"url": "https://example.com/model"}));

@@ -1,4 +1,4 @@
-//! Which URLs a webhook can have.
+//! Allowed and forbidden webhook URLs.
 
 use clap::Parser;
 use concierge_sandbox::config::Cli;
@@ -9,7 +9,7 @@ use crate::support::{Account, Answer, account, sandbox_with};
 const NOT_HTTP: &str = "must be an http or https URL, such as https://example.com/hook";
 const LINK_LOCAL: &str = "may not be called: it is link-local";
 
-/// Sets the URL in each of the ways there are.
+/// Sets the URL through each endpoint.
 async fn set(account: &Account, url: &Value) -> [(Answer, &'static str); 3] {
     let user = json!({"data": {"type": "users", "id": "20202", "attributes": {"webhook_url": url}}});
     let webhook = json!({"data": {"type": "webhooks", "attributes": {"url": url}}});
@@ -20,7 +20,7 @@ async fn set(account: &Account, url: &Value) -> [(Answer, &'static str); 3] {
     ]
 }
 
-/// Asserts that a URL is refused in every way, for that reason.
+/// Asserts that every endpoint refuses a URL for this reason.
 async fn assert_refused(account: &Account, url: &str, reason: &str) {
     for (answer, pointer) in set(account, &json!(url)).await {
         answer.assert_error(422, "webhook_url_invalid", pointer);
@@ -32,7 +32,7 @@ async fn assert_refused(account: &Account, url: &str, reason: &str) {
 }
 
 #[tokio::test]
-async fn what_can_t_be_called_can_t_be_set() {
+async fn invalid_and_forbidden_urls_are_rejected() {
     account(async |s| {
         for (answer, _) in set(s, &json!("https://example.com/before")).await {
             assert!(answer.status < 300, "{answer:?}");
@@ -95,7 +95,7 @@ async fn what_can_t_be_called_can_t_be_set() {
 }
 
 #[tokio::test]
-async fn what_can_be_called_can_be_set_and_is_shown_as_it_was_sent() {
+async fn allowed_url_is_stored_and_shown_unchanged() {
     account(async |s| {
         let longest = format!("https://example.com/{}", "é".repeat(2048 - 20));
         for url in [
@@ -129,7 +129,7 @@ async fn what_can_be_called_can_be_set_and_is_shown_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn the_settings_say_which_networks_may_be_called() {
+async fn allow_and_deny_settings_restrict_the_networks() {
     sandbox_with(
         |config| {
             let arguments =
@@ -157,7 +157,7 @@ async fn the_settings_say_which_networks_may_be_called() {
 }
 
 #[test]
-fn a_list_that_can_t_be_read_does_not_start_a_server() {
+fn invalid_network_list_is_a_usage_error() {
     for list in ["", ",", "10.0.0.0/8,", "10.0.0.0/33", "10.0.0", "example.com", "10.0.0.0/8;::1", "fe80::1%eth0"] {
         for flag in ["--webhook-allow", "--webhook-deny"] {
             let refused = Cli::try_parse_from(["", flag, list]).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! What an attempt sends, and what it makes of what comes back.
+//! The request of a webhook attempt, and the outcome of each kind of answer.
 
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime};
 use concierge_sandbox::webhooks::client::read_retry_after;
 use tokio::io::AsyncWriteExt;
 
-use super::{attempt, event, sender, unanswered};
+use super::{attempt, error_without_answer, webhook_client, webhook_request};
 use crate::support::{Receiver, within};
 
 #[tokio::test]
-async fn an_event_is_received_as_it_was_sent() {
+async fn receiver_gets_the_event_unchanged() {
     let mut receiver = Receiver::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     let url = format!("{}?a=b%20c", receiver.url());
-    let outcome = within(sender(|_| {}).attempt(&event(url))).await;
+    let outcome = within(webhook_client(|_| {}).attempt(&webhook_request(url))).await;
     assert_eq!((outcome.status, outcome.error.as_deref(), outcome.body.as_str()), (Some(200), None, "ok"));
     assert!(outcome.is_received() && outcome.retry_after.is_none());
     assert!(outcome.duration > Duration::ZERO);
@@ -28,19 +28,19 @@ async fn an_event_is_received_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn no_proxy_of_the_environment_stands_between() {
-    let itself = std::env::current_exe().unwrap();
-    let mut again = Command::new(itself);
-    again.args(["--exact", "attempts::answers::an_event_is_received_as_it_was_sent"]);
-    again.envs(["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1")));
-    again.env_remove("no_proxy").env_remove("NO_PROXY").env_remove("REQUEST_METHOD");
-    let said = within(tokio::task::spawn_blocking(move || again.output())).await.unwrap().unwrap();
-    let said = (said.status.success(), String::from_utf8(said.stdout).unwrap());
-    assert!(said.0 && said.1.contains("1 passed"), "{}", said.1);
+async fn attempt_ignores_proxy_variables() {
+    let executable = std::env::current_exe().unwrap();
+    let mut command = Command::new(executable);
+    command.args(["--exact", "attempts::answers::receiver_gets_the_event_unchanged"]);
+    command.envs(["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1")));
+    command.env_remove("no_proxy").env_remove("NO_PROXY").env_remove("REQUEST_METHOD");
+    let result = within(tokio::task::spawn_blocking(move || command.output())).await.unwrap().unwrap();
+    let result = (result.status.success(), String::from_utf8(result.stdout).unwrap());
+    assert!(result.0 && result.1.contains("1 passed"), "{}", result.1);
 }
 
 #[tokio::test]
-async fn only_200_means_received() {
+async fn only_status_200_counts_as_received() {
     for (answer, status, error) in [
         ("201 Created", 201, "answered 201; only 200 counts as received"),
         ("204 No Content", 204, "answered 204; only 200 counts as received"),
@@ -57,7 +57,7 @@ async fn only_200_means_received() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
+async fn redirects_are_not_followed() {
     let mut other = Receiver::answering("HTTP/1.1 200 OK\r\n\r\n").await;
     for status in [301, 302, 303, 307, 308] {
         let answer = format!("HTTP/1.1 {status} Elsewhere\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n", other.url());
@@ -70,18 +70,18 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_called_that() {
+async fn refused_connection_is_reported() {
     let receiver = Receiver::answering("").await;
     let url = receiver.url();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let free = listener.local_addr().unwrap().port();
     drop(listener);
     let refused = attempt(url.replace(&receiver.port.to_string(), &free.to_string())).await;
-    assert_eq!(unanswered(&refused), "connection refused");
+    assert_eq!(error_without_answer(&refused), "connection refused");
 }
 
 #[tokio::test]
-async fn an_answer_that_is_none_is_called_what_it_is() {
+async fn broken_or_foreign_answer_is_reported() {
     const CLOSED: &str = "the connection was closed before the answer";
     const NOT_HTTP: &str = "the answer is not HTTP";
     for (answer, error) in [
@@ -93,12 +93,12 @@ async fn an_answer_that_is_none_is_called_what_it_is() {
         ("SSH-2.0-OpenSSH_9.6\r\n", NOT_HTTP),
     ] {
         let receiver = Receiver::answering(answer).await;
-        assert_eq!(unanswered(&attempt(receiver.url()).await), error, "{answer:?}");
+        assert_eq!(error_without_answer(&attempt(receiver.url()).await), error, "{answer:?}");
     }
 }
 
 #[tokio::test]
-async fn an_answer_may_come_byte_by_byte() {
+async fn answer_may_come_byte_by_byte() {
     let receiver = Receiver::scripted(|mut stream| async move {
         for byte in b"HTTP/1.1 503 Later\r\nRetry-After: 7\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nno\xc3\r\n1\r\n\xa9\r\n0\r\n\r\n"
         {
@@ -113,7 +113,7 @@ async fn an_answer_may_come_byte_by_byte() {
 }
 
 #[tokio::test]
-async fn the_status_decides_and_a_broken_body_is_shown_as_far_as_it_came() {
+async fn status_decides_even_if_the_body_breaks_off() {
     for (answer, status, body) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf", 200, "half"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nxyz\r\n", 200, "half"),
@@ -127,13 +127,13 @@ async fn the_status_decides_and_a_broken_body_is_shown_as_far_as_it_came() {
 }
 
 #[tokio::test]
-async fn a_body_is_kept_as_text_that_a_database_takes() {
+async fn body_is_kept_as_text_valid_in_the_database() {
     let long = "é".repeat(600);
     for (sent, kept) in [
         (b"caf\xc3\xa9".to_vec(), "café".to_owned()),
         (b"a\0b\xff\xfec".to_vec(), "a\u{fffd}b\u{fffd}\u{fffd}c".to_owned()),
         (long.clone().into_bytes(), "é".repeat(512)),
-        // no half of a character at the end of what is kept
+        // the kept text never ends in half a character
         (format!("x{long}").into_bytes(), format!("x{}", "é".repeat(511))),
     ] {
         let mut answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", sent.len()).into_bytes();
@@ -144,7 +144,7 @@ async fn a_body_is_kept_as_text_that_a_database_takes() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_fails_may_say_when_to_come_back() {
+async fn failing_receiver_may_send_retry_after() {
     for (status, value, expected) in [
         (429, "120", Some(120)),
         (503, "0", Some(0)),
@@ -162,7 +162,7 @@ async fn a_receiver_that_fails_may_say_when_to_come_back() {
 }
 
 #[test]
-fn a_time_to_come_back_is_seconds_or_a_date_and_at_most_a_day() {
+fn retry_after_is_seconds_or_date_and_at_most_a_day() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777); // Sun, 06 Nov 1994 08:49:37 GMT
     for (value, expected) in [
         ("0", Some(0)),
@@ -188,10 +188,10 @@ fn a_time_to_come_back_is_seconds_or_a_date_and_at_most_a_day() {
 }
 
 #[tokio::test]
-async fn nothing_that_is_secret_is_shown() {
+async fn debug_output_hides_secrets() {
     let receiver = Receiver::answering("nonsense\r\n\r\n").await;
-    let request = event(format!("{}/secret-path?key=secret-query", receiver.url()));
-    let outcome = within(sender(|_| {}).attempt(&request)).await;
+    let request = webhook_request(format!("{}/secret-path?key=secret-query", receiver.url()));
+    let outcome = within(webhook_client(|_| {}).attempt(&request)).await;
     assert!(!format!("{outcome:?}").contains("secret"), "{outcome:?}");
     let shown = format!("{request:?}");
     assert!(!shown.contains("secret"), "{shown}");

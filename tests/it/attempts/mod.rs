@@ -1,9 +1,9 @@
-//! One attempt at calling a receiver, against receivers that do what real ones do, and worse.
+//! Single webhook attempts, against receivers that behave like real ones, and worse.
 
+mod addresses;
 mod answers;
-mod names;
-mod secure;
-mod silence;
+mod timeouts;
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,42 +15,42 @@ use reqwest::header::{HeaderMap, HeaderValue};
 
 use crate::support::{settings, within};
 
-/// Long enough for any answer that comes at all.
+/// Long enough for every answer of these receivers.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A sender with the default settings, and with what a test changes.
-fn sender(change: impl FnOnce(&mut Config)) -> WebhookClient {
+/// Makes a client with the default settings and the changes of a test.
+fn webhook_client(change: impl FnOnce(&mut Config)) -> WebhookClient {
     let mut config = settings();
     config.webhook_timeout = PATIENCE;
     change(&mut config);
     WebhookClient::new(config.address_rules(), config.webhook_timeout).unwrap()
 }
 
-/// An event to a URL, with a secret header and a secret body.
-fn event(url: impl Into<String>) -> WebhookRequest {
+/// Builds an event for a URL, with a secret header and a secret body.
+fn webhook_request(url: impl Into<String>) -> WebhookRequest {
     let mut headers = HeaderMap::new();
     headers.insert("webhook-auth", HeaderValue::from_static("secret-hash"));
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     WebhookRequest { url: url.into(), headers, body: r#"{"data":"secret-ñ"}"#.into() }
 }
 
-/// What becomes of one attempt at a URL.
+/// Makes one attempt at a URL, and returns its outcome.
 async fn attempt(url: impl Into<String>) -> AttemptOutcome {
-    within(sender(|_| {}).attempt(&event(url))).await
+    within(webhook_client(|_| {}).attempt(&webhook_request(url))).await
 }
 
-/// The error of an attempt that got no answer at all.
+/// Returns the error of an attempt without an answer.
 #[track_caller]
-fn unanswered(outcome: &AttemptOutcome) -> &str {
+fn error_without_answer(outcome: &AttemptOutcome) -> &str {
     assert_eq!((outcome.status, outcome.body.as_str(), outcome.retry_after), (None, "", None), "{outcome:?}");
     assert!(!outcome.is_received());
     outcome.error.as_deref().unwrap()
 }
 
-/// A resolver that knows these addresses for every name, or fails.
-struct Knows(Option<Vec<&'static str>>);
+/// A resolver with the same addresses for every name, or none at all: then it fails.
+struct FixedResolver(Option<Vec<&'static str>>);
 
-impl reqwest::dns::Resolve for Knows {
+impl reqwest::dns::Resolve for FixedResolver {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
         let found = self.0.as_ref().map(|addresses| {
             let address = |text: &&str| std::net::SocketAddr::new(text.parse().unwrap(), 0);
@@ -66,8 +66,8 @@ impl reqwest::dns::Resolve for Knows {
     }
 }
 
-/// A sender to names that have these addresses.
-fn sender_where_names_are(addresses: Option<Vec<&'static str>>, rules: AddressRules) -> WebhookClient {
+/// Makes a client that resolves every name to these addresses.
+fn client_resolving_to(addresses: Option<Vec<&'static str>>, rules: AddressRules) -> WebhookClient {
     let roots = rustls::RootCertStore::empty();
-    WebhookClient::with(rules, PATIENCE, Arc::new(Knows(addresses)), roots).unwrap()
+    WebhookClient::with(rules, PATIENCE, Arc::new(FixedResolver(addresses)), roots).unwrap()
 }

@@ -1,4 +1,5 @@
-//! Of what is to be sent of one resource one event is due, whoever queues it, and whenever. Every test checks that at its end.
+//! Concurrent queueing: of each resource one event is due, in any order and way of queueing.
+//! Every test checks this at its end.
 
 use std::time::Duration;
 
@@ -10,21 +11,21 @@ use super::{MASTER, OUTPUT, PATH, Silent, ids, payout, post, put, queued, redeli
 use crate::support::{account, documented_output, sandbox, within};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_that_are_queued_at_once_one_is_due() {
+async fn concurrent_queueing_leaves_one_event_due() {
     account(async |s| {
         payout(s).await;
-        let told = ids(s, &format!("filter[resource]={OUTPUT}")).await;
+        let events = ids(s, &format!("filter[resource]={OUTPUT}")).await;
         let silent = Silent::start().await;
         set_url(s, MASTER, Some(&silent.url())).await;
         for round in 0..10 {
             s.sql("delete from deliveries; delete from delivery_attempts").await;
-            for event in &told[..3] {
+            for event in &events[..3] {
                 put(s, *event, "given_up").await;
             }
             let wish = json!({"event_type": "concierge_request_output_settled",
                 "resource": {"type": "concierge_request_outputs", "id": "32323"}});
             let sample = json!({"event_type": "concierge_request_output_settled"});
-            let redelivered = join_all(told.iter().chain(&told).map(|event| redeliver(s, *event)));
+            let redelivered = join_all(events.iter().chain(&events).map(|event| redeliver(s, *event)));
             let triggered = join_all([&wish, &sample, &wish, &sample].map(|wish| post(s, "trigger", wish)));
             let everything = json!({});
             let recovered = join_all((0..2).map(|_| post(s, "recover", &everything)));
@@ -52,7 +53,7 @@ async fn of_many_that_are_queued_at_once_one_is_due() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_happens_meanwhile_waits_its_turn() {
+async fn new_events_wait_behind_redelivered_ones() {
     sandbox(async |s| {
         const OUTPUTS: usize = 40;
         for _ in 0..OUTPUTS {
@@ -60,28 +61,32 @@ async fn what_happens_meanwhile_waits_its_turn() {
         }
         let silent = Silent::start().await;
         set_url(s, MASTER, Some(&silent.url())).await;
-        let told = ids(s, "").await;
-        // each of them is accepted while it is sent once more
+        let events = ids(s, "").await;
+        // each output is accepted while its event is redelivered
         let ((), redelivered, cancelled) = tokio::join!(
             s.advance(Duration::from_secs(1)),
-            join_all(told.iter().map(|event| redeliver(s, *event))),
+            join_all(events.iter().map(|event| redeliver(s, *event))),
             s.act("1010", "cancel"),
         );
         assert!(redelivered.iter().all(|answer| answer.status == 202), "{redelivered:?}");
         cancelled.expect(200);
         s.advance(Duration::from_secs(1)).await;
         let first = "select count(*) from deliveries where state = 'due'";
-        assert_eq!(s.count(first).await, i64::try_from(OUTPUTS + 1).unwrap(), "of each output, and of the request");
+        assert_eq!(
+            s.count(first).await,
+            i64::try_from(OUTPUTS + 1).unwrap(),
+            "one of each output, and one of the request"
+        );
         drop(silent);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_being_moved_holds_up_nothing_else() {
+async fn locked_resource_delays_no_other_during_recovery() {
     sandbox(async |s| {
         payout(s).await;
-        let told = ids(s, &format!("filter[resource]={OUTPUT}")).await;
+        let events = ids(s, &format!("filter[resource]={OUTPUT}")).await;
         let all = ids(s, "").await;
         let silent = Silent::start().await;
         set_url(s, MASTER, Some(&silent.url())).await;
@@ -95,12 +100,12 @@ async fn what_is_being_moved_holds_up_nothing_else() {
             where datname = current_database() and wait_event_type = 'Lock' and query like '%for share%'";
         within(async { while s.count(waits).await == 0 {} }).await;
         let queued_now = s.count("select count(*) from deliveries").await;
-        assert_eq!(queued_now, i64::try_from(all.len() - told.len()).unwrap(), "all but those of the output");
-        assert_eq!(queued(s, told[0]).await, None);
+        assert_eq!(queued_now, i64::try_from(all.len() - events.len()).unwrap(), "all except the events of the output");
+        assert_eq!(queued(s, events[0]).await, None);
         moving.commit().await.unwrap();
         let recovered = within(recovering.join_next()).await.unwrap().unwrap();
         assert_eq!(recovered.expect(200), json!({"recovered": all.len()}));
-        assert_eq!(queued(s, told[0]).await.unwrap().0, "due");
+        assert_eq!(queued(s, events[0]).await.unwrap().0, "due");
         drop(silent);
     })
     .await;

@@ -1,7 +1,7 @@
-//! Looking at events, sending them once more and making them up, under `/_sandbox/events`.
+//! Events under `/_sandbox/events`: reading, redelivery, recovery, and triggers.
 
 mod concurrency;
-mod looking;
+mod reading;
 mod recovering;
 mod redelivering;
 mod triggering;
@@ -19,10 +19,11 @@ use crate::support::{Account, Answer, Receiver, START, documented_output, send};
 const PATH: &str = "/_sandbox/events";
 const OUTPUT: &str = "concierge_request_outputs/32323";
 
-/// When nothing that a test waits for happens any more.
+/// A time after everything that a test waits for.
 const FAR: &str = "2100-01-01T00:00:00Z";
 
-/// Makes a payout, which failed once, from its draft to its receipt. Nobody has a `webhook_url`.
+/// Makes a payout, from its draft to its receipt, with one failed try.
+/// No user has a `webhook_url`.
 async fn payout(account: &Account) {
     let instruction = json!({"data": {"type": "withdrawal_instructions",
         "attributes": {"label": "sandbox:failed|settled", "body": {"a": 1}},
@@ -41,7 +42,7 @@ async fn payout(account: &Account) {
     assert_eq!(account.attributes_of("1010").await["state"], "finished");
 }
 
-/// The ids of the events that a query finds, as they are listed.
+/// Returns the ids of the events that a query finds, in the order of the list.
 async fn ids(account: &Account, query: &str) -> Vec<i64> {
     let page = account.get(&format!("{PATH}?page[size]=1000&{query}")).await.expect(200);
     let events = page["data"].as_array().unwrap();
@@ -49,7 +50,7 @@ async fn ids(account: &Account, query: &str) -> Vec<i64> {
     events.iter().map(|event| event["id"].as_str().unwrap().parse().unwrap()).collect()
 }
 
-/// An event's attributes.
+/// Returns an event's attributes.
 async fn shown(account: &Account, id: i64) -> Value {
     account.get(&format!("{PATH}/{id}")).await.expect(200)["data"]["attributes"].clone()
 }
@@ -58,7 +59,7 @@ async fn redeliver(account: &Account, id: i64) -> Answer {
     send(account.request(Method::POST, &format!("{PATH}/{id}/redeliver"))).await
 }
 
-/// A plain JSON body.
+/// Posts a plain JSON body.
 async fn post(account: &Account, path: &str, body: &Value) -> Answer {
     let request = account.request(Method::POST, &format!("{PATH}/{path}")).header("Content-Type", "application/json");
     send(request.body(body.to_string())).await
@@ -69,21 +70,23 @@ async fn with_key(account: &Account, key: &str, method: Method, path: &str) -> A
 }
 
 /// Sets the `webhook_url` of [`MASTER`] or [`PAYEE`].
-async fn set_url(account: &Account, whose: &str, url: Option<&str>) {
+async fn set_url(account: &Account, user_suffix: &str, url: Option<&str>) {
     let document = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": url}}});
-    let request =
-        account.client.patch(account.url("/api/users/me")).header("Authorization", format!("{}{whose}", account.key));
+    let request = account
+        .client
+        .patch(account.url("/api/users/me"))
+        .header("Authorization", format!("{}{user_suffix}", account.key));
     send(request.header("Content-Type", "application/json").body(document.to_string())).await.expect(200);
 }
 
-/// What follows the key of an account, of whom acts.
+/// The suffix of an account's key, for the acting user.
 const MASTER: &str = "";
 const PAYEE: &str = "; user=20202";
 
-/// A receiver that never answers: what is sent to it stays as it is.
+/// A receiver that never answers, so that its deliveries keep their state.
 struct Silent {
     receiver: Receiver,
-    // its calls end when this goes
+    // its calls end when this is dropped
     _open: watch::Sender<()>,
 }
 
@@ -109,7 +112,8 @@ fn start() -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(START).unwrap()
 }
 
-/// Puts the sending of an event to the master user into a state, as a sender would have left it. `due` is far away.
+/// Puts the delivery of an event to the master user into a state, as a dispatcher would leave it.
+/// `due` is far in the future.
 async fn put(account: &Account, event: i64, state: &str) {
     let sql = "insert into deliveries (
             account_id, event_id, receiver_id, resource_type, resource_id, state, due_at, sent_at, ended_at, tries, attempts
@@ -133,14 +137,14 @@ fn sql_time(text: &str) -> OffsetDateTime {
     OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).unwrap()
 }
 
-/// How an event is queued: state, tries since then, attempts ever, receiver, and when it is due.
+/// Returns how an event is queued: state, tries since then, attempts ever, receiver, and due time.
 async fn queued(account: &Account, event: i64) -> Option<(String, i32, i32, i64, Option<OffsetDateTime>)> {
     let sql = "select state, tries, attempts, receiver_id, due_at from deliveries where event_id = $1";
     let row = sqlx::query(sql).bind(event).fetch_optional(account.database()).await.unwrap();
     row.map(|row| (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4)))
 }
 
-/// The state an event's sending is in.
+/// Returns the delivery state of an event.
 async fn state(account: &Account, event: i64) -> String {
     shown(account, event).await["delivery_state"].as_str().unwrap().to_owned()
 }

@@ -1,3 +1,5 @@
+//! Recovery: queues every undelivered event, since an event or a time.
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -9,7 +11,7 @@ async fn recover(account: &Account, body: &Value) -> Value {
     post(account, "recover", body).await.expect(200)
 }
 
-/// The state of the sending of every event, by its id.
+/// Returns the delivery state of every event, by its id.
 async fn states(account: &Account) -> BTreeMap<i64, String> {
     let mut states = BTreeMap::new();
     for id in ids(account, "").await {
@@ -18,14 +20,14 @@ async fn states(account: &Account) -> BTreeMap<i64, String> {
     states
 }
 
-/// The first event of each resource, which is the one that is due.
+/// Returns the first event of each resource, which is the due one.
 async fn firsts(account: &Account, since: i64) -> Vec<i64> {
     let sql = "select min(id) from events where id > $1 group by resource_type, resource_id order by 1";
     sqlx::query_scalar(sql).bind(since).fetch_all(account.database()).await.unwrap()
 }
 
 #[tokio::test]
-async fn what_had_no_receiver_is_sent_in_order() {
+async fn events_without_receiver_are_queued_in_order() {
     account(async |s| {
         payout(s).await;
         let all = ids(s, "").await;
@@ -39,14 +41,14 @@ async fn what_had_no_receiver_is_sent_in_order() {
         for (id, state) in states(s).await {
             assert_eq!(state, if due.contains(&id) { "due" } else { "waiting" }, "event {id}");
         }
-        // once it is queued there is nothing to recover, and no URL is needed
+        // queued events need no recovery and no URL
         assert_eq!(recover(s, &json!({})).await, json!({"recovered": 0}));
         drop(silent);
     })
     .await;
 }
 
-/// Puts every event that isn't queued where a receiver has it.
+/// Marks every unqueued event as delivered.
 async fn receive_the_rest(account: &Account) {
     let received = "insert into deliveries (account_id, event_id, receiver_id, resource_type, resource_id, state,
             sent_at, ended_at, tries, attempts)
@@ -56,12 +58,12 @@ async fn receive_the_rest(account: &Account) {
 }
 
 #[tokio::test]
-async fn only_what_was_not_received_is_sent_once_more() {
+async fn only_undelivered_events_are_queued_again() {
     sandbox(async |s| {
         payout(s).await;
-        let told = ids(s, &format!("filter[resource]={OUTPUT}")).await;
+        let events = ids(s, &format!("filter[resource]={OUTPUT}")).await;
         for (event, state) in
-            told.iter().zip(["delivered", "given_up", "due", "waiting", "waiting", "delivered", "given_up"])
+            events.iter().zip(["delivered", "given_up", "due", "waiting", "waiting", "delivered", "given_up"])
         {
             put(s, *event, state).await;
         }
@@ -69,9 +71,9 @@ async fn only_what_was_not_received_is_sent_once_more() {
         let silent = Silent::start().await;
         set_url(s, MASTER, Some(&silent.url())).await;
         assert_eq!(recover(s, &json!({})).await, json!({"recovered": 3}));
-        for (event, (state, tries)) in told.iter().zip([
+        for (event, (state, tries)) in events.iter().zip([
             ("delivered", 2),
-            ("waiting", 0), // behind the one that is due, though it happened before
+            ("waiting", 0), // behind the due event, though it happened before
             ("due", 0),
             ("waiting", 0),
             ("waiting", 0),
@@ -81,18 +83,18 @@ async fn only_what_was_not_received_is_sent_once_more() {
             let (found, found_tries, ..) = queued(s, *event).await.unwrap();
             assert_eq!((found.as_str(), found_tries), (state, tries), "event {event}");
         }
-        let due_at = queued(s, told[2]).await.unwrap().4;
+        let due_at = queued(s, events[2]).await.unwrap().4;
         assert!(due_at <= Some(s.clock.now()), "{due_at:?}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_is_being_sent_or_due_already_is_left_alone() {
+async fn leased_and_due_deliveries_stay_unchanged() {
     account(async |s| {
         payout(s).await;
-        let told = ids(s, &format!("filter[resource]={OUTPUT}")).await;
-        put(s, told[0], "due").await;
+        let events = ids(s, &format!("filter[resource]={OUTPUT}")).await;
+        put(s, events[0], "due").await;
         let request = ids(s, "filter[resource]=concierge_requests/1010").await;
         put(s, request[0], "due").await;
         receive_the_rest(s).await;
@@ -103,14 +105,14 @@ async fn what_is_being_sent_or_due_already_is_left_alone() {
         s.sql(due_now).await;
         set_url(s, MASTER, Some("http://127.0.0.1:9/")).await;
         assert_eq!(recover(s, &json!({})).await, json!({"recovered": 0}));
-        assert_eq!(queued(s, told[0]).await.unwrap(), ("due".into(), 2, 2, 50505, Some(sql_time(FAR))));
+        assert_eq!(queued(s, events[0]).await.unwrap(), ("due".into(), 2, 2, 50505, Some(sql_time(FAR))));
         assert_eq!(queued(s, request[0]).await.unwrap().1, 2);
     })
     .await;
 }
 
 #[tokio::test]
-async fn since_an_event_or_a_time() {
+async fn since_accepts_an_event_or_a_time() {
     account(async |s| {
         payout(s).await;
         let all = ids(s, "").await;
@@ -120,7 +122,7 @@ async fn since_an_event_or_a_time() {
         assert_eq!(recover(s, &json!({"since": last.to_string()})).await, json!({"recovered": 0}));
         assert_eq!(recover(s, &json!({"since": FAR})).await, json!({"recovered": 0}));
         assert_eq!(s.count("select count(*) from deliveries").await, 0);
-        // ids may be numbers, and what isn't known has no effect
+        // ids may be numbers, and unknown members have no effect
         let since = all[all.len() - 3];
         assert_eq!(recover(s, &json!({"since": since, "x": [1]})).await, json!({"recovered": 2}));
         assert_eq!(s.count("select min(event_id) from deliveries").await, since + 1);
@@ -138,7 +140,7 @@ async fn since_an_event_or_a_time() {
 }
 
 #[tokio::test]
-async fn what_nobody_can_receive_is_left_and_the_rest_is_sent() {
+async fn events_without_url_are_skipped() {
     account(async |s| {
         payout(s).await;
         let silent = Silent::start().await;
@@ -154,7 +156,7 @@ async fn what_nobody_can_receive_is_left_and_the_rest_is_sent() {
 }
 
 #[tokio::test]
-async fn more_than_one_batch_is_queued() {
+async fn several_batches_are_queued() {
     account(async |s| {
         payout(s).await;
         let count = ids(s, "").await.len();
@@ -173,14 +175,14 @@ async fn more_than_one_batch_is_queued() {
                 select state, row_number() over (partition by resource_type, resource_id order by event_id) as turn
                 from deliveries
             ) d where (state = 'due') <> (turn = 1)";
-        assert_eq!(s.count(wrong).await, 0, "the first of each resource is due, the others wait");
+        assert_eq!(s.count(wrong).await, 0, "the first of each resource is due, the rest wait");
         drop(silent);
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_can_t_be_used_is_refused() {
+async fn invalid_bodies_are_rejected() {
     account(async |s| {
         payout(s).await;
         let silent = Silent::start().await;

@@ -1,3 +1,5 @@
+//! Triggers: made-up events of every type, as samples or about existing resources.
+
 use concierge_sandbox::concierge::event_types::{EVENT_TYPES, EventSubject, EventType};
 use serde_json::{Value, json};
 
@@ -8,7 +10,7 @@ async fn trigger(account: &Account, body: &Value) -> Value {
     post(account, "trigger", body).await.expect(201)
 }
 
-/// The document that shows a resource as one that includes it does.
+/// Returns a resource as other documents include it.
 async fn as_included(account: &Account, type_name: &str, id: &str) -> Value {
     match type_name {
         // an output includes these
@@ -22,7 +24,7 @@ async fn as_included(account: &Account, type_name: &str, id: &str) -> Value {
 }
 
 #[test]
-fn there_is_a_type_for_everything_that_happens() {
+fn every_change_has_an_event_type() {
     let names: Vec<&str> = EVENT_TYPES.iter().map(|event_type| event_type.name).collect();
     for known in [
         "concierge_request_output_working",
@@ -44,13 +46,13 @@ fn there_is_a_type_for_everything_that_happens() {
     }
     assert_eq!(names.len(), 9 + 7 + 3 + 5);
     for (place, name) in names.iter().enumerate() {
-        assert!(!names[..place].contains(name), "{name} is there twice");
+        assert!(!names[..place].contains(name), "{name} appears twice");
         assert_eq!(EventType::named(name).unwrap().name, *name);
     }
 }
 
 #[tokio::test]
-async fn every_type_can_be_made_up_of_nothing() {
+async fn every_type_can_be_triggered_without_a_resource() {
     account(async |s| {
         for (place, event_type) in EVENT_TYPES.iter().enumerate() {
             let answer = post(s, "trigger", &json!({"event_type": event_type.name, "resource": null})).await;
@@ -68,14 +70,14 @@ async fn every_type_can_be_made_up_of_nothing() {
             assert_eq!(relationships["resource"]["data"], json!({"id": included["id"], "type": included["type"]}));
             check_sample(event_type, &included["attributes"], relationships);
         }
-        // nothing happened
+        // no resource changed
         assert_eq!(s.count("select count(*) from concierge_request_outputs").await, 0);
         assert_eq!(s.attributes_of("1010").await["state"], "draft");
     })
     .await;
 }
 
-/// A sample has what belongs to the state that its event tells of, and nothing else.
+/// Checks that a sample has exactly the attributes that belong to the state of its event.
 fn check_sample(event_type: &EventType, attributes: &Value, relationships: &Value) {
     let name = event_type.name;
     let has = |attribute: &str| attributes.get(attribute).is_some_and(|value| !value.is_null());
@@ -116,12 +118,12 @@ fn check_sample(event_type: &EventType, attributes: &Value, relationships: &Valu
 }
 
 #[tokio::test]
-async fn every_type_can_be_made_up_of_what_is_there() {
+async fn every_type_can_be_triggered_for_a_resource() {
     account(async |s| {
         payout(s).await;
         let instruction = s.get("/api/concierge_request_outputs/32323").await.expect(200);
         let instruction = instruction["data"]["relationships"]["withdrawal_instruction"]["data"]["id"].clone();
-        let told = s.count("select max(id) from events").await;
+        let last_id = s.count("select max(id) from events").await;
         for (place, event_type) in (1..).zip(&EVENT_TYPES) {
             let type_name = event_type.schema().type_name;
             let id = match event_type.subject {
@@ -130,12 +132,13 @@ async fn every_type_can_be_made_up_of_what_is_there() {
                 EventSubject::User(_) => json!("20202"),
                 EventSubject::WithdrawalInstruction => instruction.clone(),
             };
-            let wish = json!({"event_type": event_type.name, "resource": {"type": type_name, "id": id}, "x": 1});
-            let document = trigger(s, &wish).await;
-            assert_eq!(document["data"]["id"], (told + place).to_string());
+            let trigger_body =
+                json!({"event_type": event_type.name, "resource": {"type": type_name, "id": id}, "x": 1});
+            let document = trigger(s, &trigger_body).await;
+            assert_eq!(document["data"]["id"], (last_id + place).to_string());
             let id = document["data"]["relationships"]["resource"]["data"]["id"].as_str().unwrap();
             let mut expected = as_included(s, type_name, id).await;
-            // links of events are those under which the server knows itself
+            // links in events use the server's own public URL
             for url in ["receipt_url", "credit_note_url"] {
                 if let Some(link) = expected["attributes"].get_mut(url).filter(|link| link.is_string()) {
                     assert!(document["included"][0]["attributes"][url].is_string());
@@ -145,7 +148,7 @@ async fn every_type_can_be_made_up_of_what_is_there() {
             assert_eq!(document["included"], json!([expected]), "{}", event_type.name);
             if let EventSubject::Output(_) = event_type.subject {
                 let failures = &document["data"]["relationships"]["failures"]["data"];
-                assert_eq!(failures, &json!([{"id": "1", "type": "failures"}]), "it failed once");
+                assert_eq!(failures, &json!([{"id": "1", "type": "failures"}]), "the output failed once");
             }
         }
     })
@@ -153,15 +156,15 @@ async fn every_type_can_be_made_up_of_what_is_there() {
 }
 
 #[tokio::test]
-async fn it_goes_through_the_queue_of_its_resource_and_to_its_maker() {
+async fn triggered_event_joins_its_queue_and_goes_to_its_maker() {
     account(async |s| {
         payout(s).await;
         let silent = Silent::start().await;
         set_url(s, MASTER, Some(&silent.url())).await;
-        let wish = json!({"event_type": "concierge_request_output_settled",
+        let trigger_body = json!({"event_type": "concierge_request_output_settled",
             "resource": {"type": "concierge_request_outputs", "id": "32323"}});
-        assert_eq!(trigger(s, &wish).await["data"]["attributes"]["delivery_state"], "due");
-        assert_eq!(trigger(s, &wish).await["data"]["attributes"]["delivery_state"], "waiting");
+        assert_eq!(trigger(s, &trigger_body).await["data"]["attributes"]["delivery_state"], "due");
+        assert_eq!(trigger(s, &trigger_body).await["data"]["attributes"]["delivery_state"], "waiting");
         let sample = json!({"event_type": "concierge_request_output_settled"});
         assert_eq!(trigger(s, &sample).await["data"]["attributes"]["delivery_state"], "due");
         let last = *ids(s, "").await.last().unwrap();
@@ -185,7 +188,7 @@ async fn it_goes_through_the_queue_of_its_resource_and_to_its_maker() {
 }
 
 #[tokio::test]
-async fn what_can_t_be_made_up_is_refused() {
+async fn invalid_triggers_are_rejected() {
     sandbox(async |s| {
         s.second_account("another_key").await;
         s.create_output().await;
@@ -256,7 +259,7 @@ async fn what_can_t_be_made_up_is_refused() {
         for event_type in &EVENT_TYPES {
             assert!(detail.as_str().unwrap().contains(event_type.name), "{detail}");
         }
-        // another account's output isn't there
+        // another account's output is not found
         let theirs = json!({"event_type": settled, "resource": output(json!("32323"))}).to_string();
         let request = s.client.post(s.url(&format!("{PATH}/trigger"))).header("Authorization", "another_key");
         let answer = send(request.header("Content-Type", "application/json").body(theirs)).await;

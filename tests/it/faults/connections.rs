@@ -1,4 +1,4 @@
-//! What a client sees of connections that end as faults have it, byte by byte.
+//! Connections ended by faults, as a client sees them byte by byte.
 
 use std::io::ErrorKind;
 
@@ -21,7 +21,7 @@ async fn post(sandbox: &Sandbox) -> Wire {
 }
 
 #[tokio::test]
-async fn a_connection_is_closed_before_or_after_the_effect() {
+async fn close_fault_acts_before_or_after_the_effect() {
     sandbox(async |s| {
         for (when, outputs) in [(json!(true), 0), (json!("before"), 0), (json!("after"), 1), (json!("after"), 2)] {
             put(s, &json!([{"path": OUTPUTS, "close": when}])).await.expect(200);
@@ -35,7 +35,7 @@ async fn a_connection_is_closed_before_or_after_the_effect() {
 }
 
 #[tokio::test]
-async fn a_connection_is_reset_before_or_after_the_effect() {
+async fn reset_fault_acts_before_or_after_the_effect() {
     sandbox(async |s| {
         for (when, outputs) in [(json!(true), 0), (json!("before"), 0), (json!("after"), 1), (json!("after"), 2)] {
             put(s, &json!([{"path": OUTPUTS, "reset": when}])).await.expect(200);
@@ -49,7 +49,7 @@ async fn a_connection_is_reset_before_or_after_the_effect() {
 }
 
 #[tokio::test]
-async fn an_answer_breaks_off_in_the_middle_of_its_body() {
+async fn truncate_fault_cuts_the_body_in_half() {
     sandbox(async |s| {
         s.create_output().await;
         let whole = s.get("/api/concierge_request_outputs/32323").await.text;
@@ -62,8 +62,8 @@ async fn an_answer_breaks_off_in_the_middle_of_its_body() {
         let expected = whole.replace("32323", "32324");
         assert!(head.contains(&format!("content-length: {}", expected.len())), "{head}");
         assert_eq!(body, &expected[..expected.len() / 2]);
-        assert_eq!(s.count(OUTPUT_COUNT).await, 2, "it was carried out");
-        // a client library says so
+        assert_eq!(s.count(OUTPUT_COUNT).await, 2, "the request was carried out");
+        // a client library reports it
         let response = s.client.get(s.url(OUTPUTS)).header("Authorization", "your_api_key").send().await;
         assert!(response.unwrap().text().await.is_err());
     })
@@ -71,7 +71,7 @@ async fn an_answer_breaks_off_in_the_middle_of_its_body() {
 }
 
 #[tokio::test]
-async fn an_answer_as_large_as_they_get_breaks_off_in_the_middle_too() {
+async fn truncate_fault_cuts_the_largest_body_in_half() {
     sandbox(async |s| {
         let instruction = json!({"data": {"type": "withdrawal_instructions",
             "attributes": {"body": {"bank": "x".repeat(900_000)}},
@@ -89,7 +89,7 @@ async fn an_answer_as_large_as_they_get_breaks_off_in_the_middle_too() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_body_does_not_come() {
+async fn truncate_fault_drops_answers_without_body() {
     sandbox(async |s| {
         put(s, &json!([{"path": "/api/**", "truncate": true}])).await.expect(200);
         for (method, path) in [("DELETE", "/api/withdrawal_instructions/2121"), ("HEAD", "/api/users")] {
@@ -97,7 +97,7 @@ async fn an_answer_without_a_body_does_not_come() {
             wire.send(format!("{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: your_api_key\r\n\r\n")).await;
             assert_eq!(wire.end().await, (String::new(), None), "{method}");
         }
-        // carried out it was
+        // the request was carried out
         put(s, &json!([])).await.expect(200);
         s.get("/api/withdrawal_instructions/2121").await.assert_error(404, "resource_not_found", "");
     })
@@ -105,7 +105,7 @@ async fn an_answer_without_a_body_does_not_come() {
 }
 
 #[tokio::test]
-async fn other_connections_go_on() {
+async fn faults_leave_other_connections_open() {
     sandbox(async |s| {
         let mut other = Wire::open(s.server().address).await;
         let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: your_api_key\r\n\r\n");

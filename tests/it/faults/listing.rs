@@ -1,4 +1,4 @@
-//! Lists of faults: what is taken, and what is refused, with every reason at once.
+//! Lists of faults: accepted and rejected ones, with all errors at once.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::{PATH, hits, put, put_text, shown, with_key};
 use crate::support::{account, send};
 
 #[tokio::test]
-async fn what_was_sent_is_shown_with_what_it_did() {
+async fn list_shows_faults_with_their_hits() {
     account(async |s| {
         assert_eq!(shown(s).await, [] as [Value; 0]);
         let faults = json!([
@@ -34,7 +34,7 @@ async fn what_was_sent_is_shown_with_what_it_did() {
         assert_eq!(answer.headers["content-type"], "application/json");
         assert_eq!(answer.expect(200), json!({ "faults": expected }));
         assert_eq!(json!(shown(s).await), expected);
-        // what is shown can be sent again
+        // the shown list can be sent again
         put(s, &expected).await.expect(200);
         assert_eq!(json!(shown(s).await), expected);
         s.delete(PATH).await.expect(204);
@@ -45,7 +45,7 @@ async fn what_was_sent_is_shown_with_what_it_did() {
 }
 
 #[tokio::test]
-async fn each_fault_is_refused_for_what_is_wrong_with_it() {
+async fn invalid_fault_is_rejected_with_its_pointer() {
     account(async |s| {
         let users = |more: Value| {
             let mut fault = json!({"path": "/api/users"});
@@ -123,13 +123,13 @@ async fn each_fault_is_refused_for_what_is_wrong_with_it() {
             let answer = put(s, &json!([{"path": "/api/users", "status": 500}, fault])).await;
             answer.assert_error(422, code, &format!("/faults/1{at}"));
         }
-        assert_eq!(shown(s).await, [] as [Value; 0], "nothing of them was stored");
+        assert_eq!(shown(s).await, [] as [Value; 0], "no fault was stored");
     })
     .await;
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_is_said_at_once() {
+async fn all_errors_are_reported_at_once() {
     account(async |s| {
         put(s, &json!([{"path": "/api/users", "status": 500}])).await.expect(200);
         let body = json!({"faults": [
@@ -154,14 +154,14 @@ async fn all_that_is_wrong_is_said_at_once() {
             ("fault_matches_nothing", "/faults/3/webhook"),
         ];
         assert_eq!(found, expected.map(|(code, at)| (code.to_owned(), at.to_owned())));
-        // the list that was there still is
+        // the earlier list is still there
         assert_eq!(shown(s).await.len(), 1);
     })
     .await;
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_list_are_refused() {
+async fn bodies_without_a_valid_list_are_rejected() {
     account(async |s| {
         for (body, code, at) in [
             ("", "json_invalid", ""),
@@ -178,7 +178,7 @@ async fn bodies_that_are_no_list_are_refused() {
         let fault = json!({"path": "/api/users", "status": 500});
         put(s, &json!(vec![fault.clone(); 100])).await.expect(200);
         put(s, &json!(vec![fault.clone(); 101])).await.assert_error(422, "attribute_invalid", "/faults");
-        // megabytes of them
+        // megabytes of faults
         let many = json!(vec![json!({"path": "/api/users", "status": 1, "times": -1}); 15_000]);
         let answer = put(s, &many).await;
         assert_eq!((answer.status, answer.errors().len()), (422, 100));
@@ -199,12 +199,12 @@ async fn bodies_that_are_no_list_are_refused() {
 }
 
 #[tokio::test]
-async fn a_key_that_only_reads_may_look_and_nothing_else() {
+async fn read_only_key_may_only_read() {
     account(async |s| {
         with_key(s, &s.read_only_key, Method::GET, PATH).await.expect(200);
         for (key, code) in [(&*s.read_only_key, "not_enough_permissions"), ("nope", "invalid_api_key")] {
             for method in [Method::PUT, Method::DELETE] {
-                // whatever is wrong besides
+                // the key is checked before the body
                 with_key(s, key, method, PATH).await.assert_error(401, code, "Authorization");
             }
         }

@@ -1,7 +1,7 @@
-//! Faults: what is told to go wrong goes wrong, as often as it was told to, and nothing else does.
+//! Injected faults: each acts as often as configured, and on nothing else.
 
-mod acting;
 mod connections;
+mod effects;
 mod listing;
 mod patterns;
 mod prefer;
@@ -25,17 +25,17 @@ async fn put_text(account: &Account, body: impl Into<reqwest::Body>) -> Answer {
     send(account.request(Method::PUT, PATH).header("Content-Type", "application/json").body(body)).await
 }
 
-/// The faults as they are shown.
+/// Returns the faults as the API shows them.
 async fn shown(account: &Account) -> Vec<Value> {
     account.get(PATH).await.expect(200)["faults"].as_array().unwrap().clone()
 }
 
-/// How often each fault acted.
+/// Returns the number of hits of each fault.
 async fn hits(account: &Account) -> Vec<i64> {
     shown(account).await.iter().map(|fault| fault["hits"].as_i64().unwrap()).collect()
 }
 
-/// The statuses of as many requests.
+/// Sends `count` requests, and returns their statuses.
 async fn statuses(account: &Account, count: usize, path: &str) -> Vec<u16> {
     let mut statuses = Vec::new();
     for _ in 0..count {

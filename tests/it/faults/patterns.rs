@@ -1,4 +1,4 @@
-//! Which paths and types of events a pattern stands for.
+//! Patterns of faults: the paths and event types that they match.
 
 use concierge_sandbox::api::ROUTES;
 use concierge_sandbox::concierge::event_types;
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{hits, put};
 use crate::support::{account, send};
 
-/// The paths of the API's routes that a pattern matches.
+/// Lists the paths of the API's routes that a pattern matches.
 fn routes(pattern: &str) -> Vec<&'static str> {
     let pattern = PathPattern::read(pattern).unwrap();
     ROUTES.iter().map(|route| route.path).filter(|path| pattern.matches_template(path)).collect()
@@ -21,7 +21,7 @@ fn matches_any(pattern: &str) -> bool {
 }
 
 #[test]
-fn a_path_is_matched_segment_by_segment() {
+fn path_pattern_matches_segment_by_segment() {
     for (pattern, path, matches) in [
         ("/api/users", "/api/users", true),
         ("/api/users/", "/api/users", true),
@@ -49,7 +49,7 @@ fn a_path_is_matched_segment_by_segment() {
 }
 
 #[test]
-fn what_is_no_pattern_is_refused() {
+fn invalid_patterns_are_rejected() {
     for pattern in [
         "",
         "/",
@@ -82,11 +82,11 @@ fn what_is_no_pattern_is_refused() {
 }
 
 #[test]
-fn every_route_is_met_by_its_own_path_and_by_what_stands_for_all() {
+fn route_matches_its_own_path_and_the_wildcards() {
     for route in ROUTES {
         for pattern in [route.path, "/api/**", "/api/*/**"] {
-            let met: Vec<&str> = routes(pattern);
-            assert!(met.contains(&route.path), "{pattern}: {met:?}");
+            let matched: Vec<&str> = routes(pattern);
+            assert!(matched.contains(&route.path), "{pattern}: {matched:?}");
         }
     }
     assert_eq!(routes("/api/users/20202"), ["/api/users/{id}"]);
@@ -95,13 +95,13 @@ fn every_route_is_met_by_its_own_path_and_by_what_stands_for_all() {
 }
 
 #[tokio::test]
-async fn every_route_is_really_there() {
+async fn every_listed_route_exists() {
     account(async |s| {
         for route in ROUTES {
             let path = route.path.replace("{id}", "1").replace("{currency}", "usd");
             for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
                 let status = send(s.request(method.clone(), &path)).await.status;
-                // axum takes the most exact path: users/me answers what it answers, and not what users/{id} does
+                // axum takes the most exact path: users/me has its own methods, apart from users/{id}
                 assert_eq!(status != 405, route.methods.contains(&method.as_str()), "{method} {path}: {status}");
             }
         }
@@ -113,7 +113,7 @@ async fn every_route_is_really_there() {
 }
 
 #[test]
-fn types_of_events_are_matched_by_what_is_between_the_asterisks() {
+fn event_pattern_matches_around_asterisks() {
     for (pattern, event_type, matches) in [
         ("user_enabled", "user_enabled", true),
         ("user_enabled", "user_enabledx", false),

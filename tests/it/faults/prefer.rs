@@ -1,4 +1,4 @@
-//! `Prefer: code=503`.
+//! The header `Prefer: code=503`: a request asks for its own error.
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ fn preferring(account: &Account, method: Method, path: &str, prefer: &str) -> Re
 }
 
 #[tokio::test]
-async fn a_request_gets_the_error_it_asks_for() {
+async fn prefer_code_answers_the_requested_error() {
     account(async |s| {
         for (prefer, status) in [
             ("code=503", 503),
@@ -51,7 +51,7 @@ async fn other_preferences_have_no_effect() {
 }
 
 #[tokio::test]
-async fn a_code_of_no_error_is_refused() {
+async fn prefer_code_rejects_statuses_below_400_and_above_599() {
     account(async |s| {
         for prefer in
             ["code=200", "code=399", "code=600", "code=0503", "code=-503", "code=+50", "code=", "code", "code=x"]
@@ -65,7 +65,7 @@ async fn a_code_of_no_error_is_refused() {
 }
 
 #[tokio::test]
-async fn no_key_is_needed_and_faults_are_not_counted() {
+async fn prefer_code_needs_no_key_and_counts_no_fault() {
     account(async |s| {
         put(s, &json!([{"path": "/api/**", "status": 500}])).await.expect(200);
         for path in ["/api/users", "/api/concierge_ports", "/api/nowhere"] {
@@ -74,7 +74,7 @@ async fn no_key_is_needed_and_faults_are_not_counted() {
             send(preferring(s, Method::GET, path, "code=503")).await.assert_error(503, "fault_injected", "");
         }
         assert_eq!(hits(s).await, [0]);
-        // the control plane does what it is told in other ways
+        // the control plane ignores the header
         let faults: Value = send(preferring(s, Method::GET, super::PATH, "code=503")).await.expect(200);
         assert_eq!(faults["faults"][0]["status"], 500);
     })

@@ -1,4 +1,4 @@
-//! Several servers over one database count as one, and know of a change when whoever made it has the answer.
+//! Faults on several servers over one database: counted together, and visible once a change is answered.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::{PATH, hits, put, shown};
 use crate::support::{Account, database};
 
 /// Runs a test against two servers over one database.
-async fn two(test: impl AsyncFnOnce(&Account, &Account)) {
+async fn with_two_servers(test: impl AsyncFnOnce(&Account, &Account)) {
     database(async |database| {
         let (one, other) = (database.server().await, database.server().await);
         test(&one, &other).await;
@@ -15,10 +15,10 @@ async fn two(test: impl AsyncFnOnce(&Account, &Account)) {
 }
 
 #[tokio::test]
-async fn a_change_is_seen_by_every_server_once_it_is_answered() {
-    two(async |one, other| {
+async fn answered_change_is_visible_on_every_server() {
+    with_two_servers(async |one, other| {
         for _ in 0..10 {
-            // what the other one knows is as fresh as can be
+            // the other server's copy is as fresh as possible
             other.get("/api/users").await.expect(200);
             put(one, &json!([{"path": "/api/**", "status": 500}])).await.expect(200);
             other.get("/api/users").await.assert_error(500, "fault_injected", "");
@@ -32,8 +32,8 @@ async fn a_change_is_seen_by_every_server_once_it_is_answered() {
 }
 
 #[tokio::test]
-async fn what_is_counted_by_one_is_counted_for_all() {
-    two(async |one, other| {
+async fn hits_are_counted_across_servers() {
+    with_two_servers(async |one, other| {
         put(one, &json!([{"path": "/api/users", "status": 500, "after": 3, "times": 5}])).await.expect(200);
         let asking =
             (0..30).map(|number| if number % 2 == 0 { one.get("/api/users") } else { other.get("/api/users") });
@@ -49,8 +49,8 @@ async fn what_is_counted_by_one_is_counted_for_all() {
 }
 
 #[tokio::test]
-async fn lists_sent_at_once_do_not_mix() {
-    two(async |one, other| {
+async fn concurrent_lists_do_not_mix() {
+    with_two_servers(async |one, other| {
         let lists = [1, 2, 3, 0].map(|length| {
             let fault = json!({"path": "/api/users", "status": 500 + length, "times": 1_000_000});
             json!(vec![fault; length])

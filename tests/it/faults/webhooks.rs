@@ -1,4 +1,4 @@
-//! Faults of webhooks: found and counted for whoever sends events.
+//! Webhook faults, matched and counted as the dispatcher claims them.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ async fn claim(sandbox: &Account, event_type: &str) -> Option<WebhookEffect> {
 }
 
 #[tokio::test]
-async fn the_first_one_that_matches_is_counted() {
+async fn first_matching_fault_is_counted() {
     account(async |s| {
         let settled = "concierge_request_output_settled";
         assert_eq!(claim(s, settled).await, None);
@@ -38,14 +38,14 @@ async fn the_first_one_that_matches_is_counted() {
         assert_eq!(claimed, [WebhookEffect::Duplicate, delay, delay, bad_auth, reorder, bad_auth]);
         assert_eq!(claim(s, "user_enabled").await, Some(WebhookEffect::Drop));
         assert_eq!(hits(s).await, [0, 1, 2, 1, 1, 2]);
-        // they are nothing to requests
+        // webhook faults do not affect requests
         s.get("/api/users").await.assert_error(500, "fault_injected", "");
     })
     .await;
 }
 
 #[tokio::test]
-async fn senders_at_once_count_exactly() {
+async fn concurrent_claims_are_counted_exactly() {
     account(async |s| {
         put(s, &json!([{"webhook": "user_enabled", "drop": true, "after": 4, "times": 6}])).await.expect(200);
         let claiming = (0..20).map(|_| claim(s, "user_enabled"));

@@ -1,4 +1,4 @@
-//! What holds for every document of ours, whatever was asked.
+//! Rules for every document of the server.
 
 use std::collections::HashSet;
 
@@ -8,18 +8,18 @@ use serde_json::{Map, Value};
 
 use super::{Key, key, linked, resources, text};
 
-/// Asserts that an answer's document has the structure the specification asks for, and only members it knows.
+/// Asserts that a document has the specified structure and only known members.
 #[track_caller]
 pub fn document(document: &Value) {
     let top = object(document);
     only(top, &["data", "included", "links", "meta", "jsonapi"]);
-    let data = top.get("data").expect("a document that is no error has data");
+    let data = top.get("data").expect("a document without errors has data");
     assert!(data.is_array() || data.is_object(), "primary data: {data}");
     let mut seen: HashSet<Key> = HashSet::new();
     let included = top.get("included").map(|included| included.as_array().expect("included is an array"));
     for resource in resources(data).chain(included.into_iter().flatten()) {
         resource_object(resource);
-        assert!(seen.insert(key(resource)), "{:?} is there twice in {document}", key(resource));
+        assert!(seen.insert(key(resource)), "{:?} appears twice in {document}", key(resource));
     }
     if let Some(links) = top.get("links") {
         only(object(links), &["self", "related", "describedby", "first", "last", "prev", "next"]);
@@ -29,11 +29,11 @@ pub fn document(document: &Value) {
         assert!(links["self"].is_string() && (data.is_array() || links.get("first").is_none()), "{links}");
     }
     if let Some(meta) = top.get("meta") {
-        assert!(object(meta).get("status").is_none(), "a status in meta would be taken for that of HTTP: {meta}");
+        assert!(object(meta).get("status").is_none(), "a status in meta looks like the HTTP status: {meta}");
     }
 }
 
-/// Asserts that every included resource is linked from the primary data, directly or through others.
+/// Asserts that every included resource is linked from the primary data, directly or indirectly.
 #[track_caller]
 pub fn full_linkage(document: &Value) {
     let Some(included) = document["included"].as_array() else { return };
@@ -73,7 +73,7 @@ fn resource_object(resource: &Value) {
     }
 }
 
-/// The schema of a type, which must be one that is declared.
+/// Returns the schema of a declared type.
 #[track_caller]
 pub fn schema(type_name: &str) -> &'static Schema {
     SCHEMAS.iter().find(|schema| schema.type_name == type_name).unwrap_or_else(|| panic!("no type {type_name}"))
@@ -81,12 +81,12 @@ pub fn schema(type_name: &str) -> &'static Schema {
 
 #[track_caller]
 fn object(value: &Value) -> &Map<String, Value> {
-    value.as_object().unwrap_or_else(|| panic!("{value} is no object"))
+    value.as_object().unwrap_or_else(|| panic!("{value} is not an object"))
 }
 
 #[track_caller]
 fn only(object: &Map<String, Value>, known: &[&str]) {
     for name in object.keys() {
-        assert!(known.contains(&name.as_str()), "the member {name} is none of {known:?}");
+        assert!(known.contains(&name.as_str()), "the member {name} is not among {known:?}");
     }
 }

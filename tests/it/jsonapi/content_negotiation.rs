@@ -17,7 +17,7 @@ const EXTENSIONS: [&str; 3] = [
     "EXT=\"https://a.example https://b.example\"",
     "profile=\"x\";ext=\"y\"",
 ];
-/// Profiles nobody knows, with separators inside of the quotation marks.
+/// Unknown profiles, with separators inside the quotation marks.
 const PROFILES: [&str; 4] =
     ["profile=\"https://example.com/p\"", "profile=\"a b\"", "Profile=\"a;charset=utf-8,b\"", "profile=\"\\\";x=1\""];
 
@@ -35,7 +35,7 @@ async fn accepting(account: &Account, accepted: &[&str]) -> crate::support::Answ
 }
 
 #[tokio::test]
-async fn universal_responsibilities_every_answer_has_the_media_type_without_parameters() {
+async fn answers_have_the_media_type_without_parameters() {
     account(async |s| {
         let world = World::of(s).await;
         let mut answers = Vec::new();
@@ -62,7 +62,7 @@ async fn universal_responsibilities_every_answer_has_the_media_type_without_para
 }
 
 #[tokio::test]
-async fn server_responsibilities_415_for_a_foreign_media_type_parameter() {
+async fn content_type_with_foreign_parameter_is_415() {
     account(async |s| {
         for parameter in FOREIGN.into_iter().chain(EXTENSIONS) {
             let content_type = format!("{JSON_API};{parameter}");
@@ -84,11 +84,11 @@ async fn server_responsibilities_415_for_a_foreign_media_type_parameter() {
 }
 
 #[tokio::test]
-async fn server_responsibilities_other_media_types_are_refused_where_there_is_a_body() {
+async fn body_with_another_media_type_is_415() {
     account(async |s| {
         for content_type in ["text/plain", "application/xml", "application/vnd.api", "*/*", "", "json", "text/json"] {
             send(posting(s, content_type)).await.assert_error(415, "media_type_unsupported", "Content-Type");
-            // without one there is nothing of that type
+            // a request without a body has no media type to reject
             let request = s.request(Method::GET, "/api/users").header("Content-Type", content_type);
             assert_eq!(send(request).await.status, 200);
         }
@@ -105,7 +105,7 @@ async fn server_responsibilities_other_media_types_are_refused_where_there_is_a_
 }
 
 #[tokio::test]
-async fn server_responsibilities_unknown_profiles_are_ignored() {
+async fn unknown_profiles_are_ignored() {
     account(async |s| {
         for profile in PROFILES {
             let media_type = format!("{JSON_API}; {profile}");
@@ -119,7 +119,7 @@ async fn server_responsibilities_unknown_profiles_are_ignored() {
 }
 
 #[tokio::test]
-async fn server_responsibilities_406_where_every_instance_is_modified() {
+async fn accept_with_only_modified_media_types_is_406() {
     account(async |s| {
         let foreign = ["charset=utf-8", "version=1", "nonsense", "charset=utf-8;q=0.5"];
         for parameter in foreign.into_iter().chain(EXTENSIONS) {
@@ -128,7 +128,7 @@ async fn server_responsibilities_406_where_every_instance_is_modified() {
                 accepting(s, &[&accept]).await.assert_error(406, "accept_unsupported", "Accept");
             }
             accepting(s, &[&modified, &modified]).await.assert_error(406, "accept_unsupported", "Accept");
-            // one instance without is enough, wherever it is
+            // one instance without parameters is enough, in any position
             for accept in [
                 [modified.as_str(), JSON_API].as_slice(),
                 &[JSON_API, &modified],
@@ -144,7 +144,7 @@ async fn server_responsibilities_406_where_every_instance_is_modified() {
 }
 
 #[tokio::test]
-async fn server_responsibilities_headers_that_are_no_text_are_400() {
+async fn headers_that_are_not_text_are_400() {
     account(async |s| {
         for name in ["Accept", "Content-Type"] {
             let request = s.request(Method::POST, "/api/users").header(name, b"a\xff".as_slice());
@@ -155,7 +155,7 @@ async fn server_responsibilities_headers_that_are_no_text_are_400() {
 }
 
 #[tokio::test]
-async fn server_responsibilities_accept_without_the_media_type_leaves_the_choice_to_the_server() {
+async fn accept_without_the_media_type_is_answered_anyway() {
     account(async |s| {
         for accept in [
             "*/*",

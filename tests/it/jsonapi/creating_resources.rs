@@ -3,11 +3,11 @@
 use concierge_sandbox::concierge::SCHEMAS;
 use serde_json::{Value, json};
 
-use super::{census, check, creatable, document, text};
+use super::{check, creatable, document, resource_counts, text};
 use crate::support::account;
 
 #[tokio::test]
-async fn responses_201_with_the_resource_and_where_it_is() {
+async fn create_answers_201_with_resource_and_location() {
     account(async |s| {
         for (schema, document) in creatable() {
             let made = s.post(schema.path, &document).await;
@@ -27,9 +27,9 @@ async fn responses_201_with_the_resource_and_where_it_is() {
 }
 
 #[tokio::test]
-async fn client_generated_ids_are_forbidden() {
+async fn create_rejects_client_generated_ids() {
     account(async |s| {
-        let before = census(s).await;
+        let before = resource_counts(s).await;
         for (schema, document) in creatable() {
             for id in [json!("1"), json!("550e8400-e29b-41d4-a716-446655440000"), json!(""), json!(32323), json!("me")]
             {
@@ -42,21 +42,21 @@ async fn client_generated_ids_are_forbidden() {
                 document["data"]["id"] = id;
                 s.post(schema.path, &document).await.assert_error(400, "document_invalid", "/data/id");
             }
-            // one that is unset is none
+            // null counts as no id
             let mut document = document.clone();
             document["data"]["id"] = Value::Null;
             s.post(schema.path, &document).await.expect(201);
         }
         let after: Vec<Value> = before.iter().map(|count| json!(count.as_i64().unwrap() + 1)).collect();
-        assert_eq!(census(s).await, after);
+        assert_eq!(resource_counts(s).await, after);
     })
     .await;
 }
 
 #[tokio::test]
-async fn responses_409_for_a_type_that_is_not_of_the_collection() {
+async fn create_rejects_type_of_another_collection() {
     account(async |s| {
-        let before = census(s).await;
+        let before = resource_counts(s).await;
         for (schema, document) in creatable() {
             let others = SCHEMAS.iter().map(|other| other.type_name).filter(|other| *other != schema.type_name);
             for other in others.chain(["people", "", "Users", "user"]) {
@@ -65,15 +65,15 @@ async fn responses_409_for_a_type_that_is_not_of_the_collection() {
                 s.post(schema.path, &document).await.assert_error(409, "type_mismatch", "/data/type");
             }
         }
-        assert_eq!(census(s).await, before);
+        assert_eq!(resource_counts(s).await, before);
     })
     .await;
 }
 
 #[tokio::test]
-async fn responses_404_for_a_related_resource_that_does_not_exist() {
+async fn create_rejects_missing_related_resource() {
     account(async |s| {
-        let before = census(s).await;
+        let before = resource_counts(s).await;
         for (schema, document) in creatable() {
             for relationship in schema.relationships.iter().filter(|relationship| relationship.name != "outputs") {
                 let (name, target) = (relationship.name, relationship.target.type_name);
@@ -86,15 +86,15 @@ async fn responses_404_for_a_related_resource_that_does_not_exist() {
                 }
             }
         }
-        assert_eq!(census(s).await, before);
+        assert_eq!(resource_counts(s).await, before);
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_request_has_one_resource_object_with_a_type() {
+async fn create_requires_one_resource_object_with_type() {
     account(async |s| {
-        let before = census(s).await;
+        let before = resource_counts(s).await;
         for (schema, document) in creatable() {
             for (document, pointer) in [
                 (json!({}), ""),
@@ -125,15 +125,15 @@ async fn the_request_has_one_resource_object_with_a_type() {
                 }
             }
         }
-        assert_eq!(census(s).await, before);
+        assert_eq!(resource_counts(s).await, before);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_relationship_is_an_object_with_data() {
+async fn relationship_requires_object_with_data() {
     account(async |s| {
-        let before = census(s).await;
+        let before = resource_counts(s).await;
         for (schema, document) in creatable() {
             for relationship in schema.relationships.iter().filter(|relationship| relationship.name != "outputs") {
                 let (name, target) = (relationship.name, relationship.target.type_name);
@@ -162,15 +162,15 @@ async fn a_relationship_is_an_object_with_data() {
                 answer.assert_error(422, "relationship_type_mismatch", &at("/data/type"));
             }
         }
-        assert_eq!(census(s).await, before);
+        assert_eq!(resource_counts(s).await, before);
     })
     .await;
 }
 
 #[tokio::test]
-async fn missing_optional_members_have_their_defaults() {
+async fn missing_user_defaults_to_the_acting_user() {
     account(async |s| {
-        // the acting user, where a relationship to one isn't needed
+        // these types default to the acting user
         for type_name in ["withdrawal_instructions", "concierge_requests"] {
             let attributes = json!({"body": {}, "port_code": "ar_ars"});
             for relationships in [Value::Null, json!({}), json!({"user": null}), json!({"user": {"data": null}})] {

@@ -13,7 +13,7 @@ async fn create(account: &Account) -> String {
 }
 
 #[tokio::test]
-async fn responses_204_without_a_body_and_the_resource_is_gone() {
+async fn delete_answers_204_and_removes_the_resource() {
     account(async |s| {
         let path = create(s).await;
         let answer = s.delete(&path).await;
@@ -26,7 +26,7 @@ async fn responses_204_without_a_body_and_the_resource_is_gone() {
 }
 
 #[tokio::test]
-async fn responses_404_for_a_resource_that_does_not_exist() {
+async fn delete_of_missing_resource_is_404() {
     account(async |s| {
         let path = create(s).await;
         assert_eq!(s.delete(&path).await.status, 204);
@@ -38,7 +38,7 @@ async fn responses_404_for_a_resource_that_does_not_exist() {
 }
 
 #[tokio::test]
-async fn responses_409_while_it_is_needed() {
+async fn delete_of_instruction_in_use_is_409() {
     account(async |s| {
         s.create_output().await;
         let answer = s.delete("/api/withdrawal_instructions/2121").await;
@@ -49,7 +49,7 @@ async fn responses_409_while_it_is_needed() {
 }
 
 #[tokio::test]
-async fn a_body_has_no_effect() {
+async fn delete_ignores_its_body() {
     account(async |s| {
         for body in
             ["", "{}", "{\"data\":{}}", "{\"data\":{\"type\":\"withdrawal_instructions\",\"id\":\"1\"}}", "[]", "{"]

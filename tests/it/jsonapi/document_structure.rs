@@ -1,4 +1,4 @@
-//! Document Structure: what ours look like, and what others put into theirs.
+//! Document Structure: the documents of the server, and unusual members in documents of clients.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use super::{World, check, creatable, resources};
 use crate::support::{account, documented_output};
 
 #[tokio::test]
-async fn top_level_every_answer_is_a_valid_document() {
+async fn answers_are_valid_documents() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
@@ -30,7 +30,7 @@ async fn top_level_every_answer_is_a_valid_document() {
 }
 
 #[tokio::test]
-async fn top_level_a_collection_is_an_array_even_with_one_resource_or_none() {
+async fn collection_is_an_array_even_with_one_resource_or_none() {
     account(async |s| {
         for (path, length) in [
             ("/api/concierge_requests", 1),
@@ -49,7 +49,7 @@ async fn top_level_a_collection_is_an_array_even_with_one_resource_or_none() {
 }
 
 #[tokio::test]
-async fn resource_objects_are_identified_once_across_the_whole_api() {
+async fn each_type_and_id_names_one_resource() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
@@ -66,7 +66,7 @@ async fn resource_objects_are_identified_once_across_the_whole_api() {
 }
 
 #[test]
-fn fields_share_one_namespace() {
+fn attributes_and_relationships_share_one_namespace() {
     for schema in SCHEMAS {
         let mut names = HashSet::from(["id", "type"]);
         for field in schema.fields() {
@@ -76,7 +76,7 @@ fn fields_share_one_namespace() {
 }
 
 #[tokio::test]
-async fn fields_every_declared_relationship_is_in_its_own_document() {
+async fn resource_shows_every_declared_relationship() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
@@ -135,7 +135,7 @@ async fn member_names_are_case_sensitive() {
 }
 
 #[tokio::test]
-async fn members_that_are_not_compliant_and_at_members_are_ignored() {
+async fn create_ignores_noncompliant_and_at_members() {
     account(async |s| {
         let strange =
             json!({"@context": {"a": 1}, "odd member!": [], "links": 5, "meta": {"a": null}, "lid": "x", "": 0});
@@ -164,9 +164,9 @@ async fn members_that_are_not_compliant_and_at_members_are_ignored() {
 }
 
 #[tokio::test]
-async fn resource_objects_are_the_same_everywhere() {
+async fn get_repeats_the_document_of_the_post() {
     account(async |s| {
-        // what a POST answers is what a GET shows from then on
+        // the answer to a POST and each later GET have the same bytes
         for (schema, document) in creatable() {
             let made = s.post(schema.path, &document).await;
             let location = made.headers["location"].to_str().unwrap().to_owned();

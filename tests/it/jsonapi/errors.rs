@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{creatable, text};
 use crate::support::{Account, Answer, account, documented_output, send};
 
-/// Asserts what holds for every error document.
+/// Asserts the rules for every error document.
 #[track_caller]
 fn assert_errors(answer: &Answer, sent: &Value) {
     let top = answer.body.as_object().unwrap();
@@ -33,12 +33,12 @@ fn assert_errors(answer: &Answer, sent: &Value) {
             }
         }
     }
-    // several problems of one status have that, others the general one
+    // errors of one status keep that status, mixed ones become 400
     let expected = if statuses.len() == 1 { statuses.first().copied() } else { Some(400) };
     assert_eq!(Some(answer.status), expected, "{answer:?}");
 }
 
-/// Requests that go wrong, each with the document it sends.
+/// Sends requests that fail, and returns each answer with its document.
 async fn failures(account: &Account) -> Vec<(Answer, Value)> {
     let mut found = Vec::new();
     for (schema, document) in creatable() {
@@ -100,7 +100,7 @@ async fn failures(account: &Account) -> Vec<(Answer, Value)> {
 }
 
 #[tokio::test]
-async fn error_objects_are_alone_in_their_document_and_point_at_what_was_sent() {
+async fn errors_stand_alone_and_point_at_the_sent_member() {
     account(async |s| {
         let failures = failures(s).await;
         for (answer, sent) in &failures {
@@ -113,7 +113,7 @@ async fn error_objects_are_alone_in_their_document_and_point_at_what_was_sent() 
 }
 
 #[tokio::test]
-async fn error_objects_the_title_never_changes_and_the_status_goes_with_the_code() {
+async fn each_error_code_has_one_title_and_one_status() {
     account(async |s| {
         let mut titles: BTreeMap<String, (Value, Value)> = BTreeMap::new();
         for (answer, _) in failures(s).await {
@@ -129,7 +129,7 @@ async fn error_objects_the_title_never_changes_and_the_status_goes_with_the_code
 }
 
 #[tokio::test]
-async fn processing_several_problems_of_several_statuses_are_400() {
+async fn errors_of_several_statuses_are_400() {
     account(async |s| {
         let mut document = documented_output();
         document["data"]["attributes"] = json!({"port_code": 5, "amount": -1});
@@ -138,7 +138,7 @@ async fn processing_several_problems_of_several_statuses_are_400() {
         assert_errors(&answer, &document);
         let statuses: Vec<String> = answer.errors().into_iter().map(|(status, _, _)| status).collect();
         assert_eq!((answer.status, statuses), (400, ["422", "422", "400"].map(str::to_owned).to_vec()));
-        // of one status, it is that
+        // errors of one status keep it
         document["data"]["relationships"]["user"] = json!({"data": null});
         assert_eq!(s.post("/api/concierge_request_outputs", &document).await.status, 422);
     })
@@ -146,7 +146,7 @@ async fn processing_several_problems_of_several_statuses_are_400() {
 }
 
 #[tokio::test]
-async fn error_objects_name_the_parameter_or_the_header() {
+async fn errors_name_the_parameter_or_header() {
     account(async |s| {
         let answer = s.get("/api/users?page%5Bsize%5D=0").await;
         assert_eq!(answer.body["errors"][0]["source"], json!({"parameter": "page[size]"}));

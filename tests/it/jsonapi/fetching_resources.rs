@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{World, creatable, text};
 use crate::support::{account, send, within};
 
-/// Every route with the methods it answers.
+/// Every route with its methods.
 const ROUTES: [(&str, &[&str]); 15] = [
     ("/api/users", &["GET", "HEAD", "POST"]),
     ("/api/users/me", &["GET", "HEAD", "PATCH"]),
@@ -27,7 +27,7 @@ const ROUTES: [(&str, &[&str]); 15] = [
 ];
 
 #[tokio::test]
-async fn links_every_link_can_be_fetched() {
+async fn every_link_can_be_fetched() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
@@ -44,7 +44,7 @@ async fn links_every_link_can_be_fetched() {
 }
 
 #[tokio::test]
-async fn responses_404_for_a_resource_that_does_not_exist() {
+async fn missing_resource_is_404() {
     account(async |s| {
         for schema in SCHEMAS {
             for id in [
@@ -73,7 +73,7 @@ async fn responses_404_for_a_resource_that_does_not_exist() {
 }
 
 #[tokio::test]
-async fn responses_404_for_a_path_that_leads_nowhere() {
+async fn unknown_path_is_404() {
     account(async |s| {
         for path in [
             "/",
@@ -95,7 +95,7 @@ async fn responses_404_for_a_path_that_leads_nowhere() {
 }
 
 #[tokio::test]
-async fn methods_405_names_those_that_are_allowed() {
+async fn method_not_allowed_names_the_allowed_methods() {
     account(async |s| {
         for (path, allowed) in ROUTES {
             for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"] {
@@ -120,7 +120,7 @@ async fn methods_405_names_those_that_are_allowed() {
 }
 
 #[tokio::test]
-async fn methods_head_answers_like_get_without_a_body() {
+async fn head_answers_like_get_without_body() {
     account(async |s| {
         s.create_output().await;
         let paths = ROUTES.map(|(path, _)| path);
@@ -139,7 +139,7 @@ async fn methods_head_answers_like_get_without_a_body() {
 }
 
 #[tokio::test]
-async fn urls_a_trailing_slash_or_a_bare_question_mark_changes_nothing() {
+async fn trailing_slash_and_bare_question_mark_are_ignored() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
@@ -182,7 +182,7 @@ async fn urls_a_trailing_slash_or_a_bare_question_mark_changes_nothing() {
 }
 
 #[tokio::test]
-async fn relationships_an_empty_one_is_an_empty_array() {
+async fn empty_relationship_is_an_empty_array() {
     account(async |s| {
         let world = World::of(s).await;
         let empty = world.get("/api/concierge_requests/1013").await;

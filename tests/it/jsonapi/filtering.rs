@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{World, ids, text};
 use crate::support::account;
 
-/// What a filter compares: an attribute, or the id of what a relationship links to.
+/// Returns the value that a filter compares: an attribute, or the id of a linked resource.
 fn filtered(resource: &Value, filter: &str) -> Option<String> {
     match filter.strip_suffix("_id").map(|name| &resource["relationships"][name]["data"]["id"]) {
         Some(id) if !id.is_null() => Some(text(id).to_owned()),
@@ -24,7 +24,7 @@ fn expected(world: &World, schema: &Schema, filter: &str, values: &[String]) -> 
 }
 
 #[tokio::test]
-async fn every_declared_filter_finds_what_has_one_of_its_values() {
+async fn filter_finds_resources_with_one_of_its_values() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
@@ -51,7 +51,7 @@ async fn every_declared_filter_finds_what_has_one_of_its_values() {
 }
 
 #[tokio::test]
-async fn several_filters_all_apply() {
+async fn several_filters_apply_together() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
@@ -75,7 +75,7 @@ async fn several_filters_all_apply() {
 }
 
 #[tokio::test]
-async fn a_value_that_nothing_has_finds_nothing() {
+async fn filter_by_unused_value_finds_nothing() {
     account(async |s| {
         for schema in SCHEMAS {
             for filter in schema.filters {
@@ -99,7 +99,7 @@ async fn a_value_that_nothing_has_finds_nothing() {
 }
 
 #[tokio::test]
-async fn a_value_that_can_t_be_used_is_400() {
+async fn filter_rejects_invalid_values() {
     account(async |s| {
         for schema in SCHEMAS {
             for filter in schema.filters {
@@ -128,7 +128,7 @@ async fn a_value_that_can_t_be_used_is_400() {
 }
 
 #[tokio::test]
-async fn a_filter_that_is_not_declared_is_400() {
+async fn undeclared_filter_is_400() {
     account(async |s| {
         for schema in SCHEMAS {
             let undeclared = schema.fields().filter(|field| !schema.filters.iter().any(|filter| filter.name == *field));

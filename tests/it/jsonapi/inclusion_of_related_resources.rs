@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Key, World, check, creatable, key, linked, resources, text};
 use crate::support::account;
 
-/// Every relationship path of at most `depth` steps, and the type it leads to.
+/// Lists the relationship paths of at most `depth` steps, each with its target type.
 pub fn paths(schema: &'static Schema, depth: usize) -> Vec<(String, &'static Schema)> {
     let mut found = Vec::new();
     for relationship in schema.relationships {
@@ -22,7 +22,7 @@ pub fn paths(schema: &'static Schema, depth: usize) -> Vec<(String, &'static Sch
     found
 }
 
-/// What a document must include: all that lies on the paths from its primary data, without that data.
+/// Returns the resources that a document must include: all on the paths, without the primary data.
 fn expected(world: &World, document: &Value, paths: &[&str]) -> BTreeSet<Key> {
     let primary: Vec<Key> = resources(&document["data"]).map(key).collect();
     let mut found = BTreeSet::new();
@@ -52,7 +52,7 @@ fn assert_included(world: &World, document: &Value, paths: &[&str]) {
 }
 
 #[tokio::test]
-async fn every_path_includes_what_lies_on_it_and_nothing_else() {
+async fn path_includes_exactly_the_resources_on_it() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
@@ -74,7 +74,7 @@ async fn every_path_includes_what_lies_on_it_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn pairs_of_paths_include_each_resource_once() {
+async fn two_paths_include_each_resource_once() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
@@ -91,7 +91,7 @@ async fn pairs_of_paths_include_each_resource_once() {
 }
 
 #[tokio::test]
-async fn without_the_parameter_the_default_is_included() {
+async fn missing_include_means_the_default() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
@@ -108,7 +108,7 @@ async fn without_the_parameter_the_default_is_included() {
 }
 
 #[tokio::test]
-async fn an_empty_value_includes_nothing_and_included_is_an_empty_array() {
+async fn empty_include_gives_an_empty_array() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
@@ -131,7 +131,7 @@ async fn an_empty_value_includes_nothing_and_included_is_an_empty_array() {
 }
 
 #[tokio::test]
-async fn included_is_an_empty_array_where_the_path_leads_to_nothing() {
+async fn path_to_nothing_gives_an_empty_array() {
     account(async |s| {
         let world = World::of(s).await;
         for target in [
@@ -148,7 +148,7 @@ async fn included_is_an_empty_array_where_the_path_leads_to_nothing() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_unknown_is_400() {
+async fn unknown_include_path_is_400() {
     account(async |s| {
         for schema in SCHEMAS {
             let mut unknown: Vec<String> = [
@@ -184,7 +184,7 @@ async fn a_path_that_is_unknown_is_400() {
 }
 
 #[tokio::test]
-async fn a_path_may_come_back_to_where_it_was_but_not_endlessly() {
+async fn cyclic_path_is_limited_in_length() {
     account(async |s| {
         let world = World::of(s).await;
         let outputs = "/api/concierge_request_outputs";
@@ -199,7 +199,7 @@ async fn a_path_may_come_back_to_where_it_was_but_not_endlessly() {
 }
 
 #[tokio::test]
-async fn applies_to_a_post_too() {
+async fn post_accepts_include() {
     account(async |s| {
         let world = World::of(s).await;
         for (schema, document) in creatable() {

@@ -1,4 +1,4 @@
-//! JSON:API 1.1, chapter by chapter: each MUST of a server, tried on every resource it applies to.
+//! JSON:API 1.1, chapter by chapter: each MUST for a server, tried on every applicable resource.
 
 mod check;
 mod content_negotiation;
@@ -27,7 +27,7 @@ use crate::support::{Account, documented_output};
 /// A resource's type and id.
 type Key = (String, String);
 
-/// A server with several resources of each type, and the whole of it as its own documents show it.
+/// An account with several resources of each type, and all of them as their own documents show them.
 struct World<'a> {
     account: &'a Account,
     /// Every resource, as its collection shows it.
@@ -72,7 +72,7 @@ impl<'a> World<'a> {
         world
     }
 
-    /// The document at a path, which must be one that is valid.
+    /// Gets the document at a path, and checks that it is valid.
     async fn get(&self, path: &str) -> Value {
         let answer = self.account.get(path).await;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
@@ -83,7 +83,7 @@ impl<'a> World<'a> {
         answer.body
     }
 
-    /// Every resource of a type, as its collection shows it, by ascending id.
+    /// Returns every resource of a type, as its collection shows it, by ascending id.
     fn all_of(&self, schema: &Schema) -> Vec<&Value> {
         let mut found: Vec<&Value> =
             self.all.values().filter(|resource| resource["type"] == schema.type_name).collect();
@@ -91,7 +91,7 @@ impl<'a> World<'a> {
         found
     }
 
-    /// The paths of a type's collection and of one of its resources.
+    /// Returns the paths of a type's collection and of one resource.
     fn paths_of(&self, schema: &Schema) -> [String; 2] {
         let all = self.all_of(schema);
         let last = text(&all.last().unwrap()["id"]);
@@ -114,14 +114,14 @@ async fn create_outputs(account: &Account, count: usize) {
     }
 }
 
-/// The document of a new resource.
+/// Builds the document of a new resource.
 fn document(type_name: &str, attributes: Value) -> Value {
     let mut document = json!({"data": {"type": type_name}});
     document["data"]["attributes"] = attributes;
     document
 }
 
-/// Each type that can be created, with a document that does so.
+/// Lists the creatable types, each with a document for its POST.
 fn creatable() -> [(&'static Schema, Value); 4] {
     let schema = |type_name: &str| *SCHEMAS.iter().find(|schema| schema.type_name == type_name).unwrap();
     [
@@ -132,8 +132,8 @@ fn creatable() -> [(&'static Schema, Value); 4] {
     ]
 }
 
-/// How many resources of each creatable type there are.
-async fn census(account: &Account) -> Vec<Value> {
+/// Counts the resources of each creatable type.
+async fn resource_counts(account: &Account) -> Vec<Value> {
     let mut counts = Vec::new();
     for (schema, _) in creatable() {
         counts.push(account.get(schema.path).await.expect(200)["meta"]["total"].clone());
@@ -141,7 +141,7 @@ async fn census(account: &Account) -> Vec<Value> {
     counts
 }
 
-/// The resources of primary data, be they one or many.
+/// Iterates over primary data, one resource or many.
 fn resources(data: &Value) -> impl Iterator<Item = &Value> {
     let many = data.as_array().map_or(std::slice::from_ref(data), Vec::as_slice);
     many.iter()
@@ -151,22 +151,22 @@ fn key(resource: &Value) -> Key {
     (text(&resource["type"]).to_owned(), text(&resource["id"]).to_owned())
 }
 
-/// The order of ids: as numbers where they are numbers.
+/// Returns the sort key of an id: numeric ids sort as numbers.
 fn id_order(id: &str) -> (u64, String) {
     (id.parse().unwrap_or(0), id.to_owned())
 }
 
 #[track_caller]
 fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no string"))
+    value.as_str().unwrap_or_else(|| panic!("{value} is not a string"))
 }
 
-/// The ids of primary data.
+/// Returns the ids of primary data.
 fn ids(document: &Value) -> Vec<String> {
     resources(&document["data"]).map(|resource| text(&resource["id"]).to_owned()).collect()
 }
 
-/// What the relationships of a resource link to, all or only that of one name.
+/// Returns the keys of linked resources, through all relationships or only the named one.
 fn linked(resource: &Value, name: Option<&str>) -> Vec<Key> {
     let Some(relationships) = resource["relationships"].as_object() else { return Vec::new() };
     let wanted = relationships.iter().filter(|(found, _)| name.is_none_or(|name| *found == name));

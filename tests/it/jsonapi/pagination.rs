@@ -8,7 +8,7 @@ use super::sorting::{orders, sorted};
 use super::{World, ids, text};
 use crate::support::account;
 
-/// Follows a link from page to page and returns the pages on the way.
+/// Follows a link from page to page, and returns the pages.
 async fn follow(world: &World<'_>, first: Value, link: &str) -> Vec<Value> {
     let mut pages = vec![first];
     while let Some(next) = pages.last().unwrap()["links"][link].as_str() {
@@ -23,19 +23,19 @@ fn page_ids(pages: &[Value]) -> Vec<Vec<String>> {
     pages.iter().map(ids).collect()
 }
 
-/// Walks a collection there and back again.
-async fn assert_walk(world: &World<'_>, schema: &Schema, query: &str, size: usize, expected: &[String]) {
+/// Follows a collection from its first page to its last and back.
+async fn assert_pages(world: &World<'_>, schema: &Schema, query: &str, size: usize, expected: &[String]) {
     let expected: Vec<Vec<String>> = expected.chunks(size).map(<[String]>::to_vec).collect();
     let first = world.get(&format!("{}?{query}&page[size]={size}", schema.path)).await;
     assert_eq!(first["links"]["prev"], Value::Null);
-    let there = follow(world, first.clone(), "next").await;
-    assert_eq!(page_ids(&there), expected, "{query}, {size} a page");
-    let last = there.last().unwrap();
+    let forward = follow(world, first.clone(), "next").await;
+    assert_eq!(page_ids(&forward), expected, "{query}, {size} a page");
+    let last = forward.last().unwrap();
     assert_eq!(last["links"]["next"], Value::Null);
     let mut back = page_ids(&follow(world, last.clone(), "prev").await);
     back.reverse();
     assert_eq!(back, expected, "{query}, {size} a page, backwards");
-    for page in [&first, &there[there.len() / 2], last] {
+    for page in [&first, &forward[forward.len() / 2], last] {
         assert_eq!(ids(&world.get(text(&page["links"]["first"])).await), expected[0]);
         assert_eq!(&ids(&world.get(text(&page["links"]["last"])).await), expected.last().unwrap());
         assert_eq!(&world.get(text(&page["links"]["self"])).await, page);
@@ -44,17 +44,17 @@ async fn assert_walk(world: &World<'_>, schema: &Schema, query: &str, size: usiz
 }
 
 #[tokio::test]
-async fn walking_visits_everything_once_and_in_order_there_and_back() {
+async fn pages_list_everything_once_in_order_both_ways() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
             for order in orders(schema, 2) {
                 let expected = sorted(&world, schema, &order);
-                assert_walk(&world, schema, &format!("sort={order}"), 4, &expected).await;
+                assert_pages(&world, schema, &format!("sort={order}"), 4, &expected).await;
             }
             let expected = sorted(&world, schema, "id");
             for size in [1, 2, expected.len() - 1, expected.len(), expected.len() + 1, 1000] {
-                assert_walk(&world, schema, "", size, &expected).await;
+                assert_pages(&world, schema, "", size, &expected).await;
             }
         }
     })
@@ -62,7 +62,7 @@ async fn walking_visits_everything_once_and_in_order_there_and_back() {
 }
 
 #[tokio::test]
-async fn links_keep_every_other_parameter() {
+async fn page_links_keep_other_parameters() {
     account(async |s| {
         let world = World::of(s).await;
         let schema = super::check::schema("concierge_request_outputs");
@@ -71,7 +71,7 @@ async fn links_keep_every_other_parameter() {
         let whole = world.get(&format!("{}?{query}", schema.path)).await;
         let expected = ids(&whole);
         assert_eq!(expected.len(), 9);
-        assert_walk(&world, schema, query, 2, &expected).await;
+        assert_pages(&world, schema, query, 2, &expected).await;
         let mut next = format!("{}?{query}&page[size]=2", schema.path);
         loop {
             let page = world.get(&next).await;
@@ -85,7 +85,7 @@ async fn links_keep_every_other_parameter() {
 }
 
 #[tokio::test]
-async fn a_page_has_three_names() {
+async fn three_parameter_styles_select_the_same_page() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
@@ -112,7 +112,7 @@ async fn a_page_has_three_names() {
 }
 
 #[tokio::test]
-async fn a_value_that_can_t_be_used_is_400() {
+async fn page_rejects_invalid_values() {
     account(async |s| {
         for schema in SCHEMAS {
             for name in ["size", "per_page", "limit", "number", "page", "offset", "after", "before"] {
@@ -147,7 +147,7 @@ async fn a_value_that_can_t_be_used_is_400() {
 }
 
 #[tokio::test]
-async fn two_parameters_that_say_the_same_contradict_each_other() {
+async fn equivalent_page_parameters_exclude_each_other() {
     account(async |s| {
         for schema in SCHEMAS {
             for (one, other) in [
@@ -169,7 +169,7 @@ async fn two_parameters_that_say_the_same_contradict_each_other() {
 }
 
 #[tokio::test]
-async fn collections_without_a_table_have_numbered_pages_only() {
+async fn collections_without_table_reject_cursors() {
     account(async |s| {
         for path in ["/api/concierge_ports", "/api/cash_wallets", "/api/webhooks"] {
             for parameter in ["page[after]", "page[before]"] {
@@ -182,7 +182,7 @@ async fn collections_without_a_table_have_numbered_pages_only() {
 }
 
 #[tokio::test]
-async fn a_page_has_a_hundred_and_totals_are_counted_up_to_ten_thousand() {
+async fn page_defaults_to_100_and_totals_stop_at_10_000() {
     account(async |s| {
         let more = "insert into users (account_id, id, compliance_state, created_at)
             select account_id, 60000 + n, 'enabled', created_at from users, generate_series(1, 9998) n where id = 50505";
@@ -202,13 +202,13 @@ async fn a_page_has_a_hundred_and_totals_are_counted_up_to_ten_thousand() {
 }
 
 #[tokio::test]
-async fn what_comes_and_goes_between_two_pages_moves_nothing_else() {
+async fn changes_between_pages_shift_no_other_resource() {
     account(async |s| {
         let world = World::of(s).await;
         let schema = super::check::schema("withdrawal_instructions");
         let first = world.get(&format!("{}?page[size]=2", schema.path)).await;
         assert_eq!(ids(&first), ["2121", "2122"]);
-        // the one the next page starts after is gone, and a new one is there
+        // delete the resource before the next page, and add a new one at the end
         assert_eq!(world.account.delete("/api/withdrawal_instructions/2122").await.status, 204);
         let added = super::document(schema.type_name, serde_json::json!({"body": {}}));
         world.account.create(schema.path, &added).await;

@@ -4,10 +4,10 @@ use concierge_sandbox::concierge::SCHEMAS;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{World, census, creatable};
+use super::{World, creatable, resource_counts};
 use crate::support::{account, send};
 
-/// Names that no endpoint knows: lower case (reserved), of an implementation's own form, and of no family.
+/// Names unknown to every endpoint: reserved (lower case), implementation-specific, and of no family.
 const UNKNOWN: [&str; 16] = [
     "x",
     "user",
@@ -28,10 +28,10 @@ const UNKNOWN: [&str; 16] = [
 ];
 
 #[tokio::test]
-async fn one_that_is_unknown_is_400_on_every_endpoint() {
+async fn unknown_parameter_is_400_on_every_endpoint() {
     account(async |s| {
         let world = World::of(s).await;
-        let before = census(world.account).await;
+        let before = resource_counts(world.account).await;
         for name in UNKNOWN {
             let decoded = name.replace("%00", "\0");
             for schema in SCHEMAS {
@@ -54,14 +54,14 @@ async fn one_that_is_unknown_is_400_on_every_endpoint() {
             let answer = world.account.delete(&format!("/api/withdrawal_instructions/2122?{name}=1")).await;
             answer.assert_error(400, "parameter_unknown", &decoded);
         }
-        assert_eq!(census(world.account).await, before);
+        assert_eq!(resource_counts(world.account).await, before);
         assert_ne!(world.get("/api/users/20202").await["data"]["attributes"]["name"], "x");
     })
     .await;
 }
 
 #[tokio::test]
-async fn one_of_a_collection_is_400_elsewhere() {
+async fn collection_parameter_is_400_elsewhere() {
     account(async |s| {
         let world = World::of(s).await;
         for parameter in ["sort", "page[size]", "page[number]", "filter[state]"] {
@@ -84,7 +84,7 @@ async fn one_of_a_collection_is_400_elsewhere() {
 }
 
 #[tokio::test]
-async fn every_one_that_is_wrong_is_named_at_once() {
+async fn all_invalid_parameters_are_reported_at_once() {
     account(async |s| {
         let query = "include=x,y&sort=x&filter[x]=1&filter[state]=x&page[size]=0&fields[x]=y&fields[users]=z&nonsense";
         let answer = s.get(&format!("/api/concierge_request_outputs?{query}")).await;
@@ -107,7 +107,7 @@ async fn every_one_that_is_wrong_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn one_that_is_there_twice_is_400() {
+async fn repeated_parameter_is_400() {
     account(async |s| {
         for (one, other) in [
             ("sort=id", "sort=-id"),
@@ -124,7 +124,7 @@ async fn one_that_is_there_twice_is_400() {
 }
 
 #[tokio::test]
-async fn square_brackets_and_commas_may_be_encoded_or_not() {
+async fn square_brackets_and_commas_may_be_encoded() {
     account(async |s| {
         let world = World::of(s).await;
         let outputs = "/api/concierge_request_outputs";
@@ -154,7 +154,7 @@ async fn square_brackets_and_commas_may_be_encoded_or_not() {
 }
 
 #[tokio::test]
-async fn a_plus_is_a_space() {
+async fn plus_means_a_space() {
     account(async |s| {
         let request = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars", "external_id": "a b+c&d=é"}}});
         s.create("/api/concierge_requests", &request).await;
@@ -170,7 +170,7 @@ async fn a_plus_is_a_space() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_told_nothing_about_them() {
+async fn unknown_key_gets_401_for_invalid_parameters() {
     account(async |s| {
         for (schema, _) in creatable() {
             let request = s.client.request(Method::GET, s.url(&format!("{}?x=1", schema.path)));

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{World, id_order, ids, text};
 use crate::support::account;
 
-/// Every order of a collection by at most `most` keys, in every direction.
+/// Lists the sort orders of a collection by at most `most` keys, in every direction.
 pub fn orders(schema: &Schema, most: usize) -> Vec<String> {
     let keys = || std::iter::once("id").chain(schema.sort.iter().copied());
     let mut found: Vec<String> = Vec::new();
@@ -30,7 +30,8 @@ pub fn orders(schema: &Schema, most: usize) -> Vec<String> {
     found
 }
 
-/// The ids of a type in an order; what it leaves open is in the direction of the last key, by id.
+/// Returns the ids of a type in an order.
+/// Ties are sorted by id, in the direction of the last key.
 pub fn sorted(world: &World, schema: &Schema, order: &str) -> Vec<String> {
     let compare = |one: &Value, other: &Value, key: &str| match key.trim_start_matches('-') {
         "id" => id_order(text(&one["id"])).cmp(&id_order(text(&other["id"]))),
@@ -47,7 +48,7 @@ pub fn sorted(world: &World, schema: &Schema, order: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_declared_key_sorts_both_ways_alone_and_with_others() {
+async fn declared_keys_sort_both_ways_alone_and_combined() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
@@ -61,7 +62,7 @@ async fn every_declared_key_sorts_both_ways_alone_and_with_others() {
 }
 
 #[tokio::test]
-async fn the_order_is_by_id_where_nobody_asks_for_another() {
+async fn order_defaults_to_id() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
@@ -73,7 +74,7 @@ async fn the_order_is_by_id_where_nobody_asks_for_another() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_supported_is_400() {
+async fn unsupported_sort_key_is_400() {
     account(async |s| {
         for schema in SCHEMAS {
             let undeclared = schema.fields().filter(|field| !schema.sort.contains(field));
@@ -92,7 +93,7 @@ async fn a_key_that_is_not_supported_is_400() {
 }
 
 #[tokio::test]
-async fn is_for_collections_only() {
+async fn single_resource_rejects_sort() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {

@@ -9,7 +9,7 @@ use super::inclusion_of_related_resources::paths;
 use super::{World, check, creatable, key, resources, text};
 use crate::support::account;
 
-/// Fieldsets of a type worth asking for: each field, each pair, all, all backwards, none.
+/// Lists fieldsets of a type: each field, each pair, all, all backwards, none.
 fn fieldsets(schema: &concierge_sandbox::jsonapi::schema::Schema) -> Vec<Vec<&'static str>> {
     let all: Vec<&str> = schema.fields().collect();
     let mut sets: Vec<Vec<&str>> = all.iter().map(|field| vec![*field]).collect();
@@ -18,7 +18,7 @@ fn fieldsets(schema: &concierge_sandbox::jsonapi::schema::Schema) -> Vec<Vec<&'s
     sets
 }
 
-/// Asserts that a resource shows those fields and no other, each as in its own document.
+/// Asserts that a resource shows exactly these fields, each as in its own document.
 #[track_caller]
 fn assert_fields(resource: &Value, own: &Value, fields: &[&str]) {
     let members = |resource: &Value, part: &str| -> Vec<(String, Value)> {
@@ -33,7 +33,7 @@ fn assert_fields(resource: &Value, own: &Value, fields: &[&str]) {
 }
 
 #[tokio::test]
-async fn primary_data_shows_exactly_the_fields_asked_for() {
+async fn primary_data_shows_exactly_the_requested_fields() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
@@ -52,7 +52,7 @@ async fn primary_data_shows_exactly_the_fields_asked_for() {
 }
 
 #[tokio::test]
-async fn included_resources_show_exactly_the_fields_asked_for() {
+async fn included_resources_show_exactly_the_requested_fields() {
     account(async |s| {
         let world = World::of(s).await;
         for schema in SCHEMAS {
@@ -66,7 +66,7 @@ async fn included_resources_show_exactly_the_fields_asked_for() {
                         assert_fields(resource, &world.all[&key(resource)], &fields);
                         found += 1;
                     }
-                    // what leads back to the primary data is there already
+                    // a path back to the primary data includes nothing new
                     assert!(found > 0 || target.type_name == schema.type_name, "{query}");
                 }
             }
@@ -76,7 +76,7 @@ async fn included_resources_show_exactly_the_fields_asked_for() {
 }
 
 #[tokio::test]
-async fn types_not_asked_about_stay_as_they_are_and_the_same_are_included() {
+async fn fieldset_of_one_type_leaves_other_types_unchanged() {
     account(async |s| {
         let world = World::of(s).await;
         let outputs = "/api/concierge_request_outputs";
@@ -88,7 +88,7 @@ async fn types_not_asked_about_stay_as_they_are_and_the_same_are_included() {
         for (one, other) in resources(&plain["included"]).zip(resources(&sparse["included"])) {
             assert!(one["type"] == "users" || one == other, "{other}");
         }
-        // linkage that nobody asked for may be missing, what is linked is still included
+        // linkage outside the fieldset may be missing, yet its resources are included
         let unlinked = world.get(&format!("{outputs}?fields[concierge_request_outputs]=state")).await;
         assert_eq!(plain["included"], unlinked["included"]);
     })
@@ -96,7 +96,7 @@ async fn types_not_asked_about_stay_as_they_are_and_the_same_are_included() {
 }
 
 #[tokio::test]
-async fn fields_of_several_types_at_once() {
+async fn fieldsets_of_several_types_apply_together() {
     account(async |s| {
         let world = World::of(s).await;
         let fields = [
@@ -118,7 +118,7 @@ async fn fields_of_several_types_at_once() {
 }
 
 #[tokio::test]
-async fn applies_to_a_post_and_a_patch_too() {
+async fn post_and_patch_accept_fieldsets() {
     account(async |s| {
         for (schema, document) in creatable() {
             for fields in fieldsets(schema) {
@@ -137,7 +137,7 @@ async fn applies_to_a_post_and_a_patch_too() {
 }
 
 #[tokio::test]
-async fn a_field_or_type_that_is_unknown_is_400() {
+async fn unknown_field_or_type_is_400() {
     account(async |s| {
         for schema in SCHEMAS {
             let name = schema.type_name;

@@ -8,7 +8,7 @@ use crate::support::account;
 
 const PATH: &str = "/api/users/20202";
 
-/// The writable attributes of users, each with another value.
+/// The writable attributes of users, each with a new value.
 const WRITABLE: [(&str, &str); 4] = [
     ("name", "\"Bea\""),
     ("email", "\"bea@example.com\""),
@@ -23,7 +23,7 @@ fn change(attributes: Value) -> Value {
 }
 
 #[tokio::test]
-async fn attributes_that_are_missing_keep_their_values() {
+async fn missing_attributes_keep_their_values() {
     account(async |s| {
         let mut expected = s.get(PATH).await.expect(200);
         for (name, value) in WRITABLE {
@@ -35,7 +35,7 @@ async fn attributes_that_are_missing_keep_their_values() {
             assert_eq!(changed, expected, "{name}");
             assert_eq!(s.get(PATH).await.expect(200), expected, "{name}");
         }
-        // none at all, in every spelling
+        // no attributes at all, in every spelling
         for none in [json!({"type": "users", "id": "20202"}), json!({"type": "users", "id": 20202, "attributes": {}})] {
             assert_eq!(s.patch(PATH, &json!({ "data": none })).await.expect(200), expected);
         }
@@ -44,7 +44,7 @@ async fn attributes_that_are_missing_keep_their_values() {
 }
 
 #[tokio::test]
-async fn attributes_that_can_t_be_written_are_ignored() {
+async fn read_only_attributes_are_ignored() {
     account(async |s| {
         let expected = s.get(PATH).await.expect(200);
         let schema = check::schema("users");
@@ -62,7 +62,7 @@ async fn attributes_that_can_t_be_written_are_ignored() {
 }
 
 #[tokio::test]
-async fn a_request_succeeds_whole_or_not_at_all() {
+async fn invalid_attribute_leaves_all_unchanged() {
     account(async |s| {
         let before = s.get(PATH).await.expect(200);
         for wrong in [
@@ -82,7 +82,7 @@ async fn a_request_succeeds_whole_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn the_request_has_one_resource_object_with_type_and_id() {
+async fn update_requires_one_resource_object_with_type_and_id() {
     account(async |s| {
         let before = s.get(PATH).await.expect(200);
         for (document, pointer) in [
@@ -104,7 +104,7 @@ async fn the_request_has_one_resource_object_with_type_and_id() {
 }
 
 #[tokio::test]
-async fn responses_404_for_a_resource_that_does_not_exist() {
+async fn missing_resource_is_404() {
     account(async |s| {
         for id in ["777", "0", "abc", "9223372036854775808"] {
             let document = json!({"data": {"type": "users", "id": id, "attributes": {"name": "x"}}});
@@ -115,7 +115,7 @@ async fn responses_404_for_a_resource_that_does_not_exist() {
 }
 
 #[tokio::test]
-async fn responses_409_where_type_or_id_are_not_those_of_the_endpoint() {
+async fn type_or_id_of_another_resource_is_409() {
     account(async |s| {
         let before = s.get("/api/users").await.expect(200);
         for other in SCHEMAS.iter().map(|schema| schema.type_name).filter(|name| *name != "users").chain(["people", ""])

@@ -23,11 +23,12 @@ pub struct Account {
     pub client: Client,
     base: String,
     time: Time,
-    /// Where its rows are. An account beside the test's own has none.
+    /// The pool of its rows, or `None` for an account beside the test's own.
     database: Option<PgPool>,
-    /// The keys of the accounts that the test made beside it.
+    /// The keys of further accounts of the test.
     beside: Mutex<Vec<String>>,
-    /// Where calls are counted, their number is their `X-Request-Id`: two sessions that do the same have the same ids.
+    /// Counts the calls, if their number is their `X-Request-Id`.
+    /// Two sessions with the same calls then have the same ids.
     calls: Option<AtomicU64>,
 }
 
@@ -40,7 +41,8 @@ enum Time {
 }
 
 impl Account {
-    /// Makes an account, as a body for `POST /_sandbox/accounts` says. Its calls are counted.
+    /// Makes an account from a body for `POST /_sandbox/accounts`.
+    /// Its calls are counted.
     pub async fn make(base: &str, body: &Value) -> Self {
         let post = client().post(format!("{base}/_sandbox/accounts")).header("Content-Type", "application/json");
         let made = send(post.body(body.to_string())).await.expect(201);
@@ -48,7 +50,8 @@ impl Account {
         Self { name: text("id"), read_only_key: text("read_only_key"), ..Self::of(base, &text("key")) }
     }
 
-    /// The account of a key. Its calls are counted.
+    /// Returns the account of a key.
+    /// Its calls are counted.
     pub fn of(base: &str, key: &str) -> Self {
         Self {
             name: String::new(),
@@ -63,20 +66,20 @@ impl Account {
         }
     }
 
-    /// The same account, called by way of another server.
+    /// Returns the same account, called through another server.
     pub fn at(&self, base: &str) -> Self {
         let (name, read_only_key) = (self.name.clone(), self.read_only_key.clone());
         Self { name, read_only_key, ..Self::of(base, &self.key) }
     }
 
-    /// The account that every server has, moved by that server's clock.
+    /// Returns the default account of a server, moved by the server's clock.
     pub(super) fn default_of(server: Arc<Server>, clock: Clock, database: PgPool) -> Self {
         let default = Self::of(&format!("http://{}", server.address), "your_api_key");
         let (name, read_only_key) = ("default".to_owned(), "your_read_only_api_key".to_owned());
         Self { name, read_only_key, time: Time::Server(server, clock), ..default.owning(database) }
     }
 
-    /// The test's own account. The server gives its calls their ids.
+    /// Marks the account as the test's own: the server gives its calls their ids.
     pub(super) fn owning(self, database: PgPool) -> Self {
         Self { database: Some(database), calls: None, ..self }
     }
@@ -85,7 +88,7 @@ impl Account {
         format!("{}{path}", self.base)
     }
 
-    /// A request with the write key.
+    /// Builds a request with the write key.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, self.url(path)).header("Authorization", &self.key);
         let Some(calls) = &self.calls else { return request };
@@ -117,7 +120,7 @@ impl Account {
         self.send_text(method, path, body.to_string()).await
     }
 
-    /// The API takes documents of JSON:API, the control plane plain JSON.
+    /// Sends a body: JSON:API to the API, plain JSON to the control plane.
     async fn send_text(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
         let is_plain = path.starts_with("/_sandbox");
         let content_type = if is_plain { "application/json" } else { "application/vnd.api+json" };
@@ -136,22 +139,22 @@ impl Account {
         self.create("/api/concierge_request_outputs", &documented_output()).await
     }
 
-    /// Does an action on a request.
+    /// Performs an action on a request.
     pub async fn act(&self, request: &str, action: &str) -> Answer {
         send(self.request(Method::POST, &format!("/api/concierge_requests/{request}/{action}"))).await
     }
 
-    /// An attribute of a resource.
+    /// Returns an attribute of a resource.
     pub async fn attribute(&self, path: &str, name: &str) -> Value {
         self.get(path).await.expect(200)["data"]["attributes"][name].clone()
     }
 
-    /// A request's attributes.
+    /// Returns a request's attributes.
     pub async fn attributes_of(&self, request: &str) -> Value {
         self.get(&format!("/api/concierge_requests/{request}")).await.expect(200)["data"]["attributes"].clone()
     }
 
-    /// An output's state.
+    /// Returns an output's state.
     pub async fn state_of(&self, output: &str) -> String {
         let state = self.attribute(&format!("/api/concierge_request_outputs/{output}"), "state").await;
         state.as_str().unwrap().to_owned()
@@ -163,7 +166,7 @@ impl Account {
         self.patch("/api/users/me", &document).await.expect(200);
     }
 
-    /// Moves time on and returns when everything due by then has happened.
+    /// Advances time, and returns once everything due has happened.
     pub async fn advance(&self, by: Duration) {
         match &self.time {
             Time::Own => drop(self.advance_by(&format!("{}ms", by.as_millis())).await),
@@ -171,12 +174,12 @@ impl Account {
         }
     }
 
-    /// Moves time on by a millisecond, and returns when everything that was due has happened.
+    /// Advances time by a millisecond, and returns once everything due has happened.
     pub async fn tick(&self) {
         self.advance(Duration::from_millis(1)).await;
     }
 
-    /// Moves time on and returns when everything due by then has happened, and was told of.
+    /// Advances time, and returns once everything due has happened and was delivered.
     pub async fn tell(&self, by: Duration) {
         match &self.time {
             Time::Own => self.advance(by).await,
@@ -187,22 +190,22 @@ impl Account {
         }
     }
 
-    /// Moves its own clock on by that much, as the control plane takes it, and returns what happened.
+    /// Advances its own clock by a duration in the control plane's format, and returns the answer.
     pub async fn advance_by(&self, by: &str) -> Value {
         self.post("/_sandbox/clock/advance", &json!({ "by": by })).await.expect(200)
     }
 
-    /// Goes on until nothing is due soon.
+    /// Advances time until nothing is due soon.
     pub async fn settle(&self) -> Value {
         self.post("/_sandbox/settle", &json!({})).await.expect(200)
     }
 
-    /// Where its clock stands.
+    /// Returns the time of its clock.
     pub async fn now(&self) -> String {
         self.get("/_sandbox/clock").await.expect(200)["now"].as_str().unwrap().to_owned()
     }
 
-    /// All its events: id, type, the resource's id, and when.
+    /// Returns all its events: id, type, the resource's id, and creation time.
     pub async fn events(&self) -> Vec<(String, String, String, String)> {
         let page = self.get("/_sandbox/events?page[size]=1000").await.expect(200);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -213,22 +216,23 @@ impl Account {
         page["data"].as_array().unwrap().iter().map(event).collect()
     }
 
-    /// Makes another account by way of the control plane, as its body says.
+    /// Makes another account through the control plane, from a body.
     pub async fn account(&self, body: Value) -> Self {
         let made = Self::make(&self.base, &body).await;
         self.beside.lock().push(made.key.clone());
         made
     }
 
-    /// Its key, and those of the accounts that the test made beside it.
+    /// Returns its key, and the keys of further accounts of the test.
     pub(super) fn keys(&self) -> Vec<String> {
         let beside = self.beside.lock().clone();
         std::iter::once(self.key.clone()).chain(beside).collect()
     }
 
-    /// The database: of a shared server, this account's rows in it.
+    /// Returns the database.
+    /// On a shared server it shows only this account's rows.
     pub fn database(&self) -> &PgPool {
-        self.database.as_ref().expect("it is the test's own")
+        self.database.as_ref().expect("only the test's own account has a database")
     }
 
     /// Runs SQL against the database.
@@ -236,12 +240,12 @@ impl Account {
         sqlx::raw_sql(statement).execute(self.database()).await.unwrap();
     }
 
-    /// One number from the database.
+    /// Returns one number from the database.
     pub async fn count(&self, query: &'static str) -> i64 {
         sqlx::query_scalar(query).fetch_one(self.database()).await.unwrap()
     }
 
-    /// By what the database knows it now.
+    /// Returns its current row id in the database.
     pub async fn row(&self, database: &PgPool) -> i64 {
         let sql = "select account_id from api_keys where key_sha256 = sha256(convert_to($1, 'UTF8'))";
         sqlx::query_scalar(sql).bind(&self.key).fetch_one(database).await.unwrap()

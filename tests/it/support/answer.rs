@@ -1,4 +1,4 @@
-//! An answer, and what holds for every one.
+//! An answer, and the invariants of every answer.
 
 use reqwest::RequestBuilder;
 use reqwest::header::HeaderMap;
@@ -16,7 +16,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An answer as it came, after checking what holds for every one.
+    /// Reads an answer, and checks the invariants of every answer.
     #[track_caller]
     pub fn read(status: u16, headers: HeaderMap, text: String) -> Self {
         let request_id = headers.get("x-request-id").expect("every answer has a request id").to_str().unwrap();
@@ -38,7 +38,7 @@ impl Answer {
         Self { status, headers, body, text }
     }
 
-    /// The error objects, as (status, code, source member).
+    /// Returns the error objects as (status, code, source member).
     pub fn errors(&self) -> Vec<(String, String, String)> {
         let errors = self.body["errors"].as_array().unwrap_or_else(|| panic!("no errors in {self:?}"));
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -64,7 +64,7 @@ impl Answer {
     }
 }
 
-/// Sends a request and checks what holds for every answer.
+/// Sends a request, and checks the invariants of every answer.
 pub async fn send(request: RequestBuilder) -> Answer {
     let response = within(request.send()).await.unwrap();
     let status = response.status().as_u16();

@@ -11,12 +11,12 @@ use tokio::sync::OnceCell;
 static CLUSTER: OnceCell<PrivatePostgres> = OnceCell::const_new();
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
-/// How to reach a new database with an up-to-date schema.
+/// Makes a database with an up-to-date schema, and returns its options.
 pub async fn fresh_database() -> PgConnectOptions {
     copy_of("migrated").await
 }
 
-/// How to reach a new database with nothing in it.
+/// Makes an empty database, and returns its options.
 pub async fn empty_database() -> PgConnectOptions {
     copy_of("template0").await
 }
@@ -33,7 +33,8 @@ async fn copy_of(template: &str) -> PgConnectOptions {
     connect_options(cluster, &name)
 }
 
-/// Nothing of a test run outlives it, so nothing of it has to reach the disk.
+/// Starts the cluster.
+/// No data outlives a test run, so none has to reach the disk.
 async fn start() -> PrivatePostgres {
     let settings = [("fsync", "off"), ("synchronous_commit", "off"), ("max_connections", "400")];
     let settings = settings.map(|(name, value)| (name, value.to_owned())).to_vec();

@@ -15,12 +15,12 @@ pub async fn database<T>(test: impl AsyncFnOnce(&Database) -> T) -> T {
     Database::of(cluster::fresh_database().await).run(test).await
 }
 
-/// Like [`database`], with nothing in the database; a server of the test has to fill it.
+/// Like [`database`], but empty: a server of the test has to fill it.
 pub async fn empty_database<T>(test: impl AsyncFnOnce(&Database) -> T) -> T {
     Database::of(cluster::empty_database().await).run(test).await
 }
 
-/// A database of the test's own. It dereferences to the way there.
+/// A database of the test's own, which dereferences to its connection options.
 pub struct Database {
     options: PgConnectOptions,
     pool: PgPool,
@@ -42,7 +42,9 @@ impl Database {
         Self { options, pool, servers: Mutex::default(), programs: Arc::default() }
     }
 
-    /// A test that panics has failed already: its servers end with its runtime, its programs are killed.
+    /// Runs a test, then stops its servers and programs and checks the invariants.
+    ///
+    /// A panicking test has failed already: its servers end with its runtime, its programs are killed.
     async fn run<T>(self, test: impl AsyncFnOnce(&Self) -> T) -> T {
         let result = Box::pin(test(&self)).await;
         let servers = std::mem::take(&mut *self.servers.lock());
@@ -59,10 +61,10 @@ impl Database {
     }
 
     async fn stop(server: Arc<Server>) {
-        Arc::into_inner(server).expect("nothing of the test uses the server any more").stop().await;
+        Arc::into_inner(server).expect("the test no longer uses the server").stop().await;
     }
 
-    /// A pool of the test's connections.
+    /// Returns the test's pool of connections.
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }
@@ -77,9 +79,9 @@ impl Database {
         self.server_through(self.options.clone(), change).await
     }
 
-    /// Starts a server that reaches the database in another way than the test.
-    pub async fn server_through(&self, way: PgConnectOptions, change: impl FnOnce(&mut Config)) -> Sandbox {
-        let sandbox = Sandbox::start(way, self.pool.clone(), change).await;
+    /// Starts a server with other connection options than the test's.
+    pub async fn server_through(&self, options: PgConnectOptions, change: impl FnOnce(&mut Config)) -> Sandbox {
+        let sandbox = Sandbox::start(options, self.pool.clone(), change).await;
         self.servers.lock().push(Arc::clone(sandbox.server()));
         sandbox
     }

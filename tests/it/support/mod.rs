@@ -1,4 +1,4 @@
-//! What the tests share: servers, accounts, clients, receivers.
+//! Shared parts of the tests: servers, accounts, clients, receivers.
 //!
 //! - [`account`]: an account of the test's own on a server that all tests share. Most tests need no more.
 //! - [`sandbox`], [`sandbox_with`]: an in-process server over a database of its own, with a clock that the test moves.
@@ -38,10 +38,10 @@ pub use sandbox::{Sandbox, sandbox, sandbox_with};
 pub use shared::account;
 pub use wire::Wire;
 
-/// Where the clocks of all tests start: 2019-11-25T12:53:02.741Z.
+/// The start of all test clocks: 2019-11-25T12:53:02.741Z.
 pub const START: i128 = 1_574_686_382_741_000_000;
 
-/// The documented request for an output.
+/// Returns the documented request for an output.
 pub fn documented_output() -> Value {
     json!({"data": {
         "type": "concierge_request_outputs",
@@ -54,7 +54,7 @@ pub fn documented_output() -> Value {
     }})
 }
 
-/// The settings of the tests: the defaults, on a free port.
+/// Returns the settings of the tests: the defaults, on a free port.
 pub fn settings() -> Config {
     static DEFAULTS: OnceLock<Config> = OnceLock::new();
     let mut config = DEFAULTS.get_or_init(Config::defaults).clone();
@@ -62,7 +62,8 @@ pub fn settings() -> Config {
     config
 }
 
-/// A client of the API. Its TLS, which no test needs, is named here because reqwest has none of its own.
+/// Makes a client of the API.
+/// It names a TLS provider, which no test needs, because reqwest has none of its own.
 pub fn client() -> reqwest::Client {
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -72,7 +73,7 @@ pub fn client() -> reqwest::Client {
     reqwest::Client::builder().tls_backend_preconfigured(tls).build().unwrap()
 }
 
-/// Awaits something that should come soon, and panics if it doesn't.
+/// Awaits a future for at most 30 seconds, then panics.
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), future).await.expect("it should have happened by now")
+    tokio::time::timeout(Duration::from_secs(30), future).await.expect("the future should be ready within 30 s")
 }

@@ -1,4 +1,4 @@
-//! The program itself, as a process: what it writes, how it ends, what signals do to it.
+//! The program as a process: its output, its end, and its signals.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -21,17 +21,18 @@ pub async fn program<T>(arguments: &[&str], test: impl AsyncFnOnce(Program) -> T
     database(async |database| test(database.program(arguments).await).await).await
 }
 
-/// A running program. When it is dropped, whoever wants it back gets it; otherwise it is killed.
+/// A running program.
+/// When dropped, it goes back to its owner, or is killed if it has none.
 pub struct Program {
     child: Option<Child>,
     owner: Option<Arc<Mutex<Vec<Program>>>>,
     pub stdout: Lines,
     pub stderr: Lines,
-    /// `http://…` of a server that is ready.
+    /// `http://…` of a ready server.
     pub base: String,
 }
 
-/// How a program ended, and what it had not been asked for before.
+/// The end of a program: its status and its unread lines.
 #[derive(Debug)]
 pub struct Ended {
     pub status: ExitStatus,
@@ -40,7 +41,7 @@ pub struct Ended {
 }
 
 impl Program {
-    /// Runs the program with nothing in its environment but what is named here.
+    /// Runs the program with these environment variables and a few kept ones only.
     pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_concierge-sandbox"));
         command.args(arguments).env_clear();
@@ -53,7 +54,8 @@ impl Program {
         Self { child: Some(child), owner: None, stdout, stderr, base: String::new() }
     }
 
-    /// Starts a server on a free port and a database (its private one for `None`), and waits until it is ready.
+    /// Starts a server on a free port, and waits until it is ready.
+    /// It has this database, or its private one for `None`.
     pub async fn serve(database: Option<&PgConnectOptions>, arguments: &[&str]) -> Self {
         let mut program = Self::starting(database, arguments);
         program.ready().await;
@@ -66,24 +68,24 @@ impl Program {
         Self::run(arguments, &[("DATABASE_URL", &url), ("SANDBOX_LISTEN", "127.0.0.1:0")])
     }
 
-    /// Has an owner get it back when the test lets it go.
+    /// Sets the owner that gets the program back when the test drops it.
     pub(super) fn given_back_to(self, owner: &Arc<Mutex<Vec<Self>>>) -> Self {
         let mut program = self;
         program.owner = Some(Arc::clone(owner));
         program
     }
 
-    /// Waits until the server says that it is ready, and where.
+    /// Waits until the server reports its address.
     pub async fn ready(&mut self) {
         let Some(line) = within(self.stdout.next()).await else {
-            panic!("it ended before it was ready: {:?}", within(self.stderr.rest()).await);
+            panic!("the program ended before it was ready: {:?}", within(self.stderr.rest()).await);
         };
         let base = line.strip_prefix("concierge-sandbox is ready on ").unwrap_or_else(|| panic!("{line:?}"));
         assert!(base.starts_with("http://"), "{line:?}");
         base.clone_into(&mut self.base);
     }
 
-    /// Host and port of a server that is ready.
+    /// Returns host and port of a ready server.
     pub fn address(&self) -> &str {
         self.base.strip_prefix("http://").unwrap()
     }
@@ -92,16 +94,16 @@ impl Program {
         kill_process(Pid::from_child(self.child.as_ref().unwrap()), signal).unwrap();
     }
 
-    /// Waits for the end.
+    /// Waits for the end of the program.
     pub async fn ended(mut self) -> Ended {
         let stdout = within(self.stdout.rest()).await;
         let stderr = within(self.stderr.rest()).await;
-        // both pipes are closed: it is about to end, if it has not
+        // both pipes are closed: the program has ended or is about to
         let status = self.child.take().unwrap().wait().unwrap();
         Ended { status, stdout, stderr }
     }
 
-    /// Ends a server with SIGTERM and checks that it went gracefully.
+    /// Stops a server with SIGTERM, and checks that it ended cleanly.
     pub async fn stop(self) {
         self.signal(Signal::TERM);
         let ended = self.ended().await;
@@ -111,14 +113,14 @@ impl Program {
     }
 }
 
-// As a server.
+// The program as a server.
 impl Program {
-    /// A request with the write key.
+    /// Builds a request with the write key.
     pub fn request(&self, client: &Client, method: Method, path: &str) -> RequestBuilder {
         client.request(method, format!("{}{path}", self.base)).header("Authorization", "your_api_key")
     }
 
-    /// The documented request for an output.
+    /// Builds the documented request for an output.
     pub fn post(&self, client: &Client) -> RequestBuilder {
         self.request(client, Method::POST, OUTPUTS).json(&documented_output())
     }
@@ -133,7 +135,7 @@ impl Program {
         document["data"]["id"].as_str().unwrap().to_owned()
     }
 
-    /// Asks until no output waits for its checks any more.
+    /// Waits until no output is in the state `accepting`.
     pub async fn all_decided(&self) {
         let client = client();
         let asking = async {
@@ -179,17 +181,17 @@ impl Lines {
         Self(receiver)
     }
 
-    /// What is still to come; nothing more comes here.
+    /// Takes the remaining lines, and leaves an ended stream.
     fn take(&mut self) -> Self {
         std::mem::replace(self, Self(unbounded_channel().1))
     }
 
-    /// The next line; `None` at the end.
+    /// Returns the next line, or `None` at the end.
     pub async fn next(&mut self) -> Option<String> {
         self.0.recv().await
     }
 
-    /// Every line until the end.
+    /// Returns every line until the end.
     pub async fn rest(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         while let Some(line) = self.next().await {
@@ -199,7 +201,7 @@ impl Lines {
     }
 }
 
-/// The URL of a database of the test cluster.
+/// Returns the URL of a database of the test cluster.
 pub fn url_of(options: &PgConnectOptions) -> String {
     let database = options.get_database().unwrap();
     format!(
@@ -210,7 +212,7 @@ pub fn url_of(options: &PgConnectOptions) -> String {
     )
 }
 
-/// One number from a database.
+/// Returns one number from a database.
 pub async fn count(database: &PgConnectOptions, query: &str) -> i64 {
     let pool = PgPool::connect_lazy_with(database.clone());
     let count = sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_one(&pool).await.unwrap();

@@ -1,4 +1,4 @@
-//! A TCP way to the test cluster's unix socket, on which a database can go away and come back.
+//! A TCP proxy to the test cluster's unix socket, for outages of the database.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,21 +10,21 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// The way. It is open at first.
+/// A proxy, open at first.
 pub struct Proxy {
     address: SocketAddr,
     socket: PathBuf,
     /// Keeps the port while nothing listens on it; never listens itself.
     _port: TcpSocket,
     listening: Mutex<Option<JoinHandle<()>>>,
-    /// Counts the cuts; what was let in before the last one ends.
+    /// Counts the cuts: each one ends the connections before it.
     cuts: watch::Sender<u32>,
-    /// Counts the silences; what was let in before the last one carries nothing any more.
+    /// Counts the silences: each one mutes the connections before it.
     silences: watch::Sender<u32>,
 }
 
 impl Proxy {
-    /// Opens a way to the server of these options.
+    /// Opens a proxy to the server of these options.
     pub fn open_to(options: &PgConnectOptions) -> Self {
         let port = reusable();
         port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -36,27 +36,31 @@ impl Proxy {
         proxy
     }
 
-    /// The same database, reached on this way.
+    /// Returns the options of the same database, through this proxy.
     pub fn options(&self, direct: &PgConnectOptions) -> PgConnectOptions {
         direct.clone().host("127.0.0.1").port(self.address.port())
     }
 
-    /// Lets connections in.
+    /// Accepts connections.
     pub fn open(&self) {
         let socket = reusable();
         socket.bind(self.address).unwrap();
         let listener = socket.listen(1024).unwrap();
-        let listening =
-            tokio::spawn(let_in(listener, self.socket.clone(), self.cuts.subscribe(), self.silences.subscribe()));
+        let listening = tokio::spawn(accept_connections(
+            listener,
+            self.socket.clone(),
+            self.cuts.subscribe(),
+            self.silences.subscribe(),
+        ));
         *self.listening.lock() = Some(listening);
     }
 
-    /// Ends every connection that there is.
+    /// Ends every open connection.
     pub fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Leaves every connection open that there is, and carries nothing on it any more, not even its end.
+    /// Keeps every open connection, but carries nothing on it any more, not even its end.
     pub fn silence(&self) {
         self.silences.send_modify(|silences| *silences += 1);
     }
@@ -66,7 +70,7 @@ impl Proxy {
         let listening = self.listening.lock().take();
         if let Some(listening) = listening {
             listening.abort();
-            // the listener is gone when its task is
+            // the listener is gone once its task has ended
             listening.await.ok();
         }
         self.cut();
@@ -81,7 +85,12 @@ fn reusable() -> TcpSocket {
     socket
 }
 
-async fn let_in(listener: TcpListener, socket: PathBuf, cuts: watch::Receiver<u32>, silences: watch::Receiver<u32>) {
+async fn accept_connections(
+    listener: TcpListener,
+    socket: PathBuf,
+    cuts: watch::Receiver<u32>,
+    silences: watch::Receiver<u32>,
+) {
     while let Ok((mut client, _)) = listener.accept().await {
         let (socket, mut cuts, mut silences) = (socket.clone(), cuts.clone(), silences.clone());
         cuts.mark_unchanged();

@@ -1,4 +1,4 @@
-//! A receiver of events that does what a test says.
+//! A receiver of events, scripted by a test.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use tokio::task::JoinHandle;
 
 use super::within;
 
-/// A call as it came in.
+/// A received call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// `POST /path?query HTTP/1.1`
     pub line: String,
-    /// Names in lower case, in the order they came.
+    /// Names in lower case, in the order of arrival.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
@@ -42,7 +42,7 @@ impl Call {
         call
     }
 
-    /// A header's value.
+    /// Returns a header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -69,7 +69,7 @@ impl Receiver {
         .await
     }
 
-    /// Receives a call for each time that it is let go.
+    /// Answers one call for each notification.
     pub async fn gated() -> (Self, Arc<Notify>) {
         let go = Arc::new(Notify::new());
         let let_go = Arc::clone(&go);
@@ -93,7 +93,7 @@ impl Receiver {
         .await
     }
 
-    /// Answers each call with what is decided about it, and ends the connection.
+    /// Answers each call with the decided text, and ends the connection.
     pub async fn deciding(decide: impl Fn(&Call) -> String + Send + Sync + 'static) -> Self {
         let decide = Arc::new(decide);
         Self::handling(move |mut stream, call| {
@@ -115,27 +115,27 @@ impl Receiver {
         Self::handling(move |stream, _| script(stream)).await
     }
 
-    /// Reads a call on every connection and leaves what follows to a script.
+    /// Reads a call on every connection, and passes both to a script.
     pub async fn handling<F>(handle: impl Fn(TcpStream, Call) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (told, calls) = unbounded_channel();
+        let (received, calls) = unbounded_channel();
         let handle = Arc::new(handle);
         let accepting = tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 stream.set_nodelay(true).unwrap();
-                let (told, handle) = (told.clone(), Arc::clone(&handle));
+                let (received, handle) = (received.clone(), Arc::clone(&handle));
                 tokio::spawn(async move {
-                    // one that ends before it begins is no call
+                    // a connection closed without a byte is no call
                     if stream.peek(&mut [0]).await.unwrap_or_default() == 0 {
                         return;
                     }
                     let call = Call::read(&mut stream).await;
-                    told.send(call.clone()).ok();
+                    received.send(call.clone()).ok();
                     handle(stream, call).await;
                 });
             }
@@ -147,12 +147,12 @@ impl Receiver {
         format!("http://127.0.0.1:{}/hook", self.port)
     }
 
-    /// The next call.
+    /// Waits for the next call.
     pub async fn call(&mut self) -> Call {
         within(self.calls.recv()).await.unwrap()
     }
 
-    /// The calls that came in since this was asked last.
+    /// Returns the calls received since the last time.
     pub fn calls(&mut self) -> Vec<Call> {
         std::iter::from_fn(|| self.calls.try_recv().ok()).collect()
     }

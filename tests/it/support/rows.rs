@@ -1,9 +1,9 @@
-//! The rows of an account, whichever tables they are in.
+//! The rows of an account in all tables.
 
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 
-/// The tables in which accounts have rows.
+/// Lists the tables with rows of accounts.
 pub async fn tables(database: &PgPool) -> Vec<String> {
     let sql = "select table_name::text from information_schema.columns
         where table_schema = 'public' and column_name = 'account_id' order by table_name";
@@ -12,8 +12,8 @@ pub async fn tables(database: &PgPool) -> Vec<String> {
     tables
 }
 
-/// Every row of an account, table by table, but for its id, what keeps servers apart, how long answers took in the real
-/// world, and where its handlers listen.
+/// Returns every row of an account, table by table.
+/// Left out: the account's id, the leases of servers, the real durations of answers, and webhook URLs.
 pub async fn dump(database: &PgPool, account: i64) -> Vec<String> {
     let mut dump = Vec::new();
     for table in tables(database).await {
@@ -27,7 +27,7 @@ pub async fn dump(database: &PgPool, account: i64) -> Vec<String> {
     dump
 }
 
-/// How many rows there are of an account, in every table.
+/// Counts the rows of an account in all tables.
 pub async fn rows(database: &PgPool, account: i64) -> i64 {
     let mut rows = 0;
     for table in tables(database).await {

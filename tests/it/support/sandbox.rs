@@ -51,7 +51,7 @@ impl Sandbox {
         &self.server
     }
 
-    /// Makes another account, with that key.
+    /// Makes another account with this key.
     pub async fn second_account(&self, key: &str) {
         let mut connection = self.database().acquire().await.unwrap();
         create_account(&mut connection, key, &[(key, "write")], self.clock.now()).await.unwrap();

@@ -13,14 +13,14 @@ use super::{Account, START, cluster, settings, world};
 
 static SERVER: OnceCell<Shared> = OnceCell::const_new();
 
-/// The server, which ends with the run.
+/// The server of a test run.
 struct Shared {
     base: String,
     options: PgConnectOptions,
 }
 
-/// Runs a test with an account of its own, whose clock stands at [`START`], and checks the invariants of this account and
-/// of those that the test made beside it.
+/// Runs a test with its own account and a clock that stands at [`START`].
+/// Checks the invariants of this account and of further accounts of the test.
 pub async fn account<T>(test: impl AsyncFnOnce(&Account) -> T) -> T {
     let server = SERVER.get_or_init(start).await;
     let account = Account::make(&server.base, &json!({"clock": {"now": "2019-11-25T12:53:02.741Z"}})).await;
@@ -37,13 +37,13 @@ pub async fn account<T>(test: impl AsyncFnOnce(&Account) -> T) -> T {
 }
 
 impl Shared {
-    /// The rows of the account of a key, and no others.
+    /// Returns a pool that shows only the rows of a key's account.
     fn rows_of(&self, key: &str) -> PgPool {
         PgPool::connect_lazy_with(self.options.clone().options([("role", "tester"), ("test.key", key)]))
     }
 }
 
-/// Starts the server on a thread of its own, as the runtime of the first test ends with that test.
+/// Starts the server on its own thread, as the runtime of the first test ends with that test.
 async fn start() -> Shared {
     let options = cluster::fresh_database().await;
     let mut connection = options.connect().await.unwrap();
@@ -65,7 +65,8 @@ async fn serve(options: PgConnectOptions, started: oneshot::Sender<String>) {
     std::future::pending::<()>().await;
 }
 
-/// Tests reach the database as `tester`, who sees the rows of the account whose key is `test.key`. The server sees all.
+/// Tests use the database as `tester`, and see only the account with the key `test.key`.
+/// The server sees all rows.
 const ONLY_OWN_ROWS: &str = "
     create role tester;
     grant all on all tables in schema public to tester;

@@ -27,14 +27,14 @@ impl Wire {
         self.send(format!("POST {path} HTTP/1.1\r\n{head}\r\n{headers}\r\n\r\n")).await;
     }
 
-    /// Sends a part of a chunked body; an empty one is its end.
+    /// Sends one chunk of a body; an empty chunk ends it.
     pub async fn chunk(&mut self, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();
         let size = format!("{:x}\r\n", bytes.len());
         self.send([size.as_bytes(), bytes, b"\r\n"].concat()).await;
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending side.
     pub async fn finish(&mut self) {
         self.0.shutdown().await.unwrap();
     }
@@ -45,7 +45,7 @@ impl Wire {
         assert_eq!(self.line().await, "");
     }
 
-    /// The next answer.
+    /// Reads the next answer.
     pub async fn answer(&mut self) -> Answer {
         let start = self.line().await;
         let status = start.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
@@ -65,14 +65,14 @@ impl Wire {
         Answer::read(status, headers, String::from_utf8(body).unwrap())
     }
 
-    /// Everything until the server ends the connection, in whichever way.
+    /// Reads everything until the connection ends, cleanly or not.
     pub async fn rest(&mut self) -> String {
         let mut rest = Vec::new();
         within(self.0.read_to_end(&mut rest)).await.ok();
         String::from_utf8(rest).unwrap()
     }
 
-    /// Everything until the connection ends, and the error where that is no end but a reset or the like.
+    /// Reads everything until the connection ends, and returns the error of an unclean end.
     pub async fn end(&mut self) -> (String, Option<ErrorKind>) {
         let mut rest = Vec::new();
         let ended = within(self.0.read_to_end(&mut rest)).await;

@@ -1,4 +1,4 @@
-//! Receivers that do anything but take an event: each is tried again, and what it did is shown.
+//! Receivers that fail to accept an event: each is tried again, and its failure is shown.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use crate::support::{Receiver, account, sandbox_with, within};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A world with a short time-out whose first event goes to that receiver; how its first attempt ended.
+/// Sends the first event of an account with a short timeout to a URL.
+/// Returns the status and the error of the first attempt.
 async fn first_attempt(url: &str) -> (Option<i64>, String) {
     sandbox_with(
         |config| config.webhook_timeout = SECOND / 2,
@@ -21,12 +22,12 @@ async fn first_attempt(url: &str) -> (Option<i64>, String) {
             assert_eq!(made.len(), 1);
             assert!((4500..=5500).contains(&made[0].next_at.unwrap()), "{made:?}");
             assert_eq!(delivery_state(s, "1").await, "due");
-            // it is repaired, and gets what it missed
+            // a working receiver gets the missed events
             let mut repaired = Receiver::answering(OK).await;
             listen(s, &repaired.url()).await;
             s.tell(Duration::from_secs(6)).await;
-            let told = types(&repaired.calls());
-            assert_eq!(told, ["concierge_request_output_accepting", "concierge_request_output_accepted"]);
+            let received = types(&repaired.calls());
+            assert_eq!(received, ["concierge_request_output_accepting", "concierge_request_output_accepted"]);
             assert_eq!(delivery_state(s, "1").await, "delivered");
             (made[0].status, made[0].error.clone().unwrap())
         },
@@ -35,7 +36,7 @@ async fn first_attempt(url: &str) -> (Option<i64>, String) {
 }
 
 #[tokio::test]
-async fn answers_that_are_no_200_are_no_reception() {
+async fn answer_other_than_200_is_retried() {
     for (answer, status) in [
         ("500 Internal Server Error", 500),
         ("302 Found\r\nLocation: http://127.0.0.1:1/", 302),
@@ -50,10 +51,10 @@ async fn answers_that_are_no_200_are_no_reception() {
 }
 
 #[tokio::test]
-async fn connections_that_come_to_nothing_are_no_reception() {
+async fn broken_connection_is_retried() {
     let hanging = Receiver::hanging();
     let dribbling = Receiver::scripted(|mut stream| async move {
-        // for ever, a byte at a time
+        // sends one byte at a time, without end
         while stream.write_all(b"H").await.is_ok() {
             tokio::task::yield_now().await;
         }
@@ -77,7 +78,7 @@ async fn connections_that_come_to_nothing_are_no_reception() {
 }
 
 #[tokio::test]
-async fn an_answer_without_an_end_is_cut_off_and_its_beginning_kept() {
+async fn endless_answer_is_cut_off_and_its_start_kept() {
     account(async |s| {
         let receiver = Receiver::scripted(|mut stream| async move {
             let head = "HTTP/1.1 503 Busy\r\ncontent-length: 1073741824\r\n\r\n";
@@ -95,11 +96,11 @@ async fn an_answer_without_an_end_is_cut_off_and_its_beginning_kept() {
 }
 
 #[tokio::test]
-async fn a_url_that_came_to_be_forbidden_is_not_called() {
+async fn stored_url_is_not_called_once_forbidden() {
     account(async |s| {
         let mut receiver = Receiver::answering(OK).await;
         listen(s, &receiver.url()).await;
-        // as if it had been set before there was the rule
+        // as if set before the rule existed
         s.sql("update users set webhook_url = 'http://169.254.169.254/latest/meta-data'").await;
         s.create_output().await;
         s.tell(Duration::ZERO).await;
@@ -112,7 +113,7 @@ async fn a_url_that_came_to_be_forbidden_is_not_called() {
 }
 
 #[tokio::test]
-async fn what_was_given_up_is_received_after_all_once_somebody_asks() {
+async fn redelivery_delivers_a_given_up_event() {
     sandbox_with(
         |config| config.webhook_retries = vec![SECOND],
         async |s| {
@@ -129,7 +130,7 @@ async fn what_was_given_up_is_received_after_all_once_somebody_asks() {
             crate::support::send(post).await.expect(202);
             let again = repaired.call().await;
             assert_eq!((id(&again), &again.body), ("1".to_owned(), &first[0].body), "the same bytes");
-            assert!(body(&again).get("meta").is_none(), "nothing is made up");
+            assert!(body(&again).get("meta").is_none(), "the event is not made up");
             within(s.server().wait_until_delivered()).await;
             assert_eq!(delivery_state(s, "1").await, "delivered");
             assert_eq!(attempts(s, "1").await.len(), 3);

@@ -1,11 +1,11 @@
-//! What an event looks like when it arrives.
+//! The envelope and headers of a delivered event.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 
-use super::{OK, about, body, told, types};
+use super::{OK, about, body, start_receiver, types};
 use crate::payouts::{draft, pay, set_to_work, thousand};
 use crate::support::{account, sandbox, sandbox_with};
 
@@ -15,9 +15,9 @@ const HEX: &str = "059911af0740ac63fd06688b02d86086add4bfcf48c346a1bd4ed5d6e8fea
 const SECRET: &str = "whsec_BZkRrwdArGP9BmiLAthghq3Uv89Iw0ahvU7V1uj+poM=";
 
 #[tokio::test]
-async fn an_event_has_the_known_envelope_and_headers() {
+async fn event_has_the_documented_envelope_and_headers() {
     sandbox(async |s| {
-        let mut receiver = told(s, OK).await;
+        let mut receiver = start_receiver(s, OK).await;
         s.create_output().await;
         s.tell(Duration::ZERO).await;
         let calls = receiver.calls();
@@ -58,9 +58,9 @@ async fn an_event_has_the_known_envelope_and_headers() {
 }
 
 #[tokio::test]
-async fn a_library_of_standard_webhooks_verifies_it() {
+async fn standard_webhooks_library_verifies_the_signature() {
     sandbox(async |s| {
-        let mut receiver = told(s, OK).await;
+        let mut receiver = start_receiver(s, OK).await;
         s.create_output().await;
         s.tell(Duration::from_hours(48)).await;
         for call in receiver.calls() {
@@ -69,7 +69,7 @@ async fn a_library_of_standard_webhooks_verifies_it() {
             for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
                 headers.insert(name, call.header(name).unwrap().parse().unwrap());
             }
-            // it compares the timestamp with this machine's clock, whatever time it is in the world
+            // the library compares the timestamp with this machine's clock, not with the account's
             let webhook = Webhook::new(SECRET).unwrap();
             webhook.verify(&call.body, &headers).unwrap();
             assert!(webhook.verify(&[&call.body[..], b" "].concat(), &headers).is_err());
@@ -79,9 +79,9 @@ async fn a_library_of_standard_webhooks_verifies_it() {
 }
 
 #[tokio::test]
-async fn who_it_is_from_is_told_by_the_key_that_writes_the_oldest_one() {
+async fn signature_uses_the_oldest_write_key() {
     sandbox(async |s| {
-        let mut receiver = told(s, OK).await;
+        let mut receiver = start_receiver(s, OK).await;
         s.sql(
             "insert into api_keys (key_sha256, account_id, user_id, level, created_at)
                 select decode(repeat('00', 32), 'hex'), account_id, user_id, 'read', created_at - interval '1 day'
@@ -99,28 +99,28 @@ async fn who_it_is_from_is_told_by_the_key_that_writes_the_oldest_one() {
         let calls = receiver.calls();
         assert_eq!(types(&calls), ["concierge_request_output_accepted"]);
         for name in ["webhook-auth", "webhook-signature"] {
-            assert_eq!(calls[0].header(name), None, "there is no key that could prove it");
+            assert_eq!(calls[0].header(name), None, "no key is left to sign with");
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_output_event_has_a_failure_for_each_try_that_failed() {
+async fn output_event_lists_each_failed_try() {
     account(async |s| {
-        let mut receiver = told(s, OK).await;
+        let mut receiver = start_receiver(s, OK).await;
         let request = draft(s, "ar_ars").await;
         let output = pay(s, &request, "sandbox:failed|settled", thousand()).await;
         s.advance(Duration::from_secs(1)).await;
         set_to_work(s, &request).await;
         s.tell(Duration::from_mins(1)).await;
         let calls = receiver.calls();
-        let told: Vec<(String, Value)> = about(&calls, "concierge_request_outputs", &output)
+        let received: Vec<(String, Value)> = about(&calls, "concierge_request_outputs", &output)
             .iter()
             .map(|call| {
                 let (event, included) = (body(call)["data"].clone(), body(call)["included"][0].clone());
-                let told = event["attributes"]["event_type"].as_str().unwrap().to_owned();
-                let state = told.strip_prefix("concierge_request_output_").unwrap().to_owned();
+                let event_type = event["attributes"]["event_type"].as_str().unwrap().to_owned();
+                let state = event_type.strip_prefix("concierge_request_output_").unwrap().to_owned();
                 assert_eq!(included["attributes"]["state"], state, "as it was then");
                 let failed = included["attributes"].get("failure_reason").is_some();
                 assert_eq!(failed, state == "failed");
@@ -138,13 +138,13 @@ async fn an_output_event_has_a_failure_for_each_try_that_failed() {
             ("settling", failure.clone()),
             ("settled", failure),
         ];
-        assert_eq!(told, expected.map(|(state, failures)| (state.to_owned(), failures)));
+        assert_eq!(received, expected.map(|(state, failures)| (state.to_owned(), failures)));
     })
     .await;
 }
 
 #[tokio::test]
-async fn every_resource_s_events_show_it_as_it_was() {
+async fn events_show_their_resource_at_their_time() {
     sandbox_with(|config| config.public_url = Some("https://sandbox.example.com/a".into()), async |s| {
         let mut receiver = crate::support::Receiver::answering(OK).await;
         super::listen(s, &receiver.url()).await;
@@ -159,29 +159,29 @@ async fn every_resource_s_events_show_it_as_it_was() {
         s.tell(Duration::ZERO).await;
 
         let calls = receiver.calls();
-        let told = about(&calls, "users", &user);
-        assert_eq!(types(&told), ["user_enabled"]);
-        // included like everywhere else
+        let received = about(&calls, "users", &user);
+        assert_eq!(types(&received), ["user_enabled"]);
+        // the included user has its usual attributes
         let six = json!({"name": null, "email": null, "kyc_accepted": true, "otp_enabled": false, "do_not_email": false,
             "trezor_login_enabled": false});
-        assert_eq!(body(&told[0])["included"], json!([{"id": user, "type": "users", "attributes": six}]));
-        assert_eq!(body(&told[0])["data"]["relationships"].get("failures"), None, "only outputs fail");
+        assert_eq!(body(&received[0])["included"], json!([{"id": user, "type": "users", "attributes": six}]));
+        assert_eq!(body(&received[0])["data"]["relationships"].get("failures"), None, "only outputs fail");
 
-        let told = about(&calls, "withdrawal_instructions", &instruction);
-        assert_eq!(types(&told), ["withdrawal_instruction_created", "withdrawal_instruction_destroyed"]);
-        for call in &told {
+        let received = about(&calls, "withdrawal_instructions", &instruction);
+        assert_eq!(types(&received), ["withdrawal_instruction_created", "withdrawal_instruction_destroyed"]);
+        for call in &received {
             assert_eq!(body(call)["included"][0]["attributes"]["body"], json!({"bank": "x"}));
         }
 
-        let told = about(&calls, "concierge_requests", &request);
+        let received = about(&calls, "concierge_requests", &request);
         let states = ["draft", "quote_requested", "quoted", "quote_accepted", "working", "finished"];
         let expected: Vec<String> = states
             .iter()
             .chain(&["receipt_created", "credit_note_created"])
             .map(|name| format!("concierge_request_{name}"))
             .collect();
-        assert_eq!(types(&told), expected);
-        for (call, state) in told.iter().zip(states.iter().chain(&["finished", "finished"])) {
+        assert_eq!(types(&received), expected);
+        for (call, state) in received.iter().zip(states.iter().chain(&["finished", "finished"])) {
             let included = body(call)["included"][0].clone();
             assert_eq!(included["attributes"]["state"], *state);
             let outputs =
@@ -192,7 +192,7 @@ async fn every_resource_s_events_show_it_as_it_was() {
             assert_eq!(receipt.is_some(), *state == "finished");
             assert!(receipt.is_none_or(|url| url.starts_with("https://sandbox.example.com/a/receipts/")), "{receipt:?}");
         }
-        let settled = body(&told[7])["included"][0].clone();
+        let settled = body(&received[7])["included"][0].clone();
         let shown = s.get(&format!("/api/concierge_requests/{request}")).await.expect(200)["data"].clone();
         for name in ["total_to_spend", "funds_available", "outputs_returned", "eta", "quote_accepted_at"] {
             assert_eq!(settled["attributes"][name], shown["attributes"][name], "{name}");
@@ -202,18 +202,18 @@ async fn every_resource_s_events_show_it_as_it_was() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_sent_late_shows_what_was() {
+async fn late_event_shows_the_state_at_its_time() {
     account(async |s| {
-        let mut receiver = told(s, super::DOWN).await;
+        let mut receiver = start_receiver(s, super::DOWN).await;
         s.create_output().await;
         s.tell(Duration::from_secs(1)).await;
         assert_eq!(s.state_of("32323").await, "accepted");
         s.tell(Duration::from_secs(9)).await;
         let calls = receiver.calls();
-        let told = about(&calls, "concierge_request_outputs", "32323");
-        assert_eq!(types(&told), ["concierge_request_output_accepting"; 2]);
-        assert_eq!(body(&told[1])["included"][0]["attributes"]["state"], "accepting");
-        assert_eq!(told[0].body, told[1].body, "the same bytes");
+        let received = about(&calls, "concierge_request_outputs", "32323");
+        assert_eq!(types(&received), ["concierge_request_output_accepting"; 2]);
+        assert_eq!(body(&received[1])["included"][0]["attributes"]["state"], "accepting");
+        assert_eq!(received[0].body, received[1].body, "the same bytes");
     })
     .await;
 }

@@ -1,20 +1,20 @@
-//! What goes wrong with events on purpose.
+//! Injected faults of webhook deliveries.
 
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{OK, attempts, body, id, told, types};
+use super::{OK, attempts, body, id, start_receiver, types};
 use crate::support::{Account, Receiver, account, send};
 
 const ACCEPTING: &str = "concierge_request_output_accepting";
 const ACCEPTED: &str = "concierge_request_output_accepted";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Has the events of an output go to a receiver, some of them with a fault.
-async fn faulty(account: &Account, fault: Value) -> Receiver {
-    let receiver = told(account, OK).await;
+/// Sets a fault, creates an output, and returns the receiver of its events.
+async fn receiver_with_fault(account: &Account, fault: Value) -> Receiver {
+    let receiver = start_receiver(account, OK).await;
     let faults = json!({ "faults": [fault] });
     send(account.request(Method::PUT, "/_sandbox/faults").json(&faults)).await.expect(200);
     account.create_output().await;
@@ -26,9 +26,9 @@ async fn hits(account: &Account) -> Value {
 }
 
 #[tokio::test]
-async fn one_is_sent_twice() {
+async fn duplicate_fault_sends_an_event_twice() {
     account(async |s| {
-        let mut receiver = faulty(s, json!({"webhook": ACCEPTING, "duplicate": true})).await;
+        let mut receiver = receiver_with_fault(s, json!({"webhook": ACCEPTING, "duplicate": true})).await;
         s.tell(SECOND).await;
         let calls = receiver.calls();
         assert_eq!(types(&calls), [ACCEPTING, ACCEPTING, ACCEPTED]);
@@ -39,9 +39,9 @@ async fn one_is_sent_twice() {
 }
 
 #[tokio::test]
-async fn one_is_dropped_and_counts_as_received() {
+async fn dropped_event_counts_as_delivered() {
     account(async |s| {
-        let mut receiver = faulty(s, json!({"webhook": "*_accepting", "drop": true})).await;
+        let mut receiver = receiver_with_fault(s, json!({"webhook": "*_accepting", "drop": true})).await;
         s.tell(SECOND).await;
         assert_eq!(types(&receiver.calls()), [ACCEPTED]);
         let event = s.get("/_sandbox/events/1").await.expect(200);
@@ -52,16 +52,16 @@ async fn one_is_dropped_and_counts_as_received() {
 }
 
 #[tokio::test]
-async fn one_is_held_back_and_those_behind_it_wait() {
+async fn delayed_event_holds_back_later_events() {
     account(async |s| {
-        let mut receiver = faulty(s, json!({"webhook": ACCEPTING, "delay": "90s"})).await;
+        let mut receiver = receiver_with_fault(s, json!({"webhook": ACCEPTING, "delay": "90s"})).await;
         s.tell(89 * SECOND).await;
         assert_eq!(types(&receiver.calls()), [""; 0]);
         s.tell(SECOND).await;
         let calls = receiver.calls();
         assert_eq!(types(&calls), [ACCEPTING, ACCEPTED]);
         assert_eq!(body(&calls[0])["data"]["attributes"]["sent_at"], "2019-11-25T12:54:32.741Z");
-        // that is no try
+        // a delay is not an attempt
         assert_eq!(attempts(s, "1").await.len(), 1);
         assert_eq!(hits(s).await, 1);
     })
@@ -69,9 +69,9 @@ async fn one_is_held_back_and_those_behind_it_wait() {
 }
 
 #[tokio::test]
-async fn two_change_places() {
+async fn reorder_fault_swaps_two_events() {
     account(async |s| {
-        let mut receiver = faulty(s, json!({"webhook": "*", "reorder": true})).await;
+        let mut receiver = receiver_with_fault(s, json!({"webhook": "*", "reorder": true})).await;
         s.tell(4 * SECOND).await;
         assert_eq!(types(&receiver.calls()), [""; 0]);
         s.tell(SECOND).await;
@@ -81,9 +81,9 @@ async fn two_change_places() {
 }
 
 #[tokio::test]
-async fn one_that_none_follows_is_only_late() {
+async fn reordered_event_without_successor_is_only_late() {
     account(async |s| {
-        let mut receiver = faulty(s, json!({"webhook": ACCEPTED, "reorder": true, "times": 1})).await;
+        let mut receiver = receiver_with_fault(s, json!({"webhook": ACCEPTED, "reorder": true, "times": 1})).await;
         s.tell(5 * SECOND).await;
         assert_eq!(types(&receiver.calls()), [ACCEPTING]);
         s.tell(SECOND).await;
@@ -93,9 +93,9 @@ async fn one_that_none_follows_is_only_late() {
 }
 
 #[tokio::test]
-async fn one_comes_with_somebody_else_s_proof() {
+async fn bad_auth_fault_changes_the_auth_header() {
     account(async |s| {
-        let mut receiver = faulty(s, json!({"webhook": ACCEPTING, "bad_auth": true, "times": 1})).await;
+        let mut receiver = receiver_with_fault(s, json!({"webhook": ACCEPTING, "bad_auth": true, "times": 1})).await;
         s.tell(SECOND).await;
         let calls = receiver.calls();
         let header = |place: usize, name| calls[place].header(name).unwrap();
@@ -106,9 +106,9 @@ async fn one_comes_with_somebody_else_s_proof() {
 }
 
 #[tokio::test]
-async fn during_an_advance_they_act_at_their_times() {
+async fn faults_act_at_their_times_during_an_advance() {
     account(async |s| {
-        let mut receiver = faulty(s, json!({"webhook": ACCEPTING, "delay": "PT1H", "times": 1})).await;
+        let mut receiver = receiver_with_fault(s, json!({"webhook": ACCEPTING, "delay": "PT1H", "times": 1})).await;
         let advanced = s.post("/_sandbox/clock/advance", &json!({"by": "PT2H"})).await.expect(200);
         assert_eq!(types(&receiver.calls()), [ACCEPTING, ACCEPTED]);
         let tried =

@@ -1,4 +1,4 @@
-//! Receivers don't hold up each other, nor anything else.
+//! Slow receivers delay neither each other nor the server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::{OK, listen, types};
 use crate::support::{Account, Receiver, sandbox, sandbox_with, send, within};
 
-/// Makes a user with that URL, and an instruction of it for each event that is to be queued.
+/// Makes a user with this URL, and one instruction for each event to queue.
 async fn queue(account: &Account, url: &str, events: usize) {
     let user = account.create("/api/users", &json!({"data": {"type": "users"}})).await;
     let call = |method, path: &str, document: serde_json::Value| {
@@ -29,11 +29,11 @@ async fn queue(account: &Account, url: &str, events: usize) {
 }
 
 #[tokio::test]
-async fn receivers_that_hang_delay_nobody_else() {
+async fn hanging_receivers_delay_no_other_receiver() {
     sandbox_with(
         |config| config.webhook_timeout = Duration::from_mins(2),
         async |s| {
-            // more than could hang if each of them took what it may
+            // more than the total limit, if each receiver took its own limit
             let mut hanging = Vec::new();
             for _ in 0..12 {
                 let receiver = Receiver::hanging().await;
@@ -53,23 +53,23 @@ async fn receivers_that_hang_delay_nobody_else() {
                 healthy.call().await;
             }
             for receiver in &mut hanging {
-                assert_eq!(receiver.calls(), [], "one that hangs is called one by one");
+                assert_eq!(receiver.calls(), [], "a hanging receiver is called one by one");
             }
         },
     )
     .await;
 }
 
-/// A receiver that holds its first call until it is told to begin, answers some, and holds the others until it is let go.
+/// A receiver that holds its first call until `begin`, answers the next ones, and holds the rest until `go`.
 struct Holding {
     receiver: Receiver,
-    /// The most calls that were there at once.
+    /// The most calls in progress at once.
     most: Arc<AtomicUsize>,
     begin: Arc<Notify>,
     go: Arc<Notify>,
 }
 
-/// How many calls are answered before the others are held.
+/// The number of calls answered before the rest are held.
 const ANSWERED: usize = 40;
 
 impl Holding {
@@ -101,7 +101,7 @@ impl Holding {
 }
 
 #[tokio::test]
-async fn a_receiver_gets_as_much_at_once_as_is_set() {
+async fn concurrent_calls_reach_the_configured_limit() {
     for (receiver_limit, total, expected) in [(8, 64, 8), (3, 64, 3), (8, 2, 2)] {
         sandbox_with(
             |config| {
@@ -129,13 +129,13 @@ async fn a_receiver_gets_as_much_at_once_as_is_set() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_twice_while_an_attempt_is_under_way() {
+async fn event_is_not_sent_again_during_an_attempt() {
     sandbox(async |s| {
         let (mut receiver, go) = Receiver::gated().await;
         listen(s, &receiver.url()).await;
         s.create_output().await;
         receiver.call().await;
-        // the world moves on meanwhile, and what is due is looked at
+        // time passes meanwhile, and the dispatcher polls for due events
         let mut other = Receiver::answering(OK).await;
         for _ in 0..3 {
             s.advance(Duration::from_secs(1)).await;

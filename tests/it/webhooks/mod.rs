@@ -1,13 +1,13 @@
-//! Events, as receivers get them.
+//! Delivery of events to receivers.
 
 mod bad_receivers;
 mod envelope;
 mod faults;
 mod isolation;
-mod ladder;
 mod order;
 mod outage;
 mod receivers;
+mod retries;
 mod sharing;
 
 use serde_json::{Value, json};
@@ -25,36 +25,36 @@ async fn listen(account: &Account, url: &str) {
     account.patch("/api/users/me", &document).await.expect(200);
 }
 
-/// Has all events go to a receiver that gives that answer.
-async fn told(account: &Account, answer: &str) -> Receiver {
+/// Starts a receiver with this answer, and sends all events to it.
+async fn start_receiver(account: &Account, answer: &str) -> Receiver {
     let receiver = Receiver::answering(answer).await;
     listen(account, &receiver.url()).await;
     receiver
 }
 
-/// The body of a call.
+/// Returns the body of a call.
 fn body(call: &Call) -> Value {
     serde_json::from_slice(&call.body).unwrap()
 }
 
-/// The id of a call's event.
+/// Returns the id of a call's event.
 fn id(call: &Call) -> String {
     body(call)["data"]["id"].as_str().unwrap().to_owned()
 }
 
-/// The event types of calls, in their order.
+/// Returns the event types of calls, in their order.
 fn types(calls: &[Call]) -> Vec<String> {
     let of = |call| body(call)["data"]["attributes"]["event_type"].as_str().unwrap().to_owned();
     calls.iter().map(of).collect()
 }
 
-/// The calls about one resource.
+/// Returns the calls about one resource.
 fn about(calls: &[Call], type_name: &str, id: &str) -> Vec<Call> {
     let resource = json!({"type": type_name, "id": id});
     calls.iter().filter(|call| body(call)["data"]["relationships"]["resource"]["data"] == resource).cloned().collect()
 }
 
-/// An attempt as it is shown, its times in milliseconds after the start of the world.
+/// An attempt as the API shows it, with times in milliseconds after the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Attempt {
     at: i64,
@@ -64,7 +64,7 @@ struct Attempt {
     next_at: Option<i64>,
 }
 
-/// The attempts at sending an event.
+/// Returns the attempts to deliver an event.
 async fn attempts(account: &Account, event: &str) -> Vec<Attempt> {
     let shown = account.get(&format!("/_sandbox/events/{event}")).await.expect(200);
     let made = shown["data"]["attributes"]["attempts"].as_array().unwrap().clone();
@@ -87,7 +87,7 @@ async fn attempts(account: &Account, event: &str) -> Vec<Attempt> {
     made.iter().map(read).collect()
 }
 
-/// What became of sending an event.
+/// Returns the delivery state of an event.
 async fn delivery_state(account: &Account, event: &str) -> String {
     let shown = account.get(&format!("/_sandbox/events/{event}")).await.expect(200);
     shown["data"]["attributes"]["delivery_state"].as_str().unwrap().to_owned()

@@ -1,4 +1,4 @@
-//! What waits for what.
+//! The order of deliveries.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::payouts::{pay, thousand};
 use crate::support::{Receiver, account};
 
 #[tokio::test]
-async fn what_isn_t_received_of_one_resource_holds_up_no_other() {
+async fn undelivered_event_delays_no_other_resource() {
     account(async |s| {
         let mut receiver = Receiver::deciding(|call| {
             let resource = body(call)["data"]["relationships"]["resource"]["data"]["id"].clone();
@@ -30,7 +30,7 @@ async fn what_isn_t_received_of_one_resource_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn a_whole_payout_arrives_in_order_and_each_event_once() {
+async fn payout_events_arrive_once_and_in_order() {
     account(async |s| {
         let mut receiver = Receiver::answering(OK).await;
         listen(s, &receiver.url()).await;
@@ -54,9 +54,9 @@ async fn a_whole_payout_arrives_in_order_and_each_event_once() {
             .unwrap();
         assert_eq!(resources.len(), 81, "40 outputs, 40 instructions and the request");
         for (type_name, resource) in resources {
-            let told: Vec<i64> =
+            let received: Vec<i64> =
                 about(&calls, &type_name, &resource.to_string()).iter().map(|call| id(call).parse().unwrap()).collect();
-            assert!(told.is_sorted(), "{type_name} {resource}: {told:?}");
+            assert!(received.is_sorted(), "{type_name} {resource}: {received:?}");
         }
     })
     .await;

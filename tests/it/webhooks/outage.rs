@@ -1,4 +1,4 @@
-//! The database goes while events are on their way.
+//! Loss of the database during deliveries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::{OK, attempts, body, delivery_state, id, listen};
 use crate::support::{Proxy, Receiver, database, sandbox, within};
 
 #[tokio::test]
-async fn what_was_sent_meanwhile_is_written_down_afterwards() {
+async fn delivery_during_an_outage_is_recorded_afterwards() {
     database(async |database| {
         let proxy = Proxy::open_to(database);
         let sandbox = database.server_through(proxy.options(database), |_| {}).await;
@@ -22,13 +22,13 @@ async fn what_was_sent_meanwhile_is_written_down_afterwards() {
         receiver.call().await;
         proxy.close().await;
         go.notify_one();
-        // the answer is there while nobody can write it down
+        // the answer arrives while the database is away
         sandbox.get("/_sandbox/health/ready").await.assert_error(503, "unavailable", "");
         proxy.open();
         within(async { while sandbox.get("/_sandbox/health/ready").await.status != 200 {} }).await;
         within(async { while delivery_state(&sandbox, "1").await != "delivered" {} }).await;
         assert_eq!(attempts(&sandbox, "1").await.len(), 1);
-        assert_eq!(receiver.calls(), [], "it is not sent again");
+        assert_eq!(receiver.calls(), [], "the event is not sent again");
         go.notify_one();
         sandbox.tell(Duration::from_secs(1)).await;
         assert_eq!(receiver.calls().len(), 1);
@@ -37,7 +37,7 @@ async fn what_was_sent_meanwhile_is_written_down_afterwards() {
 }
 
 #[tokio::test]
-async fn what_somebody_holds_locked_holds_up_nothing_else() {
+async fn locked_delivery_delays_no_other_delivery() {
     sandbox(async |s| {
         let go = Arc::new(Notify::new());
         let let_go = Arc::clone(&go);
@@ -57,7 +57,7 @@ async fn what_somebody_holds_locked_holds_up_nothing_else() {
         let mut holding = s.database().begin().await.unwrap();
         holding.execute("select from deliveries where event_id = 1 for share").await.unwrap();
         go.notify_one();
-        // it was received, and that can't be written down
+        // event 1 was received, and the lock keeps this from being recorded
         for event in 2..12 {
             s.create_output().await;
             assert_eq!(id(&receiver.call().await), event.to_string());

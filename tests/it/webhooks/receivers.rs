@@ -1,4 +1,4 @@
-//! Where events go.
+//! The choice of a receiver for each event.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{DOWN, OK, about, attempts, listen, types};
 use crate::payouts::{draft, pay, thousand};
 use crate::support::{Account, Receiver, account, sandbox, send, within};
 
-/// Does something as the user 20202.
+/// Sends a request as the user 20202.
 async fn as_payee(account: &Account, method: Method, path: &str, document: &Value) -> Value {
     let key = format!("{}; user=20202", account.key);
     let request = account.client.request(method, account.url(path)).header("Authorization", key);
@@ -23,15 +23,15 @@ fn url(url: Option<&str>) -> Value {
 }
 
 #[tokio::test]
-async fn what_a_user_made_goes_to_its_url_and_the_rest_to_the_master_s() {
+async fn event_goes_to_the_maker_s_url_or_the_master_s() {
     account(async |s| {
         let (mut master, mut payee) = (Receiver::answering(OK).await, Receiver::answering(OK).await);
         listen(s, &master.url()).await;
         as_payee(s, Method::PATCH, "/api/users/me", &url(Some(&payee.url()))).await;
-        // made by the master user, for the other one
+        // made by the master user for the payee
         let ours = draft(s, "ar_ars").await;
         pay(s, &ours, "", thousand()).await;
-        // made by the other one
+        // made by the payee
         let request = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars"}}});
         let theirs = as_payee(s, Method::POST, "/api/concierge_requests", &request).await;
         let theirs = theirs["data"]["id"].as_str().unwrap();
@@ -42,7 +42,7 @@ async fn what_a_user_made_goes_to_its_url_and_the_rest_to_the_master_s() {
         let mut output = crate::support::documented_output();
         output["data"]["relationships"]["request"]["data"]["id"] = json!(theirs);
         as_payee(s, Method::POST, "/api/concierge_request_outputs", &output).await;
-        // whoever acts later, it is still about what the other one made
+        // later actions of the master still concern the payee's resources
         s.act(theirs, "cancel").await.expect(200);
         s.tell(Duration::from_secs(1)).await;
 
@@ -61,7 +61,7 @@ async fn what_a_user_made_goes_to_its_url_and_the_rest_to_the_master_s() {
         assert!(types(&payee).contains(&"user_enabled".to_owned()));
         assert!(types(&payee).contains(&"withdrawal_instruction_created".to_owned()));
 
-        // without one of its own, the master's again
+        // without a URL of the payee, the master's again
         as_payee(s, Method::PATCH, "/api/users/me", &url(None)).await;
         as_payee(s, Method::POST, "/api/users", &user).await;
     })
@@ -69,7 +69,7 @@ async fn what_a_user_made_goes_to_its_url_and_the_rest_to_the_master_s() {
 }
 
 #[tokio::test]
-async fn what_happened_before_there_was_a_url_is_not_sent() {
+async fn events_before_the_url_was_set_are_not_sent() {
     account(async |s| {
         s.create_output().await;
         s.tell(Duration::ZERO).await;
@@ -82,7 +82,7 @@ async fn what_happened_before_there_was_a_url_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_retry_goes_to_the_url_there_is_then() {
+async fn retry_goes_to_the_current_url() {
     account(async |s| {
         let (mut broken, mut repaired) = (Receiver::answering(DOWN).await, Receiver::answering(OK).await);
         listen(s, &broken.url()).await;
@@ -96,7 +96,7 @@ async fn a_retry_goes_to_the_url_there_is_then() {
         assert_eq!(made[1].error.as_deref(), Some("`webhook_url` is no longer set"));
         listen(s, &repaired.url()).await;
         s.tell(Duration::from_mins(6)).await;
-        // what happened in between had nowhere to go
+        // the event in between had no receiver
         assert_eq!(types(&repaired.calls()), ["concierge_request_output_accepting"]);
         assert_eq!(broken.calls(), []);
     })
@@ -104,7 +104,7 @@ async fn a_retry_goes_to_the_url_there_is_then() {
 }
 
 #[tokio::test]
-async fn accounts_get_their_own_events_with_their_own_key() {
+async fn each_account_gets_its_events_with_its_key() {
     sandbox(async |s| {
         s.second_account("another").await;
         let (mut ours, mut theirs) = (Receiver::answering(OK).await, Receiver::answering(OK).await);
@@ -126,7 +126,7 @@ async fn accounts_get_their_own_events_with_their_own_key() {
 }
 
 #[tokio::test]
-async fn what_waited_for_a_url_that_is_gone_goes_to_the_master_s() {
+async fn events_of_a_removed_url_go_to_the_master_s() {
     sandbox(async |s| {
         let mut broken = Receiver::answering(DOWN).await;
         as_payee(s, Method::PATCH, "/api/users/me", &url(Some(&broken.url()))).await;

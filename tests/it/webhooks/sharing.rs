@@ -1,4 +1,4 @@
-//! Servers that share a database, and such as are killed.
+//! Deliveries by several servers over one database, and after a server was killed.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::{OK, body, id};
 use crate::support::{Call, Program, Receiver, client, count, database, send, within};
 
 const UNDELIVERED: &str = "select count(*) from deliveries where state <> 'delivered'";
-/// Neither sent nor still to come.
+/// Counts events neither sent nor queued.
 const LOST: &str = "select count(*) from events e where not exists (
         select from deliveries d where d.account_id = e.account_id and d.event_id = e.id
     )";
@@ -24,7 +24,7 @@ async fn listen(server: &Program, url: &str) {
     send(patch).await.expect(200);
 }
 
-/// Has every lease end, as time would.
+/// Ends every lease, as time would.
 async fn end_leases(database: &PgConnectOptions) {
     let pool = PgPool::connect_lazy_with(database.clone());
     let (longest,): (Option<f64>,) =
@@ -45,7 +45,8 @@ async fn until_none(database: &PgConnectOptions, query: &str) {
     within(async { while count(database, query).await > 0 {} }).await;
 }
 
-/// The ids of events as they arrived first, by resource; the same event always came with the same bytes.
+/// Returns the ids of events by resource, in the order of their first arrival.
+/// Asserts that each event always has the same bytes.
 fn arrived(calls: &[Call]) -> BTreeMap<String, Vec<i64>> {
     let mut bytes: BTreeMap<String, &[u8]> = BTreeMap::new();
     let mut arrived: BTreeMap<String, Vec<i64>> = BTreeMap::new();
@@ -62,7 +63,7 @@ fn arrived(calls: &[Call]) -> BTreeMap<String, Vec<i64>> {
 }
 
 #[tokio::test]
-async fn servers_that_share_a_database_share_what_is_to_be_sent() {
+async fn servers_over_one_database_share_the_deliveries() {
     const OUTPUTS: usize = 300;
     database(async |database| {
         let mut receiver = Receiver::answering(OK).await;
@@ -86,7 +87,7 @@ async fn servers_that_share_a_database_share_what_is_to_be_sent() {
         let arrived = arrived(&calls);
         assert_eq!(arrived.len(), OUTPUTS);
         assert!(arrived.values().all(|events| events.len() == 2 && events.is_sorted()), "{arrived:?}");
-        // a server counts what it has written down, a moment later
+        // a server counts a delivery a moment after recording it
         let counted = async {
             loop {
                 let mut delivered = 0;
@@ -108,7 +109,7 @@ async fn servers_that_share_a_database_share_what_is_to_be_sent() {
 }
 
 #[tokio::test]
-async fn what_a_killed_server_was_sending_another_one_sends() {
+async fn deliveries_of_a_killed_server_move_to_another() {
     database(async |database| {
         let mut receiver = Receiver::hanging().await;
         let server = database.program(&[]).await;
@@ -127,7 +128,7 @@ async fn what_a_killed_server_was_sending_another_one_sends() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_killed_again_and_again_loses_nothing() {
+async fn repeatedly_killed_server_loses_no_event() {
     const OUTPUTS: usize = 1000;
     database(async |database| {
         let mut receiver = Receiver::answering(OK).await;
@@ -139,7 +140,7 @@ async fn a_server_that_is_killed_again_and_again_loses_nothing() {
             if made == 0 {
                 listen(&server, &receiver.url()).await;
             }
-            // killed behind that many more calls, while more is posted
+            // the server is killed so many calls later, amid further posts
             let kill_at = calls.len() + 50 + random.random_range(0..350_usize);
             while calls.len() < kill_at && made < OUTPUTS {
                 let mut posting = JoinSet::new();

@@ -1,3 +1,5 @@
+//! Events as the API shows them: form, filters, pages, fields, and permissions.
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -9,7 +11,7 @@ use crate::support::{Account, account, documented_output, sandbox, send};
 use reqwest::Method;
 
 #[tokio::test]
-async fn a_fresh_event_is_shown_as_it_is() {
+async fn new_event_has_the_documented_form() {
     account(async |s| {
         s.create_output().await;
         let all = s.get(PATH).await;
@@ -36,12 +38,12 @@ async fn a_fresh_event_is_shown_as_it_is() {
 }
 
 #[tokio::test]
-async fn it_has_its_attempts_and_what_it_tells_of() {
+async fn event_shows_its_attempts_and_its_resource() {
     account(async |s| {
         payout(s).await;
         let failed = ids(s, "filter[type]=concierge_request_output_failed").await[0];
         put(s, failed, "given_up").await;
-        // the world goes on; the event stays as it was
+        // the output has moved on, the event stays as it was
         let document = s.get(&format!("{PATH}/{failed}")).await.expect(200);
         let attributes = &document["data"]["attributes"];
         let at = "2019-11-25T12:53:02.741Z";
@@ -60,7 +62,7 @@ async fn it_has_its_attempts_and_what_it_tells_of() {
         assert_eq!((included.len(), &included[0]["attributes"]["state"]), (1, &json!("failed")));
         assert_eq!(included[0]["id"], "32323");
         assert_eq!(s.state_of("32323").await, "settled");
-        // asked for, nothing is included
+        // an empty `include` includes nothing
         let bare = s.get(&format!("{PATH}/{failed}?include=")).await.expect(200);
         assert_eq!((&bare["included"], &bare["data"]), (&json!([]), &document["data"]));
     })
@@ -68,7 +70,7 @@ async fn it_has_its_attempts_and_what_it_tells_of() {
 }
 
 #[tokio::test]
-async fn an_event_of_something_else_than_an_output_has_no_failures() {
+async fn only_output_events_have_failures() {
     account(async |s| {
         payout(s).await;
         for event in s.get(&format!("{PATH}?page[size]=1000")).await.expect(200)["data"].as_array().unwrap() {
@@ -80,11 +82,11 @@ async fn an_event_of_something_else_than_an_output_has_no_failures() {
     .await;
 }
 
-/// The world of [`payout`], with something of each state of sending.
+/// Makes the events of [`payout`], and puts some into each delivery state.
 async fn every_state(account: &Account) -> Vec<Value> {
     payout(account).await;
-    let told = ids(account, &format!("filter[resource]={OUTPUT}")).await;
-    for (event, state) in told.iter().zip(["delivered", "given_up", "due", "waiting", "waiting"]) {
+    let events = ids(account, &format!("filter[resource]={OUTPUT}")).await;
+    for (event, state) in events.iter().zip(["delivered", "given_up", "due", "waiting", "waiting"]) {
         put(account, *event, state).await;
     }
     account.get(&format!("{PATH}?page[size]=1000")).await.expect(200)["data"].as_array().unwrap().clone()
@@ -95,7 +97,7 @@ fn ids_of<'a>(events: impl Iterator<Item = &'a Value>) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn filters_find_what_they_say() {
+async fn filters_find_exactly_the_matching_events() {
     account(async |s| {
         let all = every_state(s).await;
         let of = |event: &Value| {
@@ -136,7 +138,7 @@ async fn filters_find_what_they_say() {
 }
 
 #[tokio::test]
-async fn one_asks_for_what_came_since() {
+async fn since_finds_exactly_the_later_events() {
     account(async |s| {
         let all = every_state(s).await;
         let everything = ids_of(all.iter());
@@ -162,7 +164,7 @@ async fn one_asks_for_what_came_since() {
 }
 
 #[tokio::test]
-async fn pages_go_through_all_of_them_both_ways() {
+async fn pages_list_all_events_both_ways() {
     account(async |s| {
         let all = every_state(s).await;
         for filter in ["", "filter[delivered]=false&", "filter[resource]=concierge_request_outputs&"] {
@@ -193,7 +195,7 @@ async fn pages_go_through_all_of_them_both_ways() {
 }
 
 #[tokio::test]
-async fn fields_are_picked_and_nothing_can_be_included() {
+async fn fieldsets_apply_and_includes_are_rejected() {
     account(async |s| {
         s.create_output().await;
         for path in [PATH, "/_sandbox/events/1"] {
@@ -217,7 +219,7 @@ async fn fields_are_picked_and_nothing_can_be_included() {
 }
 
 #[tokio::test]
-async fn what_can_t_be_asked_is_refused() {
+async fn invalid_queries_are_rejected() {
     account(async |s| {
         let refused = [
             ("type", &["", "x", "user_new", "user_enabled,", "User_enabled", "%00"][..]),
@@ -279,7 +281,7 @@ async fn what_can_t_be_asked_is_refused() {
 }
 
 #[tokio::test]
-async fn each_account_sees_its_own() {
+async fn account_sees_only_its_own_events() {
     sandbox(async |s| {
         s.second_account("another_key").await;
         s.create_output().await;
@@ -294,7 +296,7 @@ async fn each_account_sees_its_own() {
         let none = with_key(s, "another_key", Method::POST, &format!("{PATH}/recover")).await.expect(200);
         assert_eq!(none, json!({"recovered": 0}));
         assert_eq!(s.count("select count(*) from deliveries").await, 0);
-        // their first event is theirs
+        // the first event of the second account is its own
         let body = documented_output().to_string();
         let request = s.client.post(s.url("/api/concierge_request_outputs")).header("Authorization", "another_key");
         send(request.header("Content-Type", "application/json").body(body)).await.expect(201);
@@ -305,7 +307,7 @@ async fn each_account_sees_its_own() {
 }
 
 #[tokio::test]
-async fn a_key_that_only_reads_may_look_and_nothing_else() {
+async fn read_only_key_may_only_read() {
     account(async |s| {
         s.create_output().await;
         let key = &s.read_only_key;

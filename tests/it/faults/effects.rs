@@ -1,3 +1,5 @@
+//! Effects of faults on requests: status, latency, order, and exact counts.
+
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -9,7 +11,7 @@ use crate::support::{Wire, account, documented_output, sandbox, send};
 const OUTPUT_COUNT: &str = "select count(*) from concierge_request_outputs";
 
 #[tokio::test]
-async fn a_status_is_answered_instead_and_nothing_happens() {
+async fn status_fault_answers_without_effect() {
     account(async |s| {
         let fault = json!({"method": "POST", "path": OUTPUTS, "status": 503, "retry_after": 7, "times": 2});
         put(s, &json!([fault])).await.expect(200);
@@ -29,12 +31,12 @@ async fn a_status_is_answered_instead_and_nothing_happens() {
 }
 
 #[tokio::test]
-async fn every_status_of_an_error_can_be_had() {
+async fn every_error_status_can_be_injected() {
     account(async |s| {
         for status in [400, 401, 404, 409, 418, 422, 429, 451, 500, 502, 504, 599] {
             put(s, &json!([{"path": "/api/**", "status": status}])).await.expect(200);
             s.get("/api/users/me").await.assert_error(status, "fault_injected", "");
-            // also where there is nothing
+            // unknown paths included
             s.get("/api/nowhere").await.assert_error(status, "fault_injected", "");
         }
     })
@@ -42,16 +44,16 @@ async fn every_status_of_an_error_can_be_had() {
 }
 
 #[tokio::test]
-async fn it_lets_pass_first_and_then_acts_as_often_as_told() {
+async fn after_and_times_limit_the_hits() {
     account(async |s| {
         put(s, &json!([{"path": "/api/users/*", "status": 500, "after": 2, "times": 3}])).await.expect(200);
-        // what it doesn't match isn't counted
+        // requests without a match are not counted
         s.get("/api/users").await.expect(200);
         s.get(OUTPUTS).await.expect(200);
         assert_eq!(statuses(s, 7, "/api/users/me").await, [200, 200, 500, 500, 500, 200, 200]);
         let fault = &shown(s).await[0];
         assert_eq!((&fault["hits"], &fault["remaining"], &fault["after"]), (&json!(3), &json!(0), &json!(2)));
-        // the same list anew begins anew
+        // a list sent again counts from zero
         put(s, &json!([{"path": "/api/users/*", "status": 500, "after": 1, "times": 1}])).await.expect(200);
         assert_eq!(statuses(s, 4, "/api/users/me").await, [200, 500, 200, 200]);
     })
@@ -59,7 +61,7 @@ async fn it_lets_pass_first_and_then_acts_as_often_as_told() {
 }
 
 #[tokio::test]
-async fn the_first_one_that_matches_and_is_not_used_up_acts() {
+async fn first_matching_fault_with_hits_left_acts() {
     account(async |s| {
         let faults = json!([
             {"method": "POST", "path": "/api/users", "status": 501},
@@ -69,7 +71,7 @@ async fn the_first_one_that_matches_and_is_not_used_up_acts() {
             {"method": "GET", "path": "/api/users", "status": 504},
         ]);
         put(s, &faults).await.expect(200);
-        // the third lets pass what the first two leave, which the fourth then takes
+        // the third lets the request pass that the first two leave, and the fourth takes it
         assert_eq!(statuses(s, 6, "/api/users").await, [500, 503, 502, 503, 504, 504]);
         assert_eq!(hits(s).await, [0, 1, 1, 2, 2]);
         let remaining: Vec<Value> = shown(s).await.iter().map(|fault| fault["remaining"].clone()).collect();
@@ -79,7 +81,7 @@ async fn the_first_one_that_matches_and_is_not_used_up_acts() {
 }
 
 #[tokio::test]
-async fn latency_holds_a_request_back_and_then_it_goes_on() {
+async fn latency_delays_a_request_and_keeps_its_effect() {
     account(async |s| {
         let faults = json!([
             {"method": "POST", "path": OUTPUTS, "latency": "150ms"},
@@ -98,7 +100,7 @@ async fn latency_holds_a_request_back_and_then_it_goes_on() {
 }
 
 #[tokio::test]
-async fn nobody_else_is_affected() {
+async fn faults_affect_only_their_account() {
     sandbox(async |s| {
         s.second_account("another_key").await;
         put(s, &json!([{"path": "/api/**", "status": 500}])).await.expect(200);
@@ -106,11 +108,11 @@ async fn nobody_else_is_affected() {
         let theirs = with_key(s, "another_key", Method::GET, PATH).await.expect(200);
         assert_eq!(theirs, json!({"faults": []}));
         with_key(s, "another_key", Method::DELETE, PATH).await.expect(204);
-        // strangers, and those who need no key
+        // requests with an unknown key, and without a key
         with_key(s, "nope", Method::GET, "/api/users").await.assert_error(401, "invalid_api_key", "Authorization");
         send(s.client.get(s.url("/api/concierge_ports"))).await.expect(200);
         assert_eq!(hits(s).await, [0]);
-        // every key of the account, and whoever it acts as
+        // every key of the account, for every acting user
         for key in ["your_api_key", "your_read_only_api_key", "your_api_key; user=20202", " your_api_key ;user=7"] {
             with_key(s, key, Method::GET, "/api/users").await.assert_error(500, "fault_injected", "");
         }
@@ -121,7 +123,7 @@ async fn nobody_else_is_affected() {
 }
 
 #[tokio::test]
-async fn the_control_plane_is_never_held_up() {
+async fn control_plane_is_never_affected() {
     account(async |s| {
         put(s, &json!([{"path": "/api/**", "close": true}])).await.expect(200);
         for path in [PATH, "/_sandbox/events", "/_sandbox/requests", "/_sandbox/advice", "/_sandbox/health/ready"] {
@@ -136,7 +138,7 @@ async fn the_control_plane_is_never_held_up() {
 }
 
 #[tokio::test]
-async fn requests_at_once_are_counted_exactly() {
+async fn concurrent_requests_are_counted_exactly() {
     account(async |s| {
         let faults = json!([
             {"path": "/api/users/me", "status": 500, "after": 5, "times": 7},
@@ -153,12 +155,12 @@ async fn requests_at_once_are_counted_exactly() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_still_read_so_that_its_sender_reads_the_answer() {
+async fn refused_body_is_read_to_its_end() {
     sandbox(async |s| {
         put(s, &json!([{"path": "/api/**", "status": 500}])).await.expect(200);
         let mut wire = Wire::open(s.server().address).await;
         for length in [1, 1 << 20, 4 << 20] {
-            // the same connection is used again
+            // the body is read to its end, so that the client reads the answer and reuses the connection
             wire.post(OUTPUTS, &format!("Content-Length: {length}")).await;
             wire.send("x".repeat(length)).await;
             wire.answer().await.assert_error(500, "fault_injected", "");
@@ -169,7 +171,7 @@ async fn what_is_refused_is_still_read_so_that_its_sender_reads_the_answer() {
         put(s, &json!([{"path": "/api/**", "close": true}])).await.expect(200);
         wire.post(OUTPUTS, &format!("Content-Length: {}", 1 << 20)).await;
         wire.send("x".repeat(1 << 20)).await;
-        assert_eq!(wire.end().await, (String::new(), None), "closed, and not reset for what was left over");
+        assert_eq!(wire.end().await, (String::new(), None), "closed, and not reset because of unread bytes");
     })
     .await;
 }

@@ -4,6 +4,7 @@ use super::agenda::Agenda;
 use super::agenda::WorkKind;
 use super::timers;
 use crate::accounts::store;
+use crate::accounts::store::clock;
 use crate::concierge::due::BatchResult;
 use crate::concierge::due::Due;
 use crate::concierge::due::DueAccount;
@@ -18,6 +19,7 @@ use sqlx::postgres::PgConnection;
 use std::collections::HashMap;
 use std::time::Duration;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 /// Work due within this time after the earliest is done together, where exact order is not required.
 const MOMENT: Duration = Duration::from_millis(250);
@@ -51,6 +53,70 @@ pub async fn step_exactly(
     })
     .await
     .map(Some)
+}
+
+/// Result of [`move_clock`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClockMove {
+    /// The clock shows this instant. All work due before it is done.
+    Reached(OffsetDateTime),
+    /// Another transaction has the account's lock. Nothing changed.
+    Locked,
+    /// Another command took the clock over, or the account has ended. Nothing changed.
+    Lost,
+}
+
+/// Moves the clock of an advance from `from` towards `to`, and runs the batch due on the way, in one transaction.
+///
+/// A concurrent call acts at the clock's instant. So the clock never passes work that is still due: in between, an
+/// event of that call would be later than the next event of that work. The clock stops at the first instant with work
+/// or a delivery due. With `skips` and no delivery due it goes on as far as one batch reaches.
+///
+/// # Errors
+/// Database errors; then nothing changed.
+pub async fn move_clock(
+    connection: &mut PgConnection,
+    account_id: i64,
+    advance: Uuid,
+    from: OffsetDateTime,
+    to: OffsetDateTime,
+    skips: bool,
+    rules: &Rules,
+) -> Result<ClockMove, sqlx::Error> {
+    transaction(connection, async |transaction| {
+        if !store::try_lock(transaction, account_id).await? {
+            return Ok(ClockMove::Locked);
+        }
+        let read = Agenda::read(transaction, Some(&[account_id]), &rules.timing).await?;
+        let Some(agenda) = read.first() else { return Ok(ClockMove::Lost) };
+        let to = match agenda.next().filter(|next| *next < to) {
+            Some(next) if skips && agenda.delivery.is_none() => {
+                batch_end(agenda, to).truncate_to_millisecond().max(next)
+            }
+            Some(next) => next,
+            None => to,
+        };
+        // a concurrent call may have left work that is due already
+        let to = to.max(from);
+        if !clock::move_to(transaction, account_id, advance, to).await? {
+            return Ok(ClockMove::Lost);
+        }
+        if agenda.earliest().is_none_or(|earliest| earliest > to) {
+            return Ok(ClockMove::Reached(to));
+        }
+        step_first(transaction, agenda, to, rules).await?;
+        // a full batch leaves work behind
+        let left = Agenda::read(transaction, Some(&[account_id]), &rules.timing).await?;
+        match left.first().and_then(Agenda::earliest).filter(|earliest| *earliest < to) {
+            Some(earliest) => {
+                let reached = earliest.max(from);
+                clock::move_to(transaction, account_id, advance, reached).await?;
+                Ok(ClockMove::Reached(reached))
+            }
+            None => Ok(ClockMove::Reached(to)),
+        }
+    })
+    .await
 }
 
 /// Runs one batch of the earliest due work in a locked account.
@@ -118,7 +184,7 @@ pub async fn step_by_kind(
 }
 
 /// Returns the end of one batch of the earliest work, `until` at most, that crosses no other kind of work.
-pub fn batch_end(agenda: &Agenda, until: OffsetDateTime) -> OffsetDateTime {
+fn batch_end(agenda: &Agenda, until: OffsetDateTime) -> OffsetDateTime {
     let Some((kind, earliest)) = agenda.first().zip(agenda.earliest()) else { return until };
     let batch_end = match kind {
         WorkKind::Check | WorkKind::Payment => {

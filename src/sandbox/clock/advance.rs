@@ -19,7 +19,7 @@ use crate::database::StoreError;
 use crate::events::store::last_id;
 use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
 use crate::lifecycle::Agenda;
-use crate::lifecycle::step::{batch_end, step_exactly};
+use crate::lifecycle::step::{ClockMove, move_clock, step_exactly};
 use crate::sandbox::state::ControlPlane;
 
 /// The end of an advance.
@@ -116,50 +116,71 @@ impl Advance<'_> {
     async fn run(&self, from: OffsetDateTime, until: Until, has_receiver: bool) -> Result<OffsetDateTime, Errors> {
         let (plane, account_id) = (self.plane, self.account_id);
         let to = last(from, until)?;
+        let is_moved = matches!(until, Until::Moved(_));
         let mut at = from;
         loop {
             let read = async |connection: &mut PgConnection| {
                 Agenda::read(connection, Some(&[account_id]), &plane.app.rules.timing).await
             };
             let agenda = plane.app.database.run(read).await?.into_iter().next().ok_or_else(clock_moved)?;
-            let last = if matches!(until, Until::Quiet(_)) { last(at, until)? } else { to };
-            let Some(next) = agenda.next().filter(|next| *next <= last) else {
-                if matches!(until, Until::Moved(_)) && to > at {
-                    self.move_to(to).await?;
-                    at = to;
+            let last = if is_moved { to } else { last(at, until)? };
+            match agenda.next().filter(|next| *next <= last) {
+                None if is_moved && to > at => at = self.move_to(at, to, false).await?,
+                None => return Ok(at),
+                Some(next) if next > at => {
+                    let skips = is_moved && !has_receiver;
+                    at = self.move_to(at, if skips { to } else { next }, skips).await?;
                 }
-                return Ok(at);
-            };
-            if next > at {
-                let leaps = !has_receiver && agenda.delivery.is_none() && matches!(until, Until::Moved(_));
-                let next = if leaps { batch_end(&agenda, last).truncate_to_millisecond().max(next) } else { next };
-                self.move_to(next).await?;
-                at = next;
-            }
-            if agenda.earliest().is_some_and(|earliest| earliest <= at) {
-                let step = async |connection: &mut PgConnection| {
-                    let moved = step_exactly(connection, &agenda, at, &plane.app.rules).await;
-                    moved.inspect_err(|error| impossible::count(error, &plane.app.metrics))
-                };
-                if plane.app.database.run(step).await?.is_some_and(|moved| moved.rows.is_empty()) {
-                    // the background or a request in flight holds the row lock
-                    tokio::time::sleep(PAUSE).await;
-                }
-                plane.app.watchers.notify(account_id);
-            } else {
-                plane.app.deliveries.wake(account_id);
-                if !self.turn.tell(plane.app.dispatcher.wait_until_idle(Some(account_id))).await {
-                    let detail = "the server is stopping; repeat the request in a moment";
-                    return Err(Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1));
-                }
+                Some(_) if agenda.earliest().is_some_and(|earliest| earliest <= at) => self.step(&agenda, at).await?,
+                Some(_) => self.deliver().await?,
             }
         }
     }
 
-    async fn move_to(&self, to: OffsetDateTime) -> Result<(), Errors> {
-        let work =
-            async |connection: &mut PgConnection| clock::move_to(connection, self.account_id, self.token, to).await;
-        if self.plane.app.database.run(work).await? { Ok(()) } else { Err(clock_moved()) }
+    /// Runs one batch of the work due at the clock's instant.
+    async fn step(&self, agenda: &Agenda, at: OffsetDateTime) -> Result<(), Errors> {
+        let app = &self.plane.app;
+        let step = async |connection: &mut PgConnection| {
+            let moved = step_exactly(connection, agenda, at, &app.rules).await;
+            moved.inspect_err(|error| impossible::count(error, &app.metrics))
+        };
+        if app.database.run(step).await?.is_some_and(|moved| moved.rows.is_empty()) {
+            // the background or a request in flight holds the row lock
+            tokio::time::sleep(PAUSE).await;
+        }
+        app.watchers.notify(self.account_id);
+        Ok(())
+    }
+
+    /// Waits until every delivery due at the clock's instant was attempted.
+    async fn deliver(&self) -> Result<(), Errors> {
+        let app = &self.plane.app;
+        app.deliveries.wake(self.account_id);
+        if self.turn.tell(app.dispatcher.wait_until_idle(Some(self.account_id))).await {
+            return Ok(());
+        }
+        let detail = "the server is stopping; repeat the request in a moment";
+        Err(Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1))
+    }
+
+    /// Moves the clock from `at` towards `to`, and returns the instant reached.
+    async fn move_to(&self, at: OffsetDateTime, to: OffsetDateTime, skips: bool) -> Result<OffsetDateTime, Errors> {
+        let app = &self.plane.app;
+        let work = async |connection: &mut PgConnection| {
+            let moved = move_clock(connection, self.account_id, self.token, at, to, skips, &app.rules).await;
+            moved.inspect_err(|error| impossible::count(error, &app.metrics))
+        };
+        match app.database.run(work).await? {
+            ClockMove::Reached(instant) => {
+                app.watchers.notify(self.account_id);
+                Ok(instant)
+            }
+            ClockMove::Locked => {
+                tokio::time::sleep(PAUSE).await;
+                Ok(at)
+            }
+            ClockMove::Lost => Err(clock_moved()),
+        }
     }
 }
 

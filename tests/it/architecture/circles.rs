@@ -11,14 +11,14 @@ pub fn circles(imports: &BTreeSet<Import>) -> Vec<Vec<String>> {
         next.entry(&import.from).or_default().insert(&import.to);
     }
     let reached: BTreeMap<&str, BTreeSet<&str>> = next.keys().map(|file| (*file, reachable(file, &next))).collect();
-    let reaches = |from: &str, to: &str| reached.get(from).is_some_and(|files| files.contains(to));
+    let leads = |from: &str, to: &str| reached.get(from).is_some_and(|files| files.contains(to));
     let mut circles: Vec<Vec<String>> = Vec::new();
     let mut placed: BTreeSet<&str> = BTreeSet::new();
     for file in next.keys() {
-        if !reaches(file, file) || placed.contains(file) {
+        if !leads(file, file) || placed.contains(file) {
             continue;
         }
-        let circle: Vec<&str> = reached[file].iter().copied().filter(|other| reaches(other, file)).collect();
+        let circle: Vec<&str> = reached[file].iter().copied().filter(|other| leads(other, file)).collect();
         placed.extend(&circle);
         circles.push(circle.into_iter().map(str::to_owned).collect());
     }

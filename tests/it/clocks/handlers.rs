@@ -14,8 +14,8 @@ async fn clock_stands_at_the_event_while_a_handler_calls_back() {
     account(async |s| {
         let account = frozen_account(s).await;
         let handler = Arc::new(Account::of(&s.url(""), &account.key));
-        let received: Arc<Mutex<Vec<(String, String, String)>>> = Arc::default();
-        let log = Arc::clone(&received);
+        let observed: Arc<Mutex<Vec<(String, String, String)>>> = Arc::default();
+        let log = Arc::clone(&observed);
         let receiver = Receiver::handling(move |mut stream, call| {
             let (handler, log) = (Arc::clone(&handler), Arc::clone(&log));
             async move {
@@ -41,12 +41,12 @@ async fn clock_stands_at_the_event_while_a_handler_calls_back() {
         account.create_output().await;
         let advanced = account.advance_by("PT1H").await;
         assert_eq!(account.attribute("/api/concierge_requests/1010", "state").await, "finished");
-        let received = received.lock().clone();
-        assert_eq!(received.len(), 11, "{received:?}");
-        for (event_type, at, now) in &received {
+        let observed = observed.lock().clone();
+        assert_eq!(observed.len(), 11, "{observed:?}");
+        for (event_type, at, now) in &observed {
             assert_eq!(at, now, "the clock stands during the delivery of {event_type}");
         }
-        let at = |name: &str| received.iter().find(|(event_type, ..)| event_type == name).unwrap().1.clone();
+        let at = |name: &str| observed.iter().find(|(event_type, ..)| event_type == name).unwrap().1.clone();
         assert_eq!(at("concierge_request_quoted"), "2019-11-25T12:53:03.741Z");
         assert_eq!(at("concierge_request_output_settled"), "2019-11-25T12:53:06.741Z");
         assert_eq!(advanced["now"], "2019-11-25T13:53:02.741Z");

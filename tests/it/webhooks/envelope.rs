@@ -115,7 +115,7 @@ async fn output_event_lists_each_failed_try() {
         set_to_work(s, &request).await;
         s.tell(Duration::from_mins(1)).await;
         let calls = receiver.calls();
-        let received: Vec<(String, Value)> = about(&calls, "concierge_request_outputs", &output)
+        let delivered: Vec<(String, Value)> = about(&calls, "concierge_request_outputs", &output)
             .iter()
             .map(|call| {
                 let (event, included) = (body(call)["data"].clone(), body(call)["included"][0].clone());
@@ -138,7 +138,7 @@ async fn output_event_lists_each_failed_try() {
             ("settling", failure.clone()),
             ("settled", failure),
         ];
-        assert_eq!(received, expected.map(|(state, failures)| (state.to_owned(), failures)));
+        assert_eq!(delivered, expected.map(|(state, failures)| (state.to_owned(), failures)));
     })
     .await;
 }
@@ -159,29 +159,29 @@ async fn events_show_their_resource_at_their_time() {
         s.tell(Duration::ZERO).await;
 
         let calls = receiver.calls();
-        let received = about(&calls, "users", &user);
-        assert_eq!(types(&received), ["user_enabled"]);
+        let delivered = about(&calls, "users", &user);
+        assert_eq!(types(&delivered), ["user_enabled"]);
         // the included user has its usual attributes
         let six = json!({"name": null, "email": null, "kyc_accepted": true, "otp_enabled": false, "do_not_email": false,
             "trezor_login_enabled": false});
-        assert_eq!(body(&received[0])["included"], json!([{"id": user, "type": "users", "attributes": six}]));
-        assert_eq!(body(&received[0])["data"]["relationships"].get("failures"), None, "only outputs fail");
+        assert_eq!(body(&delivered[0])["included"], json!([{"id": user, "type": "users", "attributes": six}]));
+        assert_eq!(body(&delivered[0])["data"]["relationships"].get("failures"), None, "only outputs fail");
 
-        let received = about(&calls, "withdrawal_instructions", &instruction);
-        assert_eq!(types(&received), ["withdrawal_instruction_created", "withdrawal_instruction_destroyed"]);
-        for call in &received {
+        let delivered = about(&calls, "withdrawal_instructions", &instruction);
+        assert_eq!(types(&delivered), ["withdrawal_instruction_created", "withdrawal_instruction_destroyed"]);
+        for call in &delivered {
             assert_eq!(body(call)["included"][0]["attributes"]["body"], json!({"bank": "x"}));
         }
 
-        let received = about(&calls, "concierge_requests", &request);
+        let delivered = about(&calls, "concierge_requests", &request);
         let states = ["draft", "quote_requested", "quoted", "quote_accepted", "working", "finished"];
         let expected: Vec<String> = states
             .iter()
             .chain(&["receipt_created", "credit_note_created"])
             .map(|name| format!("concierge_request_{name}"))
             .collect();
-        assert_eq!(types(&received), expected);
-        for (call, state) in received.iter().zip(states.iter().chain(&["finished", "finished"])) {
+        assert_eq!(types(&delivered), expected);
+        for (call, state) in delivered.iter().zip(states.iter().chain(&["finished", "finished"])) {
             let included = body(call)["included"][0].clone();
             assert_eq!(included["attributes"]["state"], *state);
             let outputs =
@@ -192,7 +192,7 @@ async fn events_show_their_resource_at_their_time() {
             assert_eq!(receipt.is_some(), *state == "finished");
             assert!(receipt.is_none_or(|url| url.starts_with("https://sandbox.example.com/a/receipts/")), "{receipt:?}");
         }
-        let settled = body(&received[7])["included"][0].clone();
+        let settled = body(&delivered[7])["included"][0].clone();
         let shown = s.get(&format!("/api/concierge_requests/{request}")).await.expect(200)["data"].clone();
         for name in ["total_to_spend", "funds_available", "outputs_returned", "eta", "quote_accepted_at"] {
             assert_eq!(settled["attributes"][name], shown["attributes"][name], "{name}");
@@ -210,10 +210,10 @@ async fn late_event_shows_the_state_at_its_time() {
         assert_eq!(s.state_of("32323").await, "accepted");
         s.tell(Duration::from_secs(9)).await;
         let calls = receiver.calls();
-        let received = about(&calls, "concierge_request_outputs", "32323");
-        assert_eq!(types(&received), ["concierge_request_output_accepting"; 2]);
-        assert_eq!(body(&received[1])["included"][0]["attributes"]["state"], "accepting");
-        assert_eq!(received[0].body, received[1].body, "the same bytes");
+        let delivered = about(&calls, "concierge_request_outputs", "32323");
+        assert_eq!(types(&delivered), ["concierge_request_output_accepting"; 2]);
+        assert_eq!(body(&delivered[1])["included"][0]["attributes"]["state"], "accepting");
+        assert_eq!(delivered[0].body, delivered[1].body, "the same bytes");
     })
     .await;
 }

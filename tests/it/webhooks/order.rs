@@ -54,9 +54,9 @@ async fn payout_events_arrive_once_and_in_order() {
             .unwrap();
         assert_eq!(resources.len(), 81, "40 outputs, 40 instructions and the request");
         for (type_name, resource) in resources {
-            let received: Vec<i64> =
+            let delivered: Vec<i64> =
                 about(&calls, &type_name, &resource.to_string()).iter().map(|call| id(call).parse().unwrap()).collect();
-            assert!(received.is_sorted(), "{type_name} {resource}: {received:?}");
+            assert!(delivered.is_sorted(), "{type_name} {resource}: {delivered:?}");
         }
     })
     .await;

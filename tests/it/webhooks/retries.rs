@@ -34,12 +34,12 @@ async fn retries_repeat_the_same_bytes_in_order() {
         s.tell(Duration::from_hours(4)).await;
         let calls = receiver.calls();
         for output in &outputs {
-            let received = about(&calls, "concierge_request_outputs", output);
-            let ids: Vec<String> = received.iter().map(id).collect();
+            let delivered = about(&calls, "concierge_request_outputs", output);
+            let ids: Vec<String> = delivered.iter().map(id).collect();
             let events = [&ids[0], &ids[4]];
             assert_eq!(ids, [[events[0]; 4], [events[1]; 4]].concat().into_iter().cloned().collect::<Vec<_>>());
             assert!(events[0].parse::<i64>().unwrap() < events[1].parse::<i64>().unwrap());
-            for tries in [&received[..4], &received[4..]] {
+            for tries in [&delivered[..4], &delivered[4..]] {
                 assert!(tries.iter().all(|call| call.body == tries[0].body), "the same bytes");
                 let made = attempts(s, &id(&tries[0])).await;
                 let statuses: Vec<_> = made.iter().map(|attempt| attempt.status).collect();

@@ -230,7 +230,7 @@ pub const TABLES: [&str; 10] = [
     "id_counters",
     "users",
 ];
-/// Most rows deleted by one statement.
+/// Maximum number of rows deleted by one statement.
 const AT_ONCE: i64 = 5000;
 /// Pause before locked rows are tried again.
 const PAUSE: Duration = Duration::from_millis(5);

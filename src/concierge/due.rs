@@ -11,7 +11,7 @@ use crate::accounts::store::lock_settings;
 use crate::accounts::timing::Timing;
 use std::time::Duration;
 
-/// Most outputs or users moved by one transaction.
+/// Maximum number of outputs or users moved by one transaction.
 pub const BATCH: i64 = 1000;
 /// Resolution of time: the least difference of two instants.
 pub const INSTANT: Duration = Duration::from_micros(1);

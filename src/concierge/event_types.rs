@@ -1,4 +1,4 @@
-//! All event types and the resource state of each.
+//! All event types, each with the state of its resource at the event.
 //!
 //! They are derived from the tables of states, so a new state gets its event type automatically.
 

@@ -60,7 +60,7 @@ pub enum WaitReason {
     Outputs { open: i64, next_due_at: Option<OffsetDateTime> },
 }
 
-/// Facts about an output.
+/// State of an output, as far as its next transition depends on it.
 #[derive(Debug, Clone)]
 pub struct OutputFacts {
     pub state: OutputState,
@@ -71,7 +71,7 @@ pub struct OutputFacts {
     pub request: RequestFacts,
 }
 
-/// Facts about a user.
+/// State of a user, as far as its next transition depends on it.
 #[derive(Debug, Clone, Copy)]
 pub struct UserFacts {
     pub id: i64,
@@ -80,7 +80,7 @@ pub struct UserFacts {
     pub due_at: Option<OffsetDateTime>,
 }
 
-/// Facts about a request.
+/// State of a payout request, as far as its next transition depends on it.
 #[derive(Debug, Clone)]
 pub struct RequestFacts {
     pub progress: Progress,

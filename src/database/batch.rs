@@ -20,7 +20,7 @@ use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
 
 /// Concurrent round trips of one caller: one runs while the commit of another reaches the disk.
 const ROUND_TRIPS: usize = 2;
-/// Most calls in one round trip.
+/// Maximum number of calls in one round trip.
 const CALLS: usize = 64;
 
 /// Time limit of a round trip. Without one, a connection that went silent would block the caller's later calls.

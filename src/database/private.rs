@@ -3,7 +3,7 @@
 //! It is a child process that runs the programs installed on this machine and listens on a unix socket only. It ends
 //! with this process, even after `kill -9`.
 //!
-//! This file starts and stops a server; the modules below provide the parts. Not here: the choice of a private server,
+//! This file starts and stops a server; the modules below provide the parts. Left to others: the choice of a private server,
 //! connections to it, and its schema.
 
 mod account; // the account that runs it

@@ -22,7 +22,7 @@ crate::codes! {
 pub const METHODS: [&str; 5] = ["GET", "HEAD", "POST", "PATCH", "DELETE"];
 /// The statuses that a fault can answer with.
 pub const STATUSES: std::ops::RangeInclusive<u16> = 400..=599;
-/// Most faults of an account.
+/// Maximum number of faults of an account.
 pub const MOST: usize = 100;
 /// Longest delay of an answer.
 pub const LONGEST_LATENCY: Duration = Duration::from_mins(1);

@@ -21,7 +21,7 @@ use crate::jsonapi::json::escape;
 const LONGEST_DELAY: Duration = Duration::from_hours(30 * 24);
 /// Longest `Retry-After`, in seconds: a day.
 const LONGEST_RETRY_AFTER: i64 = 86_400;
-/// Most times that a fault can apply, or let a match pass.
+/// Maximum number of times that a fault can apply, or let a match pass.
 const MOST_TIMES: i64 = 1_000_000_000;
 
 /// Effects on requests. A fault can have one.

@@ -132,7 +132,7 @@ pub async fn claim(
     })
 }
 
-/// Most attempts at a claim, if the list is replaced meanwhile.
+/// Maximum number of attempts at a claim, if the list is replaced meanwhile.
 pub const CLAIMS: usize = 3;
 
 /// Finds the first fault that applies to the delivery of an event of that type, and counts the hit.

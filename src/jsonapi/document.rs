@@ -49,7 +49,7 @@ const ATTRIBUTES: &str = "/data/attributes";
 /// Pointer of the resource.
 const RESOURCE: &str = "/data";
 
-/// Most faults in one answer. Reading stops there.
+/// Maximum number of faults in one answer. Reading stops there.
 pub const MOST_FAULTS: usize = 100;
 
 /// A reader of one document, and the faults found so far.

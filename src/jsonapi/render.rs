@@ -84,7 +84,7 @@ pub struct Included {
 }
 
 impl Included {
-    /// Most resources to search one by one; more are found by a map.
+    /// Maximum number of resources to search one by one; more are found by a map.
     const FEW: usize = 8;
 
     /// Adds a resource unless it is present.

@@ -30,10 +30,10 @@ const POLL_INTERVAL_FACTOR: u32 = 50;
 /// Longest interval of polls.
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Most steps in a row that locked rows may hold up in an account, about a second.
+/// Maximum number of steps in a row that locked rows may hold up in an account, about a second.
 /// After that, later work of the account no longer waits for its earliest.
 const MAX_HELD_UP: u32 = 40;
-/// Most accounts in one step.
+/// Maximum number of accounts in one step.
 const ACCOUNTS: usize = 50;
 
 /// The background task that runs due work.

@@ -16,7 +16,7 @@ use crate::jsonapi::error::Errors;
 
 /// Time for which a found key counts as known.
 const KNOWN: Duration = Duration::from_secs(1);
-/// Most keys kept in memory.
+/// Maximum number of keys kept in memory.
 const MOST: usize = 10_000;
 
 /// Makes the account of an unknown key. There is one of these where the server's accounts are open.

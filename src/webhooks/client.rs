@@ -20,9 +20,9 @@ use crate::clock::Clock;
 use crate::events::address::AddressRules;
 use crate::events::receiver;
 
-/// Most bytes read of an answer's body; then the connection is dropped.
+/// Maximum number of bytes read of an answer's body; then the connection is dropped.
 pub const MOST_READ: usize = 64 * 1024;
-/// Most bytes kept of an answer's body.
+/// Maximum number of bytes kept of an answer's body.
 pub const MOST_KEPT: usize = 1024;
 /// Longest delay that a receiver can ask for before the next attempt.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(24);

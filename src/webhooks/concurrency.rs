@@ -18,9 +18,9 @@ use receiver::{Load, ReceiverHealth, ReceiverQueue, half};
 
 /// Deliveries claimed for each slot of a prompt receiver: enough to keep sending during a database round trip.
 const AHEAD: usize = 4;
-/// Most idle receivers with a quota: this many prompt ones, and this many slow ones.
+/// Maximum number of idle receivers with a quota: this many prompt ones, and this many slow ones.
 const MOST_IDLE_QUOTAS: usize = 256;
-/// Most receivers remembered; above this, idle ones are dropped.
+/// Maximum number of receivers remembered; above this, idle ones are dropped.
 const MOST_KNOWN: usize = 10_000;
 
 /// A receiver of events.

@@ -221,7 +221,6 @@ fn readme_and_every_page_link_each_other() {
 
 /// Paths stand in backticks and have a slash; folders end in one.
 #[test]
-#[ignore = "the rooms that architecture.md names are being moved to their places"]
 fn architecture_names_files_that_exist() {
     let is_path = |text: &&str| {
         let is_named = text.ends_with('/') || Path::new(text).extension().is_some_and(|extension| extension == "rs");

@@ -12,9 +12,9 @@ use crate::concierge::changes::Changes;
 use crate::concierge::due::{BatchResult, Due};
 use crate::concierge::pricing::Prices;
 
-/// Most requests moved by one transaction.
+/// Maximum number of requests moved by one transaction.
 const BATCH: i64 = 100;
-/// Most drafts among them: all outputs of each are read, and there may be many.
+/// Maximum number of drafts among them: all outputs of each are read, and there may be many.
 const DRAFTS: usize = 10;
 
 /// Moves due requests.

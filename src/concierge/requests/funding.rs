@@ -13,9 +13,9 @@ use crate::concierge::due::{BatchResult, Due};
 use crate::concierge::ports;
 use crate::events::Cause;
 
-/// Most wallets read by one transaction.
+/// Maximum number of wallets read by one transaction.
 const WALLETS: i64 = 100;
-/// Most requests funded by one transaction: all outputs of each are read, and there may be many.
+/// Maximum number of requests funded by one transaction: all outputs of each are read, and there may be many.
 const REQUESTS: usize = 10;
 
 /// Funds waiting requests from wallets with new ledger.

@@ -287,7 +287,7 @@ pub async fn claim(connection: &mut PgConnection, due: &Due, limit: i64) -> Resu
     rows.iter().map(due).collect()
 }
 
-/// A user's transition at its own time.
+/// Transition of a user to save, with its instant.
 #[derive(Debug, Clone)]
 pub struct UserTransition {
     pub account_id: i64,

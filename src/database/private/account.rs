@@ -1,6 +1,6 @@
 //! The account that runs Postgres: our own or, because Postgres refuses to run as root, another one if we are root.
 //!
-//! The differences between the two are here: commands, folders and access to paths. Not here: the choice of commands
+//! The differences between the two are here: commands, folders and access to paths. Left to others: the choice of commands
 //! and folders.
 
 use std::ffi::OsStr;

@@ -1,7 +1,7 @@
 //! A child process that ends when we end, however that happens. Its standard error shows its progress.
 //!
 //! A pipe ties the child to us. A watcher beside the child reads one end; the system closes ours, even after `kill -9`.
-//! Not here: the choice of the program and the length of each wait.
+//! Left to [`super::programs`]: the program to run, and its time limits.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;

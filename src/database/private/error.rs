@@ -1,6 +1,6 @@
 //! Reasons for a missing private server, each with a message that names a remedy.
 //!
-//! Not here: the choice of the case, except for errors of the file system.
+//! Left to others: the choice of the case, except for errors of the file system.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 //! data.
 //!
 //! Both are locked while we run, and the system unlocks them when we end. So the next server knows which folders it
-//! may remove or take over. Not here: the programs that run in them.
+//! may remove or take over. Left to others: the programs that run in them.
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};

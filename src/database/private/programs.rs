@@ -1,6 +1,6 @@
 //! Postgres's programs: the search for suitable ones, initdb to create a database and postgres to serve it.
 //!
-//! Not here: the folders ([`super::folders`]), the account ([`super::account`]), and the life of a child process
+//! Left to others: the folders ([`super::folders`]), the account ([`super::account`]), and the life of a child process
 //! ([`super::child`]).
 
 use std::cmp::Reverse;

@@ -22,7 +22,7 @@ use crate::web::app::run_to_completion;
 use crate::web::call::Call;
 use sqlx::postgres::PgConnection;
 
-/// Most accounts in a list.
+/// Maximum number of accounts in a list.
 const LISTED: i64 = 1000;
 
 /// Checks that the caller may administer the whole server.

@@ -16,9 +16,9 @@ const SECOND: Duration = Duration::SECOND;
 /// Identical GETs allowed within [`WINDOW`]; more count as polling.
 const POLLS: u32 = 10;
 const WINDOW: Duration = Duration::MINUTE;
-/// Most keys remembered for each account.
+/// Maximum number of keys remembered for each account.
 const KEYS: usize = 16;
-/// Most request targets remembered for each account.
+/// Maximum number of request targets remembered for each account.
 const TARGETS: usize = 64;
 
 /// Facts about a request that its exchange does not hold.

@@ -5,7 +5,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use super::{AdviceKind, Example, Tally};
 
-/// Most attempts read for each account, the latest first.
+/// Maximum number of attempts read for each account, the latest first.
 const ATTEMPTS: i64 = 10_000;
 /// Milliseconds after which an answer counts as slow.
 const SLOW: i32 = 5000;

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::advance::Advanced;
 use crate::jsonapi::render::timestamp;
 
-/// Most entries in the list.
+/// Maximum number of entries in the list.
 const LISTED: i64 = 1000;
 
 /// Lists the events and delivery attempts of an advance in order of time, `LISTED` at most. The flag is true if there

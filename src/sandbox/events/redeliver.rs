@@ -12,7 +12,7 @@ use crate::accounts::store::lock;
 use crate::database::{StoreError, transaction};
 use crate::jsonapi::since::Since;
 
-/// Most events queued in one transaction.
+/// Maximum number of events queued in one transaction.
 const BATCH: i64 = 1000;
 
 /// Schedules an event for delivery now, in any state. Returns `None` if it waits for earlier events of its resource.

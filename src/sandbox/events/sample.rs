@@ -24,7 +24,7 @@ const OUTPUT: i64 = FIRST_OUTPUT - 1;
 const REQUEST: i64 = 1010;
 /// Documented id.
 const INSTRUCTION: i64 = 2121;
-/// Token in the address of the request's receipt. There is no such receipt.
+/// Token in the receipt URL of a sample request. The URL answers 404.
 const RECEIPT: &str = "5ada3b1e5ada3b1e5ada3b1e5ada3b1e5ada3b1e5ada3b1e5ada3b1e5ada3b1e";
 /// Budget of the documented output, in hundred-millionths of an ars.
 const BUDGET: i64 = 8_173_547_373;

@@ -14,11 +14,11 @@ use crate::sandbox::advice::observations::{Observations, Observed};
 /// LogLimits of the log.
 #[derive(Debug, Clone, Copy)]
 pub struct LogLimits {
-    /// Most exchanges of one account.
+    /// Maximum number of exchanges of one account.
     pub exchanges: usize,
-    /// Most bytes of the exchanges of all accounts, approximately.
+    /// Maximum number of bytes of the exchanges of all accounts, approximately.
     pub bytes: usize,
-    /// Most accounts.
+    /// Maximum number of accounts.
     pub accounts: usize,
 }
 

@@ -22,7 +22,7 @@ pub struct LogQuery {
     path: Option<PathPattern>,
     statuses: Vec<Status>,
     since: Option<Position>,
-    /// Most exchanges shown.
+    /// Maximum number of exchanges shown.
     pub size: usize,
 }
 

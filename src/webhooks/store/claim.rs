@@ -23,15 +23,15 @@ pub struct DeliveryClaim {
     pub uses_due_time: bool,
     /// Quotas of known receivers; any other receiver has a quota of one.
     pub quotas: Vec<Quota>,
-    /// Most deliveries from known receivers.
+    /// Maximum number of deliveries from known receivers.
     pub limit: usize,
-    /// Most known receivers with a first delivery beyond `limit`.
+    /// Maximum number of known receivers with a first delivery beyond `limit`.
     pub first_deliveries: usize,
-    /// Most deliveries from unknown receivers.
+    /// Maximum number of deliveries from unknown receivers.
     pub unknown_receivers: usize,
 }
 
-/// Most bytes of resources in one claim. The first delivery may exceed it.
+/// Maximum number of bytes of resources in one claim. The first delivery may exceed it.
 const MOST_BYTES: i64 = 16 << 20;
 
 /// Claims due deliveries of these accounts. Receivers with the fewest deliveries held come first, and for each receiver the oldest.

@@ -332,7 +332,7 @@ pub async fn resume(
     Ok(rows.len())
 }
 
-/// An output's transition at its own time.
+/// Transition of an output to save, with its instant.
 #[derive(Debug, Clone)]
 pub struct OutputTransition {
     pub account_id: i64,

@@ -7,7 +7,7 @@ use axum::http::{HeaderName, HeaderValue, Request, Response};
 use tower_http::request_id::{MakeRequestId, RequestId};
 use tracing::Span;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{fmt, registry};
 use uuid::Uuid;
@@ -25,11 +25,12 @@ pub enum LogFormat {
 /// Starts to log the lines selected by `filter` to standard error.
 pub fn start(filter: &Targets, format: LogFormat) {
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    let lines = match format {
-        LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
-    };
-    registry().with(lines.with_filter(filter.clone())).init();
+    // one filter for all layers: a filter of one layer costs every request
+    let filtered = registry().with(filter.clone());
+    match format {
+        LogFormat::Text => filtered.with(lines).init(),
+        LogFormat::Json => filtered.with(lines.json().flatten_event(true)).init(),
+    }
 }
 
 /// Assigns a UUID to each request.

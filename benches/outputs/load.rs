@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
 
-use crate::Scale;
 use crate::client::Client;
 use crate::generators::{Alone, Load, Pgbench, find_pgbench, wrk};
 use crate::machine::Shares;
-use crate::process;
 use crate::report::{Target, figure_with_target, heading, median, number};
 use crate::request::Request;
 use crate::world::{Outcome, QUIET, Server, World};
+use crate::{Scale, process};
 
 const DATABASE: &str = "load";
 const CONNECTIONS: [u32; 3] = [1, 16, 64];

@@ -7,9 +7,8 @@ use time::OffsetDateTime;
 
 use crate::accounts::caller::{Access, Credentials, authenticate};
 use crate::concierge::estimates::document::{SCHEMA, read_new, render_outputs, render_sum};
-use crate::concierge::estimates::store;
 use crate::concierge::estimates::store::Hold;
-use crate::concierge::estimates::{EstimatedOutput, HOLD, NewEstimate, fingerprint, hint_token};
+use crate::concierge::estimates::{EstimatedOutput, HOLD, NewEstimate, fingerprint, hint_token, store};
 use crate::concierge::ports::Port;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;

@@ -12,11 +12,10 @@ mod webhooks;
 mod withdrawal_instructions;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, any};
 
 use crate::web::app::App;
-use crate::web::guard::{admit, guarded, limit_rate, time_limited, unknown_route};
+use crate::web::guard::{guarded, rate_limited, time_limited, unknown_route, with_open_accounts};
 
 /// A path of the emulated API with its methods.
 #[derive(Debug, Clone, Copy)]
@@ -65,9 +64,7 @@ routes! {
 
 /// Returns every route of the emulated API with its layers.
 pub fn routes(app: &App) -> Router {
-    let routes = table()
-        .route_layer(from_fn_with_state(app.clone(), admit))
-        .route_layer(from_fn_with_state(app.clone(), limit_rate))
+    let routes = rate_limited(with_open_accounts(table(), app), app)
         .route("/api", any(unknown_route))
         .route("/api/{*path}", any(unknown_route));
     guarded(time_limited(routes, app)).with_state(app.clone())

@@ -5,11 +5,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::accounts::caller::Access;
-use crate::concierge::outputs::OutputDetails;
 use crate::concierge::outputs::document::{OUTCOME, SCHEMA, explain, read_new, read_outcome, render};
 use crate::concierge::outputs::scenario::Scenario;
-use crate::concierge::outputs::store;
 use crate::concierge::outputs::store::{Creation, CreationResult};
+use crate::concierge::outputs::{OutputDetails, store};
 use crate::concierge::{users, withdrawal_instructions};
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::Errors;
@@ -17,8 +16,7 @@ use crate::jsonapi::query::Target;
 use crate::jsonapi::render::{Resource, render_included};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
-use crate::web::include;
-use crate::web::listing;
+use crate::web::{include, listing};
 
 /// `GET /api/concierge_request_outputs`
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {

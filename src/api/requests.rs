@@ -5,10 +5,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::accounts::caller::Access;
-use crate::concierge::requests::actions;
 use crate::concierge::requests::actions::Action;
 use crate::concierge::requests::document::{SCHEMA, read_changes, read_hint_token, read_new, render};
-use crate::concierge::requests::store;
+use crate::concierge::requests::{actions, store};
 use crate::concierge::users;
 use crate::events::Cause;
 use crate::jsonapi::document::id_number;
@@ -16,8 +15,7 @@ use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::{Query, Target};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
-use crate::web::include;
-use crate::web::listing;
+use crate::web::{include, listing};
 
 /// `GET /api/concierge_requests`
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {

@@ -8,9 +8,8 @@ use axum::response::Response;
 
 use crate::accounts::caller::Access;
 use crate::concierge::users::document::read_webhook_url;
-use crate::concierge::users::store;
 use crate::concierge::users::store::UserSelector;
-use crate::concierge::users::{User, UserChanges};
+use crate::concierge::users::{User, UserChanges, store};
 use crate::events::address::AddressRules;
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::Errors;

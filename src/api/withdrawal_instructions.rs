@@ -6,18 +6,16 @@ use axum::response::{IntoResponse, Response};
 
 use crate::accounts::caller::Access;
 use crate::concierge::users;
-use crate::concierge::withdrawal_instructions::actions;
 use crate::concierge::withdrawal_instructions::actions::Deletion;
 use crate::concierge::withdrawal_instructions::document::{INSTRUCTION_IN_USE, SCHEMA, read_new, render};
-use crate::concierge::withdrawal_instructions::store;
+use crate::concierge::withdrawal_instructions::{actions, store};
 use crate::events::Cause;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::{Error, Errors};
 use crate::jsonapi::query::Target;
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
-use crate::web::include;
-use crate::web::listing;
+use crate::web::{include, listing};
 
 /// `GET /api/withdrawal_instructions`
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {

@@ -1,6 +1,7 @@
 //! The accounts of a step, each with its time and its timing, and the result of one kind of work.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgConnection};
@@ -9,7 +10,6 @@ use time::OffsetDateTime;
 
 use crate::accounts::store::lock_settings;
 use crate::accounts::timing::Timing;
-use std::time::Duration;
 
 /// Maximum number of outputs or users moved by one transaction.
 pub const BATCH: i64 = 1000;

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::STATUSES;
 use super::pattern::{EventPattern, PathPattern};
 use super::{
-    Effect, FAULT_MATCHES_NOTHING, Fault, FaultTarget, LONGEST_LATENCY, METHODS, RequestFault, WebhookEffect,
+    Effect, FAULT_MATCHES_NOTHING, Fault, FaultTarget, LONGEST_LATENCY, METHODS, RequestFault, STATUSES, WebhookEffect,
     WebhookFault, When,
 };
 use crate::jsonapi::document::{MOST_FAULTS, quote};

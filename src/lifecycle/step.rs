@@ -1,25 +1,22 @@
 //! One step: a batch of due work, in one account in exact order, or in several accounts kind after kind.
 
-use super::agenda::Agenda;
-use super::agenda::WorkKind;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::agenda::{Agenda, WorkKind};
 use super::timers;
 use crate::accounts::store;
 use crate::accounts::store::clock;
-use crate::concierge::due::BatchResult;
-use crate::concierge::due::Due;
-use crate::concierge::due::DueAccount;
-use crate::concierge::due::before;
-use crate::concierge::outputs::checks;
-use crate::concierge::outputs::payments;
+use crate::concierge::due::{BatchResult, Due, DueAccount, before};
+use crate::concierge::outputs::{checks, payments};
 use crate::concierge::requests::{deadlines, funding};
 use crate::concierge::rules::Rules;
 use crate::concierge::users::approvals;
 use crate::database::transaction;
-use sqlx::postgres::PgConnection;
-use std::collections::HashMap;
-use std::time::Duration;
-use time::OffsetDateTime;
-use uuid::Uuid;
 
 /// Work due within this time after the earliest is done together, where exact order is not required.
 const MOMENT: Duration = Duration::from_millis(250);

@@ -20,18 +20,18 @@ pub mod timeline;
 mod wait;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 
 use crate::jsonapi::error::Code;
 use crate::sandbox::state::ControlPlane;
-use crate::web::guard::{admit, guarded, time_limited};
+use crate::web::guard::{guarded, time_limited, with_open_accounts};
 
 /// Returns every route of the control plane with its layers.
 pub fn routes(plane: &ControlPlane) -> Router {
-    let keyed = |routes: Router<ControlPlane>| routes.route_layer(from_fn_with_state(plane.app.clone(), admit));
-    let quick = time_limited(public().merge(keyed(quick())), &plane.app);
-    guarded(quick.merge(keyed(patient())).merge(of_all_accounts())).with_state(plane.clone())
+    let app = &plane.app;
+    let quick = time_limited(public().merge(with_open_accounts(quick(), app)), app);
+    let patient = with_open_accounts(patient(), app);
+    guarded(quick.merge(patient).merge(of_all_accounts())).with_state(plane.clone())
 }
 
 /// Routes that need no key.

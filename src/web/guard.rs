@@ -36,19 +36,29 @@ async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Res
     })
 }
 
-/// Layer: creates the account of an unknown key, where accounts are open.
-pub async fn admit(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, Errors> {
+/// Creates the account of an unknown key before a request goes on, where accounts are open.
+pub fn with_open_accounts<S: Clone + Send + Sync + 'static>(routes: Router<S>, app: &App) -> Router<S> {
+    match app.open_accounts {
+        Some(_) => routes.route_layer(from_fn_with_state(app.clone(), admit)),
+        None => routes,
+    }
+}
+
+async fn admit(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, Errors> {
     app.admit(request.headers()).await?;
     Ok(next.run(request).await)
 }
 
-/// Layer: limits the requests of a key. The real system has no control plane, so only its API has this layer.
-pub async fn limit_rate(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, Errors> {
-    if app.rate_limit.is_set() {
-        let header = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-        if let Ok(credentials) = Credentials::read(header) {
-            app.rate_limit.check(&credentials.key_sha256)?;
-        }
+/// Limits the requests of each key, if the server has a limit. The real system has no control plane, so only its API
+/// is limited.
+pub fn rate_limited<S: Clone + Send + Sync + 'static>(routes: Router<S>, app: &App) -> Router<S> {
+    if app.rate_limit.is_set() { routes.route_layer(from_fn_with_state(app.clone(), limit_rate)) } else { routes }
+}
+
+async fn limit_rate(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, Errors> {
+    let header = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    if let Ok(credentials) = Credentials::read(header) {
+        app.rate_limit.check(&credentials.key_sha256)?;
     }
     Ok(next.run(request).await)
 }

@@ -215,7 +215,7 @@ impl Dispatcher {
         self.unfinished().chain(self.poll.unsaved())
     }
 
-    /// Waits up to [`GRACE`] for attempts in flight, saves the results, and releases the rest for other servers.
+    /// Waits up to `GRACE` for attempts in flight, saves the results, and releases the rest for other servers.
     pub async fn close(mut self) {
         let all = async {
             while !self.in_flight.is_empty() || self.poll.is_running() {

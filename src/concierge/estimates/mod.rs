@@ -11,8 +11,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::ports::Port;
-use super::pricing::Price;
-use super::pricing::Prices;
+use super::pricing::{Price, Prices};
 use crate::accounts::caller::hex;
 
 /// Time for which an estimate holds its prices (known).

@@ -9,14 +9,13 @@ use bigdecimal::BigDecimal;
 use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
-use super::NewConciergeRequest;
 use super::cascade::cascade_to_outputs;
 use super::document::{HINT_TOKEN, render};
 use super::progress::{NotPossible, Progress};
 use super::state::{MACHINE, Trigger};
-use super::store;
 use super::store::FoundRequest;
 use super::store::transitions::{Outputs, lock, prices_asked, sum_outputs};
+use super::{NewConciergeRequest, store};
 use crate::accounts::caller::Credentials;
 use crate::accounts::store::lock_shared_by_key;
 use crate::accounts::timing::Timing;

@@ -14,13 +14,11 @@ use super::store::transitions as store;
 use crate::accounts::timing::Timing;
 use crate::concierge::changes::Changes;
 use crate::concierge::due::Due;
-use crate::concierge::outputs;
 use crate::concierge::outputs::store::transitions::{
     CascadeOutput, OutputTransition, Quoted, next_in_cascade, save_prices,
 };
-use crate::concierge::ports;
-use crate::concierge::pricing::Price;
-use crate::concierge::pricing::Prices;
+use crate::concierge::pricing::{Price, Prices};
+use crate::concierge::{outputs, ports};
 use crate::events;
 use crate::events::Cause;
 

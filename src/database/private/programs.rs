@@ -13,8 +13,7 @@ use rustix::process::Signal;
 use super::account::OsAccount;
 use super::child::{ProcessState, Tied};
 use super::error::PrivateError;
-use crate::database::private::error::OLDEST;
-use crate::database::private::error::START_LIMIT;
+use crate::database::private::error::{OLDEST, START_LIMIT};
 
 /// Oldest supported major version.
 pub(super) const USER: &str = "postgres";

@@ -7,13 +7,12 @@ use super::document::NewEvent;
 use super::{EventDetails, sample, store};
 use crate::accounts::caller::{Access, Caller, Credentials, authenticate};
 use crate::accounts::store::lock;
-use crate::concierge;
 use crate::concierge::event_types::EventSubject;
 use crate::database::{StoreError, transaction};
-use crate::events;
 use crate::events::{Cause, Event, ResourceSnapshot};
 use crate::jsonapi::document::Identifier;
 use crate::jsonapi::error::{Error, Errors, RELATED_RESOURCE_NOT_FOUND};
+use crate::{concierge, events};
 
 /// Records a synthetic event and queues it like any event of its resource.
 ///

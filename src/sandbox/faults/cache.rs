@@ -13,9 +13,8 @@ use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
 use crate::database::Database;
-use crate::faults::store;
 use crate::faults::store::{FaultClaim, List};
-use crate::faults::{FaultTarget, RequestFault};
+use crate::faults::{FaultTarget, RequestFault, store};
 use crate::jsonapi::error::Errors;
 
 /// Time for which an entry may be used.

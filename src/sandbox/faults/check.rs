@@ -2,8 +2,7 @@
 
 use crate::api::ROUTES;
 use crate::concierge::event_types;
-use crate::faults::METHODS;
-use crate::faults::{Fault, FaultTarget, RequestFault, WebhookFault};
+use crate::faults::{Fault, FaultTarget, METHODS, RequestFault, WebhookFault};
 
 /// Returns the member that makes a fault match nothing, and the detail of the error. `None`: the fault can match.
 pub fn mismatch(fault: &Fault) -> Option<(&'static str, String)> {

@@ -3,8 +3,7 @@
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
-use crate::faults::FAULT_INJECTED;
-use crate::faults::STATUSES;
+use crate::faults::{FAULT_INJECTED, STATUSES};
 use crate::jsonapi::error::{Code, Error, Errors, HEADER_INVALID};
 use crate::jsonapi::negotiation::split_quoted;
 use crate::telemetry::Injected;

@@ -12,13 +12,11 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use super::capture;
 use super::capture::{Captured, CapturedBody};
-use super::{Exchange, Message, redact};
+use super::{Exchange, Message, capture, redact};
 use crate::accounts::caller::sha256;
 use crate::jsonapi::error::{Error, Errors, INTERNAL};
 use crate::sandbox::advice::observations::Observed;
-
 use crate::sandbox::state::ControlPlane;
 use crate::telemetry::REQUEST_ID;
 

@@ -5,9 +5,7 @@ use serde_json::{Map, Value, json};
 use super::AccountSnapshot;
 use super::store::COUNTED;
 use crate::jsonapi::document::Reader;
-use crate::jsonapi::error::Error;
-use crate::jsonapi::error::Errors;
-use crate::jsonapi::error::RESOURCE_NOT_FOUND;
+use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
 use crate::jsonapi::render::timestamp;
 
 /// Maximum length of a name, in characters.

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use concierge_sandbox::concierge::estimates::fingerprint;
 use concierge_sandbox::concierge::estimates::store::{Hold, find_hold};
-use concierge_sandbox::concierge::pricing::Price;
-use concierge_sandbox::concierge::pricing::Prices;
+use concierge_sandbox::concierge::pricing::{Price, Prices};
 use serde_json::json;
 use time::OffsetDateTime;
 

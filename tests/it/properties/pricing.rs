@@ -4,8 +4,7 @@ use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, FromPrimitive};
 use concierge_sandbox::concierge::estimates::fingerprint;
 use concierge_sandbox::concierge::ports::{PORTS, Port, find};
-use concierge_sandbox::concierge::pricing::Price;
-use concierge_sandbox::concierge::pricing::{Priced, Prices};
+use concierge_sandbox::concierge::pricing::{Price, Priced, Prices};
 use proptest::prelude::*;
 use serde_json::json;
 

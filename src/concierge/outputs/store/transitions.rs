@@ -12,11 +12,10 @@ use crate::concierge::due::Due;
 use crate::concierge::outputs::Output;
 use crate::concierge::outputs::scenario::{Carriers, Decision, Scenario};
 use crate::concierge::outputs::state::State;
-use crate::concierge::requests;
 use crate::concierge::requests::progress::Progress;
 use crate::concierge::requests::store::transitions::read_state as read_request_state;
-use crate::concierge::users;
 use crate::concierge::users::state::ComplianceState;
+use crate::concierge::{requests, users};
 use crate::events::Cause;
 
 /// Reads the scenario of a payment from four columns:

@@ -19,6 +19,7 @@ mod headers;
 mod impossible_transitions;
 mod jsonapi;
 mod lifecycle;
+mod migrations;
 mod outage;
 mod outputs;
 mod payouts;

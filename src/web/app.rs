@@ -89,7 +89,10 @@ impl App {
         self.deliveries.wake(account_id);
     }
 
-    /// Removes an ended account from this server's memory. None of its events are sent after this returns.
+    /// Creates the account of a request's key where accounts are open and the key is unknown.
+    ///
+    /// # Errors
+    /// 503 if the database is unavailable.
     pub async fn admit(&self, headers: &HeaderMap) -> Result<(), Errors> {
         match &self.open_accounts {
             Some(open) => open.ensure(&self.database, &self.clock, headers).await,

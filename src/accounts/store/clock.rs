@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// Lease of an advance, in seconds: the clock runs on unless it is [renewed](keep).
+/// Lease of an advance, in seconds: the clock runs on unless it is [renewed](renew).
 const LEASE: f64 = 10.0;
 /// Interval between renewals.
 pub const RENEWAL: Duration = Duration::from_secs(2);

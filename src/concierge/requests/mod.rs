@@ -43,7 +43,7 @@ pub struct NewConciergeRequest {
     pub payment_authorization_code: Option<String>,
 }
 
-/// RequestChanges of a PATCH: `None` keeps a value, `Some(None)` clears it.
+/// Changes of a PATCH: `None` keeps a value, `Some(None)` clears it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestChanges {
     pub external_id: Option<Option<String>>,

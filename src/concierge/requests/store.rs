@@ -167,7 +167,7 @@ pub async fn find(
     read_authorized(row.as_ref(), Access::Read)
 }
 
-/// RequestChanges a request.
+/// Changes a request.
 /// A change to a draft postpones its expiry.
 /// `now` is the server's time.
 ///

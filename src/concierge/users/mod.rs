@@ -23,7 +23,7 @@ pub struct User {
     pub webhook_url: Option<String>,
 }
 
-/// UserChanges of a PATCH: `None` keeps a value, `Some(None)` clears it.
+/// Changes of a PATCH: `None` keeps a value, `Some(None)` clears it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserChanges {
     pub name: Option<Option<String>>,

@@ -169,7 +169,7 @@ pub async fn create(
     Ok((caller, found(row.as_ref())?.map(|user| NewUser { user, due_at })))
 }
 
-/// UserChanges a user.
+/// Changes a user.
 ///
 /// # Errors
 /// 401 if the caller is not allowed; database errors.

@@ -10,6 +10,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
 use crate::accounts::timing::Timing;
+use crate::contract::ServerSetting;
 use crate::database::Location;
 use crate::events::address::{AddressRules, read_network};
 use crate::jsonapi::duration::LONGEST_SPAN;
@@ -37,6 +38,19 @@ pub enum Command {
     Migrate,
     /// Check a running server on the --listen address; exit 0 if it is ready, else 1
     Healthcheck,
+    /// Print the OpenAPI document of the server with these settings; needs no database
+    Openapi {
+        /// Format of the document
+        #[arg(long, value_name = "FORMAT", default_value = "json")]
+        format: DocumentFormat,
+    },
+}
+
+/// The format of the OpenAPI document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DocumentFormat {
+    Json,
+    Yaml,
 }
 
 /// The settings.
@@ -211,6 +225,22 @@ impl Config {
             Ok(cli) => cli.config,
             Err(error) => error.exit(),
         }
+    }
+
+    /// Returns every setting with its flag, its environment variable, its default and its help.
+    pub fn described() -> Vec<ServerSetting> {
+        let command = <Cli as clap::CommandFactory>::command();
+        let described = command.get_arguments().filter_map(|argument| {
+            let defaults: Vec<&str> = argument.get_default_values().iter().filter_map(|value| value.to_str()).collect();
+            Some(ServerSetting {
+                flag: format!("--{}", argument.get_long()?),
+                variable: argument.get_env().map(|name| name.to_string_lossy().into_owned()),
+                default: (!defaults.is_empty()).then(|| defaults.join(",")),
+                about: argument.get_help().map(ToString::to_string).unwrap_or_default(),
+            })
+        });
+        // help and version are not settings
+        described.filter(|setting| setting.variable.is_some()).collect()
     }
 
     /// Returns the location of the data.

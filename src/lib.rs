@@ -10,6 +10,8 @@ pub mod server; // start and stop: binds the address, merges the doors, starts t
 
 pub mod config; // every setting: flag, environment variable, default and help
 
+pub mod contract; // the OpenAPI document, made of the tables of the doors, and its page
+
 pub mod sandbox; // control plane, `/_sandbox`: everything that a test does to the system
 
 pub mod api; // the emulated API over HTTP: one file per resource, one table of routes

@@ -1,14 +1,16 @@
 //! The program: reads the command line, starts telemetry, runs the server until a signal.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use concierge_sandbox::clock::Clock;
-use concierge_sandbox::config::{Cli, Command, Config};
+use concierge_sandbox::config::{Cli, Command, Config, DocumentFormat};
+use concierge_sandbox::contract;
 use concierge_sandbox::database::{self, Database};
-use concierge_sandbox::server::Server;
+use concierge_sandbox::server::{self, Server};
 use concierge_sandbox::telemetry;
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -42,6 +44,7 @@ async fn run(cli: &Cli) -> Result<(), String> {
         Command::Serve => serve(&cli.config).await,
         Command::Migrate => migrate(&cli.config).await,
         Command::Healthcheck => healthcheck(cli.config.listen).await,
+        Command::Openapi { format } => openapi(&cli.config, format),
     }
 }
 
@@ -75,6 +78,18 @@ async fn migrate(config: &Config) -> Result<(), String> {
         tokio::task::spawn_blocking(|| private.stop()).await.ok();
     }
     opened.map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// Prints the OpenAPI document.
+fn openapi(config: &Config, format: DocumentFormat) -> Result<(), String> {
+    let document = contract::document(&server::url(config, config.listen), &Config::described());
+    let text = match format {
+        DocumentFormat::Json => Ok(format!("{document:#}\n")),
+        DocumentFormat::Yaml => contract::yaml(&document),
+    };
+    let text = text.map_err(|error| format!("the document can't be rendered: {error}"))?;
+    // a reader such as `head` may close the pipe
+    std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("the document can't be written: {error}"))
 }
 
 /// Checks that a server is ready. Calls a server that listens on every address on the loopback address.

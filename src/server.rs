@@ -163,7 +163,7 @@ impl Server {
             reached: reached_sender,
         };
         let lifecycle = tokio::spawn(lifecycle.run(stopped.clone()));
-        let service = NormalizePathLayer::trim_trailing_slash().layer(router(&plane));
+        let service = NormalizePathLayer::trim_trailing_slash().layer(router(&plane, Config::described()));
         let service = ServiceExt::<Request>::into_make_service_with_connect_info::<Breaker>(service);
         let serving = axum::serve(Connections(listener), service).with_graceful_shutdown(shutdown_requested(stopped));
         let serving = tokio::spawn(serving.into_future());

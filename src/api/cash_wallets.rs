@@ -9,9 +9,31 @@ use crate::concierge::cash_wallets::{CashWallet, SCHEMA, complete, currencies, r
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
 use crate::jsonapi::render::{Included, render_document};
+use crate::jsonapi::schema::{Attribute, ValueType};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, not_found};
 use crate::web::numbered::Numbered;
+use crate::web::route::{Answer, Operation};
+
+/// The currency in a path.
+const CURRENCY: &[Attribute] =
+    &[Attribute::new("currency", ValueType::Text { longest: 3 }, "Currency of a port, in either case.", r#""ars""#)];
+
+/// `GET /api/cash_wallets`
+pub const LIST: Operation = Operation::list(
+    "listCashWallets",
+    "Lists the acting user's wallets, one for each currency.",
+    &SCHEMA,
+    Answer::Collection(&SCHEMA),
+);
+/// `GET /api/cash_wallets/:currency`
+pub const SHOW: Operation = Operation::show(
+    "getCashWallet",
+    "Shows the acting user's wallet in a currency.",
+    &SCHEMA,
+    Answer::Document(200, &SCHEMA),
+)
+.path(CURRENCY);
 
 /// `GET /api/cash_wallets`: the acting user's wallets, one for each currency of the ports.
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {

@@ -9,12 +9,30 @@ use crate::accounts::caller::{Access, Credentials, authenticate};
 use crate::concierge::estimates::document::{SCHEMA, read_new, render_outputs, render_sum};
 use crate::concierge::estimates::store::Hold;
 use crate::concierge::estimates::{EstimatedOutput, HOLD, NewEstimate, fingerprint, hint_token, store};
+use crate::concierge::outputs::document::{
+    AMOUNT_AND_BUDGET_GIVEN, AMOUNT_NOT_POSITIVE, AMOUNT_OR_BUDGET_MISSING, BUDGET_NOT_POSITIVE,
+};
 use crate::concierge::ports::Port;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
 use crate::jsonapi::render::{Included, Resource, render_document};
 use crate::web::app::App;
 use crate::web::call::{Call, answer};
+use crate::web::route::{Answer, Body, Key, Operation};
+
+/// `POST /api/concierge_estimates`
+pub const CREATE: Operation = Operation::write(
+    "createEstimate",
+    "Prices outputs, and holds the prices for ten minutes.",
+    &SCHEMA,
+    Body::Create(&SCHEMA),
+    Answer::Document(201, &SCHEMA),
+)
+.key(Key::Optional)
+.example(
+    r#"{"data":{"type":"concierge_estimates","attributes":{"port_code":"cl_clp","outputs":[{"port_code":"us_usd","budget":100000},{"port_code":"mx_mxn","amount":500}]}}}"#,
+)
+.codes(&[AMOUNT_OR_BUDGET_MISSING, AMOUNT_AND_BUDGET_GIVEN, AMOUNT_NOT_POSITIVE, BUDGET_NOT_POSITIVE]);
 
 /// `POST /api/concierge_estimates`: prices outputs.
 /// The key is optional, but checked if present.

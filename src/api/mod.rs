@@ -12,54 +12,36 @@ mod webhooks;
 mod withdrawal_instructions;
 
 use axum::Router;
-use axum::routing::{MethodFilter, MethodRouter, any};
+use axum::routing::any;
 
 use crate::web::app::App;
 use crate::web::guard::{guarded, rate_limited, time_limited, unknown_route, with_open_accounts};
 
-/// A path of the emulated API with its methods.
-#[derive(Debug, Clone, Copy)]
-pub struct Route {
-    /// Path in the router's syntax; `{id}` stands for one segment.
-    pub path: &'static str,
-    /// Methods of the path; GET implies HEAD.
-    pub methods: &'static [&'static str],
-}
+crate::routes! {
+    /// All paths of the emulated API.
+    ROUTES, table -> App;
 
-/// Declares all routes once: for the router and as a list.
-macro_rules! routes {
-    ($($path:literal: $($method:ident $handler:path),+;)*) => {
-        /// All paths of the emulated API.
-        pub const ROUTES: &[Route] = &[$(Route { path: $path, methods: &[$(stringify!($method)),+] }),*];
-
-        fn table() -> Router<App> {
-            Router::new()$(.route($path, MethodRouter::new()$(.on(MethodFilter::$method, $handler))+))*
-        }
-    };
-}
-
-routes! {
-    "/api/users": GET users::list, POST users::create;
-    "/api/users/me": GET users::show_me, PATCH users::update_me;
-    "/api/users/{id}": GET users::show, PATCH users::update;
+    "/api/users": GET users::list => users::LIST, POST users::create => users::CREATE;
+    "/api/users/me": GET users::show_me => users::SHOW_ME, PATCH users::update_me => users::UPDATE_ME;
+    "/api/users/{id}": GET users::show => users::SHOW, PATCH users::update => users::UPDATE;
     "/api/withdrawal_instructions":
-        GET withdrawal_instructions::list, POST withdrawal_instructions::create;
+        GET withdrawal_instructions::list => withdrawal_instructions::LIST, POST withdrawal_instructions::create => withdrawal_instructions::CREATE;
     "/api/withdrawal_instructions/{id}":
-        GET withdrawal_instructions::show, DELETE withdrawal_instructions::delete;
-    "/api/cash_wallets": GET cash_wallets::list;
-    "/api/cash_wallets/{currency}": GET cash_wallets::show;
-    "/api/webhooks": GET webhooks::list, POST webhooks::create;
-    "/api/webhooks/{id}": GET webhooks::show;
-    "/api/concierge_ports": GET ports::list;
-    "/api/concierge_ports/{id}": GET ports::show;
-    "/api/concierge_estimates": POST estimates::create;
-    "/api/concierge_requests": GET requests::list, POST requests::create;
-    "/api/concierge_requests/{id}": GET requests::show, PATCH requests::update;
-    "/api/concierge_requests/{id}/request_quote": POST requests::request_quote;
-    "/api/concierge_requests/{id}/accept_quote": POST requests::accept_quote;
-    "/api/concierge_requests/{id}/cancel": POST requests::cancel;
-    "/api/concierge_request_outputs": GET outputs::list, POST outputs::create;
-    "/api/concierge_request_outputs/{id}": GET outputs::show;
+        GET withdrawal_instructions::show => withdrawal_instructions::SHOW, DELETE withdrawal_instructions::delete => withdrawal_instructions::DELETE;
+    "/api/cash_wallets": GET cash_wallets::list => cash_wallets::LIST;
+    "/api/cash_wallets/{currency}": GET cash_wallets::show => cash_wallets::SHOW;
+    "/api/webhooks": GET webhooks::list => webhooks::LIST, POST webhooks::create => webhooks::CREATE;
+    "/api/webhooks/{id}": GET webhooks::show => webhooks::SHOW;
+    "/api/concierge_ports": GET ports::list => ports::LIST;
+    "/api/concierge_ports/{id}": GET ports::show => ports::SHOW;
+    "/api/concierge_estimates": POST estimates::create => estimates::CREATE;
+    "/api/concierge_requests": GET requests::list => requests::LIST, POST requests::create => requests::CREATE;
+    "/api/concierge_requests/{id}": GET requests::show => requests::SHOW, PATCH requests::update => requests::UPDATE;
+    "/api/concierge_requests/{id}/request_quote": POST requests::request_quote => requests::REQUEST_QUOTE;
+    "/api/concierge_requests/{id}/accept_quote": POST requests::accept_quote => requests::ACCEPT_QUOTE;
+    "/api/concierge_requests/{id}/cancel": POST requests::cancel => requests::CANCEL;
+    "/api/concierge_request_outputs": GET outputs::list => outputs::LIST, POST outputs::create => outputs::CREATE;
+    "/api/concierge_request_outputs/{id}": GET outputs::show => outputs::SHOW;
 }
 
 /// Returns every route of the emulated API with its layers.

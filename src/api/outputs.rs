@@ -5,18 +5,57 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::accounts::caller::Access;
-use crate::concierge::outputs::document::{OUTCOME, SCHEMA, explain, read_new, read_outcome, render};
-use crate::concierge::outputs::scenario::Scenario;
+use crate::concierge::outputs::document::{
+    AMOUNT_AND_BUDGET_GIVEN, AMOUNT_NOT_POSITIVE, AMOUNT_OR_BUDGET_MISSING, BUDGET_NOT_POSITIVE,
+    INSTRUCTION_OF_ANOTHER_USER, OUTCOME, REQUEST_NOT_DRAFT, SCHEMA, explain, read_new, read_outcome, render,
+};
+use crate::concierge::outputs::scenario::{SCENARIOS, Scenario};
 use crate::concierge::outputs::store::{Creation, CreationResult};
 use crate::concierge::outputs::{OutputDetails, store};
 use crate::concierge::{users, withdrawal_instructions};
 use crate::jsonapi::document::id_number;
-use crate::jsonapi::error::Errors;
+use crate::jsonapi::error::{Errors, RELATED_RESOURCE_NOT_FOUND};
 use crate::jsonapi::query::Target;
 use crate::jsonapi::render::{Resource, render_included};
+use crate::jsonapi::schema::{Attribute, ValueType};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
+use crate::web::route::{Answer, Body, Operation};
 use crate::web::{include, listing};
+
+/// The header that chooses how a payment ends.
+const HEADERS: &[Attribute] = &[Attribute::new(
+    OUTCOME,
+    ValueType::OneOf(&SCENARIOS),
+    "Chooses how the payment ends, in this sandbox only.",
+    r#""failed|settled""#,
+)];
+
+/// `GET /api/concierge_request_outputs`
+pub const LIST: Operation = Operation::list("listOutputs", "Lists outputs.", &SCHEMA, Answer::Collection(&SCHEMA));
+/// `POST /api/concierge_request_outputs`
+pub const CREATE: Operation = Operation::write(
+    "createOutput",
+    "Adds an output to a draft; its checks run in the background.",
+    &SCHEMA,
+    Body::Create(&SCHEMA),
+    Answer::Created(&SCHEMA),
+)
+.headers(HEADERS)
+.example(
+    r#"{"data":{"type":"concierge_request_outputs","attributes":{"port_code":"cl_clp","amount":1000},"relationships":{"request":{"data":{"id":1010,"type":"concierge_requests"}},"withdrawal_instruction":{"data":{"id":2121,"type":"withdrawal_instructions"}},"user":{"data":{"id":20202,"type":"users"}}}}}"#,
+)
+.codes(&[
+    RELATED_RESOURCE_NOT_FOUND,
+    AMOUNT_OR_BUDGET_MISSING,
+    AMOUNT_AND_BUDGET_GIVEN,
+    AMOUNT_NOT_POSITIVE,
+    BUDGET_NOT_POSITIVE,
+    REQUEST_NOT_DRAFT,
+    INSTRUCTION_OF_ANOTHER_USER,
+]);
+/// `GET /api/concierge_request_outputs/:id`
+pub const SHOW: Operation = Operation::show("getOutput", "Shows an output.", &SCHEMA, Answer::Document(200, &SCHEMA));
 
 /// `GET /api/concierge_request_outputs`
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {

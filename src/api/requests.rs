@@ -5,17 +5,78 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::accounts::caller::Access;
-use crate::concierge::requests::actions::Action;
+use crate::concierge::requests::actions::{
+    ACTION_NOT_POSSIBLE, Action, HINT_TOKEN_EXPIRED, HINT_TOKEN_MISMATCH, HINT_TOKEN_UNKNOWN, OUTPUTS_MISSING,
+};
 use crate::concierge::requests::document::{SCHEMA, read_changes, read_hint_token, read_new, render};
 use crate::concierge::requests::{actions, store};
 use crate::concierge::users;
 use crate::events::Cause;
 use crate::jsonapi::document::id_number;
-use crate::jsonapi::error::Errors;
+use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors, RELATED_RESOURCE_NOT_FOUND};
 use crate::jsonapi::query::{Query, Target};
+use crate::jsonapi::schema::{Attribute, Input, ValueType};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
+use crate::web::route::{Answer, Body, Operation};
 use crate::web::{include, listing};
+
+/// The document of a request.
+const DOCUMENT: Answer = Answer::Document(200, &SCHEMA);
+/// The attribute of an action.
+const HINT: &[Attribute] = &[Attribute::new(
+    "hint_token",
+    ValueType::Text { longest: usize::MAX },
+    "Token of an estimate of the same outputs, to get its prices.",
+    r#""5f3c9ad0c6a0e3f1e2d7b8a9415263748596a7b8c9d0e1f2031425364758697a""#,
+)
+.on_create(Input::Optional)];
+
+/// `GET /api/concierge_requests`
+pub const LIST: Operation = Operation::list("listRequests", "Lists requests.", &SCHEMA, Answer::Collection(&SCHEMA));
+/// `POST /api/concierge_requests`
+pub const CREATE: Operation = Operation::write(
+    "createRequest",
+    "Creates a draft: a payment to come, with one payer and many outputs.",
+    &SCHEMA,
+    Body::Create(&SCHEMA),
+    Answer::Created(&SCHEMA),
+)
+.example(
+    r#"{"data":{"type":"concierge_requests","attributes":{"port_code":"ar_ars","external_id":"payroll, March #7"}}}"#,
+)
+.codes(&[RELATED_RESOURCE_NOT_FOUND]);
+/// `GET /api/concierge_requests/:id`
+pub const SHOW: Operation = Operation::show("getRequest", "Shows a request.", &SCHEMA, DOCUMENT);
+/// `PATCH /api/concierge_requests/:id`
+pub const UPDATE: Operation = Operation::write(
+    "updateRequest",
+    "Changes `external_id` or `payment_authorization_code`.",
+    &SCHEMA,
+    Body::Update(&SCHEMA),
+    DOCUMENT,
+)
+.example(r#"{"data":{"type":"concierge_requests","id":"1010","attributes":{"payment_authorization_code":"A-1207"}}}"#);
+/// `POST /api/concierge_requests/:id/request_quote`
+pub const REQUEST_QUOTE: Operation =
+    action("requestQuote", "Asks for a price; the request takes no more outputs.", HINT).codes(&[
+        ACTION_NOT_POSSIBLE,
+        ATTRIBUTE_INVALID,
+        OUTPUTS_MISSING,
+        HINT_TOKEN_UNKNOWN,
+        HINT_TOKEN_EXPIRED,
+        HINT_TOKEN_MISMATCH,
+    ]);
+/// `POST /api/concierge_requests/:id/accept_quote`
+pub const ACCEPT_QUOTE: Operation = action("acceptQuote", "Accepts the price, before the quote ends.", &[]);
+/// `POST /api/concierge_requests/:id/cancel`
+pub const CANCEL: Operation = action("cancelRequest", "Cancels a request before its acceptance.", &[]);
+
+const fn action(id: &'static str, summary: &'static str, attributes: &'static [Attribute]) -> Operation {
+    Operation::write(id, summary, &SCHEMA, Body::Action(&SCHEMA, attributes), DOCUMENT)
+        .codes(&[ACTION_NOT_POSSIBLE])
+        .example(r#"{"data":{"type":"concierge_requests","id":"1010"}}"#)
+}
 
 /// `GET /api/concierge_requests`
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::accounts::caller::Access;
-use crate::concierge::users::document::{SCHEMA, read_changes, read_new, render};
+use crate::concierge::users::document::{SCHEMA, WEBHOOK_URL_INVALID, read_changes, read_new, render};
 use crate::concierge::users::store;
 use crate::concierge::users::store::{NewUser, UserSelector};
 use crate::jsonapi::document::{Purpose, id_number};
@@ -15,6 +15,49 @@ use crate::jsonapi::render::{Included, render_document};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
 use crate::web::listing;
+use crate::web::route::{Answer, Body, Operation};
+
+/// Documents of a user.
+const DOCUMENT: Answer = Answer::Document(200, &SCHEMA);
+/// A change of a user.
+const CHANGES: &str =
+    r#"{"data":{"type":"users","id":"20202","attributes":{"webhook_url":"https://client.example.com/events"}}}"#;
+
+/// `GET /api/users`
+pub const LIST: Operation = Operation::list(
+    "listUsers",
+    "Lists the master user and the users it manages.",
+    &SCHEMA,
+    Answer::Collection(&SCHEMA),
+);
+/// `POST /api/users`
+pub const CREATE: Operation = Operation::write(
+    "createUser",
+    "Creates a user, new until its approval.",
+    &SCHEMA,
+    Body::Create(&SCHEMA),
+    Answer::Created(&SCHEMA),
+)
+.example(r#"{"data":{"type":"users","attributes":{"email":"maria@example.com"}}}"#);
+/// `GET /api/users/me`
+pub const SHOW_ME: Operation = Operation::show("getActingUser", "Shows the acting user.", &SCHEMA, DOCUMENT);
+/// `PATCH /api/users/me`
+pub const UPDATE_ME: Operation = Operation::write(
+    "updateActingUser",
+    "Changes the acting user, for example its `webhook_url`.",
+    &SCHEMA,
+    Body::Update(&SCHEMA),
+    DOCUMENT,
+)
+.example(CHANGES)
+.codes(&[WEBHOOK_URL_INVALID]);
+/// `GET /api/users/:id`
+pub const SHOW: Operation = Operation::show("getUser", "Shows a user.", &SCHEMA, DOCUMENT);
+/// `PATCH /api/users/:id`
+pub const UPDATE: Operation =
+    Operation::write("updateUser", "Changes a user.", &SCHEMA, Body::Update(&SCHEMA), DOCUMENT)
+        .example(CHANGES)
+        .codes(&[WEBHOOK_URL_INVALID]);
 
 /// `GET /api/users`: the master user and its managed users.
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::accounts::caller::Access;
-use crate::concierge::users::document::read_webhook_url;
+use crate::concierge::users::document::{WEBHOOK_URL_INVALID, read_webhook_url};
 use crate::concierge::users::store::UserSelector;
 use crate::concierge::users::{User, UserChanges, store};
 use crate::events::address::AddressRules;
@@ -15,16 +15,25 @@ use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
 use crate::jsonapi::render::{Included, Resource, Value, render_document};
-use crate::jsonapi::schema::{Attribute, Schema};
+use crate::jsonapi::schema::{Attribute, Input, Schema, ValueType};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
 use crate::web::numbered::Numbered;
+use crate::web::route::{Answer, Body, Operation};
 
 /// Schema of webhooks.
 pub static SCHEMA: Schema = Schema {
     type_name: "webhooks",
     path: "/api/webhooks",
-    attributes: &[Attribute::new("url")],
+    example_id: "50505",
+    pages_by_id: false,
+    attributes: &[Attribute::new(
+        "url",
+        ValueType::Url,
+        "Receiver of the acting user's events.",
+        r#""https://client.example.com/events""#,
+    )
+    .on_create(Input::Required)],
     relationships: &[],
     references: &[],
     default_include: &[],
@@ -54,6 +63,23 @@ fn render(user: &User) -> Option<Resource> {
         relationships: Vec::new(),
     })
 }
+
+/// `GET /api/webhooks`
+pub const LIST: Operation =
+    Operation::list("listWebhooks", "Shows the acting user's webhook.", &SCHEMA, Answer::Collection(&SCHEMA));
+/// `POST /api/webhooks`
+pub const CREATE: Operation = Operation::write(
+    "createWebhook",
+    "Sets the acting user's `webhook_url`.",
+    &SCHEMA,
+    Body::Create(&SCHEMA),
+    Answer::Created(&SCHEMA),
+)
+.example(r#"{"data":{"type":"webhooks","attributes":{"url":"https://client.example.com/events"}}}"#)
+.codes(&[WEBHOOK_URL_INVALID]);
+/// `GET /api/webhooks/:id`
+pub const SHOW: Operation =
+    Operation::show("getWebhook", "Shows a webhook by its id, the user's.", &SCHEMA, Answer::Document(200, &SCHEMA));
 
 /// `GET /api/webhooks`: one webhook or none.
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {

@@ -11,11 +11,41 @@ use crate::concierge::withdrawal_instructions::document::{INSTRUCTION_IN_USE, SC
 use crate::concierge::withdrawal_instructions::{actions, store};
 use crate::events::Cause;
 use crate::jsonapi::document::id_number;
-use crate::jsonapi::error::{Error, Errors};
+use crate::jsonapi::error::{Error, Errors, RELATED_RESOURCE_NOT_FOUND};
 use crate::jsonapi::query::Target;
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
+use crate::web::route::{Answer, Body, Operation, QueryOf};
 use crate::web::{include, listing};
+
+/// `GET /api/withdrawal_instructions`
+pub const LIST: Operation =
+    Operation::list("listWithdrawalInstructions", "Lists instructions.", &SCHEMA, Answer::Collection(&SCHEMA));
+/// `POST /api/withdrawal_instructions`
+pub const CREATE: Operation = Operation::write(
+    "createWithdrawalInstruction",
+    "Creates the instruction of a user, by default the acting one.",
+    &SCHEMA,
+    Body::Create(&SCHEMA),
+    Answer::Created(&SCHEMA),
+)
+.example(
+    r#"{"data":{"type":"withdrawal_instructions","attributes":{"label":"bob's bank account","schema":"bitex","body":{"payment_method":"domestic_bank","country":"CL","name":"bob","bank_account_number":"0012345678"}},"relationships":{"user":{"data":{"type":"users","id":"20202"}}}}}"#,
+)
+.codes(&[RELATED_RESOURCE_NOT_FOUND]);
+/// `GET /api/withdrawal_instructions/:id`
+pub const SHOW: Operation =
+    Operation::show("getWithdrawalInstruction", "Shows an instruction.", &SCHEMA, Answer::Document(200, &SCHEMA));
+/// `DELETE /api/withdrawal_instructions/:id`
+pub const DELETE: Operation = Operation::write(
+    "deleteWithdrawalInstruction",
+    "Deletes an instruction without open outputs.",
+    &SCHEMA,
+    Body::None,
+    Answer::Empty,
+)
+.query(QueryOf::Resource(Target::Nothing, &SCHEMA))
+.codes(&[INSTRUCTION_IN_USE]);
 
 /// `GET /api/withdrawal_instructions`
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {

@@ -4,17 +4,29 @@
 
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::render::{Resource, Value};
-use crate::jsonapi::schema::{Attribute, Filter, Schema, Values};
+use crate::jsonapi::schema::{Attribute, Filter, Schema, ValueType, Values};
 
 /// Schema of ports.
 pub static SCHEMA: Schema = Schema {
     type_name: "concierge_ports",
     path: "/api/concierge_ports",
+    example_id: "cl_clp",
+    pages_by_id: false,
     attributes: &[
-        Attribute::new("code"),
-        Attribute::new("country"),
-        Attribute::new("currency"),
-        Attribute::new("name"),
+        Attribute::new(
+            "code",
+            ValueType::OneOf(&CODES),
+            "Country and currency in lower case; also the id.",
+            r#""cl_clp""#,
+        ),
+        Attribute::new("country", ValueType::Text { longest: 2 }, "Country, ISO 3166 alpha-2.", r#""CL""#),
+        Attribute::new("currency", ValueType::Text { longest: 3 }, "Currency, ISO 4217.", r#""CLP""#),
+        Attribute::new(
+            "name",
+            ValueType::Text { longest: 255 },
+            "Country and currency in words.",
+            r#""Chile, Chilean peso""#,
+        ),
     ],
     relationships: &[],
     references: &[],
@@ -82,6 +94,17 @@ pub const PORTS: [Port; 13] = numbered([
     port("uy_usd", "UY", "USD", "Uruguay, US dollar"),
     port("uy_uyu", "UY", "UYU", "Uruguay, Uruguayan peso"),
 ]);
+
+/// The codes of [`PORTS`], in the same order.
+pub static CODES: [&str; PORTS.len()] = {
+    let mut codes = [""; PORTS.len()];
+    let mut place = 0;
+    while place < PORTS.len() {
+        codes[place] = PORTS[place].code;
+        place += 1;
+    }
+    codes
+};
 
 /// Returns the port with this code.
 pub fn find(code: &str) -> Option<&'static Port> {

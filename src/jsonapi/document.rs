@@ -12,7 +12,7 @@ use super::error::{
     ATTRIBUTE_UNKNOWN, CLIENT_ID_FORBIDDEN, Code, DOCUMENT_INVALID, Error, Errors, ID_MISMATCH, TYPE_MISMATCH,
 };
 use super::json;
-use super::schema::Schema;
+use super::schema::{Attribute, Schema};
 
 /// An id as sent by the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,11 +79,12 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Reads the body as a plain object, which the getters then read from. An empty body stands for an empty object.
+    /// Reads the body as a plain object with the members `known`, which the getters then read from. An empty body stands
+    /// for an empty object.
     ///
     /// # Errors
     /// 400 for invalid JSON or no object, and 422 for unknown members, because they would have no effect.
-    pub fn open_plain(body: &[u8], known: &[&str]) -> Result<Self, Errors> {
+    pub fn open_plain(body: &[u8], known: &[Attribute]) -> Result<Self, Errors> {
         let document = if body.is_empty() {
             Value::Object(serde_json::Map::new())
         } else {
@@ -94,10 +95,11 @@ impl Reader {
             let detail = format!("the body is {}; it must be an object", kind(&reader.document));
             return Err(Error::new(DOCUMENT_INVALID, detail).at("").into());
         };
-        let unknown: Vec<String> = members.keys().filter(|name| !known.contains(&name.as_str())).cloned().collect();
+        let is_known = |name: &str| known.iter().any(|attribute| attribute.name == name);
+        let unknown: Vec<String> = members.keys().filter(|name| !is_known(name)).cloned().collect();
         let expected = match known {
             [] => "the body takes no members".to_owned(),
-            known => format!("the body takes {}", known.join(", ")),
+            known => format!("the body takes {}", names(known)),
         };
         for name in unknown {
             let detail = format!("`{}` is unknown; {expected}", shorten(&name));
@@ -322,6 +324,11 @@ impl Reader {
     pub fn into_errors(self) -> Errors {
         Errors::new(self.faults)
     }
+}
+
+/// Returns the names of attributes, for error details.
+fn names(attributes: &[Attribute]) -> String {
+    attributes.iter().map(|attribute| attribute.name).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the value at a pointer (RFC 6901). It does not unescape: no member looked up here has an escaped name.

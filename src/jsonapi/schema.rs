@@ -1,4 +1,4 @@
-//! Resource schemas as data, for rendering, `include`, `fields`, `sort` and `filter`.
+//! Resource schemas as data, for rendering, `include`, `fields`, `sort` and `filter`, and for the API document.
 
 use std::fmt;
 
@@ -9,6 +9,10 @@ pub struct Schema {
     pub type_name: &'static str,
     /// Path of the collection.
     pub path: &'static str,
+    /// An id in examples.
+    pub example_id: &'static str,
+    /// True if a page can start or end at an id; other collections have numbered pages only.
+    pub pages_by_id: bool,
     pub attributes: &'static [Attribute],
     pub relationships: &'static [Relationship],
     /// Relationships that can't be included: the linkage names their type, which may be any.
@@ -20,12 +24,75 @@ pub struct Schema {
     pub filters: &'static [Filter],
 }
 
-/// A member of `attributes`.
+/// A member of `attributes`, or of a plain body.
 #[derive(Debug)]
 pub struct Attribute {
     pub name: &'static str,
     /// True if the resource also shows it by default when included in another resource's document.
     pub when_included: bool,
+    pub value_type: ValueType,
+    /// Its meaning, with its unit.
+    pub about: &'static str,
+    /// An example of its value, as JSON.
+    pub example: &'static str,
+    pub presence: Presence,
+    /// Its part in the body that creates the resource.
+    pub on_create: Input,
+    /// Its part in the body that updates the resource.
+    pub on_update: Input,
+}
+
+/// The type of a value.
+#[derive(Debug, Clone, Copy)]
+pub enum ValueType {
+    /// Text of at most so many characters.
+    Text {
+        longest: usize,
+    },
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
+    /// An id: decimal digits.
+    Id,
+    Boolean,
+    /// A whole number within these bounds.
+    Integer {
+        least: i64,
+        most: i64,
+    },
+    /// An exact decimal number. Bodies may send it as text.
+    Decimal,
+    /// An instant in RFC 3339.
+    Time,
+    /// A duration in ISO 8601. Bodies may also use the form people write.
+    Duration,
+    /// An absolute URL.
+    Url,
+    /// An object with any members, kept as sent.
+    Free,
+    /// An object with these members.
+    Object(&'static [Attribute]),
+    /// An array of such objects.
+    Objects(&'static [Attribute]),
+}
+
+/// Presence of an attribute in answers without sparse fieldsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It always has a value.
+    Always,
+    /// It is `null` while it has no value.
+    Nullable,
+    /// It is left out while it has no value.
+    Optional,
+}
+
+/// The part of an attribute or relationship in a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// It has no effect.
+    Ignored,
+    Optional,
+    Required,
 }
 
 /// A member of `relationships`.
@@ -34,12 +101,27 @@ pub struct Relationship {
     pub target: &'static Schema,
     /// True if the resource also shows it by default when included in another resource's document.
     pub when_included: bool,
+    pub cardinality: Cardinality,
+    /// Its part in the body that creates the resource.
+    pub on_create: Input,
+}
+
+/// The number of resources linked by a relationship.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cardinality {
+    One,
+    Many,
 }
 
 /// A member of `relationships` that can't be included.
 #[derive(Debug)]
 pub struct Reference {
     pub name: &'static str,
+    /// The types that it may link.
+    pub types: &'static [&'static str],
+    pub cardinality: Cardinality,
+    /// True if a document shows the linked resource of its own accord.
+    pub is_included: bool,
     /// Another way to see the linked resource, for error details.
     pub instead: &'static str,
 }
@@ -47,7 +129,7 @@ pub struct Reference {
 /// Prints only the name of the target: schemas refer to each other in circles.
 impl fmt::Debug for Relationship {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, target, when_included } = self;
+        let Self { name, target, when_included, .. } = self;
         let mut shown = formatter.debug_struct("Relationship");
         shown.field("name", name).field("target", &target.type_name).field("when_included", when_included).finish()
     }
@@ -88,14 +170,72 @@ impl Filter {
 }
 
 impl Attribute {
-    /// Creates an attribute shown in every document by default.
-    pub const fn new(name: &'static str) -> Self {
-        Self { name, when_included: true }
+    /// Creates an attribute shown in every document by default, always with a value.
+    pub const fn new(name: &'static str, value_type: ValueType, about: &'static str, example: &'static str) -> Self {
+        Self {
+            name,
+            when_included: true,
+            value_type,
+            about,
+            example,
+            presence: Presence::Always,
+            on_create: Input::Ignored,
+            on_update: Input::Ignored,
+        }
     }
 
-    /// Creates an attribute shown by default only in the resource's own documents.
-    pub const fn own_document(name: &'static str) -> Self {
-        Self { name, when_included: false }
+    /// Shows it by default only in the resource's own documents.
+    #[must_use]
+    pub const fn own_document(self) -> Self {
+        Self { when_included: false, ..self }
+    }
+
+    /// Shows `null` while it has no value.
+    #[must_use]
+    pub const fn nullable(self) -> Self {
+        Self { presence: Presence::Nullable, ..self }
+    }
+
+    /// Leaves it out while it has no value.
+    #[must_use]
+    pub const fn optional(self) -> Self {
+        Self { presence: Presence::Optional, ..self }
+    }
+
+    /// Takes it in the body that creates the resource.
+    #[must_use]
+    pub const fn on_create(self, part: Input) -> Self {
+        Self { on_create: part, ..self }
+    }
+
+    /// Takes it in the body that updates the resource.
+    #[must_use]
+    pub const fn on_update(self) -> Self {
+        Self { on_update: Input::Optional, ..self }
+    }
+}
+
+impl Relationship {
+    /// Creates a relationship to one resource, shown in every document by default.
+    pub const fn to_one(name: &'static str, target: &'static Schema) -> Self {
+        Self { name, target, when_included: true, cardinality: Cardinality::One, on_create: Input::Ignored }
+    }
+
+    /// Creates a relationship to any number of resources, shown in every document by default.
+    pub const fn to_many(name: &'static str, target: &'static Schema) -> Self {
+        Self { cardinality: Cardinality::Many, ..Self::to_one(name, target) }
+    }
+
+    /// Shows it by default only in the resource's own documents.
+    #[must_use]
+    pub const fn own_document(self) -> Self {
+        Self { when_included: false, ..self }
+    }
+
+    /// Takes it in the body that creates the resource.
+    #[must_use]
+    pub const fn on_create(self, part: Input) -> Self {
+        Self { on_create: part, ..self }
     }
 }
 

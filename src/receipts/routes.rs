@@ -11,14 +11,10 @@ use crate::receipts::{PageKind, Receipt, document, page, store};
 use crate::web::app::App;
 use crate::web::guard::{guarded, time_limited};
 use axum::Router;
-use axum::routing::get;
 
 /// Returns the routes of receipts and credit notes.
 pub fn routes(app: &App) -> Router {
-    let routes = Router::new()
-        .route("/receipts/{token}", get(show_receipt))
-        .route("/credit_notes/{token}", get(show_credit_note));
-    guarded(time_limited(routes, app)).with_state(app.clone())
+    guarded(time_limited(table(), app)).with_state(app.clone())
 }
 
 /// The token in a page's address. An unreadable token counts as unknown.

@@ -15,11 +15,31 @@ use crate::database::{StoreError, transaction};
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::duration;
 use crate::jsonapi::error::Errors;
+use crate::jsonapi::schema::{Attribute, Input, ValueType};
 use crate::lifecycle::timers;
 use crate::web::app::App;
 use crate::web::call::Call;
 
-const NAMES: [&str; 6] = ["progression", "approval", "check_delay", "approval_delay", "quote_delay", "step_delay"];
+/// Values of a mode.
+const MODES: [&str; 2] = ["auto", "manual"];
+
+/// Members of the body that changes the settings; null restores the server's default.
+const SETTINGS: &[Attribute] = &[
+    mode_of("progression", "Automatic or manual progress of requests and outputs."),
+    mode_of("approval", "Automatic or manual approval of new users."),
+    delay_of("check_delay", "Time from the creation of an output to its preliminary checks."),
+    delay_of("approval_delay", "Time from the creation of a user to its approval."),
+    delay_of("quote_delay", "Time from the request for a quote to the quote, where it does not come at once."),
+    delay_of("step_delay", "Time of each later step of an output."),
+];
+
+const fn mode_of(name: &'static str, about: &'static str) -> Attribute {
+    Attribute::new(name, ValueType::OneOf(&MODES), about, r#""auto""#).on_create(Input::Optional)
+}
+
+const fn delay_of(name: &'static str, about: &'static str) -> Attribute {
+    Attribute::new(name, ValueType::Duration, about, r#""PT1S""#).on_create(Input::Optional)
+}
 
 /// Changes to the settings: `None` keeps a value, `Some(None)` restores the server's default.
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,7 +55,7 @@ struct Change {
 
 impl Change {
     fn read(body: &[u8]) -> Result<Self, Errors> {
-        let mut reader = Reader::open_plain(body, &NAMES)?;
+        let mut reader = Reader::open_plain(body, SETTINGS)?;
         let progression = mode(&mut reader, "progression");
         let change = Self {
             is_manual: progression.map(|mode| mode == Some(false)),

@@ -7,13 +7,14 @@ use tower::ServiceBuilder;
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
+use crate::contract::ServerSetting;
 use crate::sandbox::intercept::intercept;
 use crate::sandbox::state::ControlPlane;
 use crate::web::guard::unknown_route;
-use crate::{api, receipts, sandbox, telemetry};
+use crate::{api, contract, receipts, sandbox, telemetry};
 
-/// Builds the router of all routes and their shared layers. The outermost layer comes first.
-pub fn router(plane: &ControlPlane) -> Router {
+/// Builds the router of all routes and their shared layers. `settings` are shown in the API document. The outermost layer comes first.
+pub fn router(plane: &ControlPlane, settings: Vec<ServerSetting>) -> Router {
     let layers = ServiceBuilder::new()
         .map_request(telemetry::keep_valid_request_id)
         .layer(SetRequestIdLayer::new(telemetry::REQUEST_ID, telemetry::NewRequestId))
@@ -29,6 +30,7 @@ pub fn router(plane: &ControlPlane) -> Router {
         .merge(api::routes(&plane.app).layer(from_fn_with_state(plane.clone(), intercept)))
         .merge(receipts::routes::routes(&plane.app))
         .merge(sandbox::routes(plane))
+        .merge(contract::routes::routes(&plane.app, settings))
         .fallback(unknown_route)
         .layer(layers)
 }

@@ -11,3 +11,4 @@ pub mod listing;
 pub mod numbered;
 pub mod open_accounts;
 pub mod rate_limit;
+pub mod route;

@@ -16,12 +16,13 @@ use imports::{Import, Sources, Tree};
 const GROUND: [&str; 6] = ["database", "jsonapi", "alarm", "clock", "metrics", "telemetry"];
 
 /// Every room, from top to bottom, with the rooms that it may import besides the [`GROUND`].
-const ROOMS: [(&str, &[&str]); 13] = [
-    ("main", &["server", "config"]),
+const ROOMS: [(&str, &[&str]); 14] = [
+    ("main", &["server", "config", "contract"]),
     (
         "server",
         &[
             "config",
+            "contract",
             "sandbox",
             "api",
             "receipts",
@@ -34,7 +35,11 @@ const ROOMS: [(&str, &[&str]); 13] = [
             "accounts",
         ],
     ),
-    ("config", &["webhooks", "events", "accounts"]),
+    ("config", &["contract", "webhooks", "events", "accounts"]),
+    (
+        "contract",
+        &["sandbox", "api", "receipts", "web", "lifecycle", "concierge", "webhooks", "events", "faults", "accounts"],
+    ),
     ("sandbox", &["api", "web", "lifecycle", "concierge", "webhooks", "events", "faults", "accounts"]),
     ("api", &["web", "lifecycle", "concierge", "webhooks", "events", "faults", "accounts"]),
     ("receipts", &["web", "lifecycle", "concierge", "webhooks", "events", "faults", "accounts"]),

@@ -10,7 +10,7 @@ use bigdecimal::BigDecimal;
 
 use super::ports::PORTS;
 use crate::jsonapi::render::{Resource, Value};
-use crate::jsonapi::schema::{Attribute, Schema};
+use crate::jsonapi::schema::{Attribute, Schema, ValueType};
 
 /// Schema of wallets.
 /// The id of a wallet is its currency (known).
@@ -19,7 +19,18 @@ use crate::jsonapi::schema::{Attribute, Schema};
 pub static SCHEMA: Schema = Schema {
     type_name: "cash_wallets",
     path: "/api/cash_wallets",
-    attributes: &[Attribute::new("currency"), Attribute::new("balance"), Attribute::new("available")],
+    example_id: "ars",
+    pages_by_id: false,
+    attributes: &[
+        Attribute::new(
+            "currency",
+            ValueType::Text { longest: 3 },
+            "Currency, ISO 4217 in lower case; also the id.",
+            r#""ars""#,
+        ),
+        Attribute::new("balance", ValueType::Decimal, "Money in the wallet, in units of the currency.", "1000000"),
+        Attribute::new("available", ValueType::Decimal, "Money free to spend, in units of the currency.", "1000000"),
+    ],
     relationships: &[],
     references: &[],
     default_include: &[],

@@ -10,24 +10,84 @@ use crate::concierge::pricing::{Deductions, Priced};
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::render::{Resource, Value};
-use crate::jsonapi::schema::{Attribute, Schema};
+use crate::jsonapi::schema::{Attribute, Input, Schema, ValueType};
+
+/// An output of an estimate: exactly one of `budget` and `amount` is sent.
+static OUTPUT: [Attribute; 6] = [
+    Attribute::new("port_code", ValueType::OneOf(&ports::CODES), "Destination port.", r#""us_usd""#)
+        .on_create(Input::Required),
+    Attribute::new("budget", ValueType::Decimal, "Money from the payer, in the origin's currency.", "100000")
+        .on_create(Input::Optional),
+    Attribute::new("amount", ValueType::Decimal, "Money for the payee, in the destination's currency.", "133.96820027")
+        .on_create(Input::Optional),
+    Attribute::new(
+        "rate",
+        ValueType::Decimal,
+        "Price of one unit of the origin's currency, before fees.",
+        "0.00135317",
+    ),
+    Attribute::new("all_in_rate", ValueType::Decimal, "The same with fees.", "0.00133968"),
+    Attribute::new("fee_and_cost", ValueType::Decimal, "Fees, in the origin's currency.", "997.5"),
+];
 
 /// Schema of estimates, with the attributes of both forms.
 /// Estimates cannot be read again, so they are not in [`SCHEMAS`](crate::concierge::SCHEMAS).
 pub static SCHEMA: Schema = Schema {
     type_name: "concierge_estimates",
     path: "/api/concierge_estimates",
+    example_id: "1574686382",
+    pages_by_id: false,
     attributes: &[
-        Attribute::new("hint_token"),
-        Attribute::new("port_code"),
-        Attribute::new("total_to_spend"),
-        Attribute::new("outputs"),
-        Attribute::new("from_code"),
-        Attribute::new("to_code"),
-        Attribute::new("amount"),
-        Attribute::new("result"),
-        Attribute::new("origin_taken"),
-        Attribute::new("destination_taken"),
+        Attribute::new(
+            "hint_token",
+            ValueType::Text { longest: 64 },
+            "Holds the prices for ten minutes in `request_quote`; 64 hexadecimal digits.",
+            r#""5f3c9ad0c6a0e3f1e2d7b8a9415263748596a7b8c9d0e1f2031425364758697a""#,
+        )
+        .optional(),
+        Attribute::new("port_code", ValueType::OneOf(&ports::CODES), "Origin port.", r#""cl_clp""#)
+            .optional()
+            .on_create(Input::Optional),
+        Attribute::new(
+            "total_to_spend",
+            ValueType::Decimal,
+            "Sum of the budgets, in the origin's currency.",
+            "119132.65420936",
+        )
+        .optional(),
+        Attribute::new(
+            "outputs",
+            ValueType::Objects(&OUTPUT),
+            "The outputs with their prices.",
+            r#"[{"port_code":"us_usd","budget":100000}]"#,
+        )
+        .optional()
+        .on_create(Input::Optional),
+        Attribute::new("from_code", ValueType::OneOf(&ports::CODES), "Older form: origin port.", r#""cl_clp""#)
+            .optional()
+            .on_create(Input::Optional),
+        Attribute::new("to_code", ValueType::OneOf(&ports::CODES), "Older form: destination port.", r#""us_usd""#)
+            .optional()
+            .on_create(Input::Optional),
+        Attribute::new("amount", ValueType::Decimal, "Older form: money to send, in the origin's currency.", "100000")
+            .optional()
+            .on_create(Input::Optional),
+        Attribute::new(
+            "result",
+            ValueType::Decimal,
+            "Older form: money to receive, in the destination's currency.",
+            "133.96820027",
+        )
+        .optional(),
+        Attribute::new("origin_taken", ValueType::Decimal, "Older form: fees, in the origin's currency.", "997.5")
+            .optional(),
+        Attribute::new(
+            "destination_taken",
+            ValueType::Decimal,
+            "Older form: fees, in the destination's currency.",
+            "0",
+        )
+        .optional(),
     ],
     relationships: &[],
     references: &[],

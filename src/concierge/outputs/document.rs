@@ -8,7 +8,7 @@ use crate::concierge::{ports, requests, users, withdrawal_instructions};
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::{Error, Errors, HEADER_INVALID};
 use crate::jsonapi::render::{Linkage, Resource, Value};
-use crate::jsonapi::schema::{Attribute, Filter, Relationship, Schema, Values};
+use crate::jsonapi::schema::{Attribute, Filter, Input, Relationship, Schema, ValueType, Values};
 
 crate::codes! {
     AMOUNT_OR_BUDGET_MISSING = 422 "amount_or_budget_missing" "Neither amount nor budget is given";
@@ -20,26 +20,55 @@ crate::codes! {
         "The instruction belongs to another user";
 }
 
+/// Maximum length of a reason, in characters.
+pub const LONGEST_REASON: usize = 1000;
+
 /// Schema of outputs.
 pub static SCHEMA: Schema = Schema {
     type_name: "concierge_request_outputs",
     path: "/api/concierge_request_outputs",
+    example_id: "32323",
+    pages_by_id: true,
     attributes: &[
-        Attribute::new("amount"),
-        Attribute::new("budget"),
-        Attribute::new("port_code"),
-        Attribute::new("state"),
-        Attribute::new("rejection_reason"),
-        Attribute::new("failure_reason"),
+        Attribute::new(
+            "amount",
+            ValueType::Decimal,
+            "Money for the payee, in the currency of `port_code`; known from the quote on.",
+            "1000",
+        )
+        .optional()
+        .on_create(Input::Optional),
+        Attribute::new(
+            "budget",
+            ValueType::Decimal,
+            "Money from the payer, in the currency of the request; known from the quote on.",
+            "500",
+        )
+        .optional()
+        .on_create(Input::Optional),
+        Attribute::new("port_code", ValueType::OneOf(&ports::CODES), "Destination port.", r#""cl_clp""#)
+            .on_create(Input::Required),
+        Attribute::new("state", ValueType::OneOf(&state::NAMES), "State of the payment.", r#""accepting""#),
+        Attribute::new(
+            "rejection_reason",
+            ValueType::Text { longest: LONGEST_REASON },
+            "Reason of a rejection.",
+            r#""the preliminary checks failed""#,
+        )
+        .optional(),
+        Attribute::new(
+            "failure_reason",
+            ValueType::Text { longest: LONGEST_REASON },
+            "Reason of the last failed attempt.",
+            r#""the receiving bank refused the payment""#,
+        )
+        .optional(),
     ],
     relationships: &[
-        Relationship { name: "request", target: &requests::document::SCHEMA, when_included: true },
-        Relationship { name: "user", target: &users::document::SCHEMA, when_included: true },
-        Relationship {
-            name: "withdrawal_instruction",
-            target: &withdrawal_instructions::document::SCHEMA,
-            when_included: true,
-        },
+        Relationship::to_one("request", &requests::document::SCHEMA).on_create(Input::Required),
+        Relationship::to_one("user", &users::document::SCHEMA).on_create(Input::Required),
+        Relationship::to_one("withdrawal_instruction", &withdrawal_instructions::document::SCHEMA)
+            .on_create(Input::Required),
     ],
     references: &[],
     default_include: &["user", "withdrawal_instruction"],

@@ -91,6 +91,17 @@ pub const TEST_VALUES: [TestValue; 7] = [
     },
 ];
 
+/// Names of all scenarios, in the order of [`Scenario`].
+pub static SCENARIOS: [&str; TEST_VALUES.len()] = {
+    let mut names = [""; TEST_VALUES.len()];
+    let mut place = 0;
+    while place < names.len() {
+        names[place] = TEST_VALUES[place].name;
+        place += 1;
+    }
+    names
+};
+
 /// ScenarioSource of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScenarioSource {

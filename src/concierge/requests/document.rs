@@ -7,7 +7,7 @@ use crate::concierge::{outputs, ports, users};
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, Error, Errors};
 use crate::jsonapi::render::{Linkage, Resource, Value};
-use crate::jsonapi::schema::{Attribute, Filter, Relationship, Schema, Values};
+use crate::jsonapi::schema::{Attribute, Filter, Input, Relationship, Schema, ValueType, Values};
 
 /// Counters of outputs, one for each state.
 const COUNTERS: [&str; 9] = [
@@ -28,38 +28,86 @@ const COUNTERS: [&str; 9] = [
 pub static SCHEMA: Schema = Schema {
     type_name: "concierge_requests",
     path: "/api/concierge_requests",
+    example_id: "1010",
+    pages_by_id: true,
     attributes: &[
-        Attribute::new("state"),
-        Attribute::new("port_code"),
-        Attribute::new("amount"),
-        Attribute::new("total_to_spend"),
-        Attribute::new("funds_available"),
-        Attribute::new("eta"),
-        Attribute::new("quote_requested_at"),
-        Attribute::new("accept_quote_before"),
-        Attribute::new("quote_accepted_at"),
-        Attribute::new("provision_funds_before"),
-        Attribute::new("cancellable_until"),
-        Attribute::new("cancellation_reason"),
-        Attribute::new("receipt_url"),
-        Attribute::new("credit_note_url"),
-        Attribute::new("external_id"),
-        Attribute::new("payment_authorization_code"),
-        Attribute::new("outputs_count"),
-        Attribute::new("outputs_total"),
-        Attribute::new(COUNTERS[0]),
-        Attribute::new(COUNTERS[1]),
-        Attribute::new(COUNTERS[2]),
-        Attribute::new(COUNTERS[3]),
-        Attribute::new(COUNTERS[4]),
-        Attribute::new(COUNTERS[5]),
-        Attribute::new(COUNTERS[6]),
-        Attribute::new(COUNTERS[7]),
-        Attribute::new(COUNTERS[8]),
+        Attribute::new("state", ValueType::OneOf(&state::NAMES), "State of the request.", r#""draft""#),
+        Attribute::new("port_code", ValueType::OneOf(&ports::CODES), "Origin port.", r#""ar_ars""#)
+            .on_create(Input::Required),
+        Attribute::new("amount", ValueType::Decimal, "Older name of `total_to_spend`.", "18973.47").nullable(),
+        Attribute::new(
+            "total_to_spend",
+            ValueType::Decimal,
+            "Price of all outputs, in the origin's currency; set by the quote.",
+            "18973.47",
+        )
+        .nullable(),
+        Attribute::new(
+            "funds_available",
+            ValueType::Decimal,
+            "Money in the payer's wallet, in the origin's currency.",
+            "1000000",
+        ),
+        moment("eta", "Due time of the quote."),
+        moment("quote_requested_at", "Time of the request for a quote."),
+        moment("accept_quote_before", "End of the quote."),
+        moment("quote_accepted_at", "Time of acceptance."),
+        moment("provision_funds_before", "Deadline for the money."),
+        moment("cancellable_until", "Older name of `accept_quote_before`."),
+        Attribute::new(
+            "cancellation_reason",
+            ValueType::OneOf(&state::CANCELLATION_REASONS),
+            "Reason of a cancellation.",
+            r#""cancelled_by_user""#,
+        )
+        .nullable(),
+        Attribute::new(
+            "receipt_url",
+            ValueType::Url,
+            "Page of the receipt; set when finished.",
+            r#""http://localhost:8080/receipts/K3zTq""#,
+        )
+        .nullable(),
+        Attribute::new(
+            "credit_note_url",
+            ValueType::Url,
+            "Page of the credit note, if money came back.",
+            r#""http://localhost:8080/credit_notes/K3zTq""#,
+        )
+        .nullable(),
+        Attribute::new(
+            "external_id",
+            ValueType::Text { longest: LONGEST },
+            "Your own reference.",
+            r#""payroll, March #7""#,
+        )
+        .nullable()
+        .on_create(Input::Optional)
+        .on_update(),
+        Attribute::new(
+            "payment_authorization_code",
+            ValueType::Text { longest: LONGEST },
+            "Your code of authorization, kept as sent.",
+            r#""A-1207""#,
+        )
+        .nullable()
+        .on_create(Input::Optional)
+        .on_update(),
+        count("outputs_count", "Number of outputs."),
+        count("outputs_total", "Older name of `outputs_count`."),
+        count(COUNTERS[0], "Number of outputs under preliminary checks."),
+        count(COUNTERS[1], "Number of outputs accepted."),
+        count(COUNTERS[2], "Number of outputs rejected."),
+        count(COUNTERS[3], "Number of outputs on their way."),
+        count(COUNTERS[4], "Number of outputs at the receiving bank."),
+        count(COUNTERS[5], "Number of outputs settled."),
+        count(COUNTERS[6], "Number of outputs failed and not yet retried or returned."),
+        count(COUNTERS[7], "Number of outputs returned."),
+        count(COUNTERS[8], "Number of outputs cancelled."),
     ],
     relationships: &[
-        Relationship { name: "user", target: &users::document::SCHEMA, when_included: true },
-        Relationship { name: "outputs", target: &outputs::document::SCHEMA, when_included: true },
+        Relationship::to_one("user", &users::document::SCHEMA).on_create(Input::Optional),
+        Relationship::to_many("outputs", &outputs::document::SCHEMA),
     ],
     references: &[],
     default_include: &[],
@@ -72,6 +120,16 @@ pub static SCHEMA: Schema = Schema {
 };
 
 const LONGEST: usize = 255;
+
+/// Declares a time, unset at first.
+const fn moment(name: &'static str, about: &'static str) -> Attribute {
+    Attribute::new(name, ValueType::Time, about, r#""2019-11-25T12:53:02.741Z""#).nullable()
+}
+
+/// Declares a counter of outputs.
+const fn count(name: &'static str, about: &'static str) -> Attribute {
+    Attribute::new(name, ValueType::Integer { least: 0, most: i64::MAX }, about, "1")
+}
 
 /// Reads the document of a new request.
 ///

@@ -114,15 +114,18 @@ impl State {
     /// Returns the `cancellation_reason` of a request that expired in this state.
     pub const fn expiry(self) -> &'static str {
         match self {
-            Self::Draft => "draft_was_pruned",
-            Self::QuoteRequested | Self::Quoted => "quote_not_accepted",
-            Self::QuoteAccepted | Self::Working | Self::Finished | Self::Cancelled => "payment_not_received",
+            Self::Draft => CANCELLATION_REASONS[1],
+            Self::QuoteRequested | Self::Quoted => CANCELLATION_REASONS[2],
+            Self::QuoteAccepted | Self::Working | Self::Finished | Self::Cancelled => CANCELLATION_REASONS[3],
         }
     }
 }
 
+/// All values of `cancellation_reason`: by its payer, then those of [`State::expiry`].
+pub const CANCELLATION_REASONS: [&str; 4] =
+    ["cancelled_by_user", "draft_was_pruned", "quote_not_accepted", "payment_not_received"];
 /// The `cancellation_reason` of a request cancelled by its payer.
-pub const CANCELLED_BY_USER: &str = "cancelled_by_user";
+pub const CANCELLED_BY_USER: &str = CANCELLATION_REASONS[0];
 /// Type of the event for a receipt.
 pub const RECEIPT_CREATED: &str = "concierge_request_receipt_created";
 /// Type of the event for a credit note.

@@ -1,12 +1,13 @@
 //! Schema, reading and rendering of users.
 
+use super::state::NAMES;
 use super::{User, UserChanges};
 use crate::events::address::AddressRules;
 use crate::events::receiver;
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors};
 use crate::jsonapi::render::{Resource, Value};
-use crate::jsonapi::schema::{Attribute, Schema};
+use crate::jsonapi::schema::{Attribute, Input, Schema, ValueType};
 
 crate::codes! {
     WEBHOOK_URL_INVALID = 422 "webhook_url_invalid" "Events can't be sent to this URL";
@@ -17,15 +18,41 @@ crate::codes! {
 pub static SCHEMA: Schema = Schema {
     type_name: "users",
     path: "/api/users",
+    example_id: "20202",
+    pages_by_id: true,
     attributes: &[
-        Attribute::new("name"),
-        Attribute::new("email"),
-        Attribute::new("kyc_accepted"),
-        Attribute::new("otp_enabled"),
-        Attribute::new("do_not_email"),
-        Attribute::new("trezor_login_enabled"),
-        Attribute::own_document("compliance_state"),
-        Attribute::own_document("webhook_url"),
+        Attribute::new(
+            "name",
+            ValueType::Text { longest: LONGEST },
+            "Name; a new user's e-mail address at first.",
+            r#""person3@example.com""#,
+        )
+        .nullable()
+        .on_update(),
+        Attribute::new("email", ValueType::Text { longest: LONGEST }, "E-mail address.", r#""person3@example.com""#)
+            .nullable()
+            .on_create(Input::Optional)
+            .on_update(),
+        Attribute::new("kyc_accepted", ValueType::Boolean, "True once the identity check passed.", "true"),
+        Attribute::new("otp_enabled", ValueType::Boolean, "True with a second factor for sign-in.", "true"),
+        Attribute::new("do_not_email", ValueType::Boolean, "True to receive no e-mail.", "false").on_update(),
+        Attribute::new("trezor_login_enabled", ValueType::Boolean, "True with sign-in by hardware key.", "true"),
+        Attribute::new(
+            "compliance_state",
+            ValueType::OneOf(&NAMES),
+            "Result of the review; only an enabled user can be paid.",
+            r#""enabled""#,
+        )
+        .own_document(),
+        Attribute::new(
+            "webhook_url",
+            ValueType::Url,
+            "Receiver of the user's events.",
+            r#""https://client.example.com/events""#,
+        )
+        .own_document()
+        .nullable()
+        .on_update(),
     ],
     relationships: &[],
     references: &[],

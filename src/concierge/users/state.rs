@@ -10,15 +10,13 @@ pub enum ComplianceState {
     Rejected,
 }
 
+/// Names of all states, in the order of [`ComplianceState`].
+pub const NAMES: [&str; 4] = ["new", "enabled", "disabled", "rejected"];
+
 impl ComplianceState {
     /// Returns the name for documents and the database.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::Enabled => "enabled",
-            Self::Disabled => "disabled",
-            Self::Rejected => "rejected",
-        }
+        NAMES[self as usize]
     }
 
     /// Returns the state with this name.

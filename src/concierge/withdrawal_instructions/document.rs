@@ -5,7 +5,7 @@ use crate::concierge::users;
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors};
 use crate::jsonapi::render::{Linkage, Resource, Value};
-use crate::jsonapi::schema::{Attribute, Filter, Relationship, Schema, Values};
+use crate::jsonapi::schema::{Attribute, Filter, Input, Relationship, Schema, ValueType, Values};
 
 crate::codes! {
     INSTRUCTION_IN_USE = 409 "withdrawal_instruction_in_use" "The instruction is in use";
@@ -16,19 +16,35 @@ crate::codes! {
 pub static SCHEMA: Schema = Schema {
     type_name: "withdrawal_instructions",
     path: "/api/withdrawal_instructions",
+    example_id: "2121",
+    pages_by_id: true,
     attributes: &[
-        Attribute::new("label"),
-        Attribute::new("schema"),
-        Attribute::new("body"),
-        Attribute::own_document("payment_method_type"),
+        Attribute::new("label", ValueType::Text { longest: LONGEST }, "Name for people.", r#""bob's bank account""#)
+            .nullable()
+            .on_create(Input::Optional),
+        Attribute::new("schema", ValueType::OneOf(&[BITEX]), "Schema of the body.", r#""bitex""#)
+            .on_create(Input::Optional),
+        Attribute::new("body", ValueType::Free, "Destination of the money, kept and returned as sent.", EXAMPLE_BODY)
+            .on_create(Input::Required),
+        Attribute::new(
+            "payment_method_type",
+            ValueType::Text { longest: LONGEST },
+            "Kind of payment, kept as sent.",
+            r#""international_bank""#,
+        )
+        .own_document()
+        .nullable()
+        .on_create(Input::Optional),
     ],
-    relationships: &[Relationship { name: "user", target: &users::document::SCHEMA, when_included: false }],
+    relationships: &[Relationship::to_one("user", &users::document::SCHEMA).own_document().on_create(Input::Optional)],
     references: &[],
     default_include: &[],
     sort: &[],
     filters: &[Filter::new("user_id", Values::Ids)],
 };
 
+/// The documented body.
+const EXAMPLE_BODY: &str = r#"{"payment_method":"international_bank","country":"US","account_type":"checking","name":"bob","city":"buenos aires","bank":"standard chartered","currency":"USD"}"#;
 /// The only known schema of a body.
 const BITEX: &str = "bitex";
 /// Values of `body.payment_method`.

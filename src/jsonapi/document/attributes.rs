@@ -10,7 +10,7 @@ use time::{OffsetDateTime, UtcOffset};
 
 use super::{Reader, kind, look_up, quote};
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, ATTRIBUTE_UNKNOWN, Code};
-use crate::jsonapi::schema::Schema;
+use crate::jsonapi::schema::{Attribute, Schema};
 use crate::jsonapi::{decimal, duration, json};
 
 impl Reader {
@@ -80,13 +80,13 @@ impl Reader {
 
     /// Reads an optional object attribute with `read`, for which the getters read from that object. Records a fault for
     /// each of its members that is not in `known`.
-    pub fn inside<T>(&mut self, name: &str, known: &[&str], read: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        let unknown: Vec<String> =
-            self.object(name)?.keys().filter(|name| !known.contains(&name.as_str())).cloned().collect();
+    pub fn inside<T>(&mut self, name: &str, known: &[Attribute], read: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let is_known = |name: &str| known.iter().any(|attribute| attribute.name == name);
+        let unknown: Vec<String> = self.object(name)?.keys().filter(|name| !is_known(name)).cloned().collect();
         let place = self.pointer(name);
         let outer = std::mem::replace(&mut self.place, place);
         for member in unknown {
-            let detail = format!("`{}` is unknown; `{name}` takes {}", super::shorten(&member), known.join(", "));
+            let detail = format!("`{}` is unknown; `{name}` takes {}", super::shorten(&member), super::names(known));
             self.fault(ATTRIBUTE_UNKNOWN, &self.pointer(&json::escape(&member)), detail);
         }
         let read = read(self);

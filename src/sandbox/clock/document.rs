@@ -10,6 +10,7 @@ use crate::jsonapi::document::Reader;
 use crate::jsonapi::duration::LONGEST_SPAN;
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, Errors};
 use crate::jsonapi::render::timestamp;
+use crate::jsonapi::schema::{Attribute, Input, ValueType};
 
 /// A distance or a target for a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,13 +19,34 @@ pub enum Distance {
     To(OffsetDateTime),
 }
 
+/// Members of the body that advances a clock: exactly one of them.
+pub const ADVANCE: &[Attribute] = &[
+    Attribute::new("by", ValueType::Duration, "Span of time.", r#""PT12H""#).on_create(Input::Optional),
+    Attribute::new("to", ValueType::Time, "Instant.", r#""2030-01-01T00:00:00Z""#).on_create(Input::Optional),
+];
+/// Members of the body that sets a clock.
+pub const SET: &[Attribute] = &[
+    Attribute::new("to", ValueType::Time, "Instant, not before the clock's time.", r#""2030-01-01T00:00:00Z""#)
+        .on_create(Input::Required),
+    Attribute::new("frozen", ValueType::Boolean, "True to freeze the clock there, false to let it run.", "true")
+        .on_create(Input::Optional),
+];
+/// Members of the body that settles an account.
+pub const SETTLE: &[Attribute] = &[Attribute::new(
+    "within",
+    ValueType::Duration,
+    "The clock stops once nothing is due within this time; a minute by default.",
+    r#""PT1M""#,
+)
+.on_create(Input::Optional)];
+
 /// Reads the distance to advance: `by`, a span of time, or `to`, an instant.
 ///
 /// # Errors
 /// All faults of the body.
 pub fn read_advance(body: &[u8]) -> Result<Distance, Errors> {
     const CHOICE: &str = "give `by` (a span of time) or `to` (an instant)";
-    let mut reader = Reader::open_plain(body, &["by", "to"])?;
+    let mut reader = Reader::open_plain(body, ADVANCE)?;
     match (reader.is_null("by"), reader.is_null("to")) {
         (true, true) => {
             reader.fault(ATTRIBUTE_MISSING, "", format!("`by` and `to` are missing; {CHOICE}"));
@@ -50,7 +72,7 @@ pub fn read_advance(body: &[u8]) -> Result<Distance, Errors> {
 /// # Errors
 /// All faults of the body.
 pub fn read_set(body: &[u8]) -> Result<(Distance, Option<bool>), Errors> {
-    let mut reader = Reader::open_plain(body, &["to", "frozen"])?;
+    let mut reader = Reader::open_plain(body, SET)?;
     let frozen = reader.boolean("frozen");
     if reader.is_null("to") {
         reader.missing("to", "an instant, such as 2030-01-01T00:00:00Z");

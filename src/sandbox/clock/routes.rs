@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 
 use super::advance::{self, Until};
-use super::document::{read_advance, read_set, render};
+use super::document::{SETTLE, read_advance, read_set, render};
 use super::report;
 use crate::accounts::caller::{Access, Caller};
 use crate::accounts::store;
@@ -83,7 +83,7 @@ pub async fn settle(State(plane): State<ControlPlane>, call: Call) -> Result<Jso
     /// Longer than any step, and shorter than any deadline.
     const WITHIN: std::time::Duration = std::time::Duration::from_mins(1);
     let read = call.no_query().and_then(|()| {
-        let mut reader = Reader::open_plain(&call.body, &["within"])?;
+        let mut reader = Reader::open_plain(&call.body, SETTLE)?;
         let within = if reader.is_null("within") { Some(WITHIN) } else { reader.span("within") };
         reader.finish(within)
     });

@@ -12,29 +12,108 @@ use crate::jsonapi::error::{
 use crate::jsonapi::json;
 use crate::jsonapi::query::Query;
 use crate::jsonapi::render::{self, Included, Linkage, Resource, Value};
-use crate::jsonapi::schema::{Attribute, Filter, Reference, Schema, Values};
+use crate::jsonapi::schema::{Attribute, Cardinality, Filter, Reference, Schema, ValueType, Values};
 use crate::jsonapi::since::Since;
+use crate::webhooks::envelope::FAILURES;
+
+/// A delivery attempt.
+static ATTEMPT: [Attribute; 7] = [
+    Attribute::new("number", ValueType::Integer { least: 1, most: i64::MAX }, "Number of the attempt, from 1.", "1"),
+    Attribute::new("at", ValueType::Time, "Time of the attempt.", r#""2019-11-25T12:53:02.741Z""#),
+    Attribute::new(
+        "status",
+        ValueType::Integer { least: 0, most: 999 },
+        "HTTP status of the answer, if there was one.",
+        "200",
+    )
+    .nullable(),
+    Attribute::new(
+        "error",
+        ValueType::Text { longest: usize::MAX },
+        "Reason of the failure.",
+        r#""the receiver answered 500""#,
+    )
+    .nullable(),
+    Attribute::new("duration_ms", ValueType::Integer { least: 0, most: i64::MAX }, "Duration in milliseconds.", "12"),
+    Attribute::new("response", ValueType::Text { longest: usize::MAX }, "Beginning of the answer's body.", r#""ok""#),
+    Attribute::new(
+        "next_attempt_at",
+        ValueType::Time,
+        "Due time of the next attempt.",
+        r#""2019-11-25T12:55:02.741Z""#,
+    )
+    .nullable(),
+];
 
 /// Schema of an event. Only the document of a single event has `attempts`.
 pub static SCHEMA: Schema = Schema {
     type_name: "events",
     path: "/_sandbox/events",
+    example_id: "1",
+    pages_by_id: true,
     attributes: &[
-        Attribute::new("event_type"),
-        Attribute::new("created_at"),
-        Attribute::new("sent_at"),
-        Attribute::new("delivery_state"),
-        Attribute::new("delivered"),
-        Attribute::new("ended_at"),
-        Attribute::new("next_attempt_at"),
-        Attribute::new("attempts_count"),
-        Attribute::new("is_made_up"),
-        Attribute::own_document("attempts"),
+        Attribute::new(
+            "event_type",
+            ValueType::OneOf(&event_types::NAMES),
+            "Type of the event.",
+            r#""concierge_request_output_accepted""#,
+        ),
+        Attribute::new("created_at", ValueType::Time, "Time of the event.", r#""2019-11-25T12:53:02.741Z""#),
+        Attribute::new(
+            "sent_at",
+            ValueType::Time,
+            "Time of the first delivery attempt.",
+            r#""2019-11-25T12:53:02.741Z""#,
+        )
+        .nullable(),
+        Attribute::new("delivery_state", ValueType::OneOf(&STATES), "State of the delivery.", r#""delivered""#),
+        Attribute::new("delivered", ValueType::Boolean, "True once the receiver answered 200.", "true"),
+        Attribute::new(
+            "ended_at",
+            ValueType::Time,
+            "Time of success or of giving up.",
+            r#""2019-11-25T12:53:02.741Z""#,
+        )
+        .nullable(),
+        Attribute::new(
+            "next_attempt_at",
+            ValueType::Time,
+            "Due time of the next attempt.",
+            r#""2019-11-25T12:53:02.741Z""#,
+        )
+        .nullable(),
+        Attribute::new(
+            "attempts_count",
+            ValueType::Integer { least: 0, most: i64::MAX },
+            "Number of delivery attempts.",
+            "1",
+        ),
+        Attribute::new("is_made_up", ValueType::Boolean, "True for a triggered event without a change.", "false"),
+        Attribute::new(
+            "attempts",
+            ValueType::Objects(&ATTEMPT),
+            "All delivery attempts, the first one first; in the event's own document.",
+            "[]",
+        )
+        .own_document()
+        .optional(),
     ],
     relationships: &[],
     references: &[
-        Reference { name: "resource", instead: "GET /_sandbox/events/ID includes it, in its state at the event" },
-        Reference { name: "failures", instead: "there is one for each payment attempt of the output that had failed" },
+        Reference {
+            name: "resource",
+            types: &RESOURCE_TYPES,
+            cardinality: Cardinality::One,
+            is_included: true,
+            instead: "GET /_sandbox/events/ID includes it, in its state at the event",
+        },
+        Reference {
+            name: "failures",
+            types: &[FAILURES],
+            cardinality: Cardinality::Many,
+            is_included: false,
+            instead: "there is one for each payment attempt of the output that had failed",
+        },
     ],
     default_include: &[],
     sort: &[],
@@ -54,7 +133,7 @@ pub fn render(record: &EventRow) -> Resource {
     let mut relationships = vec![("resource", resource)];
     if record.resource_type == outputs::document::SCHEMA.type_name {
         let ids = (1..=record.failures.unwrap_or_default()).map(|number| number.to_string()).collect();
-        relationships.push(("failures", Linkage::References { type_name: "failures", ids }));
+        relationships.push(("failures", Linkage::References { type_name: FAILURES, ids }));
     }
     Resource {
         schema: &SCHEMA,

@@ -10,8 +10,7 @@ pub fn mismatch(fault: &Fault) -> Option<(&'static str, String)> {
         FaultTarget::Requests(RequestFault { method, path, .. }) => {
             let mut answered: Vec<&str> = Vec::new();
             for route in ROUTES.iter().filter(|route| path.matches_template(route.path)) {
-                answered.extend(route.methods);
-                answered.extend(route.methods.contains(&"GET").then_some("HEAD"));
+                answered.extend(route.methods());
             }
             if answered.is_empty() {
                 let detail = format!("`path` is {:?}; it must match a documented path of the API", path.as_str());

@@ -14,7 +14,7 @@ use crate::jsonapi::schema::{Relationship, Schema};
 
 /// A wallet in a seed. It names its user; the API's own documents don't.
 static WALLET: Schema = Schema {
-    relationships: &[Relationship { name: "user", target: &users::document::SCHEMA, when_included: false }],
+    relationships: &[Relationship::to_one("user", &users::document::SCHEMA).own_document()],
     ..cash_wallets::SCHEMA
 };
 

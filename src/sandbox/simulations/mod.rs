@@ -3,6 +3,7 @@
 //! Each is a transition of its resource's state machine at the account's current time.
 //! It records its event and applies its consequences.
 
+pub mod contract;
 mod document;
 mod outputs;
 mod requests;

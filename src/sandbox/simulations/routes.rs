@@ -25,9 +25,9 @@ use crate::web::call::{Call, answer, not_found};
 use crate::web::include;
 
 /// Verb that moves a resource to a given state.
-const TRANSITION: &str = "transition";
+pub const TRANSITION: &str = "transition";
 /// Verbs for users.
-const USER_VERBS: [&str; 5] = ["enable", "disable", "reject", "credit", "debit"];
+pub const USER_VERBS: [&str; 5] = ["enable", "disable", "reject", "credit", "debit"];
 
 /// A simulation as read from the request.
 enum Simulation {

@@ -7,9 +7,19 @@ use super::store::COUNTED;
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
 use crate::jsonapi::render::timestamp;
+use crate::jsonapi::schema::{Attribute, Input, ValueType};
 
 /// Maximum length of a name, in characters.
 const LONGEST: usize = 100;
+
+/// Members of the body that takes a snapshot.
+pub const NEW_SNAPSHOT: &[Attribute] = &[Attribute::new(
+    "name",
+    ValueType::Text { longest: LONGEST },
+    "Name; letters, digits, `-`, `_` and `.`.",
+    r#""before-quote""#,
+)
+.on_create(Input::Required)];
 
 /// Reads the name of a new snapshot. Names appear unescaped in paths.
 ///
@@ -17,7 +27,7 @@ const LONGEST: usize = 100;
 /// Every fault of the body.
 pub fn read_name(body: &[u8]) -> Result<String, Errors> {
     const EXPECTED: &str = "letters, digits, `-`, `_` and `.`, starting with a letter or a digit";
-    let mut reader = Reader::open_plain(body, &["name"])?;
+    let mut reader = Reader::open_plain(body, NEW_SNAPSHOT)?;
     if reader.is_null("name") {
         reader.missing("name", format_args!("1 to {LONGEST} characters: {EXPECTED}"));
     }

@@ -1,0 +1,184 @@
+//! The errors of an operation, and the answers that carry them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::resources::reference;
+use super::values::closed;
+use crate::accounts::caller::{self, ACTING_USER_UNKNOWN, INVALID_API_KEY, NOT_ENOUGH_PERMISSIONS};
+use crate::jsonapi::error::{
+    ACCEPT_UNSUPPORTED, ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, ATTRIBUTE_UNKNOWN, BODY_TIMEOUT, BODY_TOO_LARGE,
+    CLIENT_ID_FORBIDDEN, Code, DOCUMENT_INVALID, FIELD_UNKNOWN, FILTER_UNKNOWN, HEADER_INVALID, ID_MISMATCH,
+    INCLUDE_UNKNOWN, INTERNAL, JSON_INVALID, MEDIA_TYPE_UNSUPPORTED, METHOD_NOT_ALLOWED, PARAMETER_INVALID,
+    PARAMETER_UNKNOWN, RATE_LIMITED, RELATIONSHIP_MISSING, RELATIONSHIP_TYPE_MISMATCH, RESOURCE_NOT_FOUND,
+    ROUTE_UNKNOWN, SORT_UNKNOWN, TYPE_MISMATCH, UNAVAILABLE,
+};
+use crate::jsonapi::query::Target;
+use crate::jsonapi::{self, MEDIA_TYPE};
+use crate::sandbox::accounts::INVALID_ADMIN_TOKEN;
+use crate::web::route::{Body, Key, Operation, QueryOf};
+use crate::{concierge, sandbox};
+
+/// Name of the extension that lists the codes of an answer.
+const CODES: &str = "x-error-codes";
+
+/// Returns all error codes.
+pub fn all() -> Vec<Code> {
+    let rooms = [jsonapi::error::CODES, caller::CODES];
+    let mut codes: Vec<Code> =
+        rooms.into_iter().chain(concierge::CODES).chain(sandbox::CODES).flatten().copied().collect();
+    codes.sort_by_key(|code| (code.status, code.name));
+    codes
+}
+
+/// Describes error documents, and lists all codes.
+pub fn components() -> Vec<(String, Value)> {
+    let text = |about: &str| json!({ "type": "string", "minLength": 1, "description": about });
+    let source = json!({
+        "type": "object",
+        "description": "The faulty part of the request: exactly one of these.",
+        "minProperties": 1,
+        "maxProperties": 1,
+        "properties": {
+            "pointer": { "type": "string", "description": "JSON pointer (RFC 6901) to an existing part of the document." },
+            "parameter": { "type": "string", "description": "Query parameter, as it was sent." },
+            "header": { "type": "string", "description": "Header." },
+        },
+        "additionalProperties": false,
+    });
+    let error = json!({
+        "status": { "type": "string", "pattern": "^[45][0-9]{2}$", "description": "HTTP status of this error." },
+        "code": reference("ErrorCode"),
+        "title": text("Summary, the same for every error of the code."),
+        "detail": text("The fault of this value, and what would be right."),
+        "source": source,
+        "meta": { "type": "object", "description": "Further facts, for programs.", "additionalProperties": true },
+    });
+    let members = |object: Value| if let Value::Object(members) = object { members } else { Map::new() };
+    let errors = json!({ "errors": { "type": "array", "minItems": 1, "items": reference("Error") } });
+    let names: Vec<&str> = all().iter().map(|code| code.name).collect();
+    vec![
+        ("Error".to_owned(), closed(members(error), &["status", "code", "title", "detail"])),
+        ("ErrorDocument".to_owned(), closed(members(errors), &["errors"])),
+        (
+            "ErrorCode".to_owned(),
+            json!({ "type": "string", "enum": names, "description": "Stable code, for programs." }),
+        ),
+    ]
+}
+
+/// Returns every error that an operation may answer. `is_limited` says that the rate limit counts it.
+pub fn of(path: &str, operation: &Operation, is_limited: bool) -> Vec<Code> {
+    let mut codes = vec![INTERNAL, UNAVAILABLE];
+    if operation.is_checked {
+        codes.extend([HEADER_INVALID, ACCEPT_UNSUPPORTED, BODY_TIMEOUT, BODY_TOO_LARGE, MEDIA_TYPE_UNSUPPORTED]);
+        // a body that ends before its declared length
+        codes.push(DOCUMENT_INVALID);
+    }
+    match operation.key {
+        Key::None => {}
+        Key::Optional | Key::Read => codes.extend([INVALID_API_KEY, ACTING_USER_UNKNOWN]),
+        Key::Write => codes.extend([INVALID_API_KEY, ACTING_USER_UNKNOWN, NOT_ENOUGH_PERMISSIONS]),
+        Key::Admin => codes.push(INVALID_ADMIN_TOKEN),
+        Key::OwnerOrAdmin => {
+            codes.extend([INVALID_API_KEY, ACTING_USER_UNKNOWN, NOT_ENOUGH_PERMISSIONS, INVALID_ADMIN_TOKEN]);
+        }
+    }
+    if is_limited {
+        codes.push(RATE_LIMITED);
+    }
+    if path.contains('{') {
+        codes.push(RESOURCE_NOT_FOUND);
+    }
+    match operation.query {
+        QueryOf::Resource(Target::Collection, _) => codes.extend([
+            PARAMETER_INVALID,
+            PARAMETER_UNKNOWN,
+            INCLUDE_UNKNOWN,
+            FIELD_UNKNOWN,
+            SORT_UNKNOWN,
+            FILTER_UNKNOWN,
+        ]),
+        QueryOf::Resource(Target::Single, _) => {
+            codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN, INCLUDE_UNKNOWN, FIELD_UNKNOWN]);
+        }
+        QueryOf::List(_) => codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN, FILTER_UNKNOWN]),
+        QueryOf::Plain(_) => codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN]),
+        QueryOf::None | QueryOf::Resource(Target::Nothing, _) if operation.is_checked => {
+            codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN]);
+        }
+        QueryOf::None | QueryOf::Resource(Target::Nothing, _) => {}
+    }
+    match operation.body {
+        Body::None | Body::Action(..) => {}
+        Body::Empty => codes.extend([JSON_INVALID, ATTRIBUTE_UNKNOWN]),
+        Body::Create(schema) => {
+            codes.extend([JSON_INVALID, TYPE_MISMATCH, CLIENT_ID_FORBIDDEN, ATTRIBUTE_MISSING, ATTRIBUTE_INVALID]);
+            if !schema.relationships.is_empty() {
+                codes.extend([RELATIONSHIP_MISSING, RELATIONSHIP_TYPE_MISMATCH]);
+            }
+        }
+        Body::Update(_) => codes.extend([JSON_INVALID, TYPE_MISMATCH, ID_MISMATCH, ATTRIBUTE_INVALID]),
+        Body::Plain(_) | Body::Items(_) => {
+            codes.extend([JSON_INVALID, ATTRIBUTE_MISSING, ATTRIBUTE_INVALID, ATTRIBUTE_UNKNOWN]);
+        }
+        Body::Resources(_) => codes.extend([
+            JSON_INVALID,
+            TYPE_MISMATCH,
+            ATTRIBUTE_MISSING,
+            ATTRIBUTE_INVALID,
+            ATTRIBUTE_UNKNOWN,
+            RELATIONSHIP_MISSING,
+            RELATIONSHIP_TYPE_MISMATCH,
+        ]),
+    }
+    codes.extend(operation.codes);
+    codes
+}
+
+/// Describes the error answers with these codes, by status.
+pub fn responses(codes: &[Code]) -> Map<String, Value> {
+    let mut by_status: BTreeMap<u16, BTreeMap<&str, &str>> = BTreeMap::new();
+    for code in codes {
+        by_status.entry(code.status).or_default().insert(code.name, code.title);
+    }
+    by_status.iter().map(|(status, codes)| (status.to_string(), response(*status, codes))).collect()
+}
+
+/// Describes the answers of any path and method without an operation.
+pub fn shared_responses() -> Value {
+    let of = |code: Code| response(code.status, &BTreeMap::from([(code.name, code.title)]));
+    json!({ "RouteUnknown": of(ROUTE_UNKNOWN), "MethodNotAllowed": of(METHOD_NOT_ALLOWED) })
+}
+
+fn response(status: u16, codes: &BTreeMap<&str, &str>) -> Value {
+    let described: Vec<String> = codes.iter().map(|(name, title)| format!("`{name}`: {title}.")).collect();
+    let names: Vec<&&str> = codes.keys().collect();
+    json!({
+        "description": described.join("\n"),
+        "headers": headers(status),
+        "content": { MEDIA_TYPE: { "schema": reference("ErrorDocument") } },
+        CODES: names,
+    })
+}
+
+/// Describes the headers of an error answer.
+fn headers(status: u16) -> Value {
+    let mut names = vec!["X-Request-Id"];
+    match status {
+        401 => names.push("WWW-Authenticate"),
+        405 => names.push("Allow"),
+        415 => names.push("Accept-Encoding"),
+        429 | 503 => names.push("Retry-After"),
+        _ => {}
+    }
+    header_references(&names)
+}
+
+/// Returns references to the components of headers.
+pub fn header_references(names: &[&str]) -> Value {
+    let references =
+        names.iter().map(|name| ((*name).to_owned(), json!({ "$ref": format!("#/components/headers/{name}") })));
+    Value::Object(references.collect())
+}

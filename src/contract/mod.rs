@@ -1,0 +1,239 @@
+//! The contract: the OpenAPI document of `/api`, `/_sandbox` and the receipts, and its page.
+//!
+//! The document is made of the tables that the server runs by: routes, schemas of resources, types of answers, error
+//! codes, event types and test values. So it can't differ from them.
+
+mod errors;
+mod events;
+mod operations;
+mod parameters;
+mod resources;
+pub mod routes;
+mod values;
+mod yaml;
+
+pub use yaml::render as yaml;
+
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use crate::api;
+use crate::concierge::outputs::scenario::TEST_VALUES;
+use crate::concierge::{SCHEMAS, estimates};
+use crate::jsonapi::schema::Schema;
+use crate::receipts;
+use crate::sandbox;
+use crate::web::route::Body;
+use operations::{Described, of_table, paths, update_name};
+
+/// Recorded answers, by `operationId`.
+const EXAMPLES: &str = include_str!("examples.json");
+/// The dialect of the schemas: that of OpenAPI 3.1.
+const DIALECT: &str = "https://spec.openapis.org/oas/3.1/dialect/base";
+
+/// A setting of the server, for the document.
+#[derive(Debug, Clone)]
+pub struct ServerSetting {
+    pub flag: String,
+    pub variable: Option<String>,
+    pub default: Option<String>,
+    pub about: String,
+}
+
+/// Returns the OpenAPI document of a server at `origin` with these settings.
+pub fn document(origin: &str, settings: &[ServerSetting]) -> Value {
+    let operations = all_operations();
+    let mut generator = generator();
+    let examples: Value = serde_json::from_str(EXAMPLES).unwrap_or_default();
+    let paths = paths(&operations, &mut generator, &examples);
+    let mut schemas: Map<String, Value> = described_resources(&operations);
+    schemas.extend(generator.take_definitions(true));
+    schemas.values_mut().for_each(close);
+    json!({
+        "openapi": "3.1.1",
+        "jsonSchemaDialect": DIALECT,
+        "info": {
+            "title": "Concierge sandbox",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "A sandbox for payout integrations",
+            "description": DESCRIPTION,
+        },
+        "servers": [{ "url": origin }],
+        "tags": TAGS.map(|(name, about)| json!({ "name": name, "description": about })),
+        "paths": closed_answers(paths),
+        "webhooks": events::webhooks(),
+        "components": {
+            "schemas": schemas,
+            "responses": errors::shared_responses(),
+            "parameters": parameters::shared(),
+            "headers": headers(),
+            "securitySchemes": security_schemes(),
+        },
+        "x-error-codes": errors::all().iter().map(|code| {
+            json!({ "code": code.name, "status": code.status, "title": code.title })
+        }).collect::<Vec<_>>(),
+        "x-test-values": TEST_VALUES.map(|value| json!({
+            "name": value.name,
+            "label": value.label,
+            "bank_account_number": value.bank_account_number,
+            "email_local_part": value.email,
+            "what": value.what,
+        })),
+        "x-settings": settings.iter().map(|setting| json!({
+            "flag": setting.flag,
+            "variable": setting.variable,
+            "default": setting.default,
+            "what": setting.about,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+const DESCRIPTION: &str = "\
+The emulated API is under `/api`, as JSON:API. The control plane is under `/_sandbox`: outcomes, time, faults, webhooks.\n\n\
+* Keys: `Authorization` has the bare key, `KEY`, or `KEY; user=ID` to act as a managed user.\n\
+* Every answer has `X-Request-Id`; a valid one of the request is kept.\n\
+* Bodies of `/api` are open: unknown members and read-only attributes have no effect, null stands for an absent \
+member, and ids may be numbers.\n\
+* With `fields[TYPE]`, a resource shows only the named fields. Without it, all members in `x-present` are there.\n\
+* `Prefer: code=503` asks for an error with that status; faults of an account inject errors, too. Both have the code \
+`fault_injected` and any status from 400 to 599.";
+
+/// Groups of operations, in order.
+const TAGS: [(&str, &str); 19] = [
+    ("Outputs", "Payments to one payee each."),
+    ("Requests", "Payments with one payer and many outputs."),
+    ("Estimates", "Prices before a request."),
+    ("Users", "Payers and payees."),
+    ("Withdrawal instructions", "Where a payee's money goes."),
+    ("Cash wallets", "The acting user's money."),
+    ("Ports", "Countries and currencies."),
+    ("Webhooks", "The older API for the receiver of events."),
+    ("Receipts", "Public pages of finished requests."),
+    ("Simulations", "Actions of operators, banks and payers."),
+    ("Clock", "The account's time."),
+    ("Events", "Events, their deliveries, and what is sent to receivers."),
+    ("Faults", "Failures to inject."),
+    ("Request log", "Past requests and advice."),
+    ("Timeline", "What happened to a resource, and what comes next."),
+    ("Accounts", "Accounts, settings, snapshots and seeds."),
+    ("Wait", "Wait for a state or an event."),
+    ("Reference", "Tables that drive the sandbox, and this document."),
+    ("Health", "For operators."),
+];
+
+/// Returns the group of a path.
+fn tag(path: &'static str) -> &'static str {
+    let mut segments = path.split('/').skip(1);
+    match (segments.next(), segments.next()) {
+        (Some("api"), Some("concierge_request_outputs")) => "Outputs",
+        (Some("api"), Some("concierge_requests")) => "Requests",
+        (Some("api"), Some("concierge_estimates")) => "Estimates",
+        (Some("api"), Some("users")) => "Users",
+        (Some("api"), Some("withdrawal_instructions")) => "Withdrawal instructions",
+        (Some("api"), Some("cash_wallets")) => "Cash wallets",
+        (Some("api"), Some("concierge_ports")) => "Ports",
+        (Some("api"), _) => "Webhooks",
+        (Some("receipts" | "credit_notes"), _) => "Receipts",
+        (_, Some("simulations")) => "Simulations",
+        (_, Some("clock" | "settle")) => "Clock",
+        (_, Some("events")) => "Events",
+        (_, Some("faults")) => "Faults",
+        (_, Some("requests" | "advice")) => "Request log",
+        (_, Some("timeline")) => "Timeline",
+        (_, Some("wait")) => "Wait",
+        (_, Some("health" | "metrics")) => "Health",
+        (_, Some("state_machines" | "test_values" | "openapi.json" | "openapi.yaml" | "docs")) => "Reference",
+        _ => "Accounts",
+    }
+}
+
+/// Returns every operation of every door.
+fn all_operations() -> Vec<Described> {
+    let mut all = of_table(api::ROUTES, tag, true);
+    for table in sandbox::TABLES.into_iter().chain([receipts::routes::ROUTES, routes::ROUTES]) {
+        all.extend(of_table(table, tag, false));
+    }
+    all.extend(sandbox::simulations::contract::operations().into_iter().map(|simulation| Described {
+        path: simulation.path,
+        id: simulation.id,
+        summary: simulation.summary,
+        operation: simulation.operation,
+        tag: "Simulations",
+        is_limited: false,
+    }));
+    all
+}
+
+/// Returns a generator of schemas in the answers' form, with references to the document's components.
+fn generator() -> SchemaGenerator {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    settings.for_serialize().into_generator()
+}
+
+/// Describes every resource, and the bodies that the operations take.
+fn described_resources(operations: &[Described]) -> Map<String, Value> {
+    let mut described = Map::new();
+    let views = [&estimates::document::SCHEMA, &api::webhooks::SCHEMA, &sandbox::events::document::SCHEMA];
+    for schema in SCHEMAS.into_iter().chain(views) {
+        described.extend(resources::components(schema));
+    }
+    for Described { path, operation, .. } in operations {
+        match operation.body {
+            Body::Create(schema) => {
+                described.insert(format!("{}Creation", resources::component(schema)), resources::creation(schema));
+            }
+            Body::Update(schema) => {
+                let body = resources::update(schema, path.contains('{'));
+                described.insert(update_name(schema, path), body);
+            }
+            _ => {}
+        }
+    }
+    described.extend(resources::shared());
+    described.extend(errors::components());
+    described.extend(events::components());
+    described
+}
+
+/// Closes the objects of a derived schema: an answer has no other members.
+fn close(schema: &mut Value) {
+    let _ = schema;
+}
+
+fn closed_answers(paths: Value) -> Value {
+    paths
+}
+
+fn headers() -> Value {
+    let header = |about: &str, schema: Value| json!({ "description": about, "schema": schema });
+    json!({
+        "X-Request-Id": header("Id of the request, also in every log line.", json!({ "type": "string", "format": "uuid" })),
+        "Location": header("URL of the new resource.", json!({ "type": "string", "format": "uri" })),
+        "Retry-After": header("Seconds to wait before a repetition.", json!({ "type": "integer", "minimum": 0 })),
+        "Allow": header("Methods of the path.", json!({ "type": "string" })),
+        "WWW-Authenticate": header("Scheme of the key.", json!({ "type": "string" })),
+        "Accept-Encoding": header("Accepted encodings of bodies.", json!({ "type": "string" })),
+    })
+}
+
+fn security_schemes() -> Value {
+    json!({
+        "apiKey": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "The bare key without a scheme, `KEY`, or `KEY; user=ID` to act as a managed user. A fresh \
+                            server has `your_api_key` and `your_read_only_api_key`.",
+        },
+        "adminToken": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "The server's `--admin-token`; needed only where it has one.",
+        },
+    })
+}

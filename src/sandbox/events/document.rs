@@ -1,8 +1,10 @@
 //! The schema and rendering of events, and the bodies that trigger and recover events. The bodies are plain JSON.
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{AttemptRow, DELIVERED, EventDetails, EventRow, STATES};
+use super::{AttemptRow, DeliveryState, EventDetails, EventRow, STATES};
 use crate::concierge::event_types::{self, EventType, RESOURCE_TYPES};
 use crate::concierge::outputs;
 use crate::jsonapi::document::{Identifier, kind, quote};
@@ -63,8 +65,8 @@ pub fn render(record: &EventRow) -> Resource {
             ("event_type", Value::Text(Some(record.event_type.clone()))),
             ("created_at", Value::Time(record.created_at)),
             ("sent_at", time(record.sent_at)),
-            ("delivery_state", Value::Text(Some(record.delivery_state.clone()))),
-            ("delivered", Value::Boolean(record.delivery_state == DELIVERED)),
+            ("delivery_state", Value::Name(record.delivery_state.name())),
+            ("delivered", Value::Boolean(record.delivery_state == DeliveryState::Delivered)),
             ("ended_at", time(record.ended_at)),
             ("next_attempt_at", time(record.due_at)),
             ("attempts_count", Value::Integer(record.attempts.into())),
@@ -198,6 +200,13 @@ pub fn read_since(body: &[u8]) -> Result<Option<Since>, Errors> {
         Error::new(ATTRIBUTE_INVALID, detail).at("/since")
     };
     Ok(Some(since.ok_or_else(fault)?))
+}
+
+/// Result of a recovery.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RecoveredEvents {
+    /// Number of events to send again.
+    pub recovered: u64,
 }
 
 fn read_object(body: &[u8]) -> Result<Json, Errors> {

@@ -1,6 +1,7 @@
 //! Reads a seed document: each resource by the rules of its own module, and its state.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{KINDS, STATE_NOT_SEEDABLE, Seed, SeedReference, SeedType, SeededOutput, SeededWallet};
 use crate::concierge::outputs::state::State;
@@ -216,13 +217,37 @@ impl Item<'_> {
     }
 }
 
+/// Result of a seed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SeedResult {
+    /// Number of inserted resources by type.
+    seeded: SeededCounts,
+}
+
+/// Number of inserted resources by type.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SeededCounts {
+    /// Number of users.
+    users: usize,
+    /// Number of withdrawal instructions.
+    withdrawal_instructions: usize,
+    /// Number of requests.
+    concierge_requests: usize,
+    /// Number of outputs.
+    concierge_request_outputs: usize,
+    /// Number of wallets, new ones and replaced ones.
+    cash_wallets: usize,
+}
+
 /// Renders the number of seeded resources of each type.
-pub fn render(seed: &Seed) -> Value {
-    json!({ "seeded": {
-        "users": seed.users.len(),
-        "withdrawal_instructions": seed.instructions.len(),
-        "concierge_requests": seed.requests.len(),
-        "concierge_request_outputs": seed.outputs.len(),
-        "cash_wallets": seed.wallets.len(),
-    } })
+pub fn render(seed: &Seed) -> SeedResult {
+    SeedResult {
+        seeded: SeededCounts {
+            users: seed.users.len(),
+            withdrawal_instructions: seed.instructions.len(),
+            concierge_requests: seed.requests.len(),
+            concierge_request_outputs: seed.outputs.len(),
+            cash_wallets: seed.wallets.len(),
+        },
+    }
 }

@@ -82,7 +82,7 @@ async fn migrate(config: &Config) -> Result<(), String> {
 
 /// Prints the OpenAPI document.
 fn openapi(config: &Config, format: DocumentFormat) -> Result<(), String> {
-    let document = contract::document(&server::url(config, config.listen), &Config::described());
+    let document = contract::document(&server::url(config), &Config::described());
     let text = match format {
         DocumentFormat::Json => Ok(format!("{document:#}\n")),
         DocumentFormat::Yaml => contract::yaml(&document),

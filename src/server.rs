@@ -215,6 +215,11 @@ impl Server {
     }
 }
 
+/// Returns the URL of a server with these settings: the public one, else the one on this machine.
+pub fn url(config: &Config) -> String {
+    config.public_url.clone().unwrap_or_else(|| own_url(config.listen))
+}
+
 /// Returns the server's URL on this machine.
 fn own_url(address: SocketAddr) -> String {
     let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
@@ -18,6 +20,21 @@ pub struct AccountSettings {
     pub approves: Option<bool>,
     /// True if automatic transitions are off.
     pub is_manual: bool,
+}
+
+/// Choice between timers and calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    Auto,
+    Manual,
+}
+
+impl Mode {
+    /// Returns `Auto` if timers act.
+    pub const fn of(is_auto: bool) -> Self {
+        if is_auto { Self::Auto } else { Self::Manual }
+    }
 }
 
 /// SQL of an account's own settings, for the alias of its table: an array, so that they are one column everywhere.

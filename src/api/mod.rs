@@ -8,7 +8,7 @@ mod outputs;
 mod ports;
 mod requests;
 mod users;
-mod webhooks;
+pub mod webhooks;
 mod withdrawal_instructions;
 
 use axum::Router;

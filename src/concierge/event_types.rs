@@ -2,12 +2,16 @@
 //!
 //! They are derived from the tables of states, so a new state gets its event type automatically.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use super::outputs::state::State as OutputState;
 use super::requests::state::{CREDIT_NOTE_CREATED, RECEIPT_CREATED, State as RequestState};
 use super::users::state::ComplianceState;
 use super::withdrawal_instructions::actions::{CREATED, DESTROYED, UPDATED};
 use super::{outputs, requests, users, withdrawal_instructions};
 use crate::jsonapi::schema::Schema;
+use crate::jsonapi::values::NumericId;
 
 /// A type of event.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +54,47 @@ pub const RESOURCE_TYPES: [&str; 4] = [
     users::document::SCHEMA.type_name,
     withdrawal_instructions::document::SCHEMA.type_name,
 ];
+
+/// Type of an event, as recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventTypeName(pub String);
+
+impl EventTypeName {
+    fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+crate::json_by_name!(EventTypeName, NAMES, "Type of an event.");
+
+/// Type of a resource with events, as recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceTypeName(pub String);
+
+impl ResourceTypeName {
+    fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+crate::json_by_name!(ResourceTypeName, RESOURCE_TYPES, "Type of a resource with events.");
+
+/// A resource with events, by type and id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ResourceReference {
+    /// Type of the resource.
+    #[serde(rename = "type")]
+    type_name: ResourceTypeName,
+    /// Id of the resource.
+    id: NumericId,
+}
+
+impl ResourceReference {
+    /// Names a resource.
+    pub fn new(type_name: impl Into<String>, id: i64) -> Self {
+        Self { type_name: ResourceTypeName(type_name.into()), id: NumericId(id) }
+    }
+}
 
 const OUTPUTS: usize = outputs::state::MACHINE.states.len();
 const REQUESTS: usize = requests::state::MACHINE.states.len();

@@ -2,7 +2,8 @@
 //!
 //! One table of transitions drives a resource and prints its diagram.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// A state or trigger with one name for documents, the database and diagrams.
 pub trait Named: Copy + PartialEq + 'static {
@@ -23,6 +24,39 @@ pub struct Transition<S, T> {
 pub struct Machine<S: 'static, T: 'static> {
     pub states: &'static [S],
     pub transitions: &'static [Transition<S, T>],
+}
+
+/// The states of a resource and the transitions between them.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct StateMachine {
+    /// The states.
+    states: Vec<MachineState>,
+    /// The transitions.
+    arrows: Vec<MachineArrow>,
+}
+
+/// A state of a machine.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct MachineState {
+    /// Name of the state.
+    name: &'static str,
+    /// True for the state of a new resource.
+    #[serde(rename = "initial")]
+    is_initial: bool,
+    /// True if no transition leaves the state.
+    #[serde(rename = "final")]
+    is_final: bool,
+}
+
+/// A transition of a machine.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct MachineArrow {
+    /// State before the transition.
+    from: &'static str,
+    /// Trigger of the transition.
+    trigger: &'static str,
+    /// State after the transition.
+    to: &'static str,
 }
 
 impl<S: Named, T: Named> Machine<S, T> {
@@ -67,17 +101,22 @@ impl<S: Named, T: Named> Machine<S, T> {
         self.states.iter().copied().find(|state| state.name() == name)
     }
 
-    /// Renders the machine as JSON: `states` (`name`, `initial`, `final`) and `arrows`, the transitions.
-    pub fn json(&self) -> Value {
-        let states =
-            self.states.iter().enumerate().map(
-                |(place, state)| json!({"name": state.name(), "initial": place == 0, "final": self.is_final(*state)}),
-            );
-        let arrows = self
-            .transitions
-            .iter()
-            .map(|arrow| json!({"from": arrow.from.name(), "trigger": arrow.trigger.name(), "to": arrow.to.name()}));
-        json!({"states": states.collect::<Vec<_>>(), "arrows": arrows.collect::<Vec<_>>()})
+    /// Returns the machine for its rendering as JSON.
+    pub fn document(&self) -> StateMachine {
+        let state = |(place, state): (usize, &S)| MachineState {
+            name: state.name(),
+            is_initial: place == 0,
+            is_final: self.is_final(*state),
+        };
+        let arrow = |arrow: &Transition<S, T>| MachineArrow {
+            from: arrow.from.name(),
+            trigger: arrow.trigger.name(),
+            to: arrow.to.name(),
+        };
+        StateMachine {
+            states: self.states.iter().enumerate().map(state).collect(),
+            arrows: self.transitions.iter().map(arrow).collect(),
+        }
     }
 
     /// Renders the machine as a Mermaid state diagram.

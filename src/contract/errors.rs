@@ -146,10 +146,23 @@ pub fn responses(codes: &[Code]) -> Map<String, Value> {
     by_status.iter().map(|(status, codes)| (status.to_string(), response(*status, codes))).collect()
 }
 
-/// Describes the answers of any path and method without an operation.
-pub fn shared_responses() -> Value {
+/// Moves the error answers of all operations to components, and returns those: the same answer is described once.
+pub fn share_responses(paths: &mut Value) -> Map<String, Value> {
     let of = |code: Code| response(code.status, &BTreeMap::from([(code.name, code.title)]));
-    json!({ "RouteUnknown": of(ROUTE_UNKNOWN), "MethodNotAllowed": of(METHOD_NOT_ALLOWED) })
+    let mut shared = Map::from_iter([
+        ("RouteUnknown".to_owned(), of(ROUTE_UNKNOWN)),
+        ("MethodNotAllowed".to_owned(), of(METHOD_NOT_ALLOWED)),
+    ]);
+    let operations = paths.as_object_mut().into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut);
+    let responses = operations.flat_map(Map::values_mut).filter_map(|operation| operation["responses"].as_object_mut());
+    for (status, response) in responses.flatten() {
+        let Some(codes) = response[CODES].as_array() else { continue };
+        let codes: Vec<&str> = codes.iter().filter_map(Value::as_str).collect();
+        let name = format!("{status}-{}", codes.join("-"));
+        let described = std::mem::replace(response, json!({ "$ref": format!("#/components/responses/{name}") }));
+        shared.insert(name, described);
+    }
+    shared
 }
 
 fn response(status: u16, codes: &BTreeMap<&str, &str>) -> Value {

@@ -21,7 +21,6 @@ use serde_json::{Map, Value, json};
 use crate::api;
 use crate::concierge::outputs::scenario::TEST_VALUES;
 use crate::concierge::{SCHEMAS, estimates};
-use crate::jsonapi::schema::Schema;
 use crate::receipts;
 use crate::sandbox;
 use crate::web::route::Body;
@@ -46,10 +45,12 @@ pub fn document(origin: &str, settings: &[ServerSetting]) -> Value {
     let operations = all_operations();
     let mut generator = generator();
     let examples: Value = serde_json::from_str(EXAMPLES).unwrap_or_default();
-    let paths = paths(&operations, &mut generator, &examples);
-    let mut schemas: Map<String, Value> = described_resources(&operations);
-    schemas.extend(generator.take_definitions(true));
-    schemas.values_mut().for_each(close);
+    let mut paths = paths(&operations, &mut generator, &examples);
+    let responses = errors::share_responses(&mut paths);
+    let mut schemas = described_resources(&operations);
+    let mut derived = generator.take_definitions(true);
+    derived.values_mut().for_each(close);
+    schemas.extend(derived);
     json!({
         "openapi": "3.1.1",
         "jsonSchemaDialect": DIALECT,
@@ -61,11 +62,11 @@ pub fn document(origin: &str, settings: &[ServerSetting]) -> Value {
         },
         "servers": [{ "url": origin }],
         "tags": TAGS.map(|(name, about)| json!({ "name": name, "description": about })),
-        "paths": closed_answers(paths),
+        "paths": paths,
         "webhooks": events::webhooks(),
         "components": {
             "schemas": schemas,
-            "responses": errors::shared_responses(),
+            "responses": responses,
             "parameters": parameters::shared(),
             "headers": headers(),
             "securitySchemes": security_schemes(),
@@ -199,13 +200,20 @@ fn described_resources(operations: &[Described]) -> Map<String, Value> {
     described
 }
 
-/// Closes the objects of a derived schema: an answer has no other members.
+/// Closes every object in the schema of an answer that says nothing of other members: there are none.
 fn close(schema: &mut Value) {
-    let _ = schema;
-}
-
-fn closed_answers(paths: Value) -> Value {
-    paths
+    match schema {
+        Value::Object(members) => {
+            members.values_mut().for_each(close);
+            let is_object =
+                members.get("type").is_some_and(|name| *name == "object" || *name == json!(["object", "null"]));
+            if is_object && !members.contains_key("additionalProperties") {
+                members.insert("additionalProperties".to_owned(), false.into());
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
 }
 
 fn headers() -> Value {

@@ -173,6 +173,14 @@ fn success(answer: &Answer, generator: &mut schemars::SchemaGenerator) -> (u16, 
             let texts = media_types.iter().map(|name| ((*name).to_owned(), json!({ "schema": { "type": "string" } })));
             (200, "The file.", &[], Some(Value::Object(texts.collect())))
         }
+        Answer::JsonOrPage(schema) => {
+            let schema = schema(generator).to_value();
+            let content = json!({
+                "application/json": { "schema": schema },
+                "text/html": { "schema": { "type": "string" } },
+            });
+            (200, "The document, in the format that `Accept` prefers.", &[], Some(content))
+        }
         Answer::Text(media_type) => {
             (200, "Done.", &[], Some(json!({ *media_type: { "schema": { "type": "string" } } })))
         }

@@ -19,6 +19,9 @@ pub fn answer(value_type: ValueType) -> Value {
         ValueType::Integer { least, most } => integer(least, most),
         ValueType::Decimal => json!({ "type": "number" }),
         ValueType::Time => json!({ "type": "string", "format": "date-time" }),
+        ValueType::Since => {
+            json!({ "anyOf": [{ "type": "string", "pattern": DIGITS }, { "type": "string", "format": "date-time" }] })
+        }
         ValueType::Duration => json!({ "type": "string", "format": "duration" }),
         ValueType::Url => json!({ "type": "string", "format": "uri" }),
         ValueType::Free => json!({ "type": "object", "additionalProperties": true }),
@@ -31,6 +34,7 @@ pub fn answer(value_type: ValueType) -> Value {
 pub fn input(value_type: ValueType) -> Value {
     match value_type {
         ValueType::Id => json!({ "type": ["string", "integer"], "pattern": DIGITS, "minimum": 0 }),
+        ValueType::Since => json!({ "type": ["string", "integer"], "minLength": 1, "minimum": 0 }),
         // exact numbers are safer as text in some languages
         ValueType::Decimal => json!({ "type": ["number", "string"], "pattern": NUMBER }),
         // also the form people write, which has no format name

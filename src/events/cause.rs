@@ -18,6 +18,12 @@ pub enum CauseKind {
 /// Every kind.
 pub const KINDS: [CauseKind; 4] = [CauseKind::Request, CauseKind::Timer, CauseKind::Money, CauseKind::Simulation];
 
+crate::json_by_name!(
+    CauseKind,
+    KINDS.map(CauseKind::name),
+    "Kind of a cause: a call of the API, a due time, available money, or a call of the control plane."
+);
+
 impl CauseKind {
     /// Returns the name used by the store and the control plane.
     pub const fn name(self) -> &'static str {

@@ -1,11 +1,14 @@
 //! Reads and renders lists of faults, in plain JSON.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use super::reading::FaultReader;
-use super::{Effect, Fault, FaultTarget, ListedFault, MOST, RequestFault, WebhookEffect, WebhookFault, When};
+use super::reading::{FaultReader, LONGEST_RETRY_AFTER, MOST_TIMES};
+use super::{Effect, Fault, FaultTarget, ListedFault, MOST, RequestFault, STATUSES, WebhookEffect, WebhookFault, When};
 use crate::jsonapi::document::{MOST_FAULTS, kind};
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, DOCUMENT_INVALID, Error, Errors};
 use crate::jsonapi::json;
@@ -13,6 +16,58 @@ use crate::jsonapi::json::escape;
 
 /// The member by which a fault can match nothing, and why.
 pub type Mismatch = fn(&Fault) -> Option<(&'static str, String)>;
+
+/// Describes a fault in a body.
+pub fn item_schema() -> Value {
+    let optional = |mut schema: Value| {
+        schema["type"] = json!([schema["type"].take(), "null"]);
+        schema
+    };
+    let whole = |least: i64, most: i64| optional(json!({ "type": "integer", "minimum": least, "maximum": most }));
+    let text = || json!({ "type": "string", "minLength": 1 });
+    let flag = || json!({ "type": ["boolean", "null"], "enum": [true, null] });
+    let when = || json!({ "enum": ["before", "after", true, null] });
+    let mut methods = json!({ "type": "string", "enum": super::METHODS });
+    methods["enum"].as_array_mut().into_iter().for_each(|names| names.push(Value::Null));
+    let counts = [
+        ("times", whole(1, MOST_TIMES), "Number of matches that it applies to; all by default."),
+        ("after", whole(0, MOST_TIMES), "Number of matches that pass before."),
+        ("hits", json!({}), "Part of answers; ignored."),
+        ("remaining", json!({}), "Part of answers; ignored."),
+    ];
+    let requests = [
+        ("method", optional(methods), "Method of the API; any by default."),
+        ("path", text(), "Path of the API; `*` is one segment, `**` any number."),
+        ("latency", optional(text()), "Time before anything else happens, such as 250ms."),
+        ("status", whole((*STATUSES.start()).into(), (*STATUSES.end()).into()), "Answers with this error."),
+        ("retry_after", whole(0, LONGEST_RETRY_AFTER), "`Retry-After` of that answer, in seconds."),
+        ("close", when(), "Closes the connection, before or after the request is carried out."),
+        ("reset", when(), "Resets the connection, before or after the request is carried out."),
+        ("truncate", flag(), "Sends half of the answer's body."),
+    ];
+    let webhooks = [
+        ("webhook", text(), "Event type; `*` stands for any characters."),
+        ("duplicate", flag(), "Sends the event twice."),
+        ("reorder", flag(), "Sends the event after the next one."),
+        ("delay", optional(text()), "Time before it is sent, such as 5s."),
+        ("drop", flag(), "Never sends it."),
+        ("bad_auth", flag(), "Sends it with a wrong key."),
+    ];
+    let object = |members: &[(&str, Value, &str)], required: &str| {
+        let described = members.iter().chain(&counts).map(|(name, schema, about)| {
+            let mut schema = schema.clone();
+            schema["description"] = (*about).into();
+            ((*name).to_owned(), schema)
+        });
+        json!({
+            "type": "object",
+            "required": [required],
+            "properties": Map::from_iter(described),
+            "additionalProperties": false,
+        })
+    };
+    json!({ "anyOf": [object(&requests, "path"), object(&webhooks, "webhook")] })
+}
 
 /// Reads a list of faults. `mismatch` says of one which member matches nothing, and why.
 ///
@@ -76,63 +131,133 @@ pub fn read_stored(text: &str) -> Option<Fault> {
     reading.fault().filter(|_| reading.errors.is_empty())
 }
 
-/// Renders a fault without `hits` and `remaining`. Stored faults have this form.
-pub fn render(fault: &Fault) -> Map<String, Value> {
-    let mut members = Map::new();
-    let mut add = |name: &str, value: Value| {
-        members.insert(name.to_owned(), value);
+/// A fault; a fault of requests has a `path`, a fault of deliveries has a `webhook`.
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
+pub struct FaultDocument {
+    /// Method of the requests; absent for any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'static str>,
+    /// Pattern of the requests' paths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    /// Time that a request waits before anything else happens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency: Option<SpokenDuration>,
+    /// Status of the answer; the request is not carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    /// Retry-After of the answer, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+    /// The connection is closed before or after the request is carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    close: Option<When>,
+    /// The connection is reset before or after the request is carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reset: Option<When>,
+    /// True if the connection breaks in the middle of the answer's body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncate: Option<bool>,
+    /// Pattern of the event types.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook: Option<String>,
+    /// True if the event is sent twice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate: Option<bool>,
+    /// True if the event is sent after the next one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reorder: Option<bool>,
+    /// Time by which the event is sent later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delay: Option<SpokenDuration>,
+    /// True if the event is not sent, but counts as delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drop: Option<bool>,
+    /// True if the event is sent with wrong authentication.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bad_auth: Option<bool>,
+    /// Number of times the fault applies; absent without a limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    times: Option<i64>,
+    /// Number of matches that pass before the fault applies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<i64>,
+}
+
+/// A fault of an account's list, with its hits.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct CountedFault {
+    #[serde(flatten)]
+    fault: FaultDocument,
+    /// Number of times the fault has applied.
+    hits: i64,
+    /// Number of times the fault still applies; null without a limit.
+    remaining: Option<i64>,
+}
+
+/// A duration in the form people write, such as `1m 30s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpokenDuration(pub Duration);
+
+impl Serialize for SpokenDuration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(self.0))
+    }
+}
+
+impl JsonSchema for SpokenDuration {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "SpokenDuration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9]+[a-z]+( [0-9]+[a-z]+)*$", "examples": ["250ms", "1m 30s"] })
+    }
+}
+
+/// Renders a fault without its hits. Stored faults have this form.
+pub fn render(fault: &Fault) -> FaultDocument {
+    let mut document = FaultDocument {
+        times: fault.times,
+        after: Some(fault.after).filter(|after| *after > 0),
+        ..FaultDocument::default()
     };
-    let time = |time: Duration| Value::from(humantime::format_duration(time).to_string());
-    let when = |when: When| Value::from(if when == When::Before { "before" } else { "after" });
     match &fault.on {
         FaultTarget::Requests(RequestFault { method, path, latency, effect }) => {
-            if let Some(method) = *method {
-                add("method", method.into());
-            }
-            add("path", path.as_str().into());
-            if let Some(latency) = *latency {
-                add("latency", time(latency));
-            }
+            document.method = *method;
+            document.path = Some(path.as_str().to_owned());
+            document.latency = latency.map(SpokenDuration);
             match *effect {
                 Some(Effect::Status { status, retry_after }) => {
-                    add("status", status.into());
-                    if let Some(seconds) = retry_after {
-                        add("retry_after", seconds.into());
-                    }
+                    document.status = Some(status);
+                    document.retry_after = retry_after;
                 }
-                Some(Effect::Close(at)) => add("close", when(at)),
-                Some(Effect::Reset(at)) => add("reset", when(at)),
-                Some(Effect::Truncate) => add("truncate", true.into()),
+                Some(Effect::Close(when)) => document.close = Some(when),
+                Some(Effect::Reset(when)) => document.reset = Some(when),
+                Some(Effect::Truncate) => document.truncate = Some(true),
                 None => {}
             }
         }
         FaultTarget::Webhooks(WebhookFault { events, effect }) => {
-            add("webhook", events.as_str().into());
+            document.webhook = Some(events.as_str().to_owned());
             match *effect {
-                WebhookEffect::Duplicate => add("duplicate", true.into()),
-                WebhookEffect::Reorder => add("reorder", true.into()),
-                WebhookEffect::Delay(delay) => add("delay", time(delay)),
-                WebhookEffect::Drop => add("drop", true.into()),
-                WebhookEffect::BadAuth => add("bad_auth", true.into()),
+                WebhookEffect::Duplicate => document.duplicate = Some(true),
+                WebhookEffect::Reorder => document.reorder = Some(true),
+                WebhookEffect::Delay(delay) => document.delay = Some(SpokenDuration(delay)),
+                WebhookEffect::Drop => document.drop = Some(true),
+                WebhookEffect::BadAuth => document.bad_auth = Some(true),
             }
         }
     }
-    if let Some(times) = fault.times {
-        add("times", times.into());
-    }
-    if fault.after > 0 {
-        add("after", fault.after.into());
-    }
-    members
+    document
 }
 
-/// Renders a list of faults with their hits. `remaining` is null for a fault without limit.
-pub fn render_list(faults: &[ListedFault]) -> Value {
-    let shown = faults.iter().map(|listed| {
-        let mut members = render(&listed.fault);
-        members.insert("hits".to_owned(), listed.hits.into());
-        members.insert("remaining".to_owned(), listed.fault.times.map(|times| times - listed.hits).into());
-        Value::Object(members)
-    });
-    json!({ "faults": shown.collect::<Vec<_>>() })
+/// Renders a fault with its hits.
+pub fn render_counted(listed: &ListedFault) -> CountedFault {
+    let remaining = listed.fault.times.map(|times| times - listed.hits);
+    CountedFault { fault: render(&listed.fault), hits: listed.hits, remaining }
 }

@@ -12,6 +12,8 @@ pub mod store;
 use std::time::Duration;
 
 use pattern::{EventPattern, PathPattern};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 crate::codes! {
     FAULT_MATCHES_NOTHING = 422 "fault_matches_nothing" "The fault can never match";
@@ -69,7 +71,8 @@ pub enum Effect {
 }
 
 /// Time at which a connection ends: before the request is carried out, or after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum When {
     Before,
     After,

@@ -19,9 +19,9 @@ use crate::jsonapi::json::escape;
 /// Longest delay of an event.
 const LONGEST_DELAY: Duration = Duration::from_hours(30 * 24);
 /// Longest `Retry-After`, in seconds: a day.
-const LONGEST_RETRY_AFTER: i64 = 86_400;
+pub const LONGEST_RETRY_AFTER: i64 = 86_400;
 /// Maximum number of times that a fault can apply, or let a match pass.
-const MOST_TIMES: i64 = 1_000_000_000;
+pub const MOST_TIMES: i64 = 1_000_000_000;
 
 /// Effects on requests. A fault can have one.
 const EFFECTS: [&str; 4] = ["status", "close", "truncate", "reset"];

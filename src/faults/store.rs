@@ -34,7 +34,8 @@ pub async fn replace(connection: &mut PgConnection, account_id: i64, faults: &[F
             select $1, f.id, $2, f.is_of_webhooks, f.fault, f.times, f.lets_pass
             from unnest($3::boolean[], $4::text[], $5::bigint[], $6::bigint[]) with ordinality
                 as f (is_of_webhooks, fault, times, lets_pass, id)";
-        let texts = faults.iter().map(|fault| serde_json::Value::Object(render(fault)).to_string());
+        // rendering into memory can't fail
+        let texts = faults.iter().map(|fault| serde_json::to_string(&render(fault)).unwrap_or_default());
         sqlx::query(sql)
             .bind(account_id)
             .bind(Uuid::new_v4())

@@ -2,6 +2,7 @@
 //! of resources to skip.
 
 use form_urlencoded::Serializer as Encoder;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::query::{Query, Start};
@@ -10,13 +11,18 @@ use super::query::{Query, Start};
 pub const COUNTED: i64 = 10_000;
 
 /// The `links` member of a collection's document.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Links {
+    /// This page.
     #[serde(rename = "self")]
     this: String,
+    /// The first page.
     first: String,
+    /// The page before this one, or null.
     prev: Option<String>,
+    /// The page after this one, or null.
     next: Option<String>,
+    /// The last page, if the entries are counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<String>,
     /// Number of resources in the collection; `None` beyond [`COUNTED`].

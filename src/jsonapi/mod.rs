@@ -2,7 +2,8 @@
 //!
 //! * In: [`negotiation`] checks the headers, [`json`] parses the body, [`document`] reads it by pointer and collects
 //!   every fault, and [`query`] reads the query parameters. [`decimal`], [`duration`] and [`since`] read values.
-//! * Out: [`render`] writes documents, [`links`] the links of a page, and [`error`] error documents.
+//! * Out: [`render`] writes documents, [`links`] the links of a page, and [`error`] error documents. [`values`] are
+//!   the values of plain JSON.
 //! * [`schema`] describes a resource as data, for both directions.
 //!
 //! This module knows no resource, no database and no web framework.
@@ -18,6 +19,7 @@ pub mod query;
 pub mod render;
 pub mod schema;
 pub mod since;
+pub mod values;
 
 /// The JSON:API media type, the `Content-Type` of every answer.
 pub const MEDIA_TYPE: &str = "application/vnd.api+json";

@@ -63,6 +63,8 @@ pub enum ValueType {
     Decimal,
     /// An instant in RFC 3339.
     Time,
+    /// An id or an instant; see [`Since`](super::since::Since).
+    Since,
     /// A duration in ISO 8601. Bodies may also use the form people write.
     Duration,
     /// An absolute URL.

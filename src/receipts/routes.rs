@@ -6,11 +6,46 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
+use crate::jsonapi::schema::{Attribute, ValueType};
 use crate::jsonapi::{MEDIA_TYPE, negotiation};
-use crate::receipts::{PageKind, Receipt, document, page, store};
+use crate::receipts::document::{self, CreditNoteOutput, ReceiptDocument, ReceiptOutput};
+use crate::receipts::{PageKind, Receipt, page, store};
 use crate::web::app::App;
 use crate::web::guard::{guarded, time_limited};
-use axum::Router;
+use crate::web::route::{Answer, Key, Operation};
+use axum::{Json, Router};
+use schemars::SchemaGenerator;
+
+/// The token of a page.
+const TOKEN: &[Attribute] = &[Attribute::new(
+    "token",
+    ValueType::Text { longest: LONGEST_TOKEN },
+    "Secret in the address, as in `receipt_url` and `credit_note_url`.",
+    "",
+)];
+const RECEIPT: Operation = Operation::plain(
+    "getReceipt",
+    "The receipt of a finished request: a page for browsers, JSON for programs.",
+    Key::None,
+    Answer::JsonOrPage(SchemaGenerator::subschema_for::<ReceiptDocument<ReceiptOutput>>),
+)
+.unchecked()
+.path(TOKEN);
+const CREDIT_NOTE: Operation = Operation::plain(
+    "getCreditNote",
+    "The money that came back: a page for browsers, JSON for programs.",
+    Key::None,
+    Answer::JsonOrPage(SchemaGenerator::subschema_for::<ReceiptDocument<CreditNoteOutput>>),
+)
+.unchecked()
+.path(TOKEN);
+
+crate::routes! {
+    /// Paths of receipts and credit notes.
+    ROUTES, table -> App;
+    "/receipts/{token}": GET show_receipt => RECEIPT;
+    "/credit_notes/{token}": GET show_credit_note => CREDIT_NOTE;
+}
 
 /// Returns the routes of receipts and credit notes.
 pub fn routes(app: &App) -> Router {
@@ -38,10 +73,10 @@ async fn respond(app: &App, token: Token, headers: &HeaderMap, kind: PageKind) -
     let found = find(app, &token, kind).await;
     let response = match (found, prefers_html(headers)) {
         (Ok(receipt), true) => html(StatusCode::OK, page::render(&receipt, kind, &token)),
-        (Ok(receipt), false) => {
-            let json = HeaderValue::from_static("application/json");
-            ([(header::CONTENT_TYPE, json)], document::render(&receipt, kind)).into_response()
-        }
+        (Ok(receipt), false) => match kind {
+            PageKind::Receipt => Json(document::receipt(&receipt)).into_response(),
+            PageKind::CreditNote => Json(document::credit_note(&receipt)).into_response(),
+        },
         (Err(errors), true) => {
             let content = page::render_errors(&errors);
             let explained = errors.into_response();

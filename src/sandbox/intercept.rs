@@ -8,11 +8,11 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value};
 
 use super::faults::cache::CachedAccount;
 use super::faults::prefer;
 use super::faults::truncated::Truncated;
+use super::request_log::applied::{AppliedFault, AppliedPreference};
 use super::request_log::record::{Record, RequestKey};
 use super::state::ControlPlane;
 use crate::faults::document::render;
@@ -74,7 +74,7 @@ async fn exchange_with_faults(
 ) -> Response {
     if let Some(preference) = prefer::read(request.headers()) {
         if let Ok(status) = preference {
-            record.fault = Some(Map::from_iter([("prefer".to_owned(), Value::from(format!("code={status}")))]));
+            record.fault = Some(Box::new(AppliedFault::Preference(AppliedPreference::code(status))));
         }
         let response = preferred(&plane, preference, request.into_body()).await;
         return record.end(response).await;
@@ -85,7 +85,8 @@ async fn exchange_with_faults(
         Ok(Some(fault)) => fault,
         Err(errors) => return record.end(errors.into_response()).await,
     };
-    record.fault = Some(render(&Fault { on: FaultTarget::Requests(fault.clone()), times: None, after: 0 }));
+    let applied = render(&Fault { on: FaultTarget::Requests(fault.clone()), times: None, after: 0 });
+    record.fault = Some(Box::new(AppliedFault::Fault(applied)));
     let RequestFault { latency, effect, .. } = fault;
     if let Some(latency) = latency {
         tokio::time::sleep(latency).await;

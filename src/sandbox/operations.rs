@@ -2,9 +2,9 @@
 
 use schemars::SchemaGenerator;
 
+use super::accounts::KEY_TAKEN;
 use super::accounts::document::{AccountDocument, CreatedAccount, INITIAL_STATE, NEW_ACCOUNT};
-use super::accounts::{KEY_TAKEN, OWN};
-use super::advice::{AdviceItem, AdviceMeta};
+use super::advice::AdviceItem;
 use super::clock::document::{ADVANCE, ClockDocument, SET, SETTLE};
 use super::clock::report::MovedClock;
 use super::clock::{CLOCK_BACKWARDS, CLOCK_MOVED};
@@ -12,13 +12,12 @@ use super::events::WEBHOOK_URL_MISSING;
 use super::events::document::{RECOVER, RecoveredEvents, SCHEMA as EVENTS, TRIGGER};
 use super::health::Health;
 use super::request_log::document::LoggedRequest;
-use super::request_log::routes::LogMeta;
 use super::seed::document::{SEEDED, SeedResult};
 use super::seed::{ID_TAKEN, STATE_NOT_SEEDABLE};
 use super::settings::{SETTINGS, Settings};
 use super::snapshots::TOO_MANY_SNAPSHOTS;
 use super::snapshots::document::{NEW_SNAPSHOT, SnapshotDocument};
-use super::test_values::{TestValueDocument, TestValuesMeta};
+use super::test_values::TestValueDocument;
 use super::timeline::document::TimelineDocument;
 use super::wait::document::WaitResult;
 use super::wait::{WAIT_IMPOSSIBLE, WAIT_TIMEOUT};
@@ -30,10 +29,10 @@ use crate::concierge::outputs::document::{
 use crate::concierge::users::document::WEBHOOK_URL_INVALID;
 use crate::faults::FAULT_MATCHES_NOTHING;
 use crate::faults::document::CountedFault;
-use crate::jsonapi::error::{
-    ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, JSON_INVALID, RELATED_RESOURCE_NOT_FOUND, RELATIONSHIP_TYPE_MISMATCH,
-};
-use crate::jsonapi::schema::{Attribute, Input, ValueType};
+use crate::jsonapi::error::{RELATED_RESOURCE_NOT_FOUND, RELATIONSHIP_TYPE_MISMATCH};
+use crate::jsonapi::schema::{Attribute, ValueType};
+use crate::web::list::LogMeta;
+use crate::web::list::{AdviceMeta, TestValuesMeta};
 use crate::web::list::{List, TotalMeta};
 use crate::web::route::{Answer, Body, Key, Operation, QueryOf};
 
@@ -283,13 +282,8 @@ pub const TIMELINE: Operation = Operation::plain(
     Attribute::new("type", ValueType::OneOf(&RESOURCE_TYPES), "Type of the resource.", r#""concierge_requests""#),
     Attribute::new("id", ValueType::Id, "Id of the resource.", r#""1010""#),
 ]);
-pub const WAIT: Operation = Operation::plain(
-    "wait",
-    "Answers as soon as a resource is in a state, or an event occurred.",
-    Key::Read,
-    Answer::Json(200, one::<WaitResult>()),
-)
-.query(QueryOf::Plain(&[
+/// Parameters of a wait.
+const AWAITED: &[Attribute] = &[
     Attribute::new(
         "resource",
         ValueType::Text { longest: usize::MAX },
@@ -321,7 +315,14 @@ pub const WAIT: Operation = Operation::plain(
         "Duration of at most ten minutes; 5 s by default.",
         r#""5s""#,
     ),
-]))
+];
+pub const WAIT: Operation = Operation::plain(
+    "wait",
+    "Answers as soon as a resource is in a state, or an event occurred.",
+    Key::Read,
+    Answer::Json(200, one::<WaitResult>()),
+)
+.query(QueryOf::Plain(AWAITED))
 .codes(&[WAIT_TIMEOUT, WAIT_IMPOSSIBLE, crate::jsonapi::error::RESOURCE_NOT_FOUND]);
 
 pub const RESET: Operation =

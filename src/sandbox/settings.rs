@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use sqlx::postgres::PgConnection;
 
 use crate::accounts::caller::Access;
-use crate::accounts::settings::AccountSettings;
+use crate::accounts::settings::{AccountSettings, Mode};
 use crate::accounts::store;
 use crate::accounts::timing::Timing;
 use crate::database::{StoreError, transaction};
 use crate::jsonapi::document::Reader;
-use crate::jsonapi::duration;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::schema::{Attribute, Input, ValueType};
+use crate::jsonapi::values::IsoDuration;
 use crate::lifecycle::timers;
 use crate::web::app::App;
 use crate::web::call::Call;
@@ -24,7 +25,7 @@ use crate::web::call::Call;
 const MODES: [&str; 2] = ["auto", "manual"];
 
 /// Members of the body that changes the settings; null restores the server's default.
-const SETTINGS: &[Attribute] = &[
+pub const SETTINGS: &[Attribute] = &[
     mode_of("progression", "Automatic or manual progress of requests and outputs."),
     mode_of("approval", "Automatic or manual approval of new users."),
     delay_of("check_delay", "Time from the creation of an output to its preliminary checks."),
@@ -108,21 +109,37 @@ fn delay(reader: &mut Reader, name: &str) -> Option<Option<Duration>> {
     if reader.is_null(name) { Some(None) } else { reader.span(name).map(Some) }
 }
 
-fn render(settings: &AccountSettings, server: &Timing) -> Value {
+/// Settings of an account, the server's defaults included.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Settings {
+    /// `auto` if timers move resources, `manual` if only calls do.
+    progression: Mode,
+    /// `auto` if new users are approved by a timer.
+    approval: Mode,
+    /// Time from a new output to the end of its checks.
+    check_delay: IsoDuration,
+    /// Time from a new user to its approval.
+    approval_delay: IsoDuration,
+    /// Time from the request for a quote to the quote, unless the quote comes at once.
+    quote_delay: IsoDuration,
+    /// Time of each later step of an output.
+    step_delay: IsoDuration,
+}
+
+fn render(settings: &AccountSettings, server: &Timing) -> Settings {
     let timing = settings.timing(server);
-    let mode = |is_auto: bool| if is_auto { "auto" } else { "manual" };
-    json!({
-        "progression": mode(!timing.is_manual),
-        "approval": mode(timing.approves),
-        "check_delay": duration::render(timing.check_delay),
-        "approval_delay": duration::render(timing.approval_delay),
-        "quote_delay": duration::render(timing.quote_delay),
-        "step_delay": duration::render(timing.step_delay),
-    })
+    Settings {
+        progression: Mode::of(!timing.is_manual),
+        approval: Mode::of(timing.approves),
+        check_delay: IsoDuration(timing.check_delay),
+        approval_delay: IsoDuration(timing.approval_delay),
+        quote_delay: IsoDuration(timing.quote_delay),
+        step_delay: IsoDuration(timing.step_delay),
+    }
 }
 
 /// `GET /_sandbox/settings`
-pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Settings>, Errors> {
     let caller = call.authorize(&app, Access::Read, call.no_query()).await?.0;
     Ok(Json(render(&caller.settings, &app.rules.timing)))
 }
@@ -130,7 +147,7 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
 /// `PATCH /_sandbox/settings`: changes the settings for all transitions from now on.
 ///
 /// When progression becomes `auto`, paused resources continue as if they had just reached their state.
-pub async fn update(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn update(State(app): State<App>, call: Call) -> Result<Json<Settings>, Errors> {
     let read = call.no_query().and_then(|()| Change::read(&call.body));
     let (caller, change) = call.authorize(&app, Access::Write, read).await?;
     let work = async |transaction: &mut PgConnection| {

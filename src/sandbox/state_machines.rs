@@ -1,6 +1,7 @@
 //! `GET /_sandbox/state_machines/{requests|outputs}`: the tables that drive the resources, as JSON or as a Mermaid
 //! diagram.
 
+use axum::Json;
 use axum::extract::{Path, RawQuery};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -10,9 +11,9 @@ use crate::jsonapi::error::{Error, Errors, PARAMETER_INVALID, PARAMETER_UNKNOWN,
 
 /// `GET /_sandbox/state_machines/:name?format=json|mermaid`
 pub async fn show(Path(name): Path<String>, RawQuery(query): RawQuery) -> Result<Response, Errors> {
-    let (json, mermaid) = match name.as_str() {
-        "requests" => (requests::state::MACHINE.json(), requests::state::MACHINE.mermaid()),
-        "outputs" => (outputs::state::MACHINE.json(), outputs::state::MACHINE.mermaid()),
+    let (document, mermaid) = match name.as_str() {
+        "requests" => (requests::state::MACHINE.document(), requests::state::MACHINE.mermaid()),
+        "outputs" => (outputs::state::MACHINE.document(), outputs::state::MACHINE.mermaid()),
         _ => {
             let detail = format!("\"{}\" is not a state machine; use requests or outputs", name.escape_default());
             return Err(Error::new(RESOURCE_NOT_FOUND, detail).into());
@@ -27,7 +28,7 @@ pub async fn show(Path(name): Path<String>, RawQuery(query): RawQuery) -> Result
         format = Some(value.into_owned());
     }
     match format.as_deref() {
-        None | Some("json") => Ok(([(header::CONTENT_TYPE, "application/json")], json.to_string()).into_response()),
+        None | Some("json") => Ok(Json(document).into_response()),
         Some("mermaid") => Ok(([(header::CONTENT_TYPE, "text/vnd.mermaid; charset=utf-8")], mermaid).into_response()),
         Some(other) => {
             let detail = format!("`format` is \"{}\"; it must be json or mermaid", other.escape_default());

@@ -46,6 +46,17 @@ pub struct Call {
 }
 
 impl Call {
+    /// Returns scheme and host of this server as the client sees them, with the path under which a proxy serves it.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Returns the path under which a proxy serves this server; mostly none.
+    pub fn path_prefix(&self) -> &str {
+        let host = self.origin.split_once("://").map_or("", |(_, host)| host);
+        host.find('/').map_or("", |place| &host[place..])
+    }
+
     /// Returns the credentials of the `Authorization` header.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod batch;
 mod cash_wallets;
 mod causes;
 mod clocks;
+mod contract;
 mod documents;
 mod estimates;
 mod events_api;

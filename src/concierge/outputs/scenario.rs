@@ -122,6 +122,12 @@ pub const PRECEDENCE: [ScenarioSource; 5] = [
     ScenarioSource::Default,
 ];
 
+crate::json_by_name!(
+    ScenarioSource,
+    PRECEDENCE.map(ScenarioSource::name),
+    "Carrier of a test value; `default` is a payment without one."
+);
+
 impl ScenarioSource {
     /// Returns the name for the control plane.
     pub const fn name(self) -> &'static str {
@@ -190,6 +196,8 @@ impl Decision {
         }
     }
 }
+
+crate::json_by_name!(Scenario, TEST_VALUES.map(|value| value.name), "Scenario of a payment.");
 
 impl Scenario {
     /// Returns the scenario with this name.

@@ -40,6 +40,18 @@ impl Reader {
         }
     }
 
+    /// Reads an optional text that may be sent as a number. `expected` completes "it must be".
+    pub fn text_or_number(&mut self, name: &str, expected: impl Display) -> Option<String> {
+        match self.get(&self.pointer(name))? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => {
+                self.invalid(name, expected);
+                None
+            }
+        }
+    }
+
     /// Reads an optional time attribute in RFC 3339, cut to whole milliseconds.
     pub fn time(&mut self, name: &str) -> Option<OffsetDateTime> {
         let text = self.text(name, 100)?;

@@ -1,15 +1,17 @@
 //! The bodies that create and reset accounts, and the rendering of an account. All are plain JSON.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::accounts::settings::Mode;
 use crate::accounts::store::Account;
 use crate::accounts::time::AccountTime;
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors};
-use crate::jsonapi::render::timestamp;
 use crate::jsonapi::schema::{Attribute, Input, ValueType};
+use crate::jsonapi::values::Timestamp;
 
 /// Longest key, in characters.
 const LONGEST_KEY: usize = 200;
@@ -142,12 +144,45 @@ fn read_clock(reader: &mut Reader) -> Option<InitialClock> {
     start.flatten()
 }
 
-/// Renders an account.
-pub fn render(account: &Account, now: OffsetDateTime) -> Value {
-    json!({
-        "id": account.name,
-        "created_at": timestamp(account.created_at),
-        "clock": { "now": timestamp(account.time.at(now)), "frozen": !account.runs },
-        "progression": if account.settings.is_manual { "manual" } else { "auto" },
-    })
+/// An account.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AccountDocument {
+    /// Id of the account. A reset keeps it.
+    id: String,
+    /// The server's time of the account's creation or last reset.
+    created_at: Timestamp,
+    /// The account's clock.
+    clock: AccountClock,
+    /// `auto` if timers move resources, `manual` if only calls do.
+    progression: Mode,
+}
+
+/// Time of an account.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AccountClock {
+    /// The account's present time.
+    now: Timestamp,
+    /// True if the clock stands still between calls.
+    frozen: bool,
+}
+
+/// A new account with its keys, shown this once.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CreatedAccount {
+    #[serde(flatten)]
+    pub account: AccountDocument,
+    /// API key with all permissions.
+    pub key: String,
+    /// API key that can only read.
+    pub read_only_key: String,
+}
+
+/// Renders an account. `now` is the server's time.
+pub fn render(account: &Account, now: OffsetDateTime) -> AccountDocument {
+    AccountDocument {
+        id: account.name.clone(),
+        created_at: Timestamp(account.created_at),
+        clock: AccountClock { now: Timestamp(account.time.at(now)), frozen: !account.runs },
+        progression: Mode::of(!account.settings.is_manual),
+    }
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::document::{NewAccount, read_initial_state, read_new, render};
+use super::document::{AccountDocument, CreatedAccount, NewAccount, read_initial_state, read_new, render};
 use super::replace::{Replacement, replace};
 use super::{INVALID_ADMIN_TOKEN, KEY_TAKEN, OWN};
 use crate::accounts::caller::{Access, sha256};
@@ -56,9 +56,7 @@ pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Res
         }
     };
     let account = plane.app.database.run(work).await?.ok_or_else(|| not_found(&name))?;
-    let mut shown = render(&account, now);
-    shown["key"] = key.into();
-    shown["read_only_key"] = read_only_key.into();
+    let shown = CreatedAccount { account: render(&account, now), key, read_only_key };
     let location = [(header::LOCATION, format!("/_sandbox/accounts/{name}"))];
     Ok((StatusCode::CREATED, location, Json(shown)).into_response())
 }
@@ -69,12 +67,12 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
     call.no_query()?;
     let accounts = plane.app.database.run(async |connection| store::list(connection, 0, LISTED).await).await?;
     let now = plane.app.clock.now();
-    let accounts: Vec<Value> = accounts.iter().map(|account| render(account, now)).collect();
+    let accounts: Vec<AccountDocument> = accounts.iter().map(|account| render(account, now)).collect();
     Ok(Json(json!({ "accounts": accounts })))
 }
 
 /// `GET /_sandbox/accounts/:id`: shows an account. `me` is the caller's own.
-pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<AccountDocument>, Errors> {
     call.no_query()?;
     let account = find(&plane, &call, Access::Read).await?;
     Ok(Json(render(&account, plane.app.clock.now())))

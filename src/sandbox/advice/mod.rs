@@ -9,10 +9,11 @@ mod store;
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::jsonapi::render::timestamp;
+use crate::jsonapi::values::{NumericId, Timestamp};
 
 /// A kind of contract violation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,21 +130,54 @@ impl AdviceKind {
     }
 }
 
+/// Code of a piece of advice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdviceCode(AdviceKind);
+
+impl AdviceCode {
+    const fn name(self) -> &'static str {
+        self.0.code()
+    }
+}
+
+crate::json_by_name!(AdviceCode, AdviceKind::ALL.map(AdviceKind::code), "Code of a piece of advice, for programs.");
+
+/// A kind of contract violation, with the number of its occurrences.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AdviceItem {
+    /// Code of the violation.
+    code: AdviceCode,
+    /// Title, the same for every occurrence.
+    title: &'static str,
+    /// The violation and the contract, for people.
+    detail: String,
+    /// Number of occurrences.
+    count: u64,
+    /// Time of the first occurrence.
+    first_at: Timestamp,
+    /// Time of the last occurrence.
+    last_at: Timestamp,
+    /// X-Request-Id of the last request with the violation; null for violations by webhook receivers.
+    request_id: Option<String>,
+    /// Id of the last event with the violation; null for violations in requests.
+    event_id: Option<NumericId>,
+}
+
 /// Renders one item of advice. The example is either a request id or an event id; the other member is null.
-pub fn render(kind: AdviceKind, tally: &Tally) -> Value {
+pub fn render(kind: AdviceKind, tally: &Tally) -> AdviceItem {
     let times = if tally.count == 1 { "once".to_owned() } else { format!("{} times", tally.count) };
     let (request_id, event_id) = match &tally.example {
         Example::Request(id) => (Some(id.to_string()), None),
-        Example::Event(id) => (None, Some(id.to_string())),
+        Example::Event(id) => (None, Some(NumericId(*id))),
     };
-    json!({
-        "code": kind.code(),
-        "title": kind.title(),
-        "detail": format!("Seen {times}: {}.", kind.contract()),
-        "count": tally.count,
-        "first_at": timestamp(tally.first_at),
-        "last_at": timestamp(tally.last_at),
-        "request_id": request_id,
-        "event_id": event_id,
-    })
+    AdviceItem {
+        code: AdviceCode(kind),
+        title: kind.title(),
+        detail: format!("Seen {times}: {}.", kind.contract()),
+        count: tally.count,
+        first_at: Timestamp(tally.first_at),
+        last_at: Timestamp(tally.last_at),
+        request_id,
+        event_id,
+    }
 }

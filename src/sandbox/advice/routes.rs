@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::{AdviceKind, Tally, render, store};
+use super::{AdviceItem, AdviceKind, Tally, render, store};
 use crate::accounts::caller::Access;
 use crate::jsonapi::error::Errors;
 use crate::sandbox::state::ControlPlane;
@@ -24,6 +24,6 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
         seen.push((AdviceKind::WebhookUrlMissing, polling.clone()));
     }
     seen.sort_by_key(|(kind, _)| *kind);
-    let advice: Vec<Value> = seen.iter().map(|(kind, tally)| render(*kind, tally)).collect();
+    let advice: Vec<AdviceItem> = seen.iter().map(|(kind, tally)| render(*kind, tally)).collect();
     Ok(Json(json!({ "advice": advice, "meta": { "requests_seen_by": "this server, since its start" } })))
 }

@@ -1,6 +1,7 @@
 //! The bodies that move a clock, and the rendering of a clock. All are plain JSON.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::CLOCK_BACKWARDS;
@@ -11,6 +12,7 @@ use crate::jsonapi::duration::LONGEST_SPAN;
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, Errors};
 use crate::jsonapi::render::timestamp;
 use crate::jsonapi::schema::{Attribute, Input, ValueType};
+use crate::jsonapi::values::Timestamp;
 
 /// A distance or a target for a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,14 +110,27 @@ pub fn target(from: OffsetDateTime, by: Distance) -> Result<OffsetDateTime, Erro
     }
 }
 
+/// An account's clock.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ClockDocument {
+    /// The account's present time.
+    now: Timestamp,
+    /// True if the clock stands still between calls.
+    frozen: bool,
+    /// Lead over the server's time, in seconds; null for a frozen clock.
+    ahead_seconds: Option<f64>,
+    /// Next instant with something due, or null.
+    next_due_at: Option<Timestamp>,
+}
+
 /// Renders a clock. `runs` is true for a running clock, even while an advance holds it still.
-pub fn render(time: AccountTime, runs: bool, clock: &Clock, next: Option<OffsetDateTime>) -> Value {
+pub fn render(time: AccountTime, runs: bool, clock: &Clock, next: Option<OffsetDateTime>) -> ClockDocument {
     let now = time.now(clock);
-    json!({
-        "now": timestamp(now),
-        "frozen": !runs,
+    ClockDocument {
+        now: Timestamp(now),
+        frozen: !runs,
         // for a frozen clock the value would differ at each call
-        "ahead_seconds": runs.then(|| (now - clock.now()).as_seconds_f64()),
-        "next_due_at": next.map(timestamp),
-    })
+        ahead_seconds: runs.then(|| (now - clock.now()).as_seconds_f64()),
+        next_due_at: next.map(Timestamp),
+    }
 }

@@ -1,18 +1,16 @@
 //! The schema and rendering of events, and the bodies that trigger and recover events. The bodies are plain JSON.
 
-use serde_json::Value as Json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::{AttemptRow, DELIVERED, EventDetails, EventRow, STATES};
+use super::{AttemptRow, DeliveryState, EventDetails, EventRow, STATES};
 use crate::concierge::event_types::{self, EventType, RESOURCE_TYPES};
 use crate::concierge::outputs;
-use crate::jsonapi::document::{Identifier, kind, quote};
-use crate::jsonapi::error::{
-    ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, DOCUMENT_INVALID, Error, Errors, RELATIONSHIP_TYPE_MISMATCH,
-};
-use crate::jsonapi::json;
+use crate::jsonapi::document::{Identifier, Reader};
+use crate::jsonapi::error::{Errors, RELATIONSHIP_TYPE_MISMATCH};
 use crate::jsonapi::query::Query;
 use crate::jsonapi::render::{self, Included, Linkage, Resource, Value};
-use crate::jsonapi::schema::{Attribute, Cardinality, Filter, Reference, Schema, ValueType, Values};
+use crate::jsonapi::schema::{Attribute, Cardinality, Filter, Input, Reference, Schema, ValueType, Values};
 use crate::jsonapi::since::Since;
 use crate::webhooks::envelope::FAILURES;
 
@@ -142,8 +140,8 @@ pub fn render(record: &EventRow) -> Resource {
             ("event_type", Value::Text(Some(record.event_type.clone()))),
             ("created_at", Value::Time(record.created_at)),
             ("sent_at", time(record.sent_at)),
-            ("delivery_state", Value::Text(Some(record.delivery_state.clone()))),
-            ("delivered", Value::Boolean(record.delivery_state == DELIVERED)),
+            ("delivery_state", Value::Name(record.delivery_state.name())),
+            ("delivered", Value::Boolean(record.delivery_state == DeliveryState::Delivered)),
             ("ended_at", time(record.ended_at)),
             ("next_attempt_at", time(record.due_at)),
             ("attempts_count", Value::Integer(record.attempts.into())),
@@ -186,75 +184,70 @@ pub struct NewEvent {
     pub resource: Option<Identifier>,
 }
 
+/// Members of the body that triggers an event.
+pub const TRIGGER: &[Attribute] = &[
+    Attribute::new("event_type", ValueType::OneOf(&event_types::NAMES), "Type of the event.", r#""user_enabled""#)
+        .on_create(Input::Required),
+    Attribute::new(
+        "resource",
+        ValueType::Object(RESOURCE),
+        "Resource of the event; a sample by default.",
+        r#"{"type":"users","id":"20202"}"#,
+    )
+    .on_create(Input::Optional),
+];
+const RESOURCE: &[Attribute] = &[
+    Attribute::new("type", ValueType::OneOf(&RESOURCE_TYPES), "Type of the resource.", r#""users""#)
+        .on_create(Input::Required),
+    Attribute::new("id", ValueType::Id, "Id of the resource.", r#""20202""#).on_create(Input::Required),
+];
+/// Members of the body that recovers events.
+pub const RECOVER: &[Attribute] = &[Attribute::new(
+    "since",
+    ValueType::Since,
+    "Only events after the one with this id, or from this time on.",
+    r#""2019-11-25T12:53:02.741Z""#,
+)
+.on_create(Input::Optional)];
+
 /// Reads a synthetic event: `event_type`, and `resource` with its `type` and `id`.
 ///
 /// # Errors
 /// All faults of the body.
 pub fn read_new(body: &[u8]) -> Result<NewEvent, Errors> {
-    let document = read_object(body)?;
-    let mut faults = Vec::new();
-    let event_type = read_event_type(&document).map_err(|fault| faults.push(fault)).ok();
-    let resource = match member(&document, "resource") {
-        None => None,
-        Some(resource) => read_resource(resource, event_type, &mut faults),
-    };
-    match event_type {
-        Some(event_type) if faults.is_empty() => Ok(NewEvent { event_type, resource }),
-        _ => Err(Errors::new(faults)),
-    }
+    let mut reader = Reader::open_plain(body, TRIGGER)?;
+    let event_type = read_event_type(&mut reader);
+    let resource = reader.inside("resource", RESOURCE, |reader| read_resource(reader, event_type)).flatten();
+    reader.finish(event_type.map(|event_type| NewEvent { event_type, resource }))
 }
 
-fn read_event_type(document: &Json) -> Result<&'static EventType, Error> {
-    let known = || event_types::NAMES.join(", ");
-    let Some(found) = member(document, "event_type") else {
-        let detail = format!("`event_type` is missing; it must be one of {}", known());
-        return Err(Error::new(ATTRIBUTE_MISSING, detail).at(""));
-    };
-    found.as_str().and_then(EventType::named).ok_or_else(|| {
-        let detail = format!("`event_type` is {}; it must be one of {}", quote(found), known());
-        Error::new(ATTRIBUTE_INVALID, detail).at("/event_type")
-    })
+fn read_event_type(reader: &mut Reader) -> Option<&'static EventType> {
+    let expected = format!("one of {}", event_types::NAMES.join(", "));
+    if reader.is_null("event_type") {
+        reader.missing("event_type", expected);
+        return None;
+    }
+    let found = reader.text("event_type", usize::MAX)?;
+    let known = EventType::named(&found);
+    if known.is_none() {
+        reader.invalid("event_type", expected);
+    }
+    known
 }
 
 /// Reads the resource of an event. Its type must be the type of resource of such events.
-fn read_resource(
-    resource: &Json,
-    event_type: Option<&'static EventType>,
-    faults: &mut Vec<Error>,
-) -> Option<Identifier> {
-    if !resource.is_object() {
-        let detail = format!("`resource` is {}; it must be an object with `type` and `id`", quote(resource));
-        faults.push(Error::new(ATTRIBUTE_INVALID, detail).at("/resource"));
-        return None;
-    }
+fn read_resource(reader: &mut Reader, event_type: Option<&'static EventType>) -> Option<Identifier> {
     let expected = event_type.map_or_else(|| RESOURCE_TYPES.join(" or "), |known| known.schema().type_name.to_owned());
-    let missing = |name: &str| {
-        let detail = format!("`resource.{name}` is missing; it must be the {name} of one of the {expected}");
-        Error::new(ATTRIBUTE_MISSING, detail).at("/resource")
-    };
-    match member(resource, "type") {
-        None => faults.push(missing("type")),
-        Some(Json::String(found)) => {
-            if let Some(event_type) = event_type.filter(|known| known.schema().type_name != found) {
-                let detail = format!("`resource.type` is {found:?}; it must be {expected} for a {}", event_type.name);
-                faults.push(Error::new(RELATIONSHIP_TYPE_MISMATCH, detail).at("/resource/type"));
-            }
-        }
-        Some(found) => {
-            let detail = format!("`resource.type` is {}; it must be the string {expected}", quote(found));
-            faults.push(Error::new(ATTRIBUTE_INVALID, detail).at("/resource/type"));
-        }
+    for name in ["type", "id"].into_iter().filter(|name| reader.is_null(name)).collect::<Vec<_>>() {
+        reader.missing(name, format_args!("the {name} of one of the {expected}"));
     }
-    match member(resource, "id") {
-        Some(Json::String(text)) => return Some(Identifier { text: text.clone() }),
-        Some(Json::Number(number)) => return Some(Identifier { text: number.to_string() }),
-        Some(found) => {
-            let detail = format!("`resource.id` is {}; it must be a string of decimal digits", quote(found));
-            faults.push(Error::new(ATTRIBUTE_INVALID, detail).at("/resource/id"));
-        }
-        None => faults.push(missing("id")),
+    if let Some(found) = reader.text("type", usize::MAX)
+        && let Some(event_type) = event_type.filter(|known| known.schema().type_name != found)
+    {
+        let detail = format!("`type` is {found:?}; it must be {expected} for a {}", event_type.name);
+        reader.fault(RELATIONSHIP_TYPE_MISMATCH, &reader.pointer("type"), detail);
     }
-    None
+    reader.text_or_number("id", "a string of decimal digits").map(|text| Identifier { text })
 }
 
 /// Reads the start of the events to recover: `since`, an event's id or a time. Without a body all are recovered.
@@ -262,33 +255,18 @@ fn read_resource(
 /// # Errors
 /// The fault of the body.
 pub fn read_since(body: &[u8]) -> Result<Option<Since>, Errors> {
-    if body.is_empty() {
-        return Ok(None);
+    let mut reader = Reader::open_plain(body, RECOVER)?;
+    let text = reader.text_or_number("since", Since::EXPECTED);
+    let since = text.as_deref().and_then(Since::read);
+    if text.is_some() && since.is_none() {
+        reader.invalid("since", Since::EXPECTED);
     }
-    let document = read_object(body)?;
-    let Some(found) = member(&document, "since") else { return Ok(None) };
-    let since = match found {
-        Json::String(text) => Since::read(text),
-        Json::Number(number) => Since::read(&number.to_string()),
-        _ => None,
-    };
-    let fault = || {
-        let detail = format!("`since` is {}; it must be {}", quote(found), Since::EXPECTED);
-        Error::new(ATTRIBUTE_INVALID, detail).at("/since")
-    };
-    Ok(Some(since.ok_or_else(fault)?))
+    reader.finish(Some(since))
 }
 
-fn read_object(body: &[u8]) -> Result<Json, Errors> {
-    let document = json::read(body).map_err(Errors::new)?;
-    if document.is_object() {
-        return Ok(document);
-    }
-    let detail = format!("the body is {}; it must be an object", kind(&document));
-    Err(Error::new(DOCUMENT_INVALID, detail).at("").into())
-}
-
-/// Returns a member of an object. `null` counts as absent, as everywhere.
-fn member<'a>(object: &'a Json, name: &str) -> Option<&'a Json> {
-    object.get(name).filter(|value| !value.is_null())
+/// Result of a recovery.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RecoveredEvents {
+    /// Number of events to send again.
+    pub recovered: u64,
 }

@@ -2,7 +2,7 @@
 //!
 //! Recording an event is left to its cause, and delivery to [`events`](crate::events).
 
-mod document;
+pub mod document;
 pub mod redeliver;
 pub mod routes;
 mod sample;
@@ -29,8 +29,7 @@ pub struct EventRow {
     pub failures: Option<i32>,
     /// True for a synthetic event.
     pub is_made_up: bool,
-    /// One of [`STATES`].
-    pub delivery_state: String,
+    pub delivery_state: DeliveryState,
     /// Time of the first delivery attempt.
     pub sent_at: Option<OffsetDateTime>,
     /// Time at which it was delivered or given up.
@@ -69,8 +68,40 @@ pub struct AttemptRow {
     pub next_at: Option<OffsetDateTime>,
 }
 
-/// States of a delivery.
+/// State of a delivery.
 ///
 /// A `waiting` event waits for the earlier events of its resource. `delivered` and `given_up` are final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryState {
+    NoReceiver,
+    Waiting,
+    Due,
+    Delivered,
+    GivenUp,
+}
+
+/// Names of the states, in the order of [`DeliveryState`].
 pub const STATES: [&str; 5] = ["no_receiver", "waiting", "due", "delivered", "given_up"];
-const DELIVERED: &str = STATES[3];
+
+crate::json_by_name!(
+    DeliveryState,
+    STATES,
+    "State of a delivery; a waiting event waits for the earlier events of its resource."
+);
+
+impl DeliveryState {
+    /// Returns the name for documents and the database.
+    pub const fn name(self) -> &'static str {
+        STATES[self as usize]
+    }
+
+    /// Returns the state with this name.
+    ///
+    /// # Errors
+    /// A decoding error for an unknown name.
+    pub fn read(name: &str) -> Result<Self, sqlx::Error> {
+        let all = [Self::NoReceiver, Self::Waiting, Self::Due, Self::Delivered, Self::GivenUp];
+        let known = all.into_iter().find(|state| state.name() == name);
+        known.ok_or_else(|| sqlx::Error::Decode(format!("no delivery state {name:?}").into()))
+    }
+}

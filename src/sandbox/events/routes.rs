@@ -4,10 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 
-use super::document::{SCHEMA, document, read_new, read_since, render};
+use super::document::{RecoveredEvents, SCHEMA, document, read_new, read_since, render};
 use super::store::queue::Repeated;
 use super::{EventDetails, WEBHOOK_URL_MISSING, redeliver, store, trigger as made_up};
 use crate::accounts::caller::{Access, Caller, authenticate};
@@ -64,7 +63,7 @@ pub async fn redeliver(State(app): State<App>, call: Call) -> Result<Response, E
 }
 
 /// `POST /_sandbox/events/recover`: sends all undelivered events again.
-pub async fn recover(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn recover(State(app): State<App>, call: Call) -> Result<Json<RecoveredEvents>, Errors> {
     let read = call.query(&SCHEMA, Target::Nothing).and_then(|_| read_since(&call.body));
     let since = call.authorize_parsed(&app, Access::Write, read).await?;
     let work = async |connection: &mut PgConnection| {
@@ -78,7 +77,7 @@ pub async fn recover(State(app): State<App>, call: Call) -> Result<Json<Value>, 
     if recovered.count == 0 && recovered.without_receiver > 0 {
         return Err(no_receiver());
     }
-    Ok(Json(json!({ "recovered": recovered.count })))
+    Ok(Json(RecoveredEvents { recovered: recovered.count }))
 }
 
 /// `POST /_sandbox/events/trigger`: creates a synthetic event.

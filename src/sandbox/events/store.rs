@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use super::{AttemptRow, EventDetails, EventRow};
+use super::{AttemptRow, DeliveryState, EventDetails, EventRow};
 use crate::accounts::caller::{self, Access, Caller, Credentials};
 use crate::concierge::listing::Table;
 use crate::concierge::outputs::store::read_state;
@@ -49,7 +49,7 @@ fn read(row: &PgRow, at: usize) -> Result<EventRow, sqlx::Error> {
         created_at: row.try_get(at + 4)?,
         failures: row.try_get(at + 5)?,
         is_made_up: row.try_get(at + 6)?,
-        delivery_state: row.try_get(at + 7)?,
+        delivery_state: DeliveryState::read(row.try_get(at + 7)?)?,
         sent_at: row.try_get(at + 8)?,
         ended_at: row.try_get(at + 9)?,
         due_at: row.try_get(at + 10)?,

@@ -3,14 +3,14 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 
 use super::cache::MAX_AGE;
 use super::check::mismatch;
 use crate::accounts::caller::Access;
 use crate::database::StoreError;
-use crate::faults::document::{read_list, render_list};
+use crate::faults::document::{read_list, render_counted};
 use crate::faults::{Fault, store};
 use crate::jsonapi::error::Errors;
 use crate::sandbox::state::ControlPlane;
@@ -21,7 +21,7 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
     let (caller, ()) = call.authorize(&plane.app, Access::Read, call.no_query()).await?;
     let database = &plane.app.database;
     let listed = database.run(async |connection| store::list(connection, caller.account_id).await).await?;
-    Ok(Json(render_list(&listed.faults)))
+    Ok(Json(json!({ "faults": listed.faults.iter().map(render_counted).collect::<Vec<_>>() })))
 }
 
 /// `PUT /_sandbox/faults`: replaces the faults. All servers apply the new list before the call returns.
@@ -29,7 +29,7 @@ pub async fn replace(State(plane): State<ControlPlane>, call: Call) -> Result<Js
     let read = call.no_query().and_then(|()| read_list(&call.body, mismatch));
     let (caller, faults) = call.authorize(&plane.app, Access::Write, read).await?;
     let listed = set(&plane, caller.account_id, &faults).await?;
-    Ok(Json(render_list(&listed.faults)))
+    Ok(Json(json!({ "faults": listed.faults.iter().map(render_counted).collect::<Vec<_>>() })))
 }
 
 /// `DELETE /_sandbox/faults`: deletes the faults. No server applies one after the call returns.

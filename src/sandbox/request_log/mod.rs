@@ -3,8 +3,9 @@
 //! The answering server keeps the last ones of each account in memory, within the limits of [`log`].
 //! [`intercept`](super::intercept) records them.
 
+pub mod applied;
 pub mod capture;
-mod document;
+pub mod document;
 pub mod log;
 mod query;
 pub mod record;
@@ -14,8 +15,8 @@ pub mod routes;
 use std::sync::Arc;
 use std::time::Duration;
 
+use applied::AppliedFault;
 use axum::http::Method;
-use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use crate::faults::pattern::PathPattern;
@@ -34,7 +35,7 @@ pub struct Exchange {
     pub response: Option<(u16, Message)>,
     pub duration: Duration,
     /// The fault or preference applied to the request.
-    pub fault: Option<Map<String, Value>>,
+    pub fault: Option<Box<AppliedFault>>,
 }
 
 /// The kept part of one side of an exchange.

@@ -8,10 +8,10 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
-use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
+use super::applied::AppliedFault;
 use super::capture::{Captured, CapturedBody};
 use super::{Exchange, Message, capture, redact};
 use crate::accounts::caller::sha256;
@@ -57,7 +57,7 @@ pub struct Record {
     headers: Box<str>,
     body: Option<CapturedBody>,
     /// The fault or preference applied to the request.
-    pub fault: Option<Map<String, Value>>,
+    pub fault: Option<Box<AppliedFault>>,
     response: Option<(u16, Message)>,
 }
 

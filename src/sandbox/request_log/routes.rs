@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::document::render;
+use super::document::{LoggedRequest, render};
 use super::query::LogQuery;
 use crate::accounts::caller::Access;
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
@@ -19,13 +19,13 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
     query.check(&exchanges)?;
     let newer = exchanges.iter().take_while(|exchange| !query.is_before(exchange));
     let found: Vec<_> = newer.filter(|exchange| query.asks_for(exchange)).collect();
-    let shown: Vec<Value> = found.iter().take(query.size).map(|exchange| render(exchange)).collect();
+    let shown: Vec<LoggedRequest> = found.iter().take(query.size).map(|exchange| render(exchange)).collect();
     let meta = json!({ "found": found.len(), "kept": exchanges.len(), "kept_by": "this server, in memory" });
     Ok(Json(json!({ "requests": shown, "meta": meta })))
 }
 
 /// `GET /_sandbox/requests/:id`: shows an exchange. Its id is the answer's `X-Request-Id`.
-pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<LoggedRequest>, Errors> {
     let (caller, ()) = call.authorize(&plane.app, Access::Read, call.no_query()).await?;
     let exchanges = plane.request_log.exchanges(caller.account_id);
     let found = exchanges.iter().find(|exchange| *exchange.id == *call.id).ok_or_else(|| {

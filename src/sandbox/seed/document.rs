@@ -1,6 +1,7 @@
 //! Reads a seed document: each resource by the rules of its own module, and its state.
 
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{KINDS, STATE_NOT_SEEDABLE, Seed, SeedReference, SeedType, SeededOutput, SeededWallet};
 use crate::concierge::outputs::state::State;
@@ -17,6 +18,15 @@ static WALLET: Schema = Schema {
     relationships: &[Relationship::to_one("user", &users::document::SCHEMA).own_document()],
     ..cash_wallets::SCHEMA
 };
+
+/// Schemas of the resources in a seed.
+pub const SEEDED: &[&Schema] = &[
+    &users::document::SCHEMA,
+    &withdrawal_instructions::document::SCHEMA,
+    &requests::document::SCHEMA,
+    &outputs::document::SCHEMA,
+    &WALLET,
+];
 
 /// The largest id: 15 digits. Enough ids remain beyond it, and every JSON reader keeps all its digits.
 const LARGEST_ID: i64 = 999_999_999_999_999;
@@ -36,13 +46,7 @@ const LONGEST: usize = 255;
 pub fn read(body: &[u8], acting: i64, rules: &AddressRules) -> Result<(Seed, Reader), Errors> {
     let mut reader = Reader::open_many(body)?;
     let mut seed = Seed::default();
-    let types = [
-        users::document::SCHEMA.type_name,
-        withdrawal_instructions::document::SCHEMA.type_name,
-        requests::document::SCHEMA.type_name,
-        outputs::document::SCHEMA.type_name,
-        WALLET.type_name,
-    ];
+    let types: Vec<&str> = SEEDED.iter().map(|schema| schema.type_name).collect();
     for place in 0..reader.count() {
         reader.turn_to(place);
         let Some(at) = reader.type_among(&types) else { continue };
@@ -216,13 +220,37 @@ impl Item<'_> {
     }
 }
 
+/// Result of a seed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SeedResult {
+    /// Number of inserted resources by type.
+    seeded: SeededCounts,
+}
+
+/// Number of inserted resources by type.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SeededCounts {
+    /// Number of users.
+    users: usize,
+    /// Number of withdrawal instructions.
+    withdrawal_instructions: usize,
+    /// Number of requests.
+    concierge_requests: usize,
+    /// Number of outputs.
+    concierge_request_outputs: usize,
+    /// Number of wallets, new ones and replaced ones.
+    cash_wallets: usize,
+}
+
 /// Renders the number of seeded resources of each type.
-pub fn render(seed: &Seed) -> Value {
-    json!({ "seeded": {
-        "users": seed.users.len(),
-        "withdrawal_instructions": seed.instructions.len(),
-        "concierge_requests": seed.requests.len(),
-        "concierge_request_outputs": seed.outputs.len(),
-        "cash_wallets": seed.wallets.len(),
-    } })
+pub fn render(seed: &Seed) -> SeedResult {
+    SeedResult {
+        seeded: SeededCounts {
+            users: seed.users.len(),
+            withdrawal_instructions: seed.instructions.len(),
+            concierge_requests: seed.requests.len(),
+            concierge_request_outputs: seed.outputs.len(),
+            cash_wallets: seed.wallets.len(),
+        },
+    }
 }

@@ -6,7 +6,7 @@ use crate::concierge::machine::{Machine, Named};
 use crate::concierge::requests::actions::{ACTION_NOT_POSSIBLE, OUTPUTS_MISSING};
 use crate::concierge::requests::state::Trigger;
 use crate::concierge::{self, users};
-use crate::jsonapi::error::{ATTRIBUTE_INVALID, ROUTE_UNKNOWN};
+use crate::jsonapi::error::ATTRIBUTE_INVALID;
 use crate::jsonapi::schema::{Attribute, Schema};
 use crate::sandbox::simulations::routes::{TRANSITION, USER_VERBS};
 use crate::web::route::{Answer, Body, Operation};

@@ -1,13 +1,13 @@
 //! The body that creates a snapshot, and the rendering of one: plain JSON.
 
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::AccountSnapshot;
-use super::store::COUNTED;
+use super::{AccountSnapshot, SnapshotCounts};
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
-use crate::jsonapi::render::timestamp;
 use crate::jsonapi::schema::{Attribute, Input, ValueType};
+use crate::jsonapi::values::Timestamp;
 
 /// Maximum length of a name, in characters.
 const LONGEST: usize = 100;
@@ -42,16 +42,23 @@ pub fn read_name(body: &[u8]) -> Result<String, Errors> {
     reader.finish(name)
 }
 
+/// A named copy of an account's data.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SnapshotDocument {
+    /// Name of the snapshot.
+    name: String,
+    /// The account's time in the snapshot.
+    taken_at: Timestamp,
+    /// True if the account's clock stood still.
+    frozen: bool,
+    /// Number of resources by type.
+    counts: SnapshotCounts,
+}
+
 /// Renders a snapshot.
-pub fn render(snapshot: &AccountSnapshot) -> Value {
-    let counts = COUNTED.into_iter().zip(&snapshot.counts);
-    let counts: Map<String, Value> = counts.map(|(name, count)| (name.to_owned(), (*count).into())).collect();
-    json!({
-        "name": snapshot.name,
-        "taken_at": timestamp(snapshot.taken_at),
-        "frozen": !snapshot.runs,
-        "counts": counts,
-    })
+pub fn render(snapshot: AccountSnapshot) -> SnapshotDocument {
+    let AccountSnapshot { name, taken_at, runs, counts } = snapshot;
+    SnapshotDocument { name, taken_at: Timestamp(taken_at), frozen: !runs, counts }
 }
 
 /// Returns 404 for an unknown snapshot.

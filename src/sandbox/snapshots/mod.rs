@@ -6,6 +6,8 @@ pub mod document;
 pub mod routes;
 pub mod store;
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use time::OffsetDateTime;
 
 crate::codes! {
@@ -23,6 +25,20 @@ pub struct AccountSnapshot {
     pub taken_at: OffsetDateTime,
     /// True if the account's clock was running.
     pub runs: bool,
-    /// Row counts of the tables in [`COUNTED`](store::COUNTED), in the same order.
-    pub counts: Vec<i64>,
+    pub counts: SnapshotCounts,
+}
+
+/// Number of resources in a snapshot, by type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SnapshotCounts {
+    /// Number of users.
+    pub users: i64,
+    /// Number of withdrawal instructions.
+    pub withdrawal_instructions: i64,
+    /// Number of requests.
+    pub concierge_requests: i64,
+    /// Number of outputs.
+    pub concierge_request_outputs: i64,
+    /// Number of events.
+    pub events: i64,
 }

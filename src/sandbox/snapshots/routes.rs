@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 
-use super::document::{read_name, render};
+use super::document::{SnapshotDocument, read_name, render};
 use super::{MOST, TOO_MANY_SNAPSHOTS, store};
 use crate::accounts::caller::Access;
 use crate::accounts::store::{self as accounts, Account};
@@ -30,7 +30,7 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
         };
         // the account may have been reset meanwhile: look it up again
         if let Some(listed) = plane.app.database.run(work).await? {
-            let listed: Vec<Value> = listed.iter().map(render).collect();
+            let listed: Vec<SnapshotDocument> = listed.into_iter().map(render).collect();
             return Ok(Json(json!({ "snapshots": listed })));
         }
     }
@@ -45,7 +45,7 @@ pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Res
         let _turn = plane.clock_locks.take(caller.account_id).await?;
         let work = async |transaction: &mut PgConnection| {
             let Some(account) = accounts::lock(transaction, caller.account_id).await? else { return Ok(None) };
-            take(transaction, &account, &name, &plane.app.clock).await.map(Some)
+            take(transaction, &account, &name, &plane.app.clock).await
         };
         let taken = plane.app.database.run(async |connection| transaction(connection, work).await).await?;
         if let Some(taken) = taken {
@@ -61,7 +61,7 @@ async fn take(
     account: &Account,
     name: &str,
     clock: &Clock,
-) -> Result<Value, StoreError> {
+) -> Result<Option<SnapshotDocument>, StoreError> {
     if store::count_others(transaction, &account.name, name).await? >= MOST {
         let detail = format!(
             "the account has {MOST} snapshots, the maximum; delete one, or reuse the name of one to replace it"
@@ -72,7 +72,7 @@ async fn take(
     store::end(transaction, &account.name, Some(name), now).await?;
     store::take(transaction, account, name, now).await?;
     let taken = store::list(transaction, &account.name, Some(name)).await?;
-    Ok(taken.first().map(render).unwrap_or_default())
+    Ok(taken.into_iter().next().map(render))
 }
 
 /// `POST /_sandbox/snapshots/:name/restore`: restores the account, except its keys and snapshots.

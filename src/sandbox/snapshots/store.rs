@@ -6,13 +6,13 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row};
 use time::OffsetDateTime;
 
-use super::AccountSnapshot;
+use super::{AccountSnapshot, SnapshotCounts};
 use crate::accounts::store::Account;
 use crate::accounts::store::copy::{CopyKind, copy};
 use crate::accounts::time::AccountTime;
 
-/// Tables counted for a snapshot.
-pub const COUNTED: [&str; 5] =
+/// Tables counted for a snapshot, in the order of [`SnapshotCounts`].
+const COUNTED: [&str; 5] =
     ["users", "withdrawal_instructions", "concierge_requests", "concierge_request_outputs", "events"];
 
 /// Lists the snapshots of the account named `of`, oldest first.
@@ -28,7 +28,7 @@ pub async fn list(
 ) -> Result<Vec<AccountSnapshot>, sqlx::Error> {
     let counts = COUNTED.map(|table| format!("(select count(*) from {table} t where t.account_id = a.id)")).join(", ");
     let sql = format!(
-        "select a.snapshot_name, a.frozen_at, a.snapshot_runs, array[{counts}] from accounts a
+        "select a.snapshot_name, a.frozen_at, a.snapshot_runs, {counts} from accounts a
         where a.snapshot_of = $1 and (a.snapshot_name = $2 or $2 is null) order by a.id"
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(of).bind(name).fetch_all(connection).await?;
@@ -37,7 +37,13 @@ pub async fn list(
             name: row.try_get(0)?,
             taken_at: row.try_get(1)?,
             runs: row.try_get(2)?,
-            counts: row.try_get(3)?,
+            counts: SnapshotCounts {
+                users: row.try_get(3)?,
+                withdrawal_instructions: row.try_get(4)?,
+                concierge_requests: row.try_get(5)?,
+                concierge_request_outputs: row.try_get(6)?,
+                events: row.try_get(7)?,
+            },
         })
     };
     rows.iter().map(snapshot).collect()

@@ -1,119 +1,297 @@
 //! Timelines and outlooks as plain JSON.
 
 use bigdecimal::{BigDecimal, Zero};
-use serde_json::{Value, json};
-use time::OffsetDateTime;
+use schemars::JsonSchema;
+use serde::Serialize;
 
+use super::names::{StateName, TriggerName};
 use super::{PastTransition, Subject, Timeline, TimelineAttempt, TimelineDelivery};
+use crate::concierge::event_types::{EventTypeName, ResourceReference};
 use crate::concierge::outlook::{NextStep, Outlook, WaitReason};
-use crate::concierge::outputs::scenario::Decision;
+use crate::concierge::outputs::scenario::{Decision, Scenario, ScenarioSource};
 use crate::concierge::{requests, users};
 use crate::events::Cause;
-use crate::jsonapi::{decimal, render};
+use crate::events::cause::CauseKind;
+use crate::jsonapi::values::{DecimalNumber, NumericId, Timestamp};
+use crate::sandbox::events::DeliveryState;
+
+/// The history of a resource and its next transition.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TimelineDocument {
+    /// The resource.
+    resource: ResourceReference,
+    /// Its state.
+    state: StateName,
+    /// Time of its entry into the state, or null if it is not recorded.
+    since: Option<Timestamp>,
+    /// Its past transitions, oldest first; the last thousand.
+    transitions: Vec<TimelineEntry>,
+    /// True if older transitions are left out.
+    left_off: bool,
+    /// Scenario of the payment; present for an output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scenario: Option<ScenarioDecision>,
+    /// Its next transition.
+    next: OutlookDocument,
+}
+
+/// A past transition of a resource, with its event.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TimelineEntry {
+    /// Time of the transition.
+    at: Timestamp,
+    /// State before, or null for the creation of the resource.
+    from: Option<StateName>,
+    /// State after.
+    to: StateName,
+    /// Trigger of the transition, or null if the state did not change.
+    trigger: Option<TriggerName>,
+    /// Cause of the transition, or null if it is not recorded.
+    cause: Option<TimelineCause>,
+    /// Event of the transition.
+    event: TimelineEvent,
+    /// The delivery of the event; empty if it had no receiver.
+    deliveries: Vec<TimelineDeliveryDocument>,
+}
+
+/// Cause of a transition.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TimelineCause {
+    /// Kind of the cause.
+    kind: CauseKind,
+    /// X-Request-Id of a call, or the test value that chose a timed step; null for other causes.
+    by: Option<String>,
+}
+
+/// Event of a transition.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TimelineEvent {
+    /// Id of the event.
+    id: NumericId,
+    /// Type of the event.
+    #[serde(rename = "type")]
+    event_type: EventTypeName,
+}
+
+/// Delivery of an event.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TimelineDeliveryDocument {
+    /// State of the delivery.
+    state: DeliveryState,
+    /// Due time of the next attempt, or null.
+    next_attempt_at: Option<Timestamp>,
+    /// The attempts, oldest first; the last twenty.
+    attempts: Vec<TimelineAttemptDocument>,
+}
+
+/// An attempt to deliver an event.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TimelineAttemptDocument {
+    /// Time of the attempt.
+    at: Timestamp,
+    /// HTTP status of the answer, or null if there was none.
+    status: Option<i16>,
+    /// Reason of the failure, or null after a success.
+    error: Option<String>,
+}
+
+/// Scenario of a payment and the carrier that chose it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ScenarioDecision {
+    /// The scenario.
+    name: Scenario,
+    /// Carrier of the test value.
+    source: ScenarioSource,
+    /// The test value, or null without one.
+    value: Option<&'static str>,
+}
+
+/// The next transition of a resource; `kind` determines the other members.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum OutlookDocument {
+    /// An automatic transition at a known time.
+    Due {
+        /// Trigger of the transition.
+        trigger: TriggerName,
+        /// State after.
+        to: StateName,
+        /// Time of the transition.
+        due_at: Timestamp,
+    },
+    /// A transition with a condition.
+    Waiting {
+        /// Trigger of the transition.
+        trigger: TriggerName,
+        /// State after.
+        to: StateName,
+        /// The condition.
+        waits_for: OutlookCondition,
+        /// The transition made instead if the condition is not met in time, or null.
+        otherwise: Option<OutlookStep>,
+    },
+    /// No transition: the state is final.
+    Final,
+    /// No transition: a test value blocks the next one.
+    Stuck,
+    /// No transition until a call triggers one.
+    ByHand,
+}
+
+/// An automatic transition and its due time.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OutlookStep {
+    /// Trigger of the transition.
+    trigger: TriggerName,
+    /// State after.
+    to: StateName,
+    /// Time of the transition.
+    due_at: Timestamp,
+}
+
+/// Condition of a transition; `what` determines the other members.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum OutlookCondition {
+    /// Approval of the payee.
+    Approval {
+        /// The payee.
+        resource: ResourceReference,
+        /// Time of the approval, or null if it is not automatic.
+        due_at: Option<Timestamp>,
+    },
+    /// State `working` of the request.
+    Request {
+        /// The request.
+        resource: ResourceReference,
+        /// State of the request.
+        state: StateName,
+        /// Next transition of the request.
+        next: Box<OutlookDocument>,
+    },
+    /// Money in the payer's wallet.
+    Money {
+        /// The payer.
+        resource: ResourceReference,
+        /// Currency of the wallet.
+        currency: String,
+        /// Money needed.
+        needed: DecimalNumber,
+        /// Money in the wallet.
+        available: DecimalNumber,
+        /// Money missing.
+        missing: DecimalNumber,
+        /// Deadline, or null.
+        before: Option<Timestamp>,
+    },
+    /// A call of the API by the payer.
+    Call {
+        /// Action to call.
+        action: TriggerName,
+        /// Deadline, or null.
+        before: Option<Timestamp>,
+    },
+    /// Final states of all outputs.
+    Outputs {
+        /// Number of outputs without a final state.
+        open: i64,
+        /// Time of the next transition of an output, or null if it is not known.
+        next_due_at: Option<Timestamp>,
+    },
+}
 
 /// Renders the timeline of a resource.
-pub fn timeline(subject: Subject, id: i64, timeline: &Timeline) -> Value {
+pub fn timeline(subject: Subject, id: i64, timeline: &Timeline) -> TimelineDocument {
     let present = &timeline.present;
-    let mut rendered = json!({
-        "resource": resource(subject.schema().type_name, id),
-        "state": present.state,
-        "since": time(present.since),
-        "transitions": timeline.transitions.iter().map(transition).collect::<Vec<_>>(),
-        "left_off": timeline.left_off,
-    });
-    if let Some(decision) = present.decision {
-        rendered["scenario"] = scenario(decision);
+    TimelineDocument {
+        resource: ResourceReference::new(subject.schema().type_name, id),
+        state: StateName(present.state),
+        since: present.since.map(Timestamp),
+        transitions: timeline.transitions.iter().map(transition).collect(),
+        left_off: timeline.left_off,
+        scenario: present.decision.map(scenario),
+        next: outlook(&present.outlook),
     }
-    rendered["next"] = outlook(&present.outlook);
-    rendered
 }
 
-fn resource(type_name: &str, id: i64) -> Value {
-    json!({ "type": type_name, "id": id.to_string() })
+fn transition(step: &PastTransition) -> TimelineEntry {
+    let cause = |Cause { kind, by }: &Cause| TimelineCause { kind: *kind, by: by.as_deref().map(str::to_owned) };
+    TimelineEntry {
+        at: Timestamp(step.told.at),
+        from: step.from.map(StateName),
+        to: StateName(step.to),
+        trigger: step.trigger.map(TriggerName),
+        cause: step.told.cause.as_ref().map(cause),
+        event: TimelineEvent { id: NumericId(step.told.id), event_type: EventTypeName(step.told.event_type.clone()) },
+        deliveries: step.told.delivery.iter().map(delivery).collect(),
+    }
 }
 
-fn time(instant: Option<OffsetDateTime>) -> Value {
-    instant.map(render::timestamp).into()
+fn delivery(delivery: &TimelineDelivery) -> TimelineDeliveryDocument {
+    let attempt = |TimelineAttempt { at, status, error }: &TimelineAttempt| TimelineAttemptDocument {
+        at: Timestamp(*at),
+        status: *status,
+        error: error.clone(),
+    };
+    TimelineDeliveryDocument {
+        state: delivery.state,
+        next_attempt_at: delivery.due_at.map(Timestamp),
+        attempts: delivery.attempts.iter().map(attempt).collect(),
+    }
 }
 
-fn money(value: &BigDecimal) -> Value {
-    decimal::number(value).map_or(Value::Null, Value::Number)
+fn scenario(decision: Decision) -> ScenarioDecision {
+    ScenarioDecision { name: decision.scenario, source: decision.source, value: decision.value() }
 }
 
-fn transition(step: &PastTransition) -> Value {
-    json!({
-        "at": render::timestamp(step.told.at),
-        "from": step.from,
-        "to": step.to,
-        "trigger": step.trigger,
-        "cause": step.told.cause.as_ref().map(|Cause { kind, by }| json!({ "kind": kind.name(), "by": by.as_deref() })),
-        "event": { "id": step.told.id.to_string(), "type": step.told.event_type },
-        "deliveries": step.told.delivery.iter().map(delivery).collect::<Vec<_>>(),
-    })
-}
-
-fn delivery(delivery: &TimelineDelivery) -> Value {
-    let attempt = |TimelineAttempt { at, status, error }: &TimelineAttempt| json!({ "at": render::timestamp(*at), "status": status, "error": error });
-    json!({
-        "state": delivery.state,
-        "next_attempt_at": time(delivery.due_at),
-        "attempts": delivery.attempts.iter().map(attempt).collect::<Vec<_>>(),
-    })
-}
-
-fn scenario(decision: Decision) -> Value {
-    json!({ "name": decision.scenario.name(), "source": decision.source.name(), "value": decision.value() })
-}
-
-/// Renders an outlook. Its `kind` determines the other members.
-pub fn outlook(outlook: &Outlook) -> Value {
+/// Renders an outlook.
+pub fn outlook(outlook: &Outlook) -> OutlookDocument {
     match outlook {
         Outlook::Due(NextStep { trigger, to, due_at }) => {
-            json!({ "kind": "due", "trigger": trigger, "to": to, "due_at": render::timestamp(*due_at) })
+            OutlookDocument::Due { trigger: TriggerName(trigger), to: StateName(to), due_at: Timestamp(*due_at) }
         }
-        Outlook::Waiting { trigger, to, waits_for, otherwise } => json!({
-            "kind": "waiting",
-            "trigger": trigger,
-            "to": to,
-            "waits_for": wait(waits_for),
-            "otherwise": otherwise.map(|NextStep { trigger, to, due_at }| {
-                json!({ "trigger": trigger, "to": to, "due_at": render::timestamp(due_at) })
+        Outlook::Waiting { trigger, to, waits_for, otherwise } => OutlookDocument::Waiting {
+            trigger: TriggerName(trigger),
+            to: StateName(to),
+            waits_for: condition(waits_for),
+            otherwise: otherwise.map(|NextStep { trigger, to, due_at }| OutlookStep {
+                trigger: TriggerName(trigger),
+                to: StateName(to),
+                due_at: Timestamp(due_at),
             }),
-        }),
-        Outlook::Final => json!({ "kind": "final" }),
-        Outlook::Stuck => json!({ "kind": "stuck" }),
-        Outlook::ByHand => json!({ "kind": "by_hand" }),
+        },
+        Outlook::Final => OutlookDocument::Final,
+        Outlook::Stuck => OutlookDocument::Stuck,
+        Outlook::ByHand => OutlookDocument::ByHand,
     }
 }
 
-/// Renders the condition of a transition. The member `what` determines the other members.
-fn wait(wait: &WaitReason) -> Value {
+/// Renders the condition of a transition.
+fn condition(wait: &WaitReason) -> OutlookCondition {
+    let user = |id: i64| ResourceReference::new(users::document::SCHEMA.type_name, id);
+    let time = |instant: &Option<time::OffsetDateTime>| instant.map(Timestamp);
     match wait {
         WaitReason::Approval { user_id, due_at } => {
-            let user = resource(users::document::SCHEMA.type_name, *user_id);
-            json!({ "what": "approval", "resource": user, "due_at": time(*due_at) })
+            OutlookCondition::Approval { resource: user(*user_id), due_at: time(due_at) }
         }
-        WaitReason::Request { id, state, outlook: next } => json!({
-            "what": "request",
-            "resource": resource(requests::document::SCHEMA.type_name, *id),
-            "state": state.name(),
-            "next": outlook(next),
-        }),
-        WaitReason::Money { user_id, currency, needed, available, before } => {
-            let missing = (needed - available).max(BigDecimal::zero());
-            json!({
-                "what": "money",
-                "resource": resource(users::document::SCHEMA.type_name, *user_id),
-                "currency": currency,
-                "needed": money(needed),
-                "available": money(available),
-                "missing": money(&missing),
-                "before": time(*before),
-            })
+        WaitReason::Request { id, state, outlook: next } => OutlookCondition::Request {
+            resource: ResourceReference::new(requests::document::SCHEMA.type_name, *id),
+            state: StateName(state.name()),
+            next: Box::new(outlook(next)),
+        },
+        WaitReason::Money { user_id, currency, needed, available, before } => OutlookCondition::Money {
+            resource: user(*user_id),
+            currency: currency.clone(),
+            needed: DecimalNumber(needed.clone()),
+            available: DecimalNumber(available.clone()),
+            missing: DecimalNumber((needed - available).max(BigDecimal::zero())),
+            before: time(before),
+        },
+        WaitReason::Call { action, before } => {
+            OutlookCondition::Call { action: TriggerName(action), before: time(before) }
         }
-        WaitReason::Call { action, before } => json!({ "what": "call", "action": action, "before": time(*before) }),
         WaitReason::Outputs { open, next_due_at } => {
-            json!({ "what": "outputs", "open": open, "next_due_at": time(*next_due_at) })
+            OutlookCondition::Outputs { open: *open, next_due_at: time(next_due_at) }
         }
     }
 }

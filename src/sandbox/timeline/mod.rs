@@ -1,6 +1,7 @@
 //! Timelines: a resource's past transitions with their causes and deliveries, and its next transition. Read-only.
 
 pub mod document;
+pub mod names;
 pub mod read;
 pub mod routes;
 mod store;
@@ -14,6 +15,7 @@ use crate::concierge::outputs::scenario::Decision;
 use crate::concierge::{outputs, requests, users, withdrawal_instructions};
 use crate::events::Cause;
 use crate::jsonapi::schema::Schema;
+use crate::sandbox::events::DeliveryState;
 
 /// Resource types with a timeline: all types that have events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +77,7 @@ pub struct RecordedEvent {
 /// The delivery of an event.
 #[derive(Debug, Clone)]
 pub struct TimelineDelivery {
-    pub state: String,
+    pub state: DeliveryState,
     /// Due time of the next attempt.
     pub due_at: Option<OffsetDateTime>,
     /// The last attempts, oldest first.

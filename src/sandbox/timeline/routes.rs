@@ -3,10 +3,10 @@
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use serde_json::Value;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
+use super::document::TimelineDocument;
 use super::{Subject, document, read};
 use crate::accounts::caller::{Access, authenticate};
 use crate::concierge::event_types::RESOURCE_TYPES;
@@ -21,7 +21,11 @@ use crate::web::call::{Call, not_found};
 type ResourcePath = Result<Path<(String, String)>, PathRejection>;
 
 /// `GET /_sandbox/timeline/:type/:id`
-pub async fn show(State(app): State<App>, resource: ResourcePath, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn show(
+    State(app): State<App>,
+    resource: ResourcePath,
+    call: Call,
+) -> Result<Json<TimelineDocument>, Errors> {
     let (type_name, id) = resource.map(|Path(resource)| resource).unwrap_or_default();
     let known = || {
         let detail =

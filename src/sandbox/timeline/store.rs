@@ -12,6 +12,7 @@ use crate::concierge::requests::store::transitions as requests;
 use crate::concierge::users::state::ComplianceState;
 use crate::concierge::{outputs, users};
 use crate::events::store::read_cause;
+use crate::sandbox::events::DeliveryState;
 
 /// Maximum number of attempts in a delivery. Older ones are left out.
 const MOST_ATTEMPTS: i64 = 20;
@@ -200,7 +201,7 @@ pub async fn told(
     let told = |row: &PgRow| {
         let id = row.try_get(0)?;
         let attempts = attempts.remove(&id).unwrap_or_default();
-        let state: Option<String> = row.try_get(5)?;
+        let state = row.try_get::<Option<&str>, _>(5)?.map(DeliveryState::read).transpose()?;
         let due_at = row.try_get(6)?;
         Ok(RecordedEvent {
             id,

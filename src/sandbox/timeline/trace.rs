@@ -9,9 +9,9 @@ use crate::concierge::withdrawal_instructions::actions::DESTROYED;
 use crate::concierge::{outputs, requests};
 
 /// Trigger of a creation. It is not part of any state machine.
-const CREATE: &str = "create";
+pub const CREATE: &str = "create";
 /// Trigger of the deletion of a withdrawal instruction.
-const DESTROY: &str = "destroy";
+pub const DESTROY: &str = "destroy";
 /// State of an existing withdrawal instruction.
 pub const CREATED: &str = "created";
 /// State of a deleted withdrawal instruction.

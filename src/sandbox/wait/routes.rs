@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
+use super::document::WaitResult;
 use super::query::{Awaited, NamedResource, WaitQuery, read};
-use super::store::{AwaitedDelivery, first_event};
-use super::verdict::{Verdict, of_event, of_state};
+use super::store::first_event;
+use super::verdict::{Explanation, Verdict, of_event, of_state};
 use super::{WAIT_IMPOSSIBLE, WAIT_TIMEOUT};
 use crate::accounts::caller::{Access, Caller, authenticate};
 use crate::database::StoreError;
-use crate::jsonapi::error::{Error, Errors};
+use crate::jsonapi::error::{Code, Error, Errors};
 use crate::sandbox::timeline::Present;
 use crate::sandbox::timeline::read::present;
 use crate::web::app::App;
@@ -22,13 +22,6 @@ use crate::web::call::{Call, not_found};
 
 /// Interval between polls. Changes by other servers send no notification.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-
-/// Result of a poll.
-struct Poll {
-    verdict: Verdict,
-    /// Body of the answer if the condition holds.
-    shown: Value,
-}
 
 /// The end of the search for an event so far: an account and its last event.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +33,7 @@ struct Searched {
 /// `GET /_sandbox/wait`: answers as soon as the condition holds.
 ///
 /// Answers 408 after the timeout, and 409 as soon as the condition can no longer hold.
-pub async fn wait(State(app): State<App>, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn wait(State(app): State<App>, call: Call) -> Result<Json<WaitResult>, Errors> {
     let (caller, WaitQuery { awaited, timeout }) = call.authorize(&app, Access::Read, read(call.parameters())).await?;
     let deadline = Instant::now() + timeout;
     let mut seen = None;
@@ -49,12 +42,9 @@ pub async fn wait(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
         let watched = app.watchers.watch(caller.account_id);
         let happened = watched.notified();
         let polled = app.database.run(async |connection| poll(connection, &call, &awaited, &mut seen).await).await?;
-        let Poll { verdict, shown } = polled;
-        let reason = match verdict {
-            Verdict::Holds => return Ok(Json(shown)),
-            Verdict::Never(reason) => {
-                return Err(Error::new(WAIT_IMPOSSIBLE, reason.detail).meta(reason.meta).into());
-            }
+        let reason = match polled {
+            Verdict::Holds(found) => return Ok(Json(found)),
+            Verdict::Never(reason) => return Err(refusal(WAIT_IMPOSSIBLE, reason)),
             Verdict::NotYet(reason) => reason,
         };
         tokio::select! {
@@ -63,10 +53,16 @@ pub async fn wait(State(app): State<App>, call: Call) -> Result<Json<Value>, Err
             () = tokio::time::sleep_until(deadline) => {
                 let waited = humantime::format_duration(timeout);
                 let detail = format!("`timeout` of {waited} is over; {}", reason.detail);
-                return Err(Error::new(WAIT_TIMEOUT, detail).meta(reason.meta).into());
+                return Err(refusal(WAIT_TIMEOUT, Explanation { detail, ..reason }));
             }
         }
     }
+}
+
+/// Returns the error of a wait without success.
+fn refusal(code: Code, Explanation { detail, facts }: Explanation) -> Errors {
+    // rendering into memory can't fail
+    Error::new(code, detail).meta(serde_json::to_value(facts).unwrap_or_default()).into()
 }
 
 /// Checks the condition once. `seen` is how far earlier polls searched.
@@ -75,14 +71,13 @@ async fn poll(
     call: &Call,
     awaited: &Awaited,
     seen: &mut Option<Searched>,
-) -> Result<Poll, StoreError> {
+) -> Result<Verdict, StoreError> {
     // authenticates each time: the account may be reset, or its clock moved
     let caller = authenticate(connection, call.credentials()?, Access::Read).await?;
     match awaited {
         Awaited::State { resource, state } => {
             let present = find(connection, &caller, resource).await?;
-            let shown = json!({ "resource": shown(resource), "state": present.state });
-            Ok(Poll { verdict: of_state(resource, &present, state, caller.time), shown })
+            Ok(of_state(resource, &present, state, caller.time))
         }
         Awaited::Event { event_type, resource, since, delivered } => {
             let account_id = caller.account_id;
@@ -99,11 +94,7 @@ async fn poll(
                 *seen = Some(Searched { account_id, last_event });
             }
             let with_present = resource.as_ref().zip(present.as_ref());
-            let verdict = of_event(event_type, *since, *delivered, found.as_ref(), with_present, caller.time);
-            let event = found.map(|AwaitedDelivery { event_id, state, attempts, .. }| {
-                json!({ "id": event_id.to_string(), "event_type": event_type.name, "delivery_state": state, "attempts_count": attempts })
-            });
-            Ok(Poll { verdict, shown: json!({ "event": event }) })
+            Ok(of_event(event_type, *since, *delivered, found.as_ref(), with_present, caller.time))
         }
     }
 }
@@ -113,8 +104,4 @@ async fn find(connection: &mut PgConnection, caller: &Caller, resource: &NamedRe
     let schema = resource.subject.schema();
     let id = resource.text.split_once('/').map_or("", |(_, id)| id);
     found.ok_or_else(|| not_found(schema, id).into())
-}
-
-fn shown(resource: &NamedResource) -> Value {
-    json!({ "type": resource.subject.schema().type_name, "id": resource.id.to_string() })
 }

@@ -6,12 +6,13 @@ use time::OffsetDateTime;
 
 use crate::concierge::event_types::EventType;
 use crate::events::store::last_id;
+use crate::sandbox::events::DeliveryState;
 
 /// An event and the state of its delivery.
 #[derive(Debug, Clone)]
 pub struct AwaitedDelivery {
     pub event_id: i64,
-    pub state: String,
+    pub state: DeliveryState,
     pub attempts: i32,
     pub next_attempt_at: Option<OffsetDateTime>,
     /// Error of the last attempt.
@@ -52,7 +53,7 @@ pub async fn first_event(
     let Some(row) = row else { return Ok((None, last)) };
     let found = AwaitedDelivery {
         event_id: row.try_get(0)?,
-        state: row.try_get(1)?,
+        state: DeliveryState::read(row.try_get(1)?)?,
         attempts: row.try_get(2)?,
         next_attempt_at: row.try_get(3)?,
         last_error: row.try_get(4)?,

@@ -1,7 +1,6 @@
 //! Decides if a condition holds. If not, explains the reason and decides if it still can. Pure.
 
-use serde_json::{Value, json};
-
+use super::document::{self, WaitFacts, WaitResult};
 use super::explanation;
 use super::explanation::path;
 use super::query::NamedResource;
@@ -9,13 +8,14 @@ use super::store::AwaitedDelivery;
 use crate::accounts::time::AccountTime;
 use crate::concierge::event_types::{EventSubject, EventType};
 use crate::jsonapi::render::timestamp;
-use crate::sandbox::timeline::{Present, document};
+use crate::sandbox::events::DeliveryState;
+use crate::sandbox::timeline::Present;
 
 /// State of a condition.
 #[derive(Debug)]
 pub enum Verdict {
-    /// The condition holds.
-    Holds,
+    /// The condition holds, with the answer.
+    Holds(WaitResult),
     /// The condition does not hold yet.
     NotYet(Explanation),
     /// The condition can no longer hold.
@@ -27,14 +27,14 @@ pub enum Verdict {
 pub struct Explanation {
     /// Text for people.
     pub detail: String,
-    /// Data for programs.
-    pub meta: Value,
+    /// Facts for programs.
+    pub facts: WaitFacts,
 }
 
 /// Checks that a resource is in a state.
 pub fn of_state(resource: &NamedResource, present: &Present, state: &str, time: AccountTime) -> Verdict {
     if present.state == state {
-        return Verdict::Holds;
+        return Verdict::Holds(document::reached(resource, present));
     }
     let reason = reason(resource, present, Some(state), time);
     if path(resource.subject, present.state, state).is_some() {
@@ -64,7 +64,7 @@ pub fn of_event(
         };
         let reason = match resource {
             Some((named, present)) => reason(named, present, state, time),
-            None => Explanation { detail: explanation::clock(time, true), meta: json!({ "clock": clock(time) }) },
+            None => Explanation { detail: explanation::clock(time, true), facts: document::clock_alone(time) },
         };
         let place = if since > 0 { format!("after event {since}") } else { "yet".to_owned() };
         let detail = format!("{} has not occurred {place}; {}", event_type.name, reason.detail);
@@ -79,32 +79,27 @@ pub fn of_event(
             _ => Verdict::NotYet(reason),
         };
     };
-    if !delivered || found.state == "delivered" {
-        return Verdict::Holds;
+    if !delivered || found.state == DeliveryState::Delivered {
+        return Verdict::Holds(document::occurred(event_type, found));
     }
-    let next = found.next_attempt_at.map(timestamp);
-    let meta = json!({
-        "event": { "id": found.event_id.to_string(), "delivery_state": found.state, "attempts_count": found.attempts,
-            "next_attempt_at": next, "last_error": found.last_error },
-        "clock": clock(time),
-    });
     let tried = match &found.last_error {
         Some(error) => format!("attempts: {}, last error: {error}", found.attempts),
         None => "no attempt yet".to_owned(),
     };
-    let detail = match found.state.as_str() {
-        "no_receiver" => "has no receiver: no webhook_url was set when it was recorded".to_owned(),
-        "given_up" => format!("was given up ({tried})"),
-        "waiting" => "waits for an earlier event of the same resource".to_owned(),
-        _ => format!(
+    let detail = match found.state {
+        DeliveryState::NoReceiver => "has no receiver: no webhook_url was set when it was recorded".to_owned(),
+        DeliveryState::GivenUp => format!("was given up ({tried})"),
+        DeliveryState::Waiting => "waits for an earlier event of the same resource".to_owned(),
+        DeliveryState::Due | DeliveryState::Delivered => format!(
             "is {} ({tried}), next attempt at {}; {}",
-            found.state,
-            next.unwrap_or_default(),
+            found.state.name(),
+            found.next_attempt_at.map(timestamp).unwrap_or_default(),
             explanation::clock(time, true)
         ),
     };
-    let reason = Explanation { detail: format!("event {} {detail}", found.event_id), meta };
-    if matches!(found.state.as_str(), "no_receiver" | "given_up") {
+    let facts = document::undelivered(found, time);
+    let reason = Explanation { detail: format!("event {} {detail}", found.event_id), facts };
+    if matches!(found.state, DeliveryState::NoReceiver | DeliveryState::GivenUp) {
         Verdict::Never(reason)
     } else {
         Verdict::NotYet(reason)
@@ -113,15 +108,6 @@ pub fn of_event(
 
 /// Returns the reason for a resource not being in the awaited state.
 fn reason(resource: &NamedResource, present: &Present, awaited: Option<&str>, time: AccountTime) -> Explanation {
-    let meta = json!({
-        "state": present.state,
-        "since": present.since.map(timestamp),
-        "next": document::outlook(&present.outlook),
-        "clock": clock(time),
-    });
-    Explanation { detail: explanation::describe(resource, present, awaited, time), meta }
-}
-
-fn clock(time: AccountTime) -> Value {
-    json!({ "frozen_at": time.frozen_at.map(timestamp) })
+    let detail = explanation::describe(resource, present, awaited, time);
+    Explanation { detail, facts: document::present(present, time) }
 }

@@ -4,6 +4,7 @@ use reqwest::RequestBuilder;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+use super::contract::{self, Exchange};
 use super::within;
 
 /// An answer, with the invariants of every answer checked.
@@ -64,11 +65,16 @@ impl Answer {
     }
 }
 
-/// Sends a request, and checks the invariants of every answer.
+/// Sends a request, checks the invariants of every answer, and holds the answer against the API document.
 pub async fn send(request: RequestBuilder) -> Answer {
-    let response = within(request.send()).await.unwrap();
+    let (client, request) = request.build_split();
+    let request = request.unwrap();
+    let (method, url) = (request.method().to_string(), request.url().clone());
+    let response = within(client.execute(request)).await.unwrap();
     let status = response.status().as_u16();
     let headers = response.headers().clone();
     let text = within(response.text()).await.unwrap();
+    let (path, query) = (url.path(), url.query().unwrap_or_default());
+    contract::check(&Exchange { method: &method, path, query, status, headers: &headers, text: &text });
     Answer::read(status, headers, text)
 }

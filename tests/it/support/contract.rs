@@ -58,7 +58,7 @@ pub fn fault(exchange: &Exchange<'_>) -> Result<(), String> {
     let method = if is_head { "get".to_owned() } else { exchange.method.to_ascii_lowercase() };
     let (pointer, operation) = operation(exchange.path, &method);
     let response = match operation {
-        Found::Operation(operation) => &operation["responses"][exchange.status.to_string()],
+        Found::Operation(operation) => response_of(operation, &exchange.status.to_string()),
         Found::NoMethod => &DOCUMENT["components"]["responses"]["MethodNotAllowed"],
         Found::NoPath => &DOCUMENT["components"]["responses"]["RouteUnknown"],
     };
@@ -117,6 +117,15 @@ fn operation(path: &str, method: &str) -> (String, Found) {
     }
 }
 
+/// Returns a response of an operation; most errors are components.
+fn response_of(operation: &'static Value, status: &str) -> &'static Value {
+    let response = &operation["responses"][status];
+    match response["$ref"].as_str() {
+        Some(reference) => DOCUMENT.pointer(&reference[1..]).unwrap(),
+        None => response,
+    }
+}
+
 fn check_headers(response: &Value, headers: &HeaderMap) -> Result<(), String> {
     let described = response["headers"].as_object().unwrap();
     for (name, value) in headers {
@@ -142,7 +151,7 @@ fn check_codes(operation: Found, status: u16, response: &Value, body: &Value) ->
         // errors of several statuses share the general one
         let of_own_status = match operation {
             Found::Operation(operation) if error["status"] != status.to_string() => {
-                &operation["responses"][error["status"].as_str().unwrap()]
+                response_of(operation, error["status"].as_str().unwrap())
             }
             _ => response,
         };
@@ -190,7 +199,9 @@ pub fn validate(name: &str, schema: &Value, value: &Value) -> Result<(), String>
         VALIDATORS.lock().insert(name.to_owned(), Arc::clone(&built));
         built
     });
-    let faults: Vec<String> =
-        validator.iter_errors(value).map(|error| format!("{} at {:?}", error, error.instance_path().as_str())).collect();
+    let faults: Vec<String> = validator
+        .iter_errors(value)
+        .map(|error| format!("{} at {:?}", error, error.instance_path().as_str()))
+        .collect();
     if faults.is_empty() { Ok(()) } else { Err(format!("{name}: {}", faults.join("; "))) }
 }

@@ -10,6 +10,7 @@
 mod account;
 mod answer;
 mod cluster;
+pub mod contract;
 mod database;
 mod program;
 mod proxy;

@@ -3,21 +3,21 @@
 pub mod accounts;
 pub mod advice;
 pub mod clock;
-mod events;
+pub mod events;
 pub mod faults;
-mod health;
+pub mod health;
 pub mod intercept;
 mod metrics;
 pub mod request_log;
 pub mod seed;
-mod settings;
+pub mod settings;
 pub mod simulations;
 pub mod snapshots;
 pub mod state;
-mod state_machines;
-mod test_values;
+pub mod state_machines;
+pub mod test_values;
 pub mod timeline;
-mod wait;
+pub mod wait;
 
 use axum::Router;
 use axum::routing::{delete, get, post};

@@ -1,6 +1,6 @@
 //! Creates, lists, resets and deletes accounts over HTTP. Their SQL is in [`crate::accounts`].
 
-mod document;
+pub mod document;
 pub mod replace;
 pub mod routes;
 

@@ -2,7 +2,7 @@
 //! returns, each at its own due time.
 
 pub mod advance;
-mod document;
+pub mod document;
 pub mod locks;
 pub mod report;
 pub mod routes;

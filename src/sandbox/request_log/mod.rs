@@ -5,7 +5,7 @@
 
 pub mod applied;
 pub mod capture;
-mod document;
+pub mod document;
 pub mod log;
 mod query;
 pub mod record;

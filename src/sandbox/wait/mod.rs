@@ -1,6 +1,6 @@
 //! `GET /_sandbox/wait`: blocks until a resource reaches a state or an event occurs, so that clients need not poll.
 
-mod document;
+pub mod document;
 pub mod explanation;
 mod query;
 pub mod routes;

@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use super::reserved::MASTER_USER;
 use super::settings::{AccountSettings, milliseconds};
 use super::time::AccountTime;
+use crate::jsonapi::links::COUNTED;
 
 /// SQL condition of an active account, for the alias of its table: it has not ended and is not a snapshot.
 #[macro_export]
@@ -70,16 +71,27 @@ pub async fn find_named(connection: &mut PgConnection, name: &str) -> Result<Opt
     sqlx::query(sql).bind(name).fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
 
-/// Lists at most `limit` accounts after the one with the id `behind`, oldest first.
+/// Lists at most `limit` accounts after the first `skipped` ones, by ascending id.
 ///
 /// # Errors
 /// Database errors.
-pub async fn list(connection: &mut PgConnection, behind: i64, limit: i64) -> Result<Vec<Account>, sqlx::Error> {
+pub async fn list(connection: &mut PgConnection, skipped: usize, limit: usize) -> Result<Vec<Account>, sqlx::Error> {
     let sql = AssertSqlSafe(format!(
-        "select {COLUMNS} from accounts a where a.name is not null and a.id > $1 order by a.id limit $2"
+        "select {COLUMNS} from accounts a where a.name is not null order by a.id limit $1 offset $2"
     ));
-    let rows = sqlx::query(sql).bind(behind).bind(limit).fetch_all(connection).await?;
+    let [limit, skipped] = [limit, skipped].map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+    let rows = sqlx::query(sql).bind(limit).bind(skipped).fetch_all(connection).await?;
     rows.iter().map(read).collect()
+}
+
+/// Counts the accounts; `None` beyond [`COUNTED`].
+///
+/// # Errors
+/// Database errors.
+pub async fn count(connection: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
+    let sql = "select count(*) from (select 1 from accounts a where a.name is not null limit $1) counted";
+    let counted: i64 = sqlx::query_scalar(sql).bind(COUNTED + 1).fetch_one(connection).await?;
+    Ok(Some(counted).filter(|counted| *counted <= COUNTED))
 }
 
 /// Returns whether any user of an account has a `webhook_url`.

@@ -176,7 +176,9 @@ fn compare(filter: &Filter, values: &[String], arguments: &mut PgArguments) -> R
         }
         (Values::Ids, _) => arguments.add(values.iter().map(|id| id_number(id)).collect::<Vec<_>>())?,
         (Values::Boolean, _) => arguments.add(values.iter().map(|value| value == "true").collect::<Vec<_>>())?,
-        (Values::OneOf(_) | Values::Text | Values::Resource(_) | Values::Since, _) => arguments.add(values)?,
+        (Values::OneOf(_) | Values::Text | Values::Resource(_) | Values::Since | Values::Checked { .. }, _) => {
+            arguments.add(values)?;
+        }
     }
     // a single value is compared with `=`, so that the index yields the page in order
     let any = if let [_] = values { ("(", ")[1]") } else { ("any(", ")") };

@@ -77,24 +77,26 @@ pub fn read_list(body: &[u8], mismatch: Mismatch) -> Result<Vec<Fault>, Errors> 
     let document = json::read(body).map_err(Errors::new)?;
     let shape = |at: &str, detail: String| Errors::from(Error::new(DOCUMENT_INVALID, detail).at(at));
     let Some(members) = document.as_object() else {
-        return Err(shape("", format!("the body is {}; it must be an object with a member `faults`", kind(&document))));
+        return Err(shape("", format!("the body is {}; it must be an object with a member `data`", kind(&document))));
     };
-    let list = match members.get("faults") {
+    let list = match members.get("data") {
         Some(Value::Array(list)) => list,
         Some(other) => {
-            let detail = format!("`faults` is {}; it must be an array of faults", kind(other));
-            return Err(shape("/faults", detail));
+            let detail = format!("`data` is {}; it must be an array of faults", kind(other));
+            return Err(shape("/data", detail));
         }
-        None => return Err(shape("", "`faults` is missing; it must be an array of faults".into())),
+        None => return Err(shape("", "`data` is missing; it must be an array of faults".into())),
     };
     let mut errors = Vec::new();
-    for other in members.keys().filter(|name| *name != "faults").take(MOST_FAULTS) {
-        let detail = format!("`{other}` is not a known member; the body has one member, `faults`");
+    // `meta` and `links` are part of answers, which can be sent again
+    let is_unknown = |name: &&String| !["data", "meta", "links"].contains(&name.as_str());
+    for other in members.keys().filter(is_unknown).take(MOST_FAULTS) {
+        let detail = format!("`{other}` is not a known member; the body has one member, `data`");
         errors.push(Error::new(ATTRIBUTE_INVALID, detail).at(format!("/{}", escape(other))));
     }
     if list.len() > MOST {
-        let detail = format!("`faults` has {} items; it must have at most {MOST}", list.len());
-        errors.push(Error::new(ATTRIBUTE_INVALID, detail).at("/faults"));
+        let detail = format!("`data` has {} items; it must have at most {MOST}", list.len());
+        errors.push(Error::new(ATTRIBUTE_INVALID, detail).at("/data"));
     }
     let mut faults = Vec::new();
     for (index, item) in list.iter().enumerate() {
@@ -108,9 +110,9 @@ pub fn read_list(body: &[u8], mismatch: Mismatch) -> Result<Vec<Fault>, Errors> 
 }
 
 fn read_item(item: &Value, index: usize, mismatch: Mismatch, errors: &mut Vec<Error>) -> Option<Fault> {
-    let pointer = format!("/faults/{index}");
+    let pointer = format!("/data/{index}");
     let Some(members) = item.as_object() else {
-        let detail = format!("`faults[{index}]` is {}; it must be an object", kind(item));
+        let detail = format!("`data[{index}]` is {}; it must be an object", kind(item));
         errors.push(Error::new(ATTRIBUTE_INVALID, detail).at(pointer));
         return None;
     };
@@ -136,51 +138,67 @@ pub fn read_stored(text: &str) -> Option<Fault> {
 pub struct FaultDocument {
     /// Method of the requests; absent for any.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     method: Option<&'static str>,
     /// Pattern of the requests' paths.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     path: Option<String>,
     /// Time that a request waits before anything else happens.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SpokenDuration")]
     latency: Option<SpokenDuration>,
     /// Status of the answer; the request is not carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u16")]
     status: Option<u16>,
     /// Retry-After of the answer, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
     retry_after: Option<u64>,
     /// The connection is closed before or after the request is carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "When")]
     close: Option<When>,
     /// The connection is reset before or after the request is carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "When")]
     reset: Option<When>,
     /// True if the connection breaks in the middle of the answer's body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
     truncate: Option<bool>,
     /// Pattern of the event types.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     webhook: Option<String>,
     /// True if the event is sent twice.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
     duplicate: Option<bool>,
     /// True if the event is sent after the next one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
     reorder: Option<bool>,
     /// Time by which the event is sent later.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SpokenDuration")]
     delay: Option<SpokenDuration>,
     /// True if the event is not sent, but counts as delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
     drop: Option<bool>,
     /// True if the event is sent with wrong authentication.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
     bad_auth: Option<bool>,
     /// Number of times the fault applies; absent without a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
     times: Option<i64>,
     /// Number of matches that pass before the fault applies.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "i64")]
     after: Option<i64>,
 }
 

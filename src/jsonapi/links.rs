@@ -24,6 +24,7 @@ pub struct Links {
     next: Option<String>,
     /// The last page, if the entries are counted.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     last: Option<String>,
     /// Number of resources in the collection; `None` beyond [`COUNTED`].
     #[serde(skip)]

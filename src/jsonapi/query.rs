@@ -19,6 +19,8 @@ pub const LARGEST_PAGE_SIZE: u32 = 1000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     Collection,
+    /// A plain list, with filters and pages only.
+    List,
     Single,
     /// The answer has nothing for parameters to shape.
     Nothing,
@@ -144,11 +146,13 @@ impl QueryReader {
             ("include", None, Target::Collection | Target::Single) if !bracketed => self.include(name, value),
             ("fields", Some(key), Target::Collection | Target::Single) => self.fields(name, key, value),
             ("sort", None, Target::Collection) if !bracketed => self.sort(name, value),
-            ("filter", Some(key), Target::Collection) => self.filter(name, key, value),
-            ("page", Some(key), Target::Collection) => self.page(name, key, value),
+            ("filter", Some(key), Target::Collection | Target::List) => self.filter(name, key, value),
+            ("page", Some(key), Target::Collection | Target::List) => self.page(name, key, value, target),
             _ => {
                 let known = match target {
                     Target::Collection => "include, fields[TYPE], sort, filter[KEY] and page[KEY]",
+                    Target::List if self.schema.filters.is_empty() => "page[KEY]",
+                    Target::List => "filter[KEY] and page[KEY]",
                     Target::Single => "include and fields[TYPE]",
                     Target::Nothing => "no query parameters",
                 };
@@ -228,7 +232,7 @@ impl QueryReader {
             return;
         };
         let values: Vec<String> = match filter.values {
-            Values::Resource(_) | Values::Since => vec![value.to_owned()],
+            Values::Resource(_) | Values::Since | Values::Checked { .. } => vec![value.to_owned()],
             Values::Ids | Values::OneOf(_) | Values::Text | Values::Boolean => {
                 value.split(',').map(str::to_owned).collect()
             }
@@ -241,7 +245,7 @@ impl QueryReader {
         self.query.filters.push((filter, values));
     }
 
-    fn page(&mut self, name: &str, key: &str, value: &str) {
+    fn page(&mut self, name: &str, key: &str, value: &str, target: Target) {
         match key {
             "size" | "per_page" | "limit" => {
                 let size = self.number(name, value, 1, LARGEST_PAGE_SIZE);
@@ -262,8 +266,12 @@ impl QueryReader {
             }
             "after" | "before" => match id_number(value) {
                 0 => {
-                    let detail = "must be the id of a resource of this collection".into();
-                    self.fault(PARAMETER_INVALID, name, detail);
+                    let expected = if target == Target::List {
+                        "must be a number from the links of a page of this list"
+                    } else {
+                        "must be the id of a resource of this collection"
+                    };
+                    self.fault(PARAMETER_INVALID, name, expected.into());
                 }
                 id if key == "after" => self.start(name, Some(Start::After(id))),
                 id => self.start(name, Some(Start::Before(id))),
@@ -315,9 +323,12 @@ fn expected(values: Values, value: &str) -> Option<String> {
             let known = types.contains(&type_name) && id.is_none_or(is_digits);
             (!known).then(|| format!("it must be TYPE/ID or TYPE; the types are {}", join(types.iter().copied())))
         }
+        Values::Checked { expected, accepts } if !accepts(value) => Some(format!("it must be {expected}")),
         Values::Since if Since::read(value).is_none() => Some(format!("it must be {}", Since::EXPECTED)),
         _ if value.contains('\0') => Some("U+0000 is not allowed".to_owned()),
-        Values::Ids | Values::OneOf(_) | Values::Text | Values::Boolean | Values::Since => None,
+        Values::Ids | Values::OneOf(_) | Values::Text | Values::Boolean | Values::Since | Values::Checked { .. } => {
+            None
+        }
     }
 }
 

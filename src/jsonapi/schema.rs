@@ -160,6 +160,8 @@ pub enum Values {
     /// One resource, `TYPE/ID`, or all of a `TYPE` from this list. The filter's column is the prefix of two columns,
     /// which end in `_type` and `_id`.
     Resource(&'static [&'static str]),
+    /// One value, read by the collection itself if it accepts it.
+    Checked { expected: &'static str, accepts: fn(&str) -> bool },
     /// Resources after an id, or with a time in the column from an instant on; see [`Since`](super::since::Since).
     Since,
 }
@@ -242,6 +244,20 @@ impl Relationship {
 }
 
 impl Schema {
+    /// Creates the schema of a plain list, whose entries are no resources: it has pages, and perhaps filters.
+    pub const fn list(type_name: &'static str, path: &'static str) -> Self {
+        Self {
+            type_name,
+            path,
+            attributes: &[],
+            relationships: &[],
+            references: &[],
+            default_include: &[],
+            sort: &[],
+            filters: &[],
+        }
+    }
+
     /// Returns the relationship of that name.
     pub fn relationship(&self, name: &str) -> Option<&'static Relationship> {
         self.relationships.iter().find(|relationship| relationship.name == name)

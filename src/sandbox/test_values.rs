@@ -3,9 +3,13 @@
 use axum::Json;
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use crate::concierge::outputs::scenario::{PRECEDENCE, Scenario, ScenarioSource, TEST_VALUES, TestValue};
+use crate::jsonapi::error::Errors;
+use crate::jsonapi::schema::Schema;
+use crate::web::call::Call;
+use crate::web::list::List;
+use crate::web::numbered::Numbered;
 
 /// The test values of a scenario, one for each carrier.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -32,12 +36,24 @@ fn render(value: &TestValue) -> TestValueDocument {
     }
 }
 
-/// `GET /_sandbox/test_values`: `precedence` and `test_values`.
-///
-/// `precedence` lists the sources, the strongest first. `test_values` has a row for each scenario.
-pub async fn list() -> Json<Value> {
-    Json(json!({
-        "precedence": PRECEDENCE.map(ScenarioSource::name),
-        "test_values": TEST_VALUES.iter().map(render).collect::<Vec<_>>(),
-    }))
+static SCHEMA: Schema = Schema::list("test_values", "/_sandbox/test_values");
+
+/// A page of the test values.
+pub type TestValueList = List<TestValueDocument, TestValueMeta>;
+
+/// Facts about all test values.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TestValueMeta {
+    /// Number of scenarios on all pages.
+    total: usize,
+    /// Carriers of test values, the strongest first.
+    precedence: [ScenarioSource; PRECEDENCE.len()],
+}
+
+/// `GET /_sandbox/test_values`: lists the test values, an entry for each scenario.
+pub async fn list(call: Call) -> Result<Json<TestValueList>, Errors> {
+    let page = Numbered::read_list(&call, &SCHEMA)?;
+    let (data, links) = page.page(TEST_VALUES.iter().map(render).collect());
+    let meta = TestValueMeta { total: TEST_VALUES.len(), precedence: PRECEDENCE };
+    Ok(Json(List { data, meta, links }))
 }

@@ -7,6 +7,7 @@ pub mod call;
 pub mod connection;
 pub mod guard;
 pub mod include;
+pub mod list;
 pub mod listing;
 pub mod numbered;
 pub mod open_accounts;

@@ -22,12 +22,23 @@ pub struct Numbered {
 }
 
 impl Numbered {
-    /// Reads the query parameters.
+    /// Reads the query parameters of a collection of resources.
     ///
     /// # Errors
     /// 400 as for [`Query::read`], and for `page[after]` and `page[before]`.
     pub fn read(call: &Call, schema: &'static Schema) -> Result<Self, Errors> {
-        let query = call.query(schema, Target::Collection)?;
+        Self::of(call.query(schema, Target::Collection)?, schema)
+    }
+
+    /// Reads the query parameters of a plain list.
+    ///
+    /// # Errors
+    /// As [`Numbered::read`].
+    pub fn read_list(call: &Call, schema: &'static Schema) -> Result<Self, Errors> {
+        Self::of(call.query(schema, Target::List)?, schema)
+    }
+
+    fn of(query: Query, schema: &'static Schema) -> Result<Self, Errors> {
         let skipped = match query.page.start {
             Start::Number(number) => (number as usize - 1).saturating_mul(query.page.size as usize),
             Start::Offset(offset) => offset as usize,
@@ -45,17 +56,35 @@ impl Numbered {
         &self.query.filters
     }
 
+    /// Returns the number of entries before the page.
+    pub const fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    /// Returns the maximum number of entries on the page.
+    pub const fn size(&self) -> usize {
+        self.query.page.size as usize
+    }
+
+    /// Returns the links of the page. `more` is true if entries follow it.
+    pub fn links(&self, more: bool, total: Option<i64>) -> Links {
+        Links::new(self.schema.path, &self.query, PageOf { ends: None, more, total })
+    }
+
+    /// Returns the requested page of all `entries`, and its links.
+    pub fn page<T>(&self, entries: Vec<T>) -> (Vec<T>, Links) {
+        let total = entries.len();
+        let more = self.skipped.saturating_add(self.size()) < total;
+        let page = entries.into_iter().skip(self.skipped).take(self.size()).collect();
+        (page, self.links(more, i64::try_from(total).ok()))
+    }
+
     /// Answers the requested page of `resources`: the whole collection by ascending id.
     pub fn respond(&self, mut resources: Vec<Resource>) -> Response {
-        let Self { schema, query, skipped } = self;
-        if query.sort.first().is_some_and(|key| key.descending) {
+        if self.query.sort.first().is_some_and(|key| key.descending) {
             resources.reverse();
         }
-        let total = resources.len();
-        let size = query.page.size as usize;
-        let page: Vec<Resource> = resources.into_iter().skip(*skipped).take(size).collect();
-        let more = skipped.saturating_add(size) < total;
-        let links = Links::new(schema.path, query, PageOf { ends: None, more, total: i64::try_from(total).ok() });
-        answer(StatusCode::OK, render_collection(&page, &Included::default(), query, &links))
+        let (page, links) = self.page(resources);
+        answer(StatusCode::OK, render_collection(&page, &Included::default(), &self.query, &links))
     }
 }

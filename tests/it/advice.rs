@@ -15,7 +15,7 @@ const OUTPUTS: &str = "/api/concierge_request_outputs";
 /// Reads all advice, by code.
 async fn advice(account: &Account) -> BTreeMap<String, Value> {
     let answer = account.get(PATH).await.expect(200);
-    let pieces = answer["advice"].as_array().unwrap().iter();
+    let pieces = answer["data"].as_array().unwrap().iter();
     let by_code: BTreeMap<String, Value> =
         pieces.map(|piece| (piece["code"].as_str().unwrap().to_owned(), piece.clone())).collect();
     for (code, piece) in &by_code {
@@ -51,7 +51,7 @@ async fn listen(account: &Account, url: &str) {
 #[tokio::test]
 async fn correct_client_gets_no_advice() {
     sandbox(async |s| {
-        assert_eq!(s.get(PATH).await.expect(200)["advice"], json!([]));
+        assert_eq!(s.get(PATH).await.expect(200)["data"], json!([]));
         for _ in 0..4 {
             s.create_output().await;
             pause(s).await;
@@ -129,7 +129,7 @@ async fn sixth_request_within_a_second_gives_advice() {
 #[tokio::test]
 async fn request_before_retry_after_ends_gives_advice() {
     sandbox(async |s| {
-        let fault = json!({"faults": [{"path": "/api/users", "status": 429, "retry_after": 3, "times": 2}]});
+        let fault = json!({"data": [{"path": "/api/users", "status": 429, "retry_after": 3, "times": 2}]});
         let put = s.request(Method::PUT, "/_sandbox/faults").header("Content-Type", "application/json");
         send(put.body(fault.to_string())).await.expect(200);
         s.get("/api/users").await.assert_error(429, "fault_injected", "");
@@ -164,7 +164,7 @@ async fn requests_beyond_the_server_limit_give_advice() {
             let request = s.client.get(s.url(PATH)).header("Authorization", "your_read_only_api_key");
             let found = send(request).await.expect(200);
             let codes: Vec<&str> =
-                found["advice"].as_array().unwrap().iter().map(|piece| piece["code"].as_str().unwrap()).collect();
+                found["data"].as_array().unwrap().iter().map(|piece| piece["code"].as_str().unwrap()).collect();
             assert_eq!(codes, ["rate_exceeded", "retry_after_ignored"]);
         },
     )
@@ -258,14 +258,14 @@ async fn advice_is_separate_for_each_account() {
         }
         assert_eq!(counts(s).await, []);
         let other = with_key("another_key", PATH).await.expect(200);
-        assert_eq!((&other["advice"][0]["code"], &other["advice"][0]["count"]), (&json!("rate_exceeded"), &json!(3)));
+        assert_eq!((&other["data"][0]["code"], &other["data"][0]["count"]), (&json!("rate_exceeded"), &json!(3)));
         with_key("your_read_only_api_key", PATH).await.expect(200);
         with_key("nope", PATH).await.assert_error(401, "invalid_api_key", "Authorization");
         s.get(&format!("{PATH}?filter[code]=polling")).await.assert_error(400, "parameter_unknown", "filter[code]");
         // deleting the log deletes the advice
         let forget = s.client.delete(s.url("/_sandbox/requests")).header("Authorization", "another_key");
         send(forget).await.expect(204);
-        assert_eq!(with_key("another_key", PATH).await.expect(200)["advice"], json!([]));
+        assert_eq!(with_key("another_key", PATH).await.expect(200)["data"], json!([]));
     })
     .await;
 }

@@ -24,6 +24,7 @@ mod migrations;
 mod outage;
 mod outputs;
 mod payouts;
+mod plain_answers;
 mod private_database;
 mod process;
 mod properties;

@@ -160,7 +160,7 @@ async fn invalid_setting_is_a_usage_error() {
 async fn injected_failures_are_not_logged_as_errors() {
     program(&["--log", "debug,sqlx=off,hyper=off"], async |server| {
         let client = client();
-        let faults = json!({"faults": [{"path": "/api/users", "status": 502}]});
+        let faults = json!({"data": [{"path": "/api/users", "status": 502}]});
         send(server.request(&client, Method::PUT, "/_sandbox/faults").json(&faults)).await.expect(200);
         send(server.request(&client, Method::GET, "/api/users")).await.assert_error(502, "fault_injected", "");
         let preferring = server.request(&client, Method::GET, "/api/users/me").header("Prefer", "code=500");

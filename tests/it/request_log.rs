@@ -20,7 +20,7 @@ const KEPT: usize = 16 << 10;
 /// Lists the exchanges found by a query.
 async fn logged(account: &Account, query: &str) -> Vec<Value> {
     let answer = account.get(&format!("{PATH}?{query}")).await.expect(200);
-    answer["requests"].as_array().unwrap().clone()
+    answer["data"].as_array().unwrap().clone()
 }
 
 /// Lists the paths of the exchanges found by a query.
@@ -30,7 +30,7 @@ async fn paths(account: &Account, query: &str) -> Vec<String> {
 }
 
 async fn put_fault(account: &Account, fault: &Value) {
-    let body = json!({ "faults": [fault] }).to_string();
+    let body = json!({"data": [fault] }).to_string();
     let put = account.request(Method::PUT, "/_sandbox/faults").header("Content-Type", "application/json");
     send(put.body(body)).await.expect(200);
 }
@@ -91,7 +91,7 @@ async fn only_calls_to_the_api_are_logged() {
         ];
         assert_eq!(shown, expected, "the newest first");
         let meta = &s.get(&format!("{PATH}?page[size]=1")).await.expect(200)["meta"];
-        assert_eq!(meta, &json!({"found": 4, "kept": 4, "kept_by": "this server, in memory"}));
+        assert_eq!(meta, &json!({"total": 4, "kept": 4, "kept_by": "this server, in memory"}));
     })
     .await;
 }
@@ -114,8 +114,8 @@ async fn log_is_separate_per_account_and_omits_unknown_keys() {
         refused.assert_error(401, "invalid_api_key", "Authorization");
         assert_eq!(paths(s, "").await, ["/api/webhooks", "/api/users/me"]);
         let other = with_key("another_key", Method::GET, PATH).await.expect(200);
-        assert_eq!(other["requests"].as_array().unwrap().len(), 1);
-        let id = other["requests"][0]["id"].as_str().unwrap();
+        assert_eq!(other["data"].as_array().unwrap().len(), 1);
+        let id = other["data"][0]["id"].as_str().unwrap();
         s.get(&format!("{PATH}/{id}")).await.assert_error(404, "resource_not_found", "");
         // deleting the log requires a write key
         let refused = with_key("your_read_only_api_key", Method::DELETE, PATH).await;
@@ -176,7 +176,8 @@ async fn filters_select_matching_exchanges() {
             ("page[size]=0", "parameter_invalid", "page[size]"),
             ("page[size]=1001", "parameter_invalid", "page[size]"),
             ("page[size]=%2B1", "parameter_invalid", "page[size]"),
-            ("page[number]=1", "parameter_unknown", "page[number]"),
+            ("page[number]=0", "parameter_invalid", "page[number]"),
+            ("page[after]=0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9", "parameter_invalid", "page[after]"),
             ("filter[id]=1", "filter_unknown", "filter[id]"),
             ("filter[status]=200&filter[status]=201", "parameter_invalid", "filter[status]"),
             ("sort=id", "parameter_unknown", "sort"),
@@ -233,9 +234,9 @@ async fn secrets_are_never_shown() {
         s.get("/api/users?pass%77ord=s3cret&page[size]=0").await.expect(400);
         let shown = s.get(PATH).await;
         assert!(!shown.text.contains("s3cret") && !shown.text.contains("your_api_key"), "{}", shown.text);
-        assert_eq!(shown.body["requests"][0]["query"], "pass%77ord=[redacted]&page[size]=0");
-        assert_eq!(shown.body["requests"][3]["request"]["body"], body.replace("s3cret", "[redacted]"));
-        assert_eq!(shown.body["requests"][1]["request"]["headers"]["authorization"], "[redacted]");
+        assert_eq!(shown.body["data"][0]["query"], "pass%77ord=[redacted]&page[size]=0");
+        assert_eq!(shown.body["data"][3]["request"]["body"], body.replace("s3cret", "[redacted]"));
+        assert_eq!(shown.body["data"][1]["request"]["headers"]["authorization"], "[redacted]");
     })
     .await;
 }
@@ -282,7 +283,7 @@ async fn exchange_of_an_early_disconnect_has_no_response() {
         put_fault(s, &json!({"path": "/api/users/me", "latency": "60s"})).await;
         let mut wire = Wire::open(s.server().address).await;
         wire.send("GET /api/users/me HTTP/1.1\r\nHost: x\r\nAuthorization: your_api_key\r\n\r\n").await;
-        within(async { while s.get("/_sandbox/faults").await.expect(200)["faults"][0]["hits"] == 0 {} }).await;
+        within(async { while s.get("/_sandbox/faults").await.expect(200)["data"][0]["hits"] == 0 {} }).await;
         assert_eq!(logged(s, "").await, [] as [Value; 0]);
         drop(wire);
         let mut found = Vec::new();
@@ -306,7 +307,7 @@ async fn log_keeps_the_last_thousand_exchanges_of_an_account() {
         }
         s.get("/api/users/me").await.expect(200);
         let shown = s.get(&format!("{PATH}?page[size]=1000")).await.expect(200);
-        assert_eq!((&shown["meta"]["kept"], &shown["requests"][0]["path"]), (&json!(1000), &json!("/api/users/me")));
+        assert_eq!((&shown["meta"]["kept"], &shown["data"][0]["path"]), (&json!(1000), &json!("/api/users/me")));
     })
     .await;
 }
@@ -344,12 +345,12 @@ proptest! {
             log.record(account, log.arrive(), exchange(size), &OBSERVED);
             last.insert(account, size);
             let kept: Vec<_> = (0..6).map(|account| log.exchanges(account)).collect();
-            let weight: usize = kept.iter().flatten().map(|exchange| exchange.weight()).sum();
+            let weight: usize = kept.iter().flatten().map(|(_, exchange)| exchange.weight()).sum();
             prop_assert_eq!(weight, log.bytes());
             prop_assert!(weight <= limits.bytes);
             prop_assert!(kept.iter().all(|exchanges| exchanges.len() <= limits.exchanges));
             prop_assert!(kept.iter().filter(|exchanges| !exchanges.is_empty()).count() <= limits.accounts);
-            prop_assert_eq!(kept[usize::try_from(account).unwrap()][0].request.body_size, size);
+            prop_assert_eq!(kept[usize::try_from(account).unwrap()][0].1.request.body_size, size);
         }
     }
 }

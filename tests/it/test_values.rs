@@ -228,13 +228,13 @@ async fn table_is_served_without_a_key() {
         let answer = send(s.client.get(s.url("/_sandbox/test_values"))).await;
         assert_eq!(answer.headers["content-type"], "application/json");
         let table = answer.expect(200);
-        assert_eq!(table["precedence"], json!(["header", "label", "bank_account_number", "email", "default"]));
-        assert_eq!(table["test_values"].as_array().unwrap().len(), TEST_VALUES.len());
+        assert_eq!(table["meta"]["precedence"], json!(["header", "label", "bank_account_number", "email", "default"]));
+        assert_eq!(table["data"].as_array().unwrap().len(), TEST_VALUES.len());
         let failed = json!({
             "name": "failed|settled", "label": "sandbox:failed|settled", "bank_account_number": "7263269003",
             "email_local_part": "sandbox.failed-settled", "what": "the first attempt fails, the retry succeeds: `settled`",
         });
-        assert_eq!(table["test_values"][3], failed);
+        assert_eq!(table["data"][3], failed);
     })
     .await;
 }

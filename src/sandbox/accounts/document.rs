@@ -149,7 +149,7 @@ fn read_clock(reader: &mut Reader) -> Option<InitialClock> {
 pub struct AccountDocument {
     /// Id of the account. A reset keeps it.
     id: String,
-    /// The server's time of the account's creation or last reset.
+    /// The account's time of its creation or last reset.
     created_at: Timestamp,
     /// The account's clock.
     clock: AccountClock,

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::document::{AccountDocument, CreatedAccount, NewAccount, read_initial_state, read_new, render};
@@ -16,14 +15,19 @@ use crate::concierge::fixtures::create_account_for;
 use crate::database::{StoreError, transaction};
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
+use crate::jsonapi::schema::Schema;
 use crate::sandbox::snapshots;
 use crate::sandbox::state::ControlPlane;
 use crate::web::app::run_to_completion;
 use crate::web::call::Call;
+use crate::web::list::{List, ListMeta};
+use crate::web::numbered::Numbered;
 use sqlx::postgres::PgConnection;
 
-/// Maximum number of accounts in a list.
-const LISTED: i64 = 1000;
+static SCHEMA: Schema = Schema::list("accounts", "/_sandbox/accounts");
+
+/// A page of the accounts.
+pub type AccountList = List<AccountDocument, ListMeta>;
 
 /// Checks that the caller may administer the whole server.
 fn check_admin(plane: &ControlPlane, call: &Call) -> Result<(), Errors> {
@@ -61,14 +65,19 @@ pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Res
     Ok((StatusCode::CREATED, location, Json(shown)).into_response())
 }
 
-/// `GET /_sandbox/accounts`: lists the first thousand accounts.
-pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
+/// `GET /_sandbox/accounts`: lists all accounts in pages. A reset moves an account to the end.
+pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<AccountList>, Errors> {
     check_admin(&plane, &call)?;
-    call.no_query()?;
-    let accounts = plane.app.database.run(async |connection| store::list(connection, 0, LISTED).await).await?;
-    let now = plane.app.clock.now();
-    let accounts: Vec<AccountDocument> = accounts.iter().map(|account| render(account, now)).collect();
-    Ok(Json(json!({ "accounts": accounts })))
+    let page = Numbered::read_list(&call, &SCHEMA)?;
+    let work = async |connection: &mut PgConnection| {
+        let total = store::count(connection).await?;
+        // one more than the page has, to see whether it is the last
+        Ok::<_, sqlx::Error>((total, store::list(connection, page.skipped(), page.size() + 1).await?))
+    };
+    let (total, accounts) = plane.app.database.run(work).await?;
+    let (now, more) = (plane.app.clock.now(), accounts.len() > page.size());
+    let shown = accounts.iter().take(page.size()).map(|account| render(account, now)).collect();
+    Ok(Json(List::new((shown, page.links(more, total)))))
 }
 
 /// `GET /_sandbox/accounts/:id`: shows an account. `me` is the caller's own.

@@ -39,6 +39,7 @@ pub struct Happening {
     resource: ResourceReference,
     /// The delivery attempt; absent for the event itself.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "HappenedAttempt")]
     attempt: Option<HappenedAttempt>,
 }
 

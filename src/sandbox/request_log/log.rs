@@ -53,10 +53,10 @@ struct AccountLog {
 impl RequestLog {
     /// Creates an empty log.
     pub fn new(limits: LogLimits) -> Self {
-        Self { limits, arrivals: AtomicU64::default(), kept: Mutex::default() }
+        Self { limits, arrivals: AtomicU64::new(1), kept: Mutex::default() }
     }
 
-    /// Returns the number of an arriving request. Later requests have higher numbers.
+    /// Returns the number of an arriving request, from 1. Later requests have higher numbers.
     pub fn arrive(&self) -> u64 {
         self.arrivals.fetch_add(1, Ordering::Relaxed)
     }
@@ -94,11 +94,11 @@ impl RequestLog {
         drop(dropped);
     }
 
-    /// Returns the exchanges of an account, the newest first.
-    pub fn exchanges(&self, account_id: i64) -> Vec<Arc<Exchange>> {
+    /// Returns the exchanges of an account with the numbers of their arrivals, the newest first.
+    pub fn exchanges(&self, account_id: i64) -> Vec<(u64, Arc<Exchange>)> {
         let kept = self.kept.lock();
-        let account = kept.accounts.get(&account_id);
-        account.map(|account| account.exchanges.values().rev().cloned().collect()).unwrap_or_default()
+        let Some(account) = kept.accounts.get(&account_id) else { return Vec::new() };
+        account.exchanges.iter().rev().map(|(arrival, exchange)| (*arrival, Arc::clone(exchange))).collect()
     }
 
     /// Returns the observations of an account.

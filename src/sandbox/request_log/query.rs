@@ -1,4 +1,4 @@
-//! The query parameters that filter exchanges.
+//! The query parameters that filter exchanges, and their pages.
 
 use std::sync::Arc;
 
@@ -8,22 +8,47 @@ use uuid::Uuid;
 
 use super::Exchange;
 use crate::faults::pattern::PathPattern;
-use crate::jsonapi::error::{Code, Error, Errors, FILTER_UNKNOWN, PARAMETER_INVALID, PARAMETER_UNKNOWN};
-use crate::jsonapi::query::{DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE};
+use crate::jsonapi::error::{Error, Errors, PARAMETER_INVALID};
+use crate::jsonapi::links::{Links, PageOf};
+use crate::jsonapi::query::{Query, Start, Target};
+use crate::jsonapi::schema::{Filter, Schema, Values};
 use crate::web::call::Call;
 
 /// The parameter for the start of the list.
 const SINCE: &str = "filter[since]";
 
-/// A filter on exchanges.
+static SCHEMA: Schema = Schema {
+    filters: &[
+        Filter::new("method", checked("one or several methods, such as GET,POST", |text| methods(text).is_some())),
+        Filter::new("path", checked(PathPattern::EXPECTED, |text| PathPattern::read(text).is_some())),
+        Filter::new(
+            "status",
+            checked("one or several of: a status such as 503, a class such as 5xx, or none for no answer", |text| {
+                statuses(text).is_some()
+            }),
+        ),
+        Filter::new(
+            "since",
+            checked("the id of a request, or a time in RFC 3339 format such as 2019-11-25T12:53:02.741Z", |text| {
+                Position::read(text).is_some()
+            }),
+        ),
+    ],
+    ..Schema::list("requests", "/_sandbox/requests")
+};
+
+const fn checked(expected: &'static str, accepts: fn(&str) -> bool) -> Values {
+    Values::Checked { expected, accepts }
+}
+
+/// A filter on exchanges, and the requested page.
 #[derive(Debug)]
 pub struct LogQuery {
     methods: Vec<String>,
     path: Option<PathPattern>,
     statuses: Vec<Status>,
     since: Option<Position>,
-    /// Maximum number of exchanges shown.
-    pub size: usize,
+    query: Query,
 }
 
 /// A filter on the status of an answer.
@@ -50,76 +75,53 @@ impl LogQuery {
     /// # Errors
     /// 400 for each unknown parameter and each invalid value.
     pub fn read(call: &Call) -> Result<Self, Errors> {
-        let size = DEFAULT_PAGE_SIZE as usize;
-        let mut query = Self { methods: Vec::new(), path: None, statuses: Vec::new(), since: None, size };
-        let (mut seen, mut faults) = (Vec::new(), Vec::new());
-        for (name, value) in call.parameters() {
-            let read = if seen.contains(&name) {
-                let detail = format!("`{name}` is repeated; send it once, with its values separated by commas");
-                Err((PARAMETER_INVALID, detail))
-            } else {
-                query.read_one(&name, &value)
-            };
-            if let Err((code, detail)) = read {
-                faults.push(Error::new(code, detail).parameter(&*name));
-            }
-            seen.push(name);
-        }
-        if faults.is_empty() { Ok(query) } else { Err(Errors::new(faults)) }
+        let query = call.query(&SCHEMA, Target::List)?;
+        // accepted values can be read
+        let value = |name: &str| {
+            let found = query.filters.iter().find(|(filter, _)| filter.name == name);
+            found.and_then(|(_, values)| values.first())
+        };
+        Ok(Self {
+            methods: value("method").and_then(|text| methods(text)).unwrap_or_default(),
+            path: value("path").and_then(|text| PathPattern::read(text)),
+            statuses: value("status").and_then(|text| statuses(text)).unwrap_or_default(),
+            since: value("since").and_then(|text| Position::read(text)),
+            query,
+        })
     }
 
-    fn read_one(&mut self, name: &str, value: &str) -> Result<(), (Code, String)> {
-        let invalid = |expected: &str| {
-            (PARAMETER_INVALID, format!("`{name}` is \"{}\"; it must be {expected}", value.escape_default()))
+    /// Returns the requested page of the exchanges found, and its links. The exchanges are sorted by the numbers of
+    /// their arrivals, the newest first. Links name these numbers, so that new exchanges do not move a next page.
+    pub fn page<'a>(&self, found: &'a [(u64, Arc<Exchange>)]) -> (&'a [(u64, Arc<Exchange>)], Links) {
+        let (size, total) = (self.query.page.size as usize, found.len());
+        let arrived = |arrival: u64| i64::try_from(arrival).unwrap_or(i64::MAX);
+        let from = match self.query.page.start {
+            Start::Number(number) => (number as usize - 1).saturating_mul(size),
+            Start::Offset(offset) => offset as usize,
+            Start::After(last) => found.partition_point(|(arrival, _)| arrived(*arrival) >= last),
+            Start::Before(first) => {
+                found.partition_point(|(arrival, _)| arrived(*arrival) > first).saturating_sub(size)
+            }
         };
-        match name {
-            "filter[method]" => {
-                let is_method =
-                    |method: &str| !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
-                self.methods = value.split(',').map(str::to_owned).collect();
-                let known = self.methods.iter().all(|method| is_method(method));
-                known.then_some(()).ok_or_else(|| invalid("one or several methods, such as GET,POST"))
-            }
-            "filter[path]" => {
-                self.path = PathPattern::read(value);
-                self.path.as_ref().map(|_| ()).ok_or_else(|| invalid(PathPattern::EXPECTED))
-            }
-            "filter[status]" => {
-                let read: Option<Vec<Status>> = value.split(',').map(Status::read).collect();
-                let expected = "one or several of: a status such as 503, a class such as 5xx, or none for no answer";
-                self.statuses = read.ok_or_else(|| invalid(expected))?;
-                Ok(())
-            }
-            SINCE => {
-                let expected = "the id of a request, or a time in RFC 3339 format such as 2019-11-25T12:53:02.741Z";
-                self.since = Some(Position::read(value).ok_or_else(|| invalid(expected))?);
-                Ok(())
-            }
-            "page[size]" => {
-                let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-                let size = value.parse().ok().filter(|size| digits && (1..=LARGEST_PAGE_SIZE).contains(size));
-                let expected = format!("a whole number from 1 to {LARGEST_PAGE_SIZE}");
-                self.size = size.ok_or_else(|| invalid(&expected))? as usize;
-                Ok(())
-            }
-            _ if name.starts_with("filter[") => {
-                let detail = format!("`{name}` is not a known filter; the filters are method, path, status and since");
-                Err((FILTER_UNKNOWN, detail))
-            }
-            _ => {
-                let detail = format!("`{name}` is not a known parameter; known are filter[KEY] and page[size]");
-                Err((PARAMETER_UNKNOWN, detail))
-            }
-        }
+        let end = match self.query.page.start {
+            Start::Before(first) => found.partition_point(|(arrival, _)| arrived(*arrival) > first),
+            Start::Number(_) | Start::Offset(_) | Start::After(_) => from.saturating_add(size).min(total),
+        };
+        let more = if matches!(self.query.page.start, Start::Before(_)) { from > 0 } else { end < total };
+        let page = found.get(from..end).unwrap_or_default();
+        let ends = page.first().zip(page.last()).map(|((first, _), (last, _))| (first.to_string(), last.to_string()));
+        let ends = ends.as_ref().map(|(first, last)| (first.as_str(), last.as_str()));
+        let page_of = PageOf { ends, more, total: i64::try_from(total).ok() };
+        (page, Links::new(SCHEMA.path, &self.query, page_of))
     }
 
     /// Checks that the exchange in `filter[since]` exists.
     ///
     /// # Errors
     /// 400 if it does not exist, or no longer.
-    pub fn check(&self, exchanges: &[Arc<Exchange>]) -> Result<(), Errors> {
+    pub fn check(&self, exchanges: &[(u64, Arc<Exchange>)]) -> Result<(), Errors> {
         let Some(Position::Exchange(id)) = &self.since else { return Ok(()) };
-        if exchanges.iter().any(|exchange| *exchange.id == **id) {
+        if exchanges.iter().any(|(_, exchange)| *exchange.id == **id) {
             return Ok(());
         }
         let detail = format!(
@@ -147,6 +149,20 @@ impl LogQuery {
             && (self.statuses.is_empty() || self.statuses.iter().any(has_status))
             && !matches!(self.since, Some(Position::Time(time)) if exchange.at < time)
     }
+}
+
+/// Reads a list of methods.
+fn methods(text: &str) -> Option<Vec<String>> {
+    let read = |method: &str| {
+        let is_method = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
+        is_method.then(|| method.to_owned())
+    };
+    text.split(',').map(read).collect()
+}
+
+/// Reads a list of statuses.
+fn statuses(text: &str) -> Option<Vec<Status>> {
+    text.split(',').map(Status::read).collect()
 }
 
 impl Status {

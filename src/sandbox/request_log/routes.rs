@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::document::{LoggedRequest, render};
 use super::query::LogQuery;
@@ -11,24 +12,41 @@ use crate::accounts::caller::Access;
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
 use crate::sandbox::state::ControlPlane;
 use crate::web::call::Call;
+use crate::web::list::List;
+
+/// A page of an account's exchanges.
+pub type RequestList = List<LoggedRequest, RequestLogMeta>;
+
+/// Facts about the log of an account.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct RequestLogMeta {
+    /// Number of requests on all pages, after the filters.
+    total: usize,
+    /// Number of requests in the log.
+    kept: usize,
+    /// Place of the log.
+    kept_by: &'static str,
+}
 
 /// `GET /_sandbox/requests`: lists exchanges, the newest first.
-pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
+pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<RequestList>, Errors> {
     let (caller, query) = call.authorize(&plane.app, Access::Read, LogQuery::read(&call)).await?;
     let exchanges = plane.request_log.exchanges(caller.account_id);
     query.check(&exchanges)?;
-    let newer = exchanges.iter().take_while(|exchange| !query.is_before(exchange));
-    let found: Vec<_> = newer.filter(|exchange| query.asks_for(exchange)).collect();
-    let shown: Vec<LoggedRequest> = found.iter().take(query.size).map(|exchange| render(exchange)).collect();
-    let meta = json!({ "found": found.len(), "kept": exchanges.len(), "kept_by": "this server, in memory" });
-    Ok(Json(json!({ "requests": shown, "meta": meta })))
+    let kept = exchanges.len();
+    let newer = exchanges.into_iter().take_while(|(_, exchange)| !query.is_before(exchange));
+    let found: Vec<_> = newer.filter(|(_, exchange)| query.asks_for(exchange)).collect();
+    let (page, links) = query.page(&found);
+    let data = page.iter().map(|(_, exchange)| render(exchange)).collect();
+    let meta = RequestLogMeta { total: found.len(), kept, kept_by: "this server, in memory" };
+    Ok(Json(List { data, meta, links }))
 }
 
 /// `GET /_sandbox/requests/:id`: shows an exchange. Its id is the answer's `X-Request-Id`.
 pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<LoggedRequest>, Errors> {
     let (caller, ()) = call.authorize(&plane.app, Access::Read, call.no_query()).await?;
     let exchanges = plane.request_log.exchanges(caller.account_id);
-    let found = exchanges.iter().find(|exchange| *exchange.id == *call.id).ok_or_else(|| {
+    let (_, found) = exchanges.iter().find(|(_, exchange)| *exchange.id == *call.id).ok_or_else(|| {
         let detail = format!(
             "request {:?} is not in this server's log; the log has the last requests to /api that this server answered",
             call.id

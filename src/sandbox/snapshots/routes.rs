@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 
 use super::document::{SnapshotDocument, read_name, render};
@@ -15,23 +14,31 @@ use crate::clock::Clock;
 use crate::database::{StoreError, transaction};
 use crate::jsonapi::document::Reader;
 use crate::jsonapi::error::{Error, Errors};
+use crate::jsonapi::schema::Schema;
 use crate::sandbox::accounts::replace::{Replacement, replace};
 use crate::sandbox::snapshots::document::not_found;
 use crate::sandbox::state::ControlPlane;
 use crate::web::call::Call;
+use crate::web::list::{List, ListMeta};
+use crate::web::numbered::Numbered;
 
-/// `GET /_sandbox/snapshots`: lists all snapshots.
-pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<Value>, Errors> {
+static SCHEMA: Schema = Schema::list("snapshots", "/_sandbox/snapshots");
+
+/// A page of an account's snapshots.
+pub type SnapshotList = List<SnapshotDocument, ListMeta>;
+
+/// `GET /_sandbox/snapshots`: lists the snapshots, oldest first.
+pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<SnapshotList>, Errors> {
     loop {
-        let caller = call.authorize(&plane.app, Access::Read, call.no_query()).await?.0;
+        let read = Numbered::read_list(&call, &SCHEMA);
+        let (caller, page) = call.authorize(&plane.app, Access::Read, read).await?;
         let work = async |connection: &mut PgConnection| {
             let Some(account) = accounts::find(connection, caller.account_id).await? else { return Ok(None) };
             store::list(connection, &account.name, None).await.map(Some)
         };
         // the account may have been reset meanwhile: look it up again
         if let Some(listed) = plane.app.database.run(work).await? {
-            let listed: Vec<SnapshotDocument> = listed.into_iter().map(render).collect();
-            return Ok(Json(json!({ "snapshots": listed })));
+            return Ok(Json(List::new(page.page(listed.into_iter().map(render).collect()))));
         }
     }
 }

@@ -30,6 +30,7 @@ pub struct TimelineDocument {
     left_off: bool,
     /// Scenario of the payment; present for an output.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ScenarioDecision")]
     scenario: Option<ScenarioDecision>,
     /// Its next transition.
     next: OutlookDocument,
@@ -126,7 +127,7 @@ pub enum OutlookDocument {
         /// State after.
         to: StateName,
         /// The condition.
-        waits_for: OutlookCondition,
+        waits_for: Box<OutlookCondition>,
         /// The transition made instead if the condition is not met in time, or null.
         otherwise: Option<OutlookStep>,
     },
@@ -167,7 +168,7 @@ pub enum OutlookCondition {
         /// State of the request.
         state: StateName,
         /// Next transition of the request.
-        next: Box<OutlookDocument>,
+        next: OutlookDocument,
     },
     /// Money in the payer's wallet.
     Money {
@@ -253,7 +254,7 @@ pub fn outlook(outlook: &Outlook) -> OutlookDocument {
         Outlook::Waiting { trigger, to, waits_for, otherwise } => OutlookDocument::Waiting {
             trigger: TriggerName(trigger),
             to: StateName(to),
-            waits_for: condition(waits_for),
+            waits_for: Box::new(condition(waits_for)),
             otherwise: otherwise.map(|NextStep { trigger, to, due_at }| OutlookStep {
                 trigger: TriggerName(trigger),
                 to: StateName(to),
@@ -277,7 +278,7 @@ fn condition(wait: &WaitReason) -> OutlookCondition {
         WaitReason::Request { id, state, outlook: next } => OutlookCondition::Request {
             resource: ResourceReference::new(requests::document::SCHEMA.type_name, *id),
             state: StateName(state.name()),
-            next: Box::new(outlook(next)),
+            next: outlook(next),
         },
         WaitReason::Money { user_id, currency, needed, available, before } => OutlookCondition::Money {
             resource: user(*user_id),

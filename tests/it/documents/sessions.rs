@@ -35,7 +35,7 @@ const SESSIONS: &[Session] = &[
     ("docs/data.md", "Seeds", &[r#"{"seeded":{"users":1,"#]),
     ("docs/faults.md", "Inject faults", &[r#""latency":"250ms","hits":1"#, r#""fault_injected""#]),
     ("docs/faults.md", "Request log", &[r#""path":"/api/users/me""#, r#""authorization":"[redacted]""#]),
-    ("docs/faults.md", "Advice", &[r#""advice":["#]),
+    ("docs/faults.md", "Advice", &[r#""data":["#]),
     (
         "docs/payouts.md",
         "Walk-through",

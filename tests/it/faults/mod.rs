@@ -18,7 +18,7 @@ const OUTPUTS: &str = "/api/concierge_request_outputs";
 
 /// Sends a list of faults.
 async fn put(account: &Account, faults: &Value) -> Answer {
-    put_text(account, json!({ "faults": faults }).to_string()).await
+    put_text(account, json!({"data": faults }).to_string()).await
 }
 
 async fn put_text(account: &Account, body: impl Into<reqwest::Body>) -> Answer {
@@ -27,7 +27,7 @@ async fn put_text(account: &Account, body: impl Into<reqwest::Body>) -> Answer {
 
 /// Returns the faults as the API shows them.
 async fn shown(account: &Account) -> Vec<Value> {
-    account.get(PATH).await.expect(200)["faults"].as_array().unwrap().clone()
+    account.get(PATH).await.expect(200)["data"].as_array().unwrap().clone()
 }
 
 /// Returns the number of hits of each fault.

@@ -76,7 +76,7 @@ async fn prefer_code_needs_no_key_and_counts_no_fault() {
         assert_eq!(hits(s).await, [0]);
         // the control plane ignores the header
         let faults: Value = send(preferring(s, Method::GET, super::PATH, "code=503")).await.expect(200);
-        assert_eq!(faults["faults"][0]["status"], 500);
+        assert_eq!(faults["data"][0]["status"], 500);
     })
     .await;
 }

@@ -60,7 +60,7 @@ async fn accounts_are_shown_and_listed_without_keys() {
             assert_eq!(account.get("/_sandbox/accounts/me").await.expect(200), made);
         }
         assert_eq!(s.get("/_sandbox/accounts/me").await.expect(200)["id"], "default");
-        let listed = s.get(ACCOUNTS).await.expect(200)["accounts"].clone();
+        let listed = s.get(ACCOUNTS).await.expect(200)["data"].clone();
         let names: Vec<&Value> = listed.as_array().unwrap().iter().map(|account| &account["id"]).collect();
         assert_eq!(
             names,

@@ -25,7 +25,7 @@ async fn account_delete_removes_every_row() {
                 "outputs": [{"port_code": "us_usd", "budget": 1}]}}});
             account.post("/api/concierge_estimates", &estimate).await.expect(201);
             account.settle().await;
-            let fault = json!({"faults": [{"path": "/api/users/me", "status": 503}]});
+            let fault = json!({"data": [{"path": "/api/users/me", "status": 503}]});
             account.send(Method::PUT, "/_sandbox/faults", &fault).await.expect(200);
         }
         let row = accounts[0].row(s.database()).await;
@@ -63,7 +63,7 @@ async fn account_delete_works_for_the_default_account() {
         s.create_output().await;
         s.delete("/_sandbox/accounts/default").await.expect(204);
         s.get("/api/users").await.assert_error(401, "invalid_api_key", "Authorization");
-        assert_eq!(s.get(ACCOUNTS).await.expect(200)["accounts"], json!([]));
+        assert_eq!(s.get(ACCOUNTS).await.expect(200)["data"], json!([]));
         // an estimate needs neither key nor account
         let estimate = json!({"data": {"type": "concierge_estimates", "attributes": {"port_code": "cl_clp",
             "outputs": [{"port_code": "us_usd", "budget": 1}]}}});

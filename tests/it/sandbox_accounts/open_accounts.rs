@@ -117,7 +117,7 @@ async fn admin_token_is_required_to_manage_accounts() {
             let made = call(Method::POST, ACCOUNTS, Some("let me in")).await.expect(201);
             let path = format!("{ACCOUNTS}/{}", made["id"].as_str().unwrap());
             assert_eq!(
-                call(Method::GET, ACCOUNTS, Some("let me in")).await.expect(200)["accounts"].as_array().unwrap().len(),
+                call(Method::GET, ACCOUNTS, Some("let me in")).await.expect(200)["data"].as_array().unwrap().len(),
                 2
             );
             call(Method::GET, &path, Some("let me in")).await.expect(200);

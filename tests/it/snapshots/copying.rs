@@ -23,7 +23,7 @@ async fn restore_returns_an_account_to_its_snapshot() {
         let shown =
             json!({"name": "before-quote", "taken_at": "2019-11-25T12:53:03.741Z", "frozen": false, "counts": counts});
         assert_eq!(taken, shown);
-        assert_eq!(s.get(PATH).await.expect(200), json!({ "snapshots": [shown] }));
+        assert_eq!(s.get(PATH).await.expect(200)["data"], json!([shown]));
         for _ in 0..2 {
             assert_eq!(s.create_output().await, "32324", "ids continue from the snapshot");
             let user = json!({"data": {"type": "users", "attributes": {"email": "ana@example.com"}}});
@@ -101,7 +101,7 @@ async fn restore_brings_back_settings_and_keeps_all_keys() {
         assert_eq!(found.expect(200), settings);
         let account = s.get("/_sandbox/accounts/me").await.expect(200);
         assert_eq!(account["id"], "default");
-        assert_eq!(s.get("/_sandbox/accounts").await.expect(200)["accounts"], json!([account]));
+        assert_eq!(s.get("/_sandbox/accounts").await.expect(200)["data"], json!([account]));
     })
     .await;
 }

@@ -52,12 +52,7 @@ fn assert_same(left: &BTreeMap<&str, Vec<String>>, right: &BTreeMap<&str, Vec<St
 /// Lists the names of all snapshots.
 async fn names(account: &Account) -> Vec<String> {
     let listed = account.get(PATH).await.expect(200);
-    listed["snapshots"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|snapshot| snapshot["name"].as_str().unwrap().to_owned())
-        .collect()
+    listed["data"].as_array().unwrap().iter().map(|snapshot| snapshot["name"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Reads every row of an account, as sorted text, table by table.

@@ -69,7 +69,7 @@ async fn snapshot_runs_no_timer_and_sends_nothing() {
         let metrics = s.client.get(s.url("/_sandbox/metrics")).send().await.unwrap().text().await.unwrap();
         let age = metrics.lines().find(|line| line.contains("oldest") && !line.starts_with('#')).unwrap();
         assert!(age.ends_with(" 0.0"), "{age}");
-        assert_eq!(s.get("/_sandbox/accounts").await.expect(200)["accounts"].as_array().unwrap().len(), 1);
+        assert_eq!(s.get("/_sandbox/accounts").await.expect(200)["data"].as_array().unwrap().len(), 1);
     })
     .await;
 }

@@ -121,7 +121,7 @@ impl Account {
     }
 
     /// Sends a body: JSON:API to the API, plain JSON to the control plane.
-    async fn send_text(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
+    pub async fn send_text(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
         let is_plain = path.starts_with("/_sandbox");
         let content_type = if is_plain { "application/json" } else { "application/vnd.api+json" };
         send(self.request(method, path).header("Content-Type", content_type).body(body)).await

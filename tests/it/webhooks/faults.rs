@@ -15,14 +15,14 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Sets a fault, creates an output, and returns the receiver of its events.
 async fn receiver_with_fault(account: &Account, fault: Value) -> Receiver {
     let receiver = start_receiver(account, OK).await;
-    let faults = json!({ "faults": [fault] });
+    let faults = json!({"data": [fault] });
     send(account.request(Method::PUT, "/_sandbox/faults").json(&faults)).await.expect(200);
     account.create_output().await;
     receiver
 }
 
 async fn hits(account: &Account) -> Value {
-    account.get("/_sandbox/faults").await.expect(200)["faults"][0]["hits"].clone()
+    account.get("/_sandbox/faults").await.expect(200)["data"][0]["hits"].clone()
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use http_body_util::BodyExt;
 use super::app::App;
 use crate::accounts::caller::{Access, Caller, Credentials, authenticate};
 use crate::jsonapi::error::{
-    BODY_TIMEOUT, BODY_TOO_LARGE, DOCUMENT_INVALID, Error, Errors, HEADER_INVALID, PARAMETER_UNKNOWN,
-    RESOURCE_NOT_FOUND,
+    BODY_TIMEOUT, BODY_TOO_LARGE, CONTENT_ENCODING_UNSUPPORTED, DOCUMENT_INVALID, Error, Errors, HEADER_INVALID,
+    PARAMETER_UNKNOWN, RESOURCE_NOT_FOUND,
 };
 use crate::jsonapi::query::{Query, Target};
 use crate::jsonapi::schema::Schema;
@@ -100,9 +100,10 @@ impl Call {
         if faults.is_empty() { Ok(()) } else { Err(Errors::new(faults)) }
     }
 
-    /// Returns the raw query parameters, for routes outside of JSON:API.
-    pub fn parameters(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        form_urlencoded::parse(self.query.as_deref().unwrap_or_default().as_bytes())
+    /// Reads the query parameters of a route outside of JSON:API with `take`. Returns all faults: 400 for each parameter
+    /// that is repeated, not UTF-8, or refused.
+    pub fn read_parameters(&self, take: impl FnMut(&str, &str) -> Result<(), Error>) -> Vec<Error> {
+        query::read_each(self.query.as_deref(), take)
     }
 
     /// Returns a header of a single resource.
@@ -146,6 +147,9 @@ where
         negotiation::check_accept(text(headers, "Accept")?.as_deref())?;
         let body = read_body(headers, body, app.body_timeout).await?;
         // a body has no effect on other methods, so its type does not matter
+        if has_effect {
+            negotiation::check_content_encoding(text(headers, "Content-Encoding")?.as_deref())?;
+        }
         let has_effect = !body.is_empty() && matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
         negotiation::check_content_type(text(headers, "Content-Type")?.as_deref(), has_effect)?;
         let origin = origin(headers);

@@ -12,6 +12,7 @@ mod cash_wallets;
 mod causes;
 mod clocks;
 mod documents;
+mod encodings;
 mod estimates;
 mod events_api;
 mod faults;

@@ -48,7 +48,7 @@ routes! {
         GET withdrawal_instructions::show, DELETE withdrawal_instructions::delete;
     "/api/cash_wallets": GET cash_wallets::list;
     "/api/cash_wallets/{currency}": GET cash_wallets::show;
-    "/api/webhooks": GET webhooks::list, POST webhooks::create;
+    "/api/webhooks": GET webhooks::show_own, POST webhooks::create;
     "/api/webhooks/{id}": GET webhooks::show;
     "/api/concierge_ports": GET ports::list;
     "/api/concierge_ports/{id}": GET ports::show;

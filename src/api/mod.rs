@@ -67,5 +67,5 @@ pub fn routes(app: &App) -> Router {
     let routes = rate_limited(with_open_accounts(table(), app), app)
         .route("/api", any(unknown_route))
         .route("/api/{*path}", any(unknown_route));
-    guarded(time_limited(routes, app)).with_state(app.clone())
+    guarded(time_limited(routes, app), app.clone())
 }

@@ -18,7 +18,7 @@ pub fn routes(app: &App) -> Router {
     let routes = Router::new()
         .route("/receipts/{token}", get(show_receipt))
         .route("/credit_notes/{token}", get(show_credit_note));
-    guarded(time_limited(routes, app)).with_state(app.clone())
+    guarded(time_limited(routes, app), app.clone())
 }
 
 /// The token in a page's address. An unreadable token counts as unknown.

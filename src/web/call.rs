@@ -16,7 +16,7 @@ use crate::jsonapi::error::{
     BODY_TIMEOUT, BODY_TOO_LARGE, CONTENT_ENCODING_UNSUPPORTED, DOCUMENT_INVALID, Error, Errors, HEADER_INVALID,
     PARAMETER_UNKNOWN, RESOURCE_NOT_FOUND,
 };
-use crate::jsonapi::query::{Query, Target};
+use crate::jsonapi::query::{self, Query, Target};
 use crate::jsonapi::schema::Schema;
 use crate::jsonapi::{MEDIA_TYPE, negotiation};
 use crate::telemetry::REQUEST_ID;
@@ -92,11 +92,10 @@ impl Call {
     /// # Errors
     /// 400 for each parameter.
     pub fn no_query(&self) -> Result<(), Errors> {
-        let unknown = |(name, _): (Cow<'_, str>, _)| {
+        let faults = self.read_parameters(|name, _| {
             let detail = format!("`{name}` is not known here; this path takes no parameters");
-            Error::new(PARAMETER_UNKNOWN, detail).parameter(name)
-        };
-        let faults: Vec<Error> = self.parameters().map(unknown).collect();
+            Err(Error::new(PARAMETER_UNKNOWN, detail).parameter(name))
+        });
         if faults.is_empty() { Ok(()) } else { Err(Errors::new(faults)) }
     }
 
@@ -147,10 +146,10 @@ where
         negotiation::check_accept(text(headers, "Accept")?.as_deref())?;
         let body = read_body(headers, body, app.body_timeout).await?;
         // a body has no effect on other methods, so its type does not matter
+        let has_effect = !body.is_empty() && matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
         if has_effect {
             negotiation::check_content_encoding(text(headers, "Content-Encoding")?.as_deref())?;
         }
-        let has_effect = !body.is_empty() && matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
         negotiation::check_content_type(text(headers, "Content-Type")?.as_deref(), has_effect)?;
         let origin = origin(headers);
         let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().into();
@@ -271,6 +270,10 @@ impl IntoResponse for Errors {
         let mut response = answer(status, self.render());
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.as_slice().iter().any(|error| error.code == CONTENT_ENCODING_UNSUPPORTED) {
+            let accepted = HeaderValue::from_static(negotiation::IDENTITY);
+            response.headers_mut().insert(header::ACCEPT_ENCODING, accepted);
         }
         response
     }

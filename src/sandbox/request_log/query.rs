@@ -10,6 +10,7 @@ use super::Exchange;
 use crate::faults::pattern::PathPattern;
 use crate::jsonapi::error::{Code, Error, Errors, FILTER_UNKNOWN, PARAMETER_INVALID, PARAMETER_UNKNOWN};
 use crate::jsonapi::query::{DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE};
+use crate::jsonapi::since::Since;
 use crate::web::call::Call;
 
 /// The parameter for the start of the list.
@@ -52,19 +53,9 @@ impl LogQuery {
     pub fn read(call: &Call) -> Result<Self, Errors> {
         let size = DEFAULT_PAGE_SIZE as usize;
         let mut query = Self { methods: Vec::new(), path: None, statuses: Vec::new(), since: None, size };
-        let (mut seen, mut faults) = (Vec::new(), Vec::new());
-        for (name, value) in call.parameters() {
-            let read = if seen.contains(&name) {
-                let detail = format!("`{name}` is repeated; send it once, with its values separated by commas");
-                Err((PARAMETER_INVALID, detail))
-            } else {
-                query.read_one(&name, &value)
-            };
-            if let Err((code, detail)) = read {
-                faults.push(Error::new(code, detail).parameter(&*name));
-            }
-            seen.push(name);
-        }
+        let faults = call.read_parameters(|name, value| {
+            query.read_one(name, value).map_err(|(code, detail)| Error::new(code, detail).parameter(name))
+        });
         if faults.is_empty() { Ok(query) } else { Err(Errors::new(faults)) }
     }
 
@@ -92,7 +83,8 @@ impl LogQuery {
             }
             SINCE => {
                 let expected = "the id of a request, or a time in RFC 3339 format such as 2019-11-25T12:53:02.741Z";
-                self.since = Some(Position::read(value).ok_or_else(|| invalid(expected))?);
+                let expected = || invalid(&Since::expected_in_query(value, expected));
+                self.since = Some(Position::read(value).ok_or_else(expected)?);
                 Ok(())
             }
             "page[size]" => {

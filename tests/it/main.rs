@@ -21,6 +21,7 @@ mod impossible_transitions;
 mod jsonapi;
 mod lifecycle;
 mod migrations;
+mod misspelt;
 mod outage;
 mod outputs;
 mod payouts;

@@ -3,7 +3,7 @@
 pub mod accounts;
 pub mod advice;
 pub mod clock;
-mod events;
+pub mod events;
 pub mod faults;
 mod health;
 pub mod intercept;

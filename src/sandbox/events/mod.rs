@@ -2,7 +2,7 @@
 //!
 //! Recording an event is left to its cause, and delivery to [`events`](crate::events).
 
-mod document;
+pub mod document;
 pub mod redeliver;
 pub mod routes;
 mod sample;

@@ -30,7 +30,7 @@ crate::routes! {
         GET withdrawal_instructions::show => withdrawal_instructions::SHOW, DELETE withdrawal_instructions::delete => withdrawal_instructions::DELETE;
     "/api/cash_wallets": GET cash_wallets::list => cash_wallets::LIST;
     "/api/cash_wallets/{currency}": GET cash_wallets::show => cash_wallets::SHOW;
-    "/api/webhooks": GET webhooks::list => webhooks::LIST, POST webhooks::create => webhooks::CREATE;
+    "/api/webhooks": GET webhooks::show_own => webhooks::SHOW_OWN, POST webhooks::create => webhooks::CREATE;
     "/api/webhooks/{id}": GET webhooks::show => webhooks::SHOW;
     "/api/concierge_ports": GET ports::list => ports::LIST;
     "/api/concierge_ports/{id}": GET ports::show => ports::SHOW;
@@ -49,5 +49,5 @@ pub fn routes(app: &App) -> Router {
     let routes = rate_limited(with_open_accounts(table(), app), app)
         .route("/api", any(unknown_route))
         .route("/api/{*path}", any(unknown_route));
-    guarded(time_limited(routes, app)).with_state(app.clone())
+    guarded(time_limited(routes, app), app.clone())
 }

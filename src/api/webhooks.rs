@@ -14,11 +14,10 @@ use crate::events::address::AddressRules;
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
-use crate::jsonapi::render::{Included, Resource, Value, render_document};
+use crate::jsonapi::render::{Included, Resource, Value, render_absent, render_document};
 use crate::jsonapi::schema::{Attribute, Input, Schema, ValueType};
 use crate::web::app::App;
-use crate::web::call::{Call, answer, created, not_found};
-use crate::web::numbered::Numbered;
+use crate::web::call::{Call, answer, not_found};
 use crate::web::route::{Answer, Body, Operation};
 
 /// Schema of webhooks.
@@ -65,15 +64,19 @@ fn render(user: &User) -> Option<Resource> {
 }
 
 /// `GET /api/webhooks`
-pub const LIST: Operation =
-    Operation::list("listWebhooks", "Shows the acting user's webhook.", &SCHEMA, Answer::Collection(&SCHEMA));
+pub const SHOW_OWN: Operation = Operation::show(
+    "getOwnWebhook",
+    "Shows the acting user's webhook, if there is one.",
+    &SCHEMA,
+    Answer::DocumentOrNull(&SCHEMA),
+);
 /// `POST /api/webhooks`
 pub const CREATE: Operation = Operation::write(
     "createWebhook",
     "Sets the acting user's `webhook_url`.",
     &SCHEMA,
     Body::Create(&SCHEMA),
-    Answer::Created(&SCHEMA),
+    Answer::Document(200, &SCHEMA),
 )
 .example(r#"{"data":{"type":"webhooks","attributes":{"url":"https://client.example.com/events"}}}"#)
 .codes(&[WEBHOOK_URL_INVALID]);
@@ -81,11 +84,15 @@ pub const CREATE: Operation = Operation::write(
 pub const SHOW: Operation =
     Operation::show("getWebhook", "Shows a webhook by its id, the user's.", &SCHEMA, Answer::Document(200, &SCHEMA));
 
-/// `GET /api/webhooks`: one webhook or none.
-pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
-    let page = Numbered::read(&call, &SCHEMA);
-    let page = call.authorize_parsed(&app, Access::Read, page).await?;
-    Ok(page.respond(find(&app, &call).await?.into_iter().collect()))
+/// `GET /api/webhooks`: the webhook of the acting user, or `null` (known: one resource, no list).
+pub async fn show_own(State(app): State<App>, call: Call) -> Result<Response, Errors> {
+    let query = call.query(&SCHEMA, Target::Single);
+    let query = call.authorize_parsed(&app, Access::Read, query).await?;
+    let document = match find(&app, &call).await? {
+        Some(webhook) => render_document(&webhook, &Included::default(), &query),
+        None => render_absent(&query),
+    };
+    Ok(answer(StatusCode::OK, document))
 }
 
 /// `GET /api/webhooks/:id`
@@ -97,7 +104,7 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
     Ok(answer(StatusCode::OK, render_document(&webhook, &Included::default(), &query)))
 }
 
-/// `POST /api/webhooks`: sets the URL, or replaces it.
+/// `POST /api/webhooks`: sets the URL, or replaces it. Answers 200 (known): it creates no resource beside the user.
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let read =
         call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_url(&call.body, &app.address_rules)?)));
@@ -109,7 +116,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         .run(async |connection| store::update(connection, credentials, UserSelector::Caller, &changes).await);
     let webhook = updated.await?.as_ref().and_then(render);
     let webhook = webhook.ok_or_else(|| not_found(&SCHEMA, "me"))?;
-    Ok(created(&SCHEMA, &webhook.id, render_document(&webhook, &Included::default(), &query)))
+    Ok(answer(StatusCode::OK, render_document(&webhook, &Included::default(), &query)))
 }
 
 /// Loads the webhook of the acting user.

@@ -189,9 +189,7 @@ fn compare(filter: &Filter, values: &[String], arguments: &mut PgArguments) -> R
 fn order(sort: &[SortKey]) -> Vec<SortKey> {
     let mut keys: Vec<SortKey> = Vec::new();
     for key in sort {
-        if !keys.iter().any(|known| known.name == key.name) {
-            keys.push(*key);
-        }
+        keys.push(*key);
         if key.name == "id" {
             return keys;
         }

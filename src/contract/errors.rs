@@ -103,7 +103,7 @@ pub fn of(path: &str, operation: &Operation, is_limited: bool) -> Vec<Code> {
         QueryOf::Resource(Target::Single, _) => {
             codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN, INCLUDE_UNKNOWN, FIELD_UNKNOWN]);
         }
-        QueryOf::List(_) => codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN, FILTER_UNKNOWN]),
+        QueryOf::Resource(Target::List, _) => codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN, FILTER_UNKNOWN]),
         QueryOf::Plain(_) => codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN]),
         QueryOf::None | QueryOf::Resource(Target::Nothing, _) if operation.is_checked => {
             codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN]);

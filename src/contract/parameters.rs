@@ -71,7 +71,6 @@ pub fn query(query: &QueryOf) -> Vec<Value> {
     match query {
         QueryOf::None => Vec::new(),
         QueryOf::Plain(attributes) => attributes.iter().map(plain).collect(),
-        QueryOf::List(attributes) => attributes.iter().map(plain).chain(pages()).collect(),
         QueryOf::Resource(target, schema) => of_resource(*target, schema),
     }
 }
@@ -116,12 +115,16 @@ fn of_resource(target: Target, schema: &'static Schema) -> Vec<Value> {
     if target == Target::Nothing {
         return parameters;
     }
-    if !schema.relationships.is_empty() {
-        parameters.push(include(schema));
+    if target != Target::List {
+        if !schema.relationships.is_empty() {
+            parameters.push(include(schema));
+        }
+        parameters.extend(schema.reachable().into_iter().map(fields));
     }
-    parameters.extend(schema.reachable().into_iter().map(fields));
     if target == Target::Collection {
         parameters.push(sort(schema));
+    }
+    if target != Target::Single {
         parameters.extend(schema.filters.iter().map(filter));
         parameters.extend(pages());
         if schema.pages_by_id {
@@ -192,6 +195,9 @@ fn filter(filter: &Filter) -> Value {
             let pattern = format!("^({})(/[0-9]+)?$", types.join("|"));
             let about = "One resource, `TYPE/ID`, or all of a `TYPE`.";
             single(&name, about, json!({ "type": "string", "pattern": pattern }))
+        }
+        Values::Checked { expected, .. } => {
+            single(&name, &format!("It must be {expected}."), json!({ "type": "string", "minLength": 1 }))
         }
         Values::Since => {
             let about = "Only after the resource with this id, or from this time on (RFC 3339).";

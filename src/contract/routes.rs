@@ -78,7 +78,7 @@ fn any_object(_: &mut SchemaGenerator) -> Schema {
 /// Returns the routes of the contract. `settings` are those of the server.
 pub fn routes(app: &App, settings: Vec<ServerSetting>) -> Router {
     let contract = Contract { app: app.clone(), settings: settings.into() };
-    guarded(time_limited(table(), app)).with_state(contract)
+    guarded(time_limited(table(), app), contract)
 }
 
 async fn show_json(State(contract): State<Contract>, call: Call) -> Result<Response, Errors> {

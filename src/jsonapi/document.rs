@@ -3,6 +3,7 @@
 
 mod attributes;
 mod linkage;
+mod misspelt;
 
 use std::fmt::Display;
 
@@ -56,7 +57,9 @@ pub const MOST_FAULTS: usize = 100;
 #[derive(Debug)]
 pub struct Reader {
     document: Value,
-    /// Pointer of the resource object.
+    /// Schema of the resource, as soon as its type is known.
+    schema: Option<&'static Schema>,
+    /// Pointer of the resource object; empty for a plain object.
     resource: String,
     /// Pointer of the current object, which the getters read from: `attributes`, or an object inside it.
     place: String,
@@ -70,10 +73,10 @@ impl Reader {
     /// # Errors
     /// Faults that end the reading: invalid JSON (400), no resource object (400), another type (409), a forbidden id
     /// (403) or another id (409).
-    pub fn open(body: &[u8], schema: &Schema, purpose: Purpose<'_>) -> Result<Self, Errors> {
+    pub fn open(body: &[u8], schema: &'static Schema, purpose: Purpose<'_>) -> Result<Self, Errors> {
         let document = json::read(body).map_err(Errors::new)?;
         let (resource, place) = (RESOURCE.to_owned(), ATTRIBUTES.to_owned());
-        let mut reader = Self { document, resource, place, faults: Vec::new() };
+        let mut reader = Self { document, schema: Some(schema), resource, place, faults: Vec::new() };
         reader.check_resource_object(schema, purpose)?;
         reader.check_shapes();
         Ok(reader)
@@ -90,7 +93,8 @@ impl Reader {
         } else {
             json::read(body).map_err(Errors::new)?
         };
-        let mut reader = Self { document, resource: String::new(), place: String::new(), faults: Vec::new() };
+        let (resource, place) = (String::new(), String::new());
+        let mut reader = Self { document, schema: None, resource, place, faults: Vec::new() };
         let Some(members) = reader.document.as_object() else {
             let detail = format!("the body is {}; it must be an object", kind(&reader.document));
             return Err(Error::new(DOCUMENT_INVALID, detail).at("").into());
@@ -122,17 +126,17 @@ impl Reader {
     /// 400 for invalid JSON, or `data` that is not an array.
     pub fn open_many(body: &[u8]) -> Result<Self, Errors> {
         let document = json::read(body).map_err(Errors::new)?;
-        let shape = |pointer: &str, detail: String| Err(Error::new(DOCUMENT_INVALID, detail).at(pointer).into());
-        match document.get("data") {
-            Some(Value::Array(_)) => {
-                Ok(Self { document, resource: RESOURCE.to_owned(), place: String::new(), faults: Vec::new() })
-            }
+        let (resource, place) = (RESOURCE.to_owned(), String::new());
+        let reader = Self { document, schema: None, resource, place, faults: Vec::new() };
+        match reader.document.get("data") {
+            Some(Value::Array(_)) => Ok(reader),
             Some(other) => {
-                shape(RESOURCE, format!("`data` is {}; it must be an array of resource objects", kind(other)))
+                let detail = format!("`data` is {}; it must be an array of resource objects", kind(other));
+                Err(Error::new(DOCUMENT_INVALID, detail).at(RESOURCE).into())
             }
             None => {
                 let detail = "the document must be an object with a member `data`, an array of resource objects";
-                shape("", detail.to_owned())
+                Err(reader.error_of_missing(DOCUMENT_INVALID, "", &[RESOURCE], detail.to_owned()).into())
             }
         }
     }
@@ -144,6 +148,7 @@ impl Reader {
 
     /// Selects one of several resource objects. The getters read its attributes and relationships from now on.
     pub fn turn_to(&mut self, index: usize) {
+        self.schema = None;
         self.resource = format!("{RESOURCE}/{index}");
         self.place = format!("{}/attributes", self.resource);
     }
@@ -208,20 +213,25 @@ impl Reader {
 
     fn check_resource_object(&mut self, schema: &Schema, purpose: Purpose<'_>) -> Result<(), Errors> {
         let shape = |pointer: &str, detail: String| Errors::from(Error::new(DOCUMENT_INVALID, detail).at(pointer));
+        let missing = |at: &str, pointer: &str, detail: String| {
+            Errors::from(self.error_of_missing(DOCUMENT_INVALID, at, &[pointer], detail))
+        };
         let type_name = schema.type_name;
         let Some(document) = self.document.as_object() else {
             let found = kind(&self.document);
             return Err(shape("", format!("the document is {found}; it must be an object with a member `data`")));
         };
         let Some(data) = document.get("data") else {
-            return Err(shape("", format!("`data` is missing; it must be a {type_name} resource object")));
+            return Err(missing("", "/data", format!("`data` is missing; it must be a {type_name} resource object")));
         };
         let Some(data) = data.as_object() else {
             let found = kind(data);
             return Err(shape("/data", format!("`data` is {found}; it must be a {type_name} resource object")));
         };
         match data.get("type") {
-            None => return Err(shape("/data", format!("`type` is missing; it must be \"{type_name}\""))),
+            None => {
+                return Err(missing("/data", "/data/type", format!("`type` is missing; it must be \"{type_name}\"")));
+            }
             Some(Value::String(found)) if found == type_name => {}
             Some(Value::String(found)) => {
                 let detail = format!("`type` is \"{found}\"; this path takes \"{type_name}\"");
@@ -242,11 +252,14 @@ impl Reader {
             }
         };
         match (purpose, id) {
-            (Purpose::Create, Some(_)) => {
+            // clients without optional members send an empty id
+            (Purpose::Create, Some(id)) if !id.is_empty() => {
                 let detail = "`id` is assigned by the server; leave it out and read it from the answer";
                 Err(Error::new(CLIENT_ID_FORBIDDEN, detail).at("/data/id").into())
             }
-            (Purpose::Update(_), None) => Err(shape("/data", "`id` is missing; it must be the id in the path".into())),
+            (Purpose::Update(_), None) => {
+                Err(missing("/data", "/data/id", "`id` is missing; it must be the id in the path".into()))
+            }
             (Purpose::Update(expected), Some(id)) if id != expected => {
                 let detail = format!("`id` is {id:?}; it must be {expected:?}, the id in the path");
                 Err(Error::new(ID_MISMATCH, detail).at("/data/id").into())
@@ -293,9 +306,16 @@ impl Reader {
     /// Records a fault of the value at `pointer`, or of its nearest parent in the document. It has no effect beyond
     /// [`MOST_FAULTS`]. `detail` begins with the name of the value.
     pub fn fault(&mut self, code: Code, pointer: &str, detail: impl Into<String>) {
+        let missing: &[&str] = if self.get(pointer).is_none() { &[pointer] } else { &[] };
+        self.fault_of_missing(code, pointer, missing, detail);
+    }
+
+    /// Records a fault of missing values, like [`Reader::fault`]. If the document has a misspelt name for one of them,
+    /// the fault names it.
+    pub fn fault_of_missing(&mut self, code: Code, pointer: &str, missing: &[&str], detail: impl Into<String>) {
         if !self.has_enough_faults() {
             let at = self.nearest(pointer);
-            self.faults.push(Error::new(code, detail).at(at));
+            self.faults.push(self.error_of_missing(code, &at, missing, detail.into()));
         }
     }
 

@@ -51,6 +51,8 @@ codes! {
     TYPE_MISMATCH = 409 "type_mismatch" "The document's type does not match the endpoint";
     ID_MISMATCH = 409 "id_mismatch" "The document's id does not match the path";
     BODY_TOO_LARGE = 413 "body_too_large" "The body is too large";
+    URL_TOO_LONG = 414 "url_too_long" "The URL is too long";
+    CONTENT_ENCODING_UNSUPPORTED = 415 "content_encoding_unsupported" "The body's encoding is not supported";
     MEDIA_TYPE_UNSUPPORTED = 415 "media_type_unsupported" "The body's media type is not supported";
     ATTRIBUTE_MISSING = 422 "attribute_missing" "An attribute is missing";
     ATTRIBUTE_INVALID = 422 "attribute_invalid" "An attribute has an invalid value";

@@ -25,6 +25,9 @@ pub fn read(bytes: &[u8]) -> Result<Value, Vec<Error>> {
         let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
         vec![Error::new(JSON_INVALID, format!("invalid JSON at line {line}, column {column}: {what}"))]
     };
+    if let Some(fault) = fault_of_encoding(bytes) {
+        return Err(vec![Error::new(JSON_INVALID, format!("invalid JSON at line 1, column 1: {fault}"))]);
+    }
     let mut strict = serde_json::Deserializer::from_slice(bytes);
     MemberWalk { text: bytes, depth: DEPTH }.deserialize(&mut strict).map_err(invalid)?;
     strict.end().map_err(invalid)?;
@@ -37,6 +40,17 @@ pub fn read(bytes: &[u8]) -> Result<Value, Vec<Error>> {
         }
     }
     Ok(value)
+}
+
+/// Returns the fault of a text in another encoding: it has a byte order mark, or a NUL in one of its first characters.
+fn fault_of_encoding(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xef, 0xbb, 0xbf, ..] => Some("a byte order mark; leave it out"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, ..] | [_, 0, ..] => {
+            Some("the text is in UTF-16 or another encoding; it must be in UTF-8")
+        }
+        _ => None,
+    }
 }
 
 /// Escapes a member name for use in a pointer (RFC 6901).

@@ -1,7 +1,6 @@
 //! The links of a page. Following `next` costs the same on every page: it names the last resource seen, not a number
 //! of resources to skip.
 
-use form_urlencoded::Serializer as Encoder;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -45,20 +44,14 @@ pub struct PageOf<'a> {
 impl Links {
     /// Builds the links of a page of the collection at `path`.
     pub fn new(path: &str, query: &Query, page: PageOf<'_>) -> Self {
+        let kept = if query.others.is_empty() { String::new() } else { format!("{}&", query.others) };
         let link = |start: Option<(&str, &str)>| {
-            let mut encoder = Encoder::new(String::new());
-            for (name, value) in &query.others {
-                encoder.append_pair(name, value);
-            }
-            if let Some((name, value)) = start {
-                encoder.append_pair(name, value);
-            }
-            encoder.append_pair("page[size]", &query.page.size.to_string());
-            format!("{path}?{}", encoder.finish())
+            let start = start.map_or(String::new(), |(key, value)| format!("page%5B{key}%5D={value}&"));
+            format!("{path}?{kept}{start}page%5Bsize%5D={}", query.page.size)
         };
-        let numbered = |number: u32| link(Some(("page[number]", &number.to_string())));
-        let after = page.ends.map(|(_, last)| link(Some(("page[after]", last))));
-        let before = page.ends.map(|(first, _)| link(Some(("page[before]", first))));
+        let numbered = |number: u32| link(Some(("number", &number.to_string())));
+        let after = page.ends.map(|(_, last)| link(Some(("after", last))));
+        let before = page.ends.map(|(first, _)| link(Some(("before", first))));
         let size = query.page.size;
         let (this, prev, next) = match query.page.start {
             Start::Number(number) => {
@@ -66,13 +59,13 @@ impl Links {
                 (numbered(number), (number > 1).then(|| numbered(number - 1)), page.more.then_some(next))
             }
             Start::Offset(offset) => {
-                let at = |offset: u32| link(Some(("page[offset]", &offset.to_string())));
+                let at = |offset: u32| link(Some(("offset", &offset.to_string())));
                 let next = after.unwrap_or_else(|| at(offset.saturating_add(size)));
                 (at(offset), (offset > 0).then(|| at(offset.saturating_sub(size))), page.more.then_some(next))
             }
             // the resource before the start is on the previous page
-            Start::After(id) => (link(Some(("page[after]", &id.to_string()))), before, after.filter(|_| page.more)),
-            Start::Before(id) => (link(Some(("page[before]", &id.to_string()))), before.filter(|_| page.more), after),
+            Start::After(id) => (link(Some(("after", &id.to_string()))), before, after.filter(|_| page.more)),
+            Start::Before(id) => (link(Some(("before", &id.to_string()))), before.filter(|_| page.more), after),
         };
         let last = page.total.map(|total| {
             let pages = (total.max(1) + i64::from(size) - 1) / i64::from(size);

@@ -4,6 +4,7 @@
 //!   every fault, and [`query`] reads the query parameters. [`decimal`], [`duration`] and [`since`] read values.
 //! * Out: [`render`] writes documents, [`links`] the links of a page, and [`error`] error documents. [`values`] are
 //!   the values of plain JSON.
+//! * [`nearest`] finds the known name that a misspelt one resembles.
 //! * [`schema`] describes a resource as data, for both directions.
 //!
 //! This module knows no resource, no database and no web framework.
@@ -14,6 +15,7 @@ pub mod duration;
 pub mod error;
 pub mod json;
 pub mod links;
+pub mod nearest;
 pub mod negotiation;
 pub mod query;
 pub mod render;

@@ -1,7 +1,7 @@
-//! Content negotiation: the media types of requests and answers.
+//! Content negotiation: the media types of requests and answers, and the encoding of requests.
 
 use super::MEDIA_TYPE;
-use super::error::{ACCEPT_UNSUPPORTED, Error, MEDIA_TYPE_UNSUPPORTED};
+use super::error::{ACCEPT_UNSUPPORTED, CONTENT_ENCODING_UNSUPPORTED, Error, MEDIA_TYPE_UNSUPPORTED};
 
 /// Checks the `Content-Type` of a request.
 ///
@@ -26,6 +26,23 @@ pub fn check_content_type(header: Option<&str>, has_body: bool) -> Result<(), Er
         Some("ext") => unsupported("has the parameter `ext`; extensions are not supported, leave it out".into()),
         Some(name) => unsupported(format!("has the parameter `{name}`; JSON:API forbids it, leave it out")),
     }
+}
+
+/// The only encoding of a body: none.
+pub const IDENTITY: &str = "identity";
+
+/// Checks the `Content-Encoding` of a request with a body.
+///
+/// # Errors
+/// 415 for any encoding but `identity`.
+pub fn check_content_encoding(header: Option<&str>) -> Result<(), Error> {
+    let Some(header) = header else { return Ok(()) };
+    let mut encodings = header.split(',').map(str::trim).filter(|encoding| !encoding.is_empty());
+    if encodings.all(|encoding| encoding.eq_ignore_ascii_case(IDENTITY)) {
+        return Ok(());
+    }
+    let detail = format!("`Content-Encoding` is \"{header}\"; send the body as it is, without this header");
+    Err(Error::new(CONTENT_ENCODING_UNSUPPORTED, detail).header("Content-Encoding"))
 }
 
 /// Checks that `Accept` allows JSON:API without parameters. A client that names other types only gets JSON:API all the

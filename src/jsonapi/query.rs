@@ -1,19 +1,28 @@
 //! The query parameters of JSON:API: `include`, `fields`, `sort`, `filter` and `page`, checked against the schema.
 
-use form_urlencoded::parse;
+mod parameters;
+mod values;
 
-use super::document::id_number;
+use std::collections::HashSet;
+
+use super::document::{MOST_FAULTS, id_number};
 use super::error::{
     Code, Error, Errors, FIELD_UNKNOWN, FILTER_UNKNOWN, INCLUDE_UNKNOWN, PARAMETER_INVALID, PARAMETER_UNKNOWN,
-    SORT_UNKNOWN,
+    SORT_UNKNOWN, URL_TOO_LONG,
 };
-use super::schema::{Filter, Relationship, Schema, Values};
-use super::since::Since;
+use super::schema::{Filter, Relationship, Schema};
+pub use parameters::read_each;
+use parameters::{Parameter, given_twice, split};
+pub use values::split_resource;
+use values::{example, expected, is_digits, is_single, join};
 
 /// Default number of resources on a page.
 pub const DEFAULT_PAGE_SIZE: u32 = 100;
 /// Maximum number of resources on a page.
 pub const LARGEST_PAGE_SIZE: u32 = 1000;
+/// Maximum length of a collection's query without its page, in bytes. A URL may have 65 534 bytes; the rest leaves room for
+/// path and page in the links of the answer.
+pub const LONGEST: usize = 63 << 10;
 
 /// The target of a request, which decides the allowed parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +49,8 @@ pub struct Query {
     /// Filters, each with its accepted values.
     pub filters: Vec<(&'static Filter, Vec<String>)>,
     pub page: Page,
-    /// The parameters other than `page[…]` as received, for links.
-    pub others: Vec<(String, String)>,
+    /// The parameters other than `page[…]`, for links: the query string as received.
+    pub others: String,
     /// Scheme and host of this server as seen by the client, for URLs in attributes.
     pub origin: String,
 }
@@ -92,7 +101,7 @@ impl Query {
             sort: Vec::new(),
             filters: Vec::new(),
             page: Page { size: DEFAULT_PAGE_SIZE, start: Start::Number(1) },
-            others: Vec::new(),
+            others: String::new(),
             origin: origin.to_owned(),
         }
     }
@@ -105,10 +114,23 @@ impl Query {
         let include: Vec<_> = schema.default_include.iter().filter_map(|path| resolve(schema, path).ok()).collect();
         let empty = Self { is_compound: !include.is_empty(), include, ..Self::plain("") };
         let Some(raw) = raw.filter(|raw| !raw.is_empty()) else { return Ok(empty) };
-        let mut reading =
-            QueryReader { query: empty, schema, size: None, start: None, seen: Vec::new(), faults: Vec::new() };
-        for (name, value) in parse(raw.as_bytes()) {
-            reading.parameter(&name, &value, target);
+        let mut reading = QueryReader {
+            query: empty,
+            schema,
+            size: None,
+            start: None,
+            seen: HashSet::new(),
+            longest: (0, String::new()),
+            faults: Vec::new(),
+        };
+        for parameter in split(raw) {
+            match parameter {
+                Ok(parameter) => reading.parameter(&parameter, target),
+                Err(fault) => reading.add(fault),
+            }
+        }
+        if matches!(target, Target::Collection | Target::List) {
+            reading.check_length();
         }
         if reading.faults.is_empty() { Ok(reading.query) } else { Err(Errors::new(reading.faults)) }
     }
@@ -126,27 +148,28 @@ struct QueryReader {
     size: Option<String>,
     /// The parameter that set the start of the page.
     start: Option<String>,
-    seen: Vec<String>,
+    seen: HashSet<String>,
+    /// Length and name of the longest parameter.
+    longest: (usize, String),
     faults: Vec<Error>,
 }
 
 impl QueryReader {
-    fn parameter(&mut self, name: &str, value: &str, target: Target) {
-        if self.seen.iter().any(|seen| seen == name) {
-            self.fault(PARAMETER_INVALID, name, "is given twice; give it once, with commas between its values".into());
-            return;
-        }
-        self.seen.push(name.to_owned());
+    fn parameter(&mut self, parameter: &Parameter<'_>, target: Target) {
+        let (name, value) = (parameter.name.as_ref(), parameter.value.as_ref());
         let (family, key) = match name.split_once('[') {
             Some((family, rest)) => (family, rest.strip_suffix(']')),
             None => (name, None),
         };
         let bracketed = name.contains('[');
+        let is_new = self.seen.insert(name.to_owned());
         match (family, key, target) {
+            // a repeated filter has more values
+            ("filter", Some(key), Target::Collection | Target::List) => self.filter(name, key, value, is_new),
+            _ if !is_new => self.add(given_twice(name, "give it once, with commas between its values")),
             ("include", None, Target::Collection | Target::Single) if !bracketed => self.include(name, value),
             ("fields", Some(key), Target::Collection | Target::Single) => self.fields(name, key, value),
             ("sort", None, Target::Collection) if !bracketed => self.sort(name, value),
-            ("filter", Some(key), Target::Collection | Target::List) => self.filter(name, key, value),
             ("page", Some(key), Target::Collection | Target::List) => self.page(name, key, value, target),
             _ => {
                 let known = match target {
@@ -160,14 +183,37 @@ impl QueryReader {
             }
         }
         if family != "page" {
-            self.query.others.push((name.to_owned(), value.to_owned()));
+            parameter.append_to(&mut self.query.others);
+            if parameter.length() > self.longest.0 {
+                self.longest = (parameter.length(), name.to_owned());
+            }
         }
     }
 
     /// Records a fault of a parameter. `fault` follows its name in the detail.
     fn fault(&mut self, code: Code, name: &str, mut fault: String) {
         fault.insert_str(0, &format!("`{name}` "));
-        self.faults.push(Error::new(code, fault).parameter(name));
+        self.add(Error::new(code, fault).parameter(name));
+    }
+
+    /// Records a fault. It has no effect beyond [`MOST_FAULTS`].
+    fn add(&mut self, fault: Error) {
+        if self.faults.len() < MOST_FAULTS {
+            self.faults.push(fault);
+        }
+    }
+
+    /// Checks that the links of the answer can be followed.
+    fn check_length(&mut self) {
+        let length = self.query.others.len();
+        if length > LONGEST {
+            let name = std::mem::take(&mut self.longest.1);
+            let detail = format!(
+                "is the longest parameter of a query with {length} bytes; a query may have {LONGEST} bytes beside \
+                 page[KEY], so ask in several requests"
+            );
+            self.fault(URL_TOO_LONG, &name, detail);
+        }
     }
 
     fn include(&mut self, name: &str, value: &str) {
@@ -213,6 +259,9 @@ impl QueryReader {
             };
             let mut known = std::iter::once("id").chain(self.schema.sort.iter().copied());
             match known.find(|known| *known == wanted) {
+                Some(key) if self.query.sort.iter().any(|known| known.name == key) => {
+                    self.fault(PARAMETER_INVALID, name, format!("names the key \"{key}\" twice; name it once"));
+                }
                 Some(name) => self.query.sort.push(SortKey { name, descending }),
                 None => {
                     let known = join(std::iter::once("id").chain(self.schema.sort.iter().copied()));
@@ -222,19 +271,37 @@ impl QueryReader {
         }
     }
 
-    fn filter(&mut self, name: &str, key: &str, value: &str) {
+    /// Reads a filter. Its key may end in `][`, as lists are often encoded, or in `][` and the index of one value.
+    fn filter(&mut self, name: &str, key: &str, value: &str, is_new: bool) {
+        let (key, form) = key.split_once("][").unwrap_or((key, ""));
         let Some(filter) = self.schema.filters.iter().find(|filter| filter.name == key) else {
             let known = match self.schema.filters {
                 [] => "it has none".to_owned(),
                 filters => format!("its filters are {}", join(filters.iter().map(|filter| filter.name))),
             };
-            self.fault(FILTER_UNKNOWN, name, format!("is not a filter of this collection; {known}"));
+            if is_new {
+                self.fault(FILTER_UNKNOWN, name, format!("is not a filter of this collection; {known}"));
+            }
             return;
         };
-        let values: Vec<String> = match filter.values {
-            Values::Resource(_) | Values::Since | Values::Checked { .. } => vec![value.to_owned()],
-            Values::Ids | Values::OneOf(_) | Values::Text | Values::Boolean => {
-                value.split(',').map(str::to_owned).collect()
+        if !form.is_empty() && !is_digits(form) {
+            if is_new {
+                let form = form.escape_default();
+                let example = example(filter, value);
+                let detail = format!("has the operator \"{form}\"; a filter has only values, such as {example}");
+                self.fault(FILTER_UNKNOWN, name, detail);
+            }
+            return;
+        }
+        if !form.is_empty() && !is_new {
+            self.add(given_twice(name, "give each index once, or leave it out"));
+            return;
+        }
+        let values = match values::split(filter.values, value) {
+            Ok(values) => values,
+            Err(fault) => {
+                self.fault(PARAMETER_INVALID, name, fault);
+                return;
             }
         };
         for value in &values {
@@ -242,7 +309,11 @@ impl QueryReader {
                 self.fault(PARAMETER_INVALID, name, format!("can't be \"{}\"; {expected}", value.escape_default()));
             }
         }
-        self.query.filters.push((filter, values));
+        match self.query.filters.iter_mut().find(|(known, _)| known.name == filter.name) {
+            Some(_) if is_single(filter.values) => self.add(given_twice(name, "it takes one value, so give it once")),
+            Some((_, all)) => all.extend(values),
+            None => self.query.filters.push((filter, values)),
+        }
     }
 
     fn page(&mut self, name: &str, key: &str, value: &str, target: Target) {
@@ -297,50 +368,12 @@ impl QueryReader {
     }
 
     fn number(&mut self, name: &str, value: &str, least: u32, most: u32) -> Option<u32> {
-        let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-        let number = value.parse().ok().filter(|number| digits && (least..=most).contains(number));
+        let number = value.parse().ok().filter(|number| is_digits(value) && (least..=most).contains(number));
         if number.is_none() {
             let detail = format!("is \"{}\"; it must be a whole number from {least} to {most}", value.escape_default());
             self.fault(PARAMETER_INVALID, name, detail);
         }
         number
-    }
-}
-
-/// Returns the valid form of a filter's value; `None` if the value has it.
-fn expected(values: Values, value: &str) -> Option<String> {
-    match values {
-        Values::Ids if !is_digits(value) => Some("an id is a string of decimal digits".to_owned()),
-        Values::OneOf(known) if !known.contains(&value) => {
-            Some(format!("the values are {}", join(known.iter().copied())))
-        }
-        Values::Boolean if !["true", "false"].contains(&value) => Some("the values are true, false".to_owned()),
-        Values::Resource(_) | Values::Since if value.contains(',') => {
-            Some("it must be one value, without commas".to_owned())
-        }
-        Values::Resource(types) => {
-            let (type_name, id) = split_resource(value);
-            let known = types.contains(&type_name) && id.is_none_or(is_digits);
-            (!known).then(|| format!("it must be TYPE/ID or TYPE; the types are {}", join(types.iter().copied())))
-        }
-        Values::Checked { expected, accepts } if !accepts(value) => Some(format!("it must be {expected}")),
-        Values::Since if Since::read(value).is_none() => Some(format!("it must be {}", Since::EXPECTED)),
-        _ if value.contains('\0') => Some("U+0000 is not allowed".to_owned()),
-        Values::Ids | Values::OneOf(_) | Values::Text | Values::Boolean | Values::Since | Values::Checked { .. } => {
-            None
-        }
-    }
-}
-
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Splits the value of a [`Values::Resource`] into the type and the id, if it has one.
-pub fn split_resource(value: &str) -> (&str, Option<&str>) {
-    match value.split_once('/') {
-        Some((type_name, id)) => (type_name, Some(id)),
-        None => (value, None),
     }
 }
 
@@ -374,8 +407,4 @@ fn resolve(schema: &'static Schema, path: &str) -> Result<Vec<IncludeStep>, Stri
         schema = relationship.target;
     }
     Ok(resolved)
-}
-
-fn join(names: impl Iterator<Item = &'static str>) -> String {
-    names.collect::<Vec<_>>().join(", ")
 }

@@ -138,6 +138,11 @@ pub fn render_document(resource: &Resource, included: &Included, query: &Query) 
     write(&Document { data: Data::One(resource), included, query, links: None })
 }
 
+/// Renders the document of a resource that does not exist, where that is no error.
+pub fn render_absent(query: &Query) -> Vec<u8> {
+    write(&Document { data: Data::None, included: &Included::default(), query, links: None })
+}
+
 /// Renders the document of a page of a collection.
 pub fn render_collection(resources: &[Resource], included: &Included, query: &Query, links: &Links) -> Vec<u8> {
     write(&Document { data: Data::Many(resources), included, query, links: Some(links) })
@@ -164,6 +169,7 @@ struct Document<'a> {
 }
 
 enum Data<'a> {
+    None,
     One(&'a Resource),
     Many(&'a [Resource]),
 }
@@ -173,6 +179,10 @@ impl Serialize for Document<'_> {
         let view = |resource, primary| View { resource, query: self.query, primary };
         let mut map = serializer.serialize_map(None)?;
         let (first, schema) = match &self.data {
+            Data::None => {
+                map.serialize_entry("data", &())?;
+                (&[][..], None)
+            }
             Data::One(resource) => {
                 map.serialize_entry("data", &view(resource, true))?;
                 (std::slice::from_ref(*resource), Some(resource.schema))

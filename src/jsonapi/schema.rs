@@ -249,6 +249,8 @@ impl Schema {
         Self {
             type_name,
             path,
+            example_id: "",
+            pages_by_id: false,
             attributes: &[],
             relationships: &[],
             references: &[],

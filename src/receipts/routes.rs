@@ -49,7 +49,7 @@ crate::routes! {
 
 /// Returns the routes of receipts and credit notes.
 pub fn routes(app: &App) -> Router {
-    guarded(time_limited(table(), app)).with_state(app.clone())
+    guarded(time_limited(table(), app), app.clone())
 }
 
 /// The token in a page's address. An unreadable token counts as unknown.

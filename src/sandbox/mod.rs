@@ -33,7 +33,7 @@ pub fn routes(plane: &ControlPlane) -> Router {
     let app = &plane.app;
     let quick = time_limited(public().merge(with_open_accounts(quick(), app)), app);
     let patient = with_open_accounts(patient(), app);
-    guarded(quick.merge(patient).merge(of_all_accounts())).with_state(plane.clone())
+    guarded(quick.merge(patient).merge(of_all_accounts()), plane.clone())
 }
 
 /// Every path of the control plane, group by group; simulations have a path for each verb.

@@ -5,6 +5,7 @@ use schemars::SchemaGenerator;
 use super::accounts::KEY_TAKEN;
 use super::accounts::document::{AccountDocument, CreatedAccount, INITIAL_STATE, NEW_ACCOUNT};
 use super::advice::AdviceItem;
+use super::advice::routes::AdviceMeta;
 use super::clock::document::{ADVANCE, ClockDocument, SET, SETTLE};
 use super::clock::report::MovedClock;
 use super::clock::{CLOCK_BACKWARDS, CLOCK_MOVED};
@@ -12,12 +13,13 @@ use super::events::WEBHOOK_URL_MISSING;
 use super::events::document::{RECOVER, RecoveredEvents, SCHEMA as EVENTS, TRIGGER};
 use super::health::Health;
 use super::request_log::document::LoggedRequest;
+use super::request_log::routes::RequestLogMeta;
 use super::seed::document::{SEEDED, SeedResult};
 use super::seed::{ID_TAKEN, STATE_NOT_SEEDABLE};
 use super::settings::{SETTINGS, Settings};
 use super::snapshots::TOO_MANY_SNAPSHOTS;
 use super::snapshots::document::{NEW_SNAPSHOT, SnapshotDocument};
-use super::test_values::TestValueDocument;
+use super::test_values::{TestValueDocument, TestValueMeta};
 use super::timeline::document::TimelineDocument;
 use super::wait::document::WaitResult;
 use super::wait::{WAIT_IMPOSSIBLE, WAIT_TIMEOUT};
@@ -30,10 +32,9 @@ use crate::concierge::users::document::WEBHOOK_URL_INVALID;
 use crate::faults::FAULT_MATCHES_NOTHING;
 use crate::faults::document::CountedFault;
 use crate::jsonapi::error::{RELATED_RESOURCE_NOT_FOUND, RELATIONSHIP_TYPE_MISMATCH};
+use crate::jsonapi::query::Target;
 use crate::jsonapi::schema::{Attribute, ValueType};
-use crate::web::list::LogMeta;
-use crate::web::list::{AdviceMeta, TestValuesMeta};
-use crate::web::list::{List, TotalMeta};
+use crate::web::list::{List, ListMeta};
 use crate::web::route::{Answer, Body, Key, Operation, QueryOf};
 
 /// A list of things in pages.
@@ -87,9 +88,9 @@ pub const TEST_VALUES: Operation = Operation::plain(
     "listTestValues",
     "Lists the reserved values that choose how a payment ends.",
     Key::None,
-    Answer::Json(200, list::<TestValueDocument, TestValuesMeta>()),
+    Answer::Json(200, list::<TestValueDocument, TestValueMeta>()),
 )
-.query(QueryOf::List(&[]));
+.query(QueryOf::Resource(Target::List, &super::test_values::SCHEMA));
 
 pub const SEED: Operation = Operation::plain(
     "seedAccount",
@@ -201,14 +202,14 @@ pub const LIST_FAULTS: Operation = Operation::plain(
     "listFaults",
     "Lists the account's faults with their hits.",
     Key::Read,
-    Answer::Json(200, list::<CountedFault, TotalMeta>()),
+    Answer::Json(200, list::<CountedFault, ListMeta>()),
 )
-.query(QueryOf::List(&[]));
+.query(QueryOf::Resource(Target::List, &super::faults::routes::SCHEMA));
 pub const REPLACE_FAULTS: Operation = Operation::plain(
     "replaceFaults",
     "Replaces the account's faults.",
     Key::Write,
-    Answer::Json(200, list::<CountedFault, TotalMeta>()),
+    Answer::Json(200, list::<CountedFault, ListMeta>()),
 )
 .body(
     Body::Items(crate::faults::document::item_schema),
@@ -222,34 +223,9 @@ pub const LIST_LOG: Operation = Operation::plain(
     "listLoggedRequests",
     "Lists the requests to /api that this server answered, the newest first.",
     Key::Read,
-    Answer::Json(200, list::<LoggedRequest, LogMeta>()),
+    Answer::Json(200, list::<LoggedRequest, RequestLogMeta>()),
 )
-.query(QueryOf::List(&[
-    Attribute::new(
-        "filter[method]",
-        ValueType::Text { longest: usize::MAX },
-        "Methods, separated by commas.",
-        r#""GET,POST""#,
-    ),
-    Attribute::new(
-        "filter[path]",
-        ValueType::Text { longest: usize::MAX },
-        "Path; `*` is one segment, `**` any number.",
-        r#""/api/users/*""#,
-    ),
-    Attribute::new(
-        "filter[status]",
-        ValueType::Text { longest: usize::MAX },
-        "Statuses such as 503, classes such as 5xx, or none.",
-        r#""5xx""#,
-    ),
-    Attribute::new(
-        "filter[since]",
-        ValueType::Text { longest: usize::MAX },
-        "Only after the request with this id, or from this time on.",
-        r#""2019-11-25T12:53:02.741Z""#,
-    ),
-]));
+.query(QueryOf::Resource(Target::List, &super::request_log::query::SCHEMA));
 pub const SHOW_LOGGED: Operation = Operation::plain(
     "getLoggedRequest",
     "Shows a request and its answer.",
@@ -270,7 +246,7 @@ pub const LIST_ADVICE: Operation = Operation::plain(
     Key::Read,
     Answer::Json(200, list::<AdviceItem, AdviceMeta>()),
 )
-.query(QueryOf::List(&[]));
+.query(QueryOf::Resource(Target::List, &super::advice::routes::SCHEMA));
 
 pub const TIMELINE: Operation = Operation::plain(
     "getTimeline",
@@ -333,9 +309,9 @@ pub const LIST_SNAPSHOTS: Operation = Operation::plain(
     "listSnapshots",
     "Lists the account's snapshots.",
     Key::Read,
-    Answer::Json(200, list::<SnapshotDocument, TotalMeta>()),
+    Answer::Json(200, list::<SnapshotDocument, ListMeta>()),
 )
-.query(QueryOf::List(&[]));
+.query(QueryOf::Resource(Target::List, &super::snapshots::routes::SCHEMA));
 pub const CREATE_SNAPSHOT: Operation = Operation::plain(
     "createSnapshot",
     "Takes a snapshot of the account; it replaces one of the same name.",
@@ -362,9 +338,9 @@ pub const LIST_ACCOUNTS: Operation = Operation::plain(
     "listAccounts",
     "Lists accounts.",
     Key::Admin,
-    Answer::Json(200, list::<AccountDocument, TotalMeta>()),
+    Answer::Json(200, list::<AccountDocument, ListMeta>()),
 )
-.query(QueryOf::List(&[]));
+.query(QueryOf::Resource(Target::List, &super::accounts::routes::SCHEMA));
 pub const CREATE_ACCOUNT: Operation = Operation::plain(
     "createAccount",
     "Creates an account with fresh data and keys of its own.",

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::concierge::{outputs, requests};
 use crate::jsonapi::error::{Error, Errors, PARAMETER_INVALID, PARAMETER_UNKNOWN, RESOURCE_NOT_FOUND};
+use crate::jsonapi::query::read_each;
 
 /// `GET /_sandbox/state_machines/:name?format=json|mermaid`
 pub async fn show(Path(name): Path<String>, RawQuery(query): RawQuery) -> Result<Response, Errors> {
@@ -20,12 +21,16 @@ pub async fn show(Path(name): Path<String>, RawQuery(query): RawQuery) -> Result
         }
     };
     let mut format = None;
-    for (parameter, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+    let faults = read_each(query.as_deref(), |parameter, value| {
         if parameter != "format" {
             let detail = format!("`{}` is not known here; use `format`", parameter.escape_default());
-            return Err(Error::new(PARAMETER_UNKNOWN, detail).parameter(parameter).into());
+            return Err(Error::new(PARAMETER_UNKNOWN, detail).parameter(parameter));
         }
-        format = Some(value.into_owned());
+        format = Some(value.to_owned());
+        Ok(())
+    });
+    if !faults.is_empty() {
+        return Err(Errors::new(faults));
     }
     match format.as_deref() {
         None | Some("json") => Ok(Json(document).into_response()),

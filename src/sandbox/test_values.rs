@@ -36,7 +36,8 @@ fn render(value: &TestValue) -> TestValueDocument {
     }
 }
 
-static SCHEMA: Schema = Schema::list("test_values", "/_sandbox/test_values");
+/// Schema of the list.
+pub static SCHEMA: Schema = Schema::list("test_values", "/_sandbox/test_values");
 
 /// A page of the test values.
 pub type TestValueList = List<TestValueDocument, TestValueMeta>;

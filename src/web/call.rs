@@ -13,10 +13,10 @@ use http_body_util::BodyExt;
 use super::app::App;
 use crate::accounts::caller::{Access, Caller, Credentials, authenticate};
 use crate::jsonapi::error::{
-    BODY_TIMEOUT, BODY_TOO_LARGE, DOCUMENT_INVALID, Error, Errors, HEADER_INVALID, PARAMETER_UNKNOWN,
-    RESOURCE_NOT_FOUND,
+    BODY_TIMEOUT, BODY_TOO_LARGE, CONTENT_ENCODING_UNSUPPORTED, DOCUMENT_INVALID, Error, Errors, HEADER_INVALID,
+    PARAMETER_UNKNOWN, RESOURCE_NOT_FOUND,
 };
-use crate::jsonapi::query::{Query, Target};
+use crate::jsonapi::query::{self, Query, Target};
 use crate::jsonapi::schema::Schema;
 use crate::jsonapi::{MEDIA_TYPE, negotiation};
 use crate::telemetry::REQUEST_ID;
@@ -103,17 +103,17 @@ impl Call {
     /// # Errors
     /// 400 for each parameter.
     pub fn no_query(&self) -> Result<(), Errors> {
-        let unknown = |(name, _): (Cow<'_, str>, _)| {
+        let faults = self.read_parameters(|name, _| {
             let detail = format!("`{name}` is not known here; this path takes no parameters");
-            Error::new(PARAMETER_UNKNOWN, detail).parameter(name)
-        };
-        let faults: Vec<Error> = self.parameters().map(unknown).collect();
+            Err(Error::new(PARAMETER_UNKNOWN, detail).parameter(name))
+        });
         if faults.is_empty() { Ok(()) } else { Err(Errors::new(faults)) }
     }
 
-    /// Returns the raw query parameters, for routes outside of JSON:API.
-    pub fn parameters(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        form_urlencoded::parse(self.query.as_deref().unwrap_or_default().as_bytes())
+    /// Reads the query parameters of a route outside of JSON:API with `take`. Returns all faults: 400 for each parameter
+    /// that is repeated, not UTF-8, or refused.
+    pub fn read_parameters(&self, take: impl FnMut(&str, &str) -> Result<(), Error>) -> Vec<Error> {
+        query::read_each(self.query.as_deref(), take)
     }
 
     /// Returns a header of a single resource.
@@ -158,6 +158,9 @@ where
         let body = read_body(headers, body, app.body_timeout).await?;
         // a body has no effect on other methods, so its type does not matter
         let has_effect = !body.is_empty() && matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
+        if has_effect {
+            negotiation::check_content_encoding(text(headers, "Content-Encoding")?.as_deref())?;
+        }
         negotiation::check_content_type(text(headers, "Content-Type")?.as_deref(), has_effect)?;
         let origin = origin(headers);
         let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().into();
@@ -278,6 +281,10 @@ impl IntoResponse for Errors {
         let mut response = answer(status, self.render());
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.as_slice().iter().any(|error| error.code == CONTENT_ENCODING_UNSUPPORTED) {
+            let accepted = HeaderValue::from_static(negotiation::IDENTITY);
+            response.headers_mut().insert(header::ACCEPT_ENCODING, accepted);
         }
         response
     }

@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Response, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
+use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::app::App;
@@ -18,9 +19,11 @@ use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_U
 /// Time limit of a request, beyond that of its body.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Adds the answer to a wrong method, and turns panics into answers.
-pub fn guarded<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
-    routes.method_not_allowed_fallback(wrong_method).layer(CatchPanicLayer::custom(answer_panic))
+/// Adds the answer to a wrong method, turns panics into answers, and gives the routes their state.
+pub fn guarded<S: Clone + Send + Sync + 'static>(routes: Router<S>, state: S) -> Router {
+    let plain = routes.clone().with_state(state.clone());
+    let wrong_method = move |request: Request| answer_wrong_method(plain.clone(), request);
+    routes.method_not_allowed_fallback(wrong_method).layer(CatchPanicLayer::custom(answer_panic)).with_state(state)
 }
 
 /// Limits the time of requests: a silent connection to the database would keep them waiting for ever.
@@ -69,10 +72,17 @@ pub async fn unknown_route(request: Request) -> Errors {
     Error::new(ROUTE_UNKNOWN, detail).into()
 }
 
-async fn wrong_method(request: Request) -> Errors {
-    let (path, method) = (request.uri().path(), request.method());
-    let detail = format!("`{path}` does not support {method}; `Allow` lists its methods");
-    Error::new(METHOD_NOT_ALLOWED, detail).into()
+/// Returns 405 with the methods of the path. `plain` are the same routes: only a router knows them.
+async fn answer_wrong_method(plain: Router, request: Request) -> Response<Body> {
+    let (path, method) = (request.uri().path().to_owned(), request.method().clone());
+    let (parts, _) = request.into_parts();
+    let Ok(plain) = plain.oneshot(Request::from_parts(parts, Body::empty())).await;
+    let allow = plain.headers().get(header::ALLOW).cloned();
+    let methods = allow.as_ref().and_then(|methods| methods.to_str().ok()).unwrap_or_default().replace(',', ", ");
+    let detail = format!("`{path}` does not support {method}; its methods are {methods}");
+    let mut response = Errors::from(Error::new(METHOD_NOT_ALLOWED, detail)).into_response();
+    response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
+    response
 }
 
 fn answer_panic(_: Box<dyn Any + Send + 'static>) -> Response<Body> {

@@ -64,8 +64,6 @@ pub enum QueryOf {
     /// The parameters of JSON:API for a resource.
     Resource(Target, &'static Schema),
     Plain(&'static [Attribute]),
-    /// A list in pages, with these parameters besides those of its pages.
-    List(&'static [Attribute]),
 }
 
 /// The body of a request.

@@ -1,5 +1,6 @@
-//! The documents agree with the code: their tables, diagrams, links and sizes. [`sessions`] runs their commands.
+//! The documents agree with the code: their tables, diagrams, links and sizes. [`lists`] holds one table, [`sessions`] runs their commands.
 
+mod lists;
 mod sessions;
 
 use std::collections::BTreeSet;

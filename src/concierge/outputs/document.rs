@@ -123,7 +123,8 @@ pub fn read_price(reader: &mut Reader) -> Option<Price> {
     match (reader.is_null("amount"), reader.is_null("budget")) {
         (true, true) => {
             let detail = format!("`amount` and `budget` are missing; {CHOICE}");
-            reader.fault(AMOUNT_OR_BUDGET_MISSING, &reader.place(), detail);
+            let (amount, budget) = (reader.pointer("amount"), reader.pointer("budget"));
+            reader.fault_of_missing(AMOUNT_OR_BUDGET_MISSING, &reader.place(), &[&amount, &budget], detail);
             None
         }
         (false, false) => {

@@ -199,7 +199,8 @@ impl Reader {
     }
 
     /// Records a fault for each attribute that is not in the schema, because it would have no effect.
-    pub fn only_attributes_of(&mut self, schema: &Schema) {
+    pub fn only_attributes_of(&mut self, schema: &'static Schema) {
+        self.schema = Some(schema);
         let is_known = |name: &str| schema.attributes.iter().any(|attribute| attribute.name == name);
         let members = self.get(&self.place).and_then(Value::as_object);
         let unknown: Vec<String> = members.into_iter().flat_map(|members| members.keys().cloned()).collect();

@@ -38,7 +38,7 @@ impl Reader {
             Some(Value::Object(members)) if members.contains_key("data") => {}
             Some(Value::Object(_)) => {
                 let detail = format!("`{name}` has no member `data`, which must be the resource's identifier");
-                self.fault(DOCUMENT_INVALID, &pointer, detail);
+                self.fault_of_missing(DOCUMENT_INVALID, &pointer, &[&data], detail);
                 return None;
             }
             Some(other) => {

@@ -24,7 +24,8 @@ use crate::web::list::{List, ListMeta};
 use crate::web::numbered::Numbered;
 use sqlx::postgres::PgConnection;
 
-static SCHEMA: Schema = Schema::list("accounts", "/_sandbox/accounts");
+/// Schema of the list.
+pub static SCHEMA: Schema = Schema::list("accounts", "/_sandbox/accounts");
 
 /// A page of the accounts.
 pub type AccountList = List<AccountDocument, ListMeta>;

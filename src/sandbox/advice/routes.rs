@@ -14,7 +14,8 @@ use crate::web::call::Call;
 use crate::web::list::List;
 use crate::web::numbered::Numbered;
 
-static SCHEMA: Schema = Schema::list("advice", "/_sandbox/advice");
+/// Schema of the list.
+pub static SCHEMA: Schema = Schema::list("advice", "/_sandbox/advice");
 
 /// A page of an account's advice.
 pub type AdviceList = List<AdviceItem, AdviceMeta>;

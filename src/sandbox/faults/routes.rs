@@ -18,7 +18,8 @@ use crate::web::call::Call;
 use crate::web::list::{List, ListMeta};
 use crate::web::numbered::Numbered;
 
-static SCHEMA: Schema = Schema::list("faults", "/_sandbox/faults");
+/// Schema of the list.
+pub static SCHEMA: Schema = Schema::list("faults", "/_sandbox/faults");
 
 /// A page of an account's faults.
 pub type FaultList = List<CountedFault, ListMeta>;

@@ -7,7 +7,7 @@ pub mod applied;
 pub mod capture;
 pub mod document;
 pub mod log;
-mod query;
+pub mod query;
 pub mod record;
 pub mod redact;
 pub mod routes;

@@ -17,7 +17,8 @@ use crate::web::call::Call;
 /// The parameter for the start of the list.
 const SINCE: &str = "filter[since]";
 
-static SCHEMA: Schema = Schema {
+/// Schema of the list.
+pub static SCHEMA: Schema = Schema {
     filters: &[
         Filter::new("method", checked("one or several methods, such as GET,POST", |text| methods(text).is_some())),
         Filter::new("path", checked(PathPattern::EXPECTED, |text| PathPattern::read(text).is_some())),
@@ -34,6 +35,7 @@ static SCHEMA: Schema = Schema {
             }),
         ),
     ],
+    pages_by_id: true,
     ..Schema::list("requests", "/_sandbox/requests")
 };
 

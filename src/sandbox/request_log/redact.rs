@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use axum::http::{HeaderMap, HeaderName, header};
 use memchr::{memchr_iter, memchr2_iter};
+use percent_encoding::percent_decode_str;
 
 use crate::telemetry::REQUEST_ID;
 
@@ -55,8 +56,8 @@ pub fn query(query: &str) -> Box<str> {
 
 /// Returns whether an encoded parameter's name is that of a password, as a whole or within brackets.
 fn names_password(name: &str) -> bool {
-    form_urlencoded::parse(name.as_bytes())
-        .any(|(name, _)| name.split(['[', ']']).any(|part| part.eq_ignore_ascii_case(PASSWORD)))
+    let name = percent_decode_str(name).decode_utf8_lossy();
+    name.split(['[', ']']).any(|part| part.eq_ignore_ascii_case(PASSWORD))
 }
 
 /// Returns a body with [`REDACTED`] for each password. The body may be cut anywhere.

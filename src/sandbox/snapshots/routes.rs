@@ -22,7 +22,8 @@ use crate::web::call::Call;
 use crate::web::list::{List, ListMeta};
 use crate::web::numbered::Numbered;
 
-static SCHEMA: Schema = Schema::list("snapshots", "/_sandbox/snapshots");
+/// Schema of the list.
+pub static SCHEMA: Schema = Schema::list("snapshots", "/_sandbox/snapshots");
 
 /// A page of an account's snapshots.
 pub type SnapshotList = List<SnapshotDocument, ListMeta>;

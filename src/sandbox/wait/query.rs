@@ -11,6 +11,7 @@ use crate::jsonapi::duration;
 use crate::jsonapi::error::{Error, Errors, PARAMETER_INVALID, PARAMETER_UNKNOWN};
 use crate::jsonapi::query::split_resource;
 use crate::sandbox::timeline::Subject;
+use crate::web::call::Call;
 
 /// Default timeout.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,14 +47,9 @@ pub struct WaitQuery {
 ///
 /// # Errors
 /// 400 for every unusable parameter.
-pub fn read<N: AsRef<str>, V: AsRef<str>>(parameters: impl Iterator<Item = (N, V)>) -> Result<WaitQuery, Errors> {
-    let mut faults = Vec::new();
+pub fn read(call: &Call) -> Result<WaitQuery, Errors> {
     let mut given = Given::default();
-    for (name, value) in parameters {
-        if let Err(fault) = given.take(name.as_ref(), value.as_ref()) {
-            faults.push(fault);
-        }
-    }
+    let mut faults = call.read_parameters(|name, value| given.take(name, value));
     if given.event.is_none() {
         for (name, is_given) in [("delivered", given.delivered.is_some()), ("since", given.since.is_some())] {
             if is_given {
@@ -129,8 +125,8 @@ impl Given {
                 self.delivered = Some(value.parse().map_err(|_| invalid("true or false"))?);
             }
             "since" => {
-                self.since =
-                    Some(value.parse().ok().filter(|id| *id >= 0).ok_or_else(|| invalid("the id of an event"))?);
+                let expected = "the id of an event; times are for filter[since] of /_sandbox/events";
+                self.since = Some(value.parse().ok().filter(|id| *id >= 0).ok_or_else(|| invalid(expected))?);
             }
             "timeout" => {
                 let read = duration::read(value).filter(|timeout| *timeout <= LONGEST);

@@ -34,7 +34,7 @@ struct Searched {
 ///
 /// Answers 408 after the timeout, and 409 as soon as the condition can no longer hold.
 pub async fn wait(State(app): State<App>, call: Call) -> Result<Json<WaitResult>, Errors> {
-    let (caller, WaitQuery { awaited, timeout }) = call.authorize(&app, Access::Read, read(call.parameters())).await?;
+    let (caller, WaitQuery { awaited, timeout }) = call.authorize(&app, Access::Read, read(&call)).await?;
     let deadline = Instant::now() + timeout;
     let mut seen = None;
     loop {

@@ -37,6 +37,11 @@ const SESSIONS: &[Session] = &[
     ("docs/faults.md", "Request log", &[r#""path":"/api/users/me""#, r#""authorization":"[redacted]""#]),
     ("docs/faults.md", "Advice", &[r#""data":["#]),
     (
+        "docs/lists.md",
+        "Filters",
+        &[r#""id":"1010""#, "?filter[state]=draft,quoted&sort=-state,id&page%5Bnumber%5D=1", r#"{"data":[],"#],
+    ),
+    (
         "docs/payouts.md",
         "Walk-through",
         &[
@@ -132,6 +137,7 @@ pages_with_sessions! {
     readme_sessions_work: "README.md";
     data_sessions_work: "docs/data.md";
     faults_sessions_work: "docs/faults.md";
+    lists_sessions_work: "docs/lists.md";
     payouts_sessions_work: "docs/payouts.md";
     testing_sessions_work: "docs/testing.md";
     webhooks_sessions_work: "docs/webhooks.md";

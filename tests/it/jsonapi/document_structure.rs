@@ -111,7 +111,8 @@ fn member_names_have_only_allowed_characters() {
 async fn member_names_are_case_sensitive() {
     account(async |s| {
         let text = documented_output().to_string();
-        for (name, code, source) in [
+        // the error names the member as sent
+        for (name, code, parent) in [
             ("data", "document_invalid", ""),
             ("type", "document_invalid", "/data"),
             ("amount", "amount_or_budget_missing", "/data/attributes"),
@@ -122,7 +123,7 @@ async fn member_names_are_case_sensitive() {
             let changed = text.replacen(&format!("\"{name}\":"), &format!("\"{upper}\":"), 1);
             let answer = s.post_text("/api/concierge_request_outputs", changed).await;
             let status = answer.status;
-            answer.assert_error(status, code, source);
+            answer.assert_error(status, code, &format!("{parent}/{upper}"));
         }
         for query in
             ["Sort=id", "sort=ID", "include=User", "fields[Users]=name", "Page[size]=5", "filter[State]=accepting"]

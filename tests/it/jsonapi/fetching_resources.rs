@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{World, creatable, text};
-use crate::support::{account, send, within};
+use crate::support::{Answer, account, send, within};
 
 /// Every route with its methods.
 const ROUTES: [(&str, &[&str]); 15] = [
@@ -94,6 +94,40 @@ async fn unknown_path_is_404() {
     .await;
 }
 
+/// Asserts that the detail of a 405 names the methods in `Allow`.
+#[track_caller]
+fn assert_names_methods(answer: &Answer, path: &str, method: &str) {
+    let path = path.trim_end_matches('/');
+    let methods = answer.headers["allow"].to_str().unwrap().replace(',', ", ");
+    let detail = text(&answer.body["errors"][0]["detail"]);
+    assert_eq!(detail, format!("`{path}` does not support {method}; its methods are {methods}"));
+}
+
+#[tokio::test]
+async fn control_plane_names_the_allowed_methods() {
+    account(async |s| {
+        for (path, allowed) in [
+            ("/_sandbox/faults", "GET,HEAD,PUT,DELETE"),
+            ("/_sandbox/settings", "GET,HEAD,PATCH"),
+            ("/_sandbox/wait", "GET,HEAD"),
+            ("/_sandbox/reset", "POST"),
+            ("/_sandbox/accounts/1", "GET,HEAD,DELETE"),
+            ("/_sandbox/health/live", "GET,HEAD"),
+            ("/receipts/x", "GET,HEAD"),
+        ] {
+            let answer = send(s.request(Method::OPTIONS, path)).await;
+            answer.assert_error(405, "method_not_allowed", "");
+            assert_eq!(answer.headers["allow"], allowed, "{path}");
+            assert_names_methods(&answer, path, "OPTIONS");
+        }
+        // the request log shows the answer as sent
+        send(s.request(Method::PUT, "/api/users")).await.assert_error(405, "method_not_allowed", "");
+        let log = s.get("/_sandbox/requests").await.expect(200);
+        assert_eq!(log["requests"][0]["response"]["headers"]["allow"], "GET,HEAD,POST", "{log}");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn method_not_allowed_names_the_allowed_methods() {
     account(async |s| {
@@ -112,6 +146,7 @@ async fn method_not_allowed_names_the_allowed_methods() {
                     let mut allowed = allowed.to_vec();
                     allowed.sort_unstable();
                     assert_eq!(named, allowed, "{method} {path}");
+                    assert_names_methods(&answer, &path, method);
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use concierge_sandbox::concierge::SCHEMAS;
 use concierge_sandbox::jsonapi::schema::{Schema, Values};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{World, ids, text};
 use crate::support::account;
@@ -110,7 +110,7 @@ async fn filter_rejects_invalid_values() {
                 let values: &[&str] = match filter.values {
                     Values::Ids => &["", "abc", "-1", "1.5", "20202,", ",", "1,x", "%00", "%2B1", "٣"],
                     Values::OneOf(_) => &["", "x", "Draft", " draft", "%00", "draft,x", "accepting,x", "draft,"],
-                    Values::Text => &["%00", "a%00b"],
+                    Values::Text => &["%00", "a%00b", "%5C", "a%5Cb", "a,%5C", "%5C%5C%5C", "a%5C%C3%B3"],
                     Values::Boolean => &["", "yes", "True", "1", "true,", "%00"],
                     Values::Resource(_) => {
                         &["", "/", "users/", "users/a", "users/1,users/2", "users,x", "ports", "%00"]
@@ -134,14 +134,154 @@ async fn filter_rejects_invalid_values() {
 }
 
 #[tokio::test]
+async fn backslash_escapes_commas_in_free_text() {
+    account(async |s| {
+        let texts = ["payroll, March #7", r"a\b", r"a\,b", ",", r"\", "", "payroll", r"\,", "a,b,"];
+        for text in texts {
+            let new = super::document("concierge_requests", json!({"port_code": "ar_ars", "external_id": text}));
+            s.create("/api/concierge_requests", &new).await;
+        }
+        let escape = |text: &str| text.replace('\\', r"\\").replace(',', r"\,");
+        let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        for text in texts {
+            let query = format!("filter[external_id]={}", encode(&escape(text)));
+            let found = s.get(&format!("/api/concierge_requests?{query}")).await.expect(200);
+            assert_eq!(found["meta"]["total"], 1, "{text}: {found}");
+            assert_eq!(found["data"][0]["attributes"]["external_id"], text);
+            assert_eq!(s.get(super::text(&found["links"]["self"])).await.expect(200), found);
+        }
+        // an unescaped comma stands between values
+        let list = encode(&texts.map(escape).join(","));
+        let found = s.get(&format!("/api/concierge_requests?filter[external_id]={list}")).await.expect(200);
+        assert_eq!(found["meta"]["total"], texts.len());
+        for (value, fault) in [
+            ("%5C", "ends in the middle of an escape"),
+            ("a,%5C", "ends in the middle of an escape"),
+            ("a%5Cn", r#"has the escape "\n""#),
+        ] {
+            let answer = s.get(&format!("/api/concierge_requests?filter[external_id]={value}")).await;
+            answer.assert_error(400, "parameter_invalid", "filter[external_id]");
+            let rule = r"write `\,` for a comma in a value and `\\` for a backslash";
+            assert_eq!(answer.body["errors"][0]["detail"], format!("`filter[external_id]` {fault}; {rule}"));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn repeated_filter_finds_any_of_its_values() {
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            for filter in schema.filters {
+                let all = world.all_of(schema);
+                let values: BTreeSet<String> =
+                    all.iter().filter_map(|resource| filtered(resource, filter.name)).collect();
+                let values: Vec<String> = values.into_iter().take(2).collect();
+                let (name, [one, other]) = (filter.name, &values[..]) else { panic!("{} has one value", filter.name) };
+                let found = expected(&world, schema, name, &values);
+                for query in [
+                    format!("filter[{name}]={one}&filter[{name}]={other}"),
+                    format!("filter[{name}][]={one}&filter[{name}][]={other}"),
+                    format!("filter[{name}][0]={one}&filter[{name}][1]={other}"),
+                    format!("filter[{name}][7]={one}&sort=id&filter%5B{name}%5D%5B3%5D={other}"),
+                    format!("filter[{name}]={one}&filter[{name}][]={other},{one}"),
+                ] {
+                    let document = world.get(&format!("{}?{query}", schema.path)).await;
+                    assert_eq!(ids(&document), found, "{query}");
+                    // links keep every value
+                    for link in ["self", "first", "last"] {
+                        assert_eq!(
+                            world.get(text(&document["links"][link])).await["data"],
+                            document["data"],
+                            "{query}"
+                        );
+                    }
+                }
+                let twice = format!("filter[{name}][0]");
+                let answer = s.get(&format!("{}?{twice}={one}&{twice}={other}", schema.path)).await;
+                answer.assert_error(400, "parameter_invalid", &twice);
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn filter_of_one_value_is_400_if_repeated() {
+    account(async |s| {
+        for (one, other) in [
+            ("filter[since]=1", "filter[since]=2"),
+            ("filter[since][]=1", "filter[since][]=2"),
+            ("filter[since]=1", "filter[since][0]=2"),
+            ("filter[resource]=users/1", "filter[resource]=users/2"),
+        ] {
+            s.get(&format!("/_sandbox/events?{one}")).await.expect(200);
+            let answer = s.get(&format!("/_sandbox/events?{one}&{other}")).await;
+            answer.assert_error(400, "parameter_invalid", other.split('=').next().unwrap());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn filter_with_an_operator_is_one_error() {
+    account(async |s| {
+        let states = "filter[state]=draft,quoted";
+        for (parameter, value, hint) in [
+            ("filter[state][in]", "draft,quoted", states),
+            ("filter[state][eq]", "draft,quoted", states),
+            ("filter[state][0][x]", "draft,quoted", states),
+            ("filter[state][-1]", "draft,quoted", states),
+            ("filter[state][in][]", "draft,quoted", states),
+            ("filter[state][ne]", "nonsense", "filter[state]=draft,quote_requested"),
+            ("filter[external_id][like]", "a%25", "filter[external_id]=a%"),
+            ("filter[user_id][gt]", "x", "filter[user_id]=1,2"),
+        ] {
+            for query in [format!("{parameter}={value}"), format!("{parameter}={value}&{parameter}={value}")] {
+                let answer = s.get(&format!("/api/concierge_requests?{query}")).await;
+                answer.assert_error(400, "filter_unknown", parameter);
+                let detail = text(&answer.body["errors"][0]["detail"]);
+                assert!(detail.starts_with(&format!("`{parameter}` ")) && detail.ends_with(hint), "{detail}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn time_with_a_plus_sign_is_400_with_its_escape() {
+    account(async |s| {
+        for path in ["/_sandbox/events", "/_sandbox/requests"] {
+            let answer = s.get(&format!("{path}?filter[since]=2019-11-25T13:53:02+01:00")).await;
+            answer.assert_error(400, "parameter_invalid", "filter[since]");
+            let detail = text(&answer.body["errors"][0]["detail"]);
+            assert!(detail.contains("write it as %2B: 2019-11-25T13:53:02%2B01:00"), "{detail}");
+            for other in ["2019-11-25T13:53:02%2B01:00", "2019-11-25T13:53:02-01:00", "2019-11-25T13:53:02Z"] {
+                s.get(&format!("{path}?filter[since]={other}")).await.expect(200);
+            }
+            let answer = s.get(&format!("{path}?filter[since]=last+week")).await;
+            assert!(!text(&answer.body["errors"][0]["detail"]).contains("%2B"), "{answer:?}");
+        }
+        let answer = s.get("/_sandbox/wait?event=user_enabled&since=2019-11-25T13:53:02+01:00").await;
+        answer.assert_error(400, "parameter_invalid", "since");
+        let detail = text(&answer.body["errors"][0]["detail"]);
+        assert!(detail.contains("must be the id of an event; times are for filter[since]"), "{detail}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn undeclared_filter_is_400() {
     account(async |s| {
         for schema in SCHEMAS {
             let undeclared = schema.fields().filter(|field| !schema.filters.iter().any(|filter| filter.name == *field));
-            for key in undeclared.chain(["id", "", "x", "users.name", "state][x", "account_id"]) {
+            for key in undeclared.chain(["id", "", "x", "x][", "x][0", "users.name", "state][x", "account_id"]) {
                 let parameter = format!("filter[{key}]");
-                let answer = s.get(&format!("{}?{parameter}=1", schema.path)).await;
-                answer.assert_error(400, "filter_unknown", &parameter);
+                for query in [format!("{parameter}=1"), format!("{parameter}=1&{parameter}=2")] {
+                    let answer = s.get(&format!("{}?{query}", schema.path)).await;
+                    answer.assert_error(400, "filter_unknown", &parameter);
+                }
             }
             let answer = s.get(&format!("{}?filter=1", schema.path)).await;
             answer.assert_error(400, "parameter_unknown", "filter");

@@ -1,6 +1,7 @@
 //! Pagination.
 
 use concierge_sandbox::concierge::SCHEMAS;
+use concierge_sandbox::jsonapi::query::LONGEST;
 use concierge_sandbox::jsonapi::schema::Schema;
 use serde_json::Value;
 
@@ -80,6 +81,38 @@ async fn page_links_keep_other_parameters() {
             let Some(link) = page["links"]["next"].as_str() else { break };
             next = link.to_owned();
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn links_of_the_longest_query_can_be_followed() {
+    account(async |s| {
+        for (comma, brackets) in [(",", ["[", "]"]), ("%2C", ["%5B", "%5D"])] {
+            let mut query = format!("filter{}user_id{}=50505", brackets[0], brackets[1]);
+            for id in 20202.. {
+                let longer = format!("{query}{comma}{id}");
+                if longer.len() > LONGEST {
+                    break;
+                }
+                query = longer;
+            }
+            // the last id gets the missing digits
+            query += &"0".repeat(LONGEST - query.len());
+            let path = format!("/api/withdrawal_instructions?{query}&page[size]=1&page[number]=4294967295");
+            let page = s.get(&path).await.expect(200);
+            for name in ["self", "first", "prev", "last"] {
+                let link = text(&page["links"][name]);
+                assert!(link.contains(&query), "{name} has other parameters");
+                s.get(link).await.expect(200);
+            }
+            let longer = s.get(&format!("/api/withdrawal_instructions?{query}1")).await;
+            longer.assert_error(414, "url_too_long", "filter[user_id]");
+        }
+        // a character that no URL may have counts as its escape, as in the links
+        let query = format!("sort=id&filter[external_id]={}", "|".repeat(21_500));
+        let answer = s.get(&format!("/api/concierge_requests?{query}")).await;
+        answer.assert_error(414, "url_too_long", "filter[external_id]");
     })
     .await;
 }
@@ -171,7 +204,7 @@ async fn equivalent_page_parameters_exclude_each_other() {
 #[tokio::test]
 async fn collections_without_table_reject_cursors() {
     account(async |s| {
-        for path in ["/api/concierge_ports", "/api/cash_wallets", "/api/webhooks"] {
+        for path in ["/api/concierge_ports", "/api/cash_wallets"] {
             for parameter in ["page[after]", "page[before]"] {
                 let answer = s.get(&format!("{path}?{parameter}=5")).await;
                 answer.assert_error(400, "parameter_invalid", parameter);

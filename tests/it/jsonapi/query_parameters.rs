@@ -2,10 +2,10 @@
 
 use concierge_sandbox::concierge::SCHEMAS;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{World, creatable, resource_counts};
-use crate::support::{account, send};
+use super::{World, creatable, resource_counts, text};
+use crate::support::{Answer, account, send};
 
 /// Names unknown to every endpoint: reserved (lower case), implementation-specific, and of no family.
 const UNKNOWN: [&str; 16] = [
@@ -26,6 +26,11 @@ const UNKNOWN: [&str; 16] = [
     "limit",
     "api_key",
 ];
+
+/// Returns the detail of the first error.
+fn detail(answer: &Answer) -> &str {
+    text(&answer.body["errors"][0]["detail"])
+}
 
 #[tokio::test]
 async fn unknown_parameter_is_400_on_every_endpoint() {
@@ -113,11 +118,85 @@ async fn repeated_parameter_is_400() {
             ("sort=id", "sort=-id"),
             ("include=user", "include=user"),
             ("page[size]=5", "page%5Bsize%5D=5"),
-            ("filter[state]=accepting", "filter%5bstate%5d=accepted"),
             ("fields[users]=name", "f%69elds[users]=email"),
         ] {
             let answer = s.get(&format!("/api/concierge_request_outputs?{one}&{other}")).await;
             answer.assert_error(400, "parameter_invalid", one.split('=').next().unwrap());
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn parameter_that_is_not_utf8_is_400() {
+    account(async |s| {
+        let world = World::of(s).await;
+        for schema in SCHEMAS {
+            for path in world.paths_of(schema) {
+                for (query, parameter) in [
+                    ("include=n%F3mina", "include"),
+                    ("sort=%ff", "sort"),
+                    ("fields[users]=%C3", "fields[users]"),
+                    ("fields%5Busers%5D=%ed%a0%80", "fields[users]"),
+                    ("filter[external_id]=n%F3mina", "filter[external_id]"),
+                    ("page[size]=%80", "page[size]"),
+                    ("n%F3mina=1", "n%F3mina"),
+                    ("%ff", "%ff"),
+                ] {
+                    let answer = s.get(&format!("{path}?{query}")).await;
+                    answer.assert_error(400, "parameter_invalid", parameter);
+                    assert!(detail(&answer).starts_with(&format!("`{parameter}` ")), "{answer:?}");
+                }
+            }
+        }
+        for path in [
+            "/_sandbox/events",
+            "/_sandbox/events/1",
+            "/_sandbox/requests",
+            "/_sandbox/requests/1",
+            "/_sandbox/wait",
+            "/_sandbox/state_machines/outputs",
+            "/_sandbox/advice",
+            "/_sandbox/clock",
+            "/_sandbox/settings",
+        ] {
+            for (query, parameter) in [("n%F3mina=1", "n%F3mina"), ("format=%ff", "format")] {
+                let answer = s.get(&format!("{path}?{query}")).await;
+                let sources: Vec<String> = answer.errors().into_iter().map(|error| error.2).collect();
+                assert!(answer.status == 400 && sources.contains(&parameter.to_owned()), "{path}: {answer:?}");
+                assert!(answer.text.contains("not UTF-8"), "{path}: {answer:?}");
+            }
+        }
+        // nothing is stored
+        let answer = s.post("/api/users?x=%ff", &json!({"data": {"type": "users"}})).await;
+        answer.assert_error(400, "parameter_invalid", "x");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn percent_sign_that_begins_no_escape_stands_for_itself() {
+    account(async |s| {
+        let request = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars", "external_id": "100% %zz %2"}}});
+        s.create("/api/concierge_requests", &request).await;
+        for query in ["100%+%zz+%2", "100%25%20%25zz%20%252"] {
+            let found = s.get(&format!("/api/concierge_requests?filter[external_id]={query}")).await.expect(200);
+            assert_eq!(found["meta"]["total"], 1, "{query}");
+            assert_eq!(s.get(text(&found["links"]["self"])).await.expect(200), found);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn repeated_parameter_of_the_control_plane_is_400() {
+    account(async |s| {
+        for (path, parameter) in [
+            ("/_sandbox/wait?event=user_enabled&event=user_enabled", "event"),
+            ("/_sandbox/requests?page[size]=1&page[size]=2", "page[size]"),
+            ("/_sandbox/state_machines/outputs?format=json&format=mermaid", "format"),
+        ] {
+            s.get(path).await.assert_error(400, "parameter_invalid", parameter);
         }
     })
     .await;
@@ -134,7 +213,12 @@ async fn square_brackets_and_commas_may_be_encoded() {
             "filter[state]=accepted,rejected&sort=-state,port_code",
             "filter[request_id]=1010&fields[concierge_request_outputs]=state",
         ] {
-            let plain = world.get(&format!("{outputs}?{query}")).await;
+            // links keep the query as it was sent
+            let without_links = |mut document: Value| {
+                document["links"].take();
+                document
+            };
+            let plain = without_links(world.get(&format!("{outputs}?{query}")).await);
             let upper = query.replace('[', "%5B").replace(']', "%5D");
             let lower = upper.to_lowercase().replace(',', "%2c");
             let some = query.replace('[', "%5B").replace(',', "%2C");
@@ -146,7 +230,9 @@ async fn square_brackets_and_commas_may_be_encoded() {
                 })
                 .collect();
             for other in [upper, lower, some, all] {
-                assert_eq!(world.account.get(&format!("{outputs}?{other}")).await.expect(200), plain, "{other}");
+                let document = world.account.get(&format!("{outputs}?{other}")).await.expect(200);
+                assert_eq!(s.get(text(&document["links"]["self"])).await.expect(200), document, "{other}");
+                assert_eq!(without_links(document), plain, "{other}");
             }
         }
     })

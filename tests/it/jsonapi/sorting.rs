@@ -93,6 +93,25 @@ async fn unsupported_sort_key_is_400() {
 }
 
 #[tokio::test]
+async fn repeated_sort_key_is_400() {
+    account(async |s| {
+        for schema in SCHEMAS {
+            for key in std::iter::once("id").chain(schema.sort.iter().copied()) {
+                for list in [format!("{key},{key}"), format!("{key},-{key}"), format!("-{key},id,{key}")] {
+                    let answer = s.get(&format!("{}?sort={list}", schema.path)).await;
+                    assert_eq!(answer.status, 400, "{list}");
+                    for (_, code, source) in answer.errors() {
+                        assert_eq!((code.as_str(), source.as_str()), ("parameter_invalid", "sort"));
+                    }
+                    assert!(answer.text.contains(&format!("names the key \\\"{key}\\\" twice")), "{answer:?}");
+                }
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn single_resource_rejects_sort() {
     account(async |s| {
         let world = World::of(s).await;

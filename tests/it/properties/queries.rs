@@ -24,7 +24,7 @@ fn meaning(query: &Query) -> (String, [Vec<String>; 3]) {
     };
     let fields = query.fields.iter().map(|fields| format!("{fields:?}")).collect();
     let filters = query.filters.iter().map(|filter| format!("{filter:?}")).collect();
-    let others = query.others.iter().map(|other| format!("{other:?}")).collect();
+    let others = parse(query.others.as_bytes()).map(|other| format!("{other:?}")).collect();
     (ordered, [sorted(fields), sorted(filters), sorted(others)])
 }
 
@@ -57,12 +57,12 @@ fn parameters() -> impl Strategy<Value = (&'static Schema, Vec<(String, String)>
         optional("fields[concierge_request_outputs]", list(vec!["state", "amount", "user"]).boxed()),
         optional("filter[state]", select(vec!["accepting", "accepted,rejected"]).prop_map(str::to_owned).boxed()),
         optional("filter[user_id]", "[0-9]{1,20}(,[0-9]{1,20})?".boxed()),
-        optional("filter[port_code]", "[^\0]{0,5}".boxed()),
+        optional("filter[port_code]", escaped()),
     );
     let of_requests = (
         optional("include", list(vec!["user", "outputs", "outputs.withdrawal_instruction"]).boxed()),
         optional("fields[concierge_requests]", list(vec!["state", "outputs", "external_id"]).boxed()),
-        optional("filter[external_id]", "[^\0]{0,8}".boxed()),
+        optional("filter[external_id]", escaped()),
     );
     let of_outputs =
         of_outputs.prop_map(|(a, b, c, d, e, f, g)| (&outputs::document::SCHEMA, vec![a, b, c, d, e, f, g]));
@@ -71,6 +71,17 @@ fn parameters() -> impl Strategy<Value = (&'static Schema, Vec<(String, String)>
         all.extend(page);
         (schema, all.into_iter().flatten().collect())
     })
+}
+
+/// Generates values of a filter by free text, escaped.
+fn escaped() -> BoxedStrategy<String> {
+    prop::collection::vec("[^\0]{0,4}", 1..3).prop_map(|values| join(&values)).boxed()
+}
+
+/// Escapes values of a filter by free text.
+fn join(values: &[String]) -> String {
+    let escaped: Vec<String> = values.iter().map(|value| value.replace('\\', r"\\").replace(',', r"\,")).collect();
+    escaped.join(",")
 }
 
 /// Encodes a name or value in one of several ways.
@@ -184,12 +195,17 @@ proptest! {
 
     #[test]
     fn query_errors_are_400_and_name_a_sent_parameter(raw in nonsense(), target in targets()) {
-        let names: Vec<String> = parse(raw.as_bytes()).map(|(name, _)| name.into_owned()).collect();
+        // a name that is not UTF-8 is shown as it was sent
+        let sent = raw.split('&').filter_map(|part| part.split('=').next());
+        let read: Vec<String> = parse(raw.as_bytes()).map(|(name, _)| name.into_owned()).collect();
+        let names: Vec<String> = sent.map(str::to_owned).chain(read.clone()).collect();
         for schema in SCHEMAS {
             let Err(errors) = Query::read(Some(&raw), schema, target) else {
-                let distinct: HashSet<&String> = names.iter().collect();
-                prop_assert_eq!(distinct.len(), names.len(), "a parameter is there twice in {}", raw);
-                prop_assert!(target != Target::Nothing || names.is_empty());
+                let once: Vec<&String> = read.iter().filter(|name| !name.starts_with("filter[")).collect();
+                let distinct: HashSet<&&String> = once.iter().collect();
+                prop_assert_eq!(distinct.len(), once.len(), "a parameter is there twice in {}", raw);
+                prop_assert!(target != Target::Nothing || read.is_empty());
+                prop_assert!(!read.iter().any(|text| text.contains('\u{fffd}')), "{} is not UTF-8", raw);
                 continue;
             };
             prop_assert_eq!(errors.status(), 400);
@@ -201,9 +217,29 @@ proptest! {
     }
 
     #[test]
+    fn any_text_is_found_among_the_values_of_a_filter(
+        values in prop::collection::vec("([^\0]|[,\\\\]){0,6}", 1..5), more in prop::collection::vec("[^\0]{0,3}", 0..3),
+        mut style in styles(),
+    ) {
+        let mut raw = String::from("filter[external_id]=");
+        encode(&join(&values), &mut style, &mut raw);
+        for (index, value) in more.iter().enumerate() {
+            raw.push_str(["&filter[external_id]=", "&filter[external_id][]=", &format!("&filter[external_id][{index}]=")]
+                [usize::from(style.choose() % 3)]);
+            encode(&join(std::slice::from_ref(value)), &mut style, &mut raw);
+        }
+        let query = Query::read(Some(&raw), &requests::document::SCHEMA, Target::Collection).unwrap();
+        let (filter, read) = &query.filters[0];
+        prop_assert_eq!((filter.name, query.filters.len()), ("external_id", 1));
+        prop_assert_eq!(read, &[values, more].concat(), "{}", raw);
+    }
+
+    #[test]
     fn repeated_parameter_is_refused(
         (schema, mut all) in parameters(), which in any::<Index>(), to in any::<Index>(), mut style in styles(),
     ) {
+        // a repeated filter has more values
+        all.retain(|(name, _)| !name.starts_with("filter["));
         if all.is_empty() {
             return Ok(());
         }

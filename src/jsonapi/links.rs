@@ -36,8 +36,8 @@ pub struct PageOf<'a> {
 }
 
 impl Links {
-    /// Builds the links of a page of the collection at `path`.
-    pub fn new(path: &str, query: &Query, page: PageOf<'_>) -> Self {
+    /// Builds the links of a page of the collection at `path` under `origin`.
+    pub fn new(origin: &str, path: &str, query: &Query, page: PageOf<'_>) -> Self {
         let link = |start: Option<(&str, &str)>| {
             let mut encoder = Encoder::new(String::new());
             for (name, value) in &query.others {
@@ -47,7 +47,7 @@ impl Links {
                 encoder.append_pair(name, value);
             }
             encoder.append_pair("page[size]", &query.page.size.to_string());
-            format!("{path}?{}", encoder.finish())
+            format!("{origin}{path}?{}", encoder.finish())
         };
         let numbered = |number: u32| link(Some(("page[number]", &number.to_string())));
         let after = page.ends.map(|(_, last)| link(Some(("page[after]", last))));

@@ -40,8 +40,6 @@ pub struct Query {
     pub page: Page,
     /// The parameters other than `page[…]` as received, for links.
     pub others: Vec<(String, String)>,
-    /// Scheme and host of this server as seen by the client, for URLs in attributes.
-    pub origin: String,
 }
 
 /// One relationship of an include path.
@@ -82,7 +80,7 @@ pub enum Start {
 
 impl Query {
     /// Returns the query of a document without parameters.
-    pub fn plain(origin: &str) -> Self {
+    pub fn plain() -> Self {
         Self {
             include: Vec::new(),
             is_compound: false,
@@ -91,7 +89,6 @@ impl Query {
             filters: Vec::new(),
             page: Page { size: DEFAULT_PAGE_SIZE, start: Start::Number(1) },
             others: Vec::new(),
-            origin: origin.to_owned(),
         }
     }
 
@@ -101,7 +98,7 @@ impl Query {
     /// 400 for each unknown or malformed parameter, with its name as sent.
     pub fn read(raw: Option<&str>, schema: &'static Schema, target: Target) -> Result<Self, Errors> {
         let include: Vec<_> = schema.default_include.iter().filter_map(|path| resolve(schema, path).ok()).collect();
-        let empty = Self { is_compound: !include.is_empty(), include, ..Self::plain("") };
+        let empty = Self { is_compound: !include.is_empty(), include, ..Self::plain() };
         let Some(raw) = raw.filter(|raw| !raw.is_empty()) else { return Ok(empty) };
         let mut reading =
             QueryReader { query: empty, schema, size: None, start: None, seen: Vec::new(), faults: Vec::new() };

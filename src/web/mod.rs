@@ -5,9 +5,11 @@
 pub mod app;
 pub mod call;
 pub mod connection;
+pub mod cors;
 pub mod guard;
 pub mod include;
 pub mod listing;
 pub mod numbered;
 pub mod open_accounts;
+pub mod origin;
 pub mod rate_limit;

@@ -45,8 +45,8 @@ impl Numbered {
         &self.query.filters
     }
 
-    /// Answers the requested page of `resources`: the whole collection by ascending id.
-    pub fn respond(&self, mut resources: Vec<Resource>) -> Response {
+    /// Answers the requested page of `resources`: the whole collection by ascending id. Links are under `origin`.
+    pub fn respond(&self, mut resources: Vec<Resource>, origin: &str) -> Response {
         let Self { schema, query, skipped } = self;
         if query.sort.first().is_some_and(|key| key.descending) {
             resources.reverse();
@@ -55,7 +55,8 @@ impl Numbered {
         let size = query.page.size as usize;
         let page: Vec<Resource> = resources.into_iter().skip(*skipped).take(size).collect();
         let more = skipped.saturating_add(size) < total;
-        let links = Links::new(schema.path, query, PageOf { ends: None, more, total: i64::try_from(total).ok() });
-        answer(StatusCode::OK, render_collection(&page, &Included::default(), query, &links))
+        let links =
+            Links::new(origin, schema.path, query, PageOf { ends: None, more, total: i64::try_from(total).ok() });
+        answer(StatusCode::OK, render_collection(&page, &Included::default(), query, origin, &links))
     }
 }

@@ -34,7 +34,7 @@ const ROOMS: [(&str, &[&str]); 13] = [
             "accounts",
         ],
     ),
-    ("config", &["webhooks", "events", "accounts"]),
+    ("config", &["web", "webhooks", "events", "accounts"]),
     ("sandbox", &["api", "web", "lifecycle", "concierge", "webhooks", "events", "faults", "accounts"]),
     ("api", &["web", "lifecycle", "concierge", "webhooks", "events", "faults", "accounts"]),
     ("receipts", &["web", "lifecycle", "concierge", "webhooks", "events", "faults", "accounts"]),

@@ -25,7 +25,7 @@ async fn post_sets_the_user_s_webhook_url() {
         assert_eq!(s.get(PATH).await.expect(200)["data"], json!([]));
         s.get("/api/webhooks/50505").await.assert_error(404, "resource_not_found", "");
         let made = s.post("/api/webhooks/", &webhook(&json!({"url": "https://example.com/hook?a=b"}))).await;
-        assert_eq!(made.headers["location"], "/api/webhooks/50505");
+        assert_eq!(made.headers["location"], s.url("/api/webhooks/50505"));
         let expected =
             r#"{"data":{"id":"50505","type":"webhooks","attributes":{"url":"https://example.com/hook?a=b"}}}"#;
         assert_eq!((made.status, made.text.as_str()), (201, expected));
@@ -56,7 +56,7 @@ async fn each_user_has_its_own_webhook() {
         assert_eq!(none["data"], json!([]));
         let document = webhook(&json!({"url": "https://example.com/payee"}));
         let made = with_key(s, payee, Method::POST, PATH, Some(document)).await;
-        assert_eq!(made.headers["location"], "/api/webhooks/20202");
+        assert_eq!(made.headers["location"], s.url("/api/webhooks/20202"));
         assert_eq!(made.expect(201)["data"]["id"], "20202");
         let shown = with_key(s, payee, Method::GET, "/api/webhooks/20202", None).await.expect(200);
         assert_eq!(shown["data"]["attributes"]["url"], "https://example.com/payee");

@@ -59,7 +59,7 @@ pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Res
     let mut shown = render(&account, now);
     shown["key"] = key.into();
     shown["read_only_key"] = read_only_key.into();
-    let location = [(header::LOCATION, format!("/_sandbox/accounts/{name}"))];
+    let location = [(header::LOCATION, format!("{}/_sandbox/accounts/{name}", call.origin.without_account()))];
     Ok((StatusCode::CREATED, location, Json(shown)).into_response())
 }
 

@@ -269,11 +269,13 @@ pub const EXPECTED_URL: &str =
 
 /// Reads a public URL: scheme, host and port, and a path prefix. Links continue it, so it loses its trailing slash.
 pub fn read_public_url(text: &str) -> Option<String> {
-    let scheme = Scheme::read(text.split_once("://")?.0)?;
-    // the parser would drop white space, and take a backslash for a slash
-    let has_odd = text.contains(|character: char| {
-        character.is_whitespace() || character.is_control() || matches!(character, '\\' | '?' | '#')
-    });
+    let (scheme, rest) = text.split_once("://")?;
+    let scheme = Scheme::read(scheme)?;
+    // the parser would drop white space and further slashes, and take a backslash for a slash
+    let has_odd = rest.starts_with('/')
+        || text.contains(|character: char| {
+            character.is_whitespace() || character.is_control() || matches!(character, '\\' | '?' | '#')
+        });
     let url = Url::parse(text).ok().filter(|url| !has_odd && url.scheme() == scheme.name() && url.port() != Some(0))?;
     let has_user = !url.username().is_empty() || url.password().is_some();
     (!has_user).then(|| url.as_str().trim_end_matches('/').to_owned())

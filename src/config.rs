@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use url::Url;
 
 use crate::accounts::timing::Timing;
 use crate::contract::ServerSetting;
@@ -15,6 +16,8 @@ use crate::database::Location;
 use crate::events::address::{AddressRules, read_network};
 use crate::jsonapi::duration::LONGEST_SPAN;
 use crate::telemetry::LogFormat;
+use crate::web::cors::CrossOrigins;
+use crate::web::origin::{EXPECTED_URL, read_public_url};
 use crate::webhooks;
 use crate::webhooks::concurrency::ConcurrencyLimits;
 use crate::webhooks::retries::Retries;
@@ -61,10 +64,21 @@ pub struct Config {
     #[arg(long, env = "SANDBOX_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080", global = true)]
     pub listen: SocketAddr,
 
-    /// URL of this server as seen by clients, for links in events, such as `https://sandbox.example.com` [default: the
-    /// address it listens on]
+    /// URL of this server as seen by clients, for every link, such as `https://sandbox.example.com` [default: the origin
+    /// that the client called]
     #[arg(long, env = "SANDBOX_PUBLIC_URL", value_name = "URL", value_parser = public_url, global = true)]
     pub public_url: Option<String>,
+
+    /// Believe `Forwarded` and `X-Forwarded-*` in links; only behind a proxy that sets or removes all of them
+    #[arg(long, env = "SANDBOX_TRUST_PROXY", value_parser = BoolishValueParser::new(), global = true)]
+    pub trust_proxy: bool,
+
+    /// Origins of pages that may call the API from a browser, such as http://localhost:3000,https://app.example.com, or
+    /// * for all [default: none]
+    #[arg(
+        long, env = "SANDBOX_CORS_ORIGIN", value_name = "ORIGINS", value_parser = CrossOrigins::read, global = true
+    )]
+    pub cors_origin: Option<CrossOrigins>,
 
     /// Database on PostgreSQL 15 or newer, as `postgres://USER:PASSWORD@HOST:5432/DATABASE` [default: a private server
     /// is started from the PostgreSQL programs of this machine]
@@ -252,6 +266,11 @@ impl Config {
         }
     }
 
+    /// Returns the URL of this server as seen by clients, if it is set.
+    pub fn public_url(&self) -> Option<Arc<str>> {
+        self.public_url.as_deref().map(Into::into)
+    }
+
     /// Returns the rules for the addresses of webhook URLs.
     pub fn address_rules(&self) -> AddressRules {
         AddressRules::new(&self.webhook_allow, &self.webhook_deny)
@@ -267,6 +286,7 @@ impl Config {
                 receiver: self.webhook_deliveries_per_receiver.into(),
             },
             retries: Retries { delays: self.webhook_retries.clone(), seed: self.webhook_seed },
+            public_url: self.public_url(),
         }
     }
 
@@ -294,15 +314,8 @@ fn log_filter(text: &str) -> Result<Targets, String> {
     text.parse().map_err(|error: tracing_subscriber::filter::ParseError| error.to_string())
 }
 
-/// Parses a public URL: scheme, host and port, and the path under which a proxy serves us.
 fn public_url(text: &str) -> Result<String, String> {
-    let read = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    match read {
-        Some(url) if url.query().is_none() && url.fragment().is_none() && url.username().is_empty() => {
-            Ok(url.as_str().trim_end_matches('/').to_owned())
-        }
-        _ => Err("it must be a URL such as https://sandbox.example.com, without user, query and fragment".into()),
-    }
+    read_public_url(text).ok_or_else(|| format!("it must be {EXPECTED_URL}"))
 }
 
 fn delay(text: &str) -> Result<Duration, String> {

@@ -38,6 +38,7 @@ use crate::sandbox::state::ControlPlane;
 use crate::web::app::{App, AppState};
 use crate::web::connection::{Breaker, Connections};
 use crate::web::open_accounts::OpenAccounts;
+use crate::web::origin::OriginRules;
 use crate::web::rate_limit::RateLimit;
 use crate::webhooks;
 use crate::webhooks::{Dispatcher, DispatcherHandle, ResultObservers};
@@ -120,8 +121,13 @@ impl Server {
         let address = listener.local_addr().map_err(cannot_listen)?;
         let database = Database::open(options, config.database_connections).await?;
         begin(&database, config, &clock, seed.as_ref()).await?;
-        let public_url = config.public_url.clone().unwrap_or_else(|| own_url(address));
-        let rules = Rules { timing: config.timing(), prices: Arc::new(prices), public_url: public_url.into() };
+        let origins = OriginRules {
+            public_url: config.public_url(),
+            listening: own_url(address).into(),
+            trusts_proxy: config.trust_proxy,
+        };
+        let public_url = origins.public_url.as_ref().unwrap_or(&origins.listening);
+        let rules = Rules { timing: config.timing(), prices: Arc::new(prices), public_url: Arc::clone(public_url) };
         let (dispatcher, commands) = DispatcherHandle::new();
         let admin_token = config.admin_token.as_ref().map(|token| sha256(token.as_bytes()));
         let app = App::new(AppState {
@@ -129,6 +135,8 @@ impl Server {
             ids: Ids::default(),
             clock: clock.clone(),
             rules: rules.clone(),
+            origins,
+            cross_origins: config.cors_origin.clone(),
             alarm: Alarm::default(),
             deliveries: Alarm::default(),
             dispatcher,

@@ -4,6 +4,7 @@
 //! So every server refuses a deleted key at once.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
@@ -34,7 +35,7 @@ macro_rules! caller {
             "caller as (
                 select k.account_id, k.level, u.id as user_id, a.frozen_at, a.ahead, ",
             $crate::account_settings!("a"),
-            " as own
+            " as own, a.public_url
                 from api_keys k
                 join accounts a on a.id = k.account_id
                 left join users u on u.account_id = k.account_id and u.id = coalesce($2, k.user_id)
@@ -48,12 +49,12 @@ macro_rules! caller {
 #[macro_export]
 macro_rules! caller_columns {
     () => {
-        "c.account_id, c.level, c.user_id, c.frozen_at, c.ahead, c.own"
+        "c.account_id, c.level, c.user_id, c.frozen_at, c.ahead, c.own, c.public_url"
     };
 }
 
 /// Number of columns in [`caller_columns!`](crate::caller_columns).
-pub const COLUMNS: usize = 6;
+pub const COLUMNS: usize = 7;
 
 /// Access needed by a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,13 +119,15 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// An authorized caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     pub account_id: i64,
     /// The acting user.
     pub user_id: i64,
     pub time: AccountTime,
     pub settings: AccountSettings,
+    /// The account's own origin of links.
+    pub public_url: Option<Arc<str>>,
 }
 
 impl Caller {
@@ -146,7 +149,9 @@ impl Caller {
             let detail = "`Authorization` has a valid key, but `user=ID` names no user of its account";
             return Err(Errors::from(Error::new(ACTING_USER_UNKNOWN, detail).header("Authorization")).into());
         };
-        Ok(Self { account_id, user_id, time: AccountTime::read(row, 3)?, settings: AccountSettings::read(row, 5)? })
+        let (time, settings) = (AccountTime::read(row, 3)?, AccountSettings::read(row, 5)?);
+        let public_url = row.try_get::<Option<&str>, _>(6)?.map(Into::into);
+        Ok(Self { account_id, user_id, time, settings, public_url })
     }
 }
 

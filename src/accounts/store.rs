@@ -35,11 +35,14 @@ pub struct Account {
     /// True if its time runs, also during an advance, which freezes it temporarily.
     pub runs: bool,
     pub settings: AccountSettings,
+    /// Its own origin of links.
+    pub public_url: Option<String>,
 }
 
 const COLUMNS: &str = concat!(
     "a.id, a.name, a.created_at, a.frozen_at, a.ahead, a.frozen_at is null or a.walked_until is not null, ",
-    crate::account_settings!("a")
+    crate::account_settings!("a"),
+    ", a.public_url"
 );
 
 fn read(row: &PgRow) -> Result<Account, sqlx::Error> {
@@ -50,6 +53,7 @@ fn read(row: &PgRow) -> Result<Account, sqlx::Error> {
         time: AccountTime::read(row, 3)?,
         runs: row.try_get(5)?,
         settings: AccountSettings::read(row, 6)?,
+        public_url: row.try_get(7)?,
     })
 }
 
@@ -123,6 +127,15 @@ pub async fn save_settings(connection: &mut PgConnection, id: i64, own: &Account
         .execute(connection)
         .await
         .map(|_| ())
+}
+
+/// Saves an account's own origin of links; `None`: it has none.
+///
+/// # Errors
+/// Database errors.
+pub async fn save_public_url(connection: &mut PgConnection, id: i64, url: Option<&str>) -> Result<(), sqlx::Error> {
+    sqlx::query("update accounts set public_url = $2 where id = $1").bind(id).bind(url).execute(connection).await?;
+    Ok(())
 }
 
 /// Returns whether a key belongs to an account.

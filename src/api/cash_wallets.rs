@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::accounts::caller::Access;
+use crate::accounts::caller::{Access, Caller};
 use crate::concierge::cash_wallets::{CashWallet, SCHEMA, complete, currencies, render, store};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
@@ -39,8 +39,8 @@ pub const SHOW: Operation = Operation::show(
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let page = Numbered::read(&call, &SCHEMA);
     let page = call.authorize_parsed(&app, Access::Read, page).await?;
-    let wallets = find(&app, &call, currencies()).await?;
-    Ok(page.respond(wallets.iter().map(render).collect()))
+    let (caller, wallets) = find(&app, &call, currencies()).await?;
+    Ok(page.respond(wallets.iter().map(render).collect(), call.origin.for_caller(&caller)))
 }
 
 /// `GET /api/cash_wallets/:currency`: ignores the case of the currency.
@@ -51,13 +51,15 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
         if known { Ok((query, currency)) } else { Err(not_found(&SCHEMA, &call.id)) }
     });
     let (query, currency) = call.authorize_parsed(&app, Access::Read, read).await?;
-    let wallets = find(&app, &call, vec![currency]).await?;
-    let wallet = wallets.first().ok_or_else(|| not_found(&SCHEMA, &call.id))?;
-    Ok(answer(StatusCode::OK, render_document(&render(wallet), &Included::default(), &query)))
+    let (caller, wallets) = find(&app, &call, vec![currency]).await?;
+    let wallet = render(wallets.first().ok_or_else(|| not_found(&SCHEMA, &call.id))?);
+    let origin = call.origin.for_caller(&caller);
+    Ok(answer(StatusCode::OK, render_document(&wallet, &Included::default(), &query, origin)))
 }
 
-async fn find(app: &App, call: &Call, currencies: Vec<String>) -> Result<Vec<CashWallet>, Errors> {
+async fn find(app: &App, call: &Call, currencies: Vec<String>) -> Result<(Caller, Vec<CashWallet>), Errors> {
     let credentials = call.credentials()?;
-    let stored = app.database.run(async |connection| store::find(connection, credentials, &currencies).await).await?;
-    Ok(complete(currencies, &stored))
+    let found = app.database.run(async |connection| store::find(connection, credentials, &currencies).await);
+    let (caller, stored) = found.await?;
+    Ok((caller, complete(currencies, &stored)))
 }

@@ -60,7 +60,10 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
             render_sum(from, to, amount.clone(), app.rules.prices.taken(from, to, &amount), now)
         }
     };
-    Ok(answer(StatusCode::CREATED, render_document(&estimate, &Included::default(), &query)))
+    Ok(answer(
+        StatusCode::CREATED,
+        render_document(&estimate, &Included::default(), &query, call.origin.without_account()),
+    ))
 }
 
 /// Prices outputs and holds the prices under a token.

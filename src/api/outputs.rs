@@ -84,7 +84,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
             caused_by: call.request_id.clone(),
         };
         let result = app.create_outputs.call(*credentials, creation);
-        async { result.await.map(|result| (result.caller, (result, output, resource))) }
+        async { result.await.map(|result| (result.caller.clone(), (result, output, resource))) }
     };
     let (id, caller, creation) = app.ids.with(&app.database, credentials, SCHEMA.type_name, create).await?;
     let (result, output, resource) = creation;
@@ -104,8 +104,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         app.notify(&caller);
     }
     let known = related(&OutputDetails { output, user, withdrawal_instruction });
-    let document = include::document(&app, caller.account_id, &resource, known, &query).await?;
-    Ok(created(&SCHEMA, &resource.id, document))
+    let document = include::document(&app, (&call, &caller), &resource, known, &query).await?;
+    Ok(created(call.origin.for_caller(&caller), &SCHEMA, &resource.id, document))
 }
 
 /// Renders the related resources in an output's row.
@@ -121,6 +121,6 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
     let (caller, complete) = app.find_outputs.call(*call.credentials()?, id_number(&call.id)).await?;
     let complete = complete.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
     let output = render(&complete.output);
-    let document = include::document(&app, caller.account_id, &output, related(&complete), &query).await?;
+    let document = include::document(&app, (&call, &caller), &output, related(&complete), &query).await?;
     Ok(answer(StatusCode::OK, document))
 }

@@ -104,8 +104,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     };
     app.notify(&caller);
     let request = render(&request);
-    let document = include::document(&app, caller.account_id, &request, Vec::new(), &query).await?;
-    Ok(created(&SCHEMA, &request.id, document))
+    let document = include::document(&app, (&call, &caller), &request, Vec::new(), &query).await?;
+    Ok(created(call.origin.for_caller(&caller), &SCHEMA, &request.id, document))
 }
 
 /// `GET /api/concierge_requests/:id`
@@ -170,5 +170,5 @@ async fn act(app: &App, call: &Call, action: Result<Action, Errors>) -> Result<R
 async fn respond(app: &App, call: &Call, found: store::FoundRequest, query: &Query) -> Result<Response, Errors> {
     let (caller, request) = found;
     let request = render(&request.ok_or_else(|| not_found(&SCHEMA, &call.id))?);
-    Ok(answer(StatusCode::OK, include::document(app, caller.account_id, &request, Vec::new(), query).await?))
+    Ok(answer(StatusCode::OK, include::document(app, (call, &caller), &request, Vec::new(), query).await?))
 }

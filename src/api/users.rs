@@ -10,7 +10,7 @@ use crate::concierge::users::store;
 use crate::concierge::users::store::{NewUser, UserSelector};
 use crate::jsonapi::document::{Purpose, id_number};
 use crate::jsonapi::error::Errors;
-use crate::jsonapi::query::Target;
+use crate::jsonapi::query::{Query, Target};
 use crate::jsonapi::render::{Included, render_document};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
@@ -77,7 +77,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let NewUser { user, due_at } = user.ok_or_else(|| not_found(&SCHEMA, "me"))?;
     app.schedule(&caller, due_at).await;
     let user = render(&user);
-    Ok(created(&SCHEMA, &user.id, render_document(&user, &Included::default(), &query)))
+    let origin = call.origin.for_caller(&caller);
+    Ok(created(origin, &SCHEMA, &user.id, render_document(&user, &Included::default(), &query, origin)))
 }
 
 /// `GET /api/users/me`: the acting user.
@@ -95,9 +96,8 @@ async fn show_user(State(app): State<App>, call: Call, which: UserSelector) -> R
     let query = call.query(&SCHEMA, Target::Single);
     let query = call.authorize_parsed(&app, Access::Read, query).await?;
     let credentials = call.credentials()?;
-    let user = app.database.run(async |connection| store::find(connection, credentials, which).await).await?;
-    let user = user.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
-    Ok(answer(StatusCode::OK, render_document(&render(&user), &Included::default(), &query)))
+    let found = app.database.run(async |connection| store::find(connection, credentials, which).await).await?;
+    respond(&call, found, &query)
 }
 
 /// `PATCH /api/users/me`: ignores an id in the document.
@@ -122,7 +122,15 @@ async fn update_user(
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, changes?)));
     let (query, changes) = call.authorize_parsed(&app, Access::Write, read).await?;
-    let user = app.database.run(async |connection| store::update(connection, credentials, which, &changes).await);
-    let user = user.await?.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
-    Ok(answer(StatusCode::OK, render_document(&render(&user), &Included::default(), &query)))
+    let seen = &call.origin.request;
+    let updated =
+        app.database.run(async |connection| store::update(connection, credentials, which, &changes, seen).await);
+    respond(&call, updated.await?, &query)
+}
+
+/// Answers the document of a user, or 404.
+fn respond(call: &Call, (caller, user): store::FoundUser, query: &Query) -> Result<Response, Errors> {
+    let user = render(&user.ok_or_else(|| not_found(&SCHEMA, &call.id))?);
+    let origin = call.origin.for_caller(&caller);
+    Ok(answer(StatusCode::OK, render_document(&user, &Included::default(), query, origin)))
 }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::accounts::caller::Access;
+use crate::accounts::caller::{Access, Caller};
 use crate::concierge::users::document::{WEBHOOK_URL_INVALID, read_webhook_url};
 use crate::concierge::users::store::UserSelector;
 use crate::concierge::users::{User, UserChanges, store};
@@ -88,9 +88,11 @@ pub const SHOW: Operation =
 pub async fn show_own(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
     let query = call.authorize_parsed(&app, Access::Read, query).await?;
-    let document = match find(&app, &call).await? {
-        Some(webhook) => render_document(&webhook, &Included::default(), &query),
-        None => render_absent(&query),
+    let (caller, webhook) = find(&app, &call).await?;
+    let origin = call.origin.for_caller(&caller);
+    let document = match webhook {
+        Some(webhook) => render_document(&webhook, &Included::default(), &query, origin),
+        None => render_absent(&query, origin),
     };
     Ok(answer(StatusCode::OK, document))
 }
@@ -99,9 +101,10 @@ pub async fn show_own(State(app): State<App>, call: Call) -> Result<Response, Er
 pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
     let query = call.authorize_parsed(&app, Access::Read, query).await?;
-    let found = find(&app, &call).await?.filter(|webhook| webhook.id == call.id);
-    let webhook = found.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
-    Ok(answer(StatusCode::OK, render_document(&webhook, &Included::default(), &query)))
+    let (caller, found) = find(&app, &call).await?;
+    let webhook = found.filter(|webhook| webhook.id == call.id).ok_or_else(|| not_found(&SCHEMA, &call.id))?;
+    let origin = call.origin.for_caller(&caller);
+    Ok(answer(StatusCode::OK, render_document(&webhook, &Included::default(), &query, origin)))
 }
 
 /// `POST /api/webhooks`: sets the URL, or replaces it. Answers 200 (known): it creates no resource beside the user.
@@ -111,17 +114,20 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let (query, url) = call.authorize_parsed(&app, Access::Write, read).await?;
     let changes = UserChanges { webhook_url: Some(Some(url)), ..UserChanges::default() };
     let credentials = call.credentials()?;
+    let seen = &call.origin.request;
     let updated = app
         .database
-        .run(async |connection| store::update(connection, credentials, UserSelector::Caller, &changes).await);
-    let webhook = updated.await?.as_ref().and_then(render);
-    let webhook = webhook.ok_or_else(|| not_found(&SCHEMA, "me"))?;
-    Ok(answer(StatusCode::OK, render_document(&webhook, &Included::default(), &query)))
+        .run(async |connection| store::update(connection, credentials, UserSelector::Caller, &changes, seen).await);
+    let (caller, user) = updated.await?;
+    let webhook = user.as_ref().and_then(render).ok_or_else(|| not_found(&SCHEMA, "me"))?;
+    let origin = call.origin.for_caller(&caller);
+    Ok(answer(StatusCode::OK, render_document(&webhook, &Included::default(), &query, origin)))
 }
 
 /// Loads the webhook of the acting user.
-async fn find(app: &App, call: &Call) -> Result<Option<Resource>, Errors> {
+async fn find(app: &App, call: &Call) -> Result<(Caller, Option<Resource>), Errors> {
     let credentials = call.credentials()?;
     let found = app.database.run(async |connection| store::find(connection, credentials, UserSelector::Caller).await);
-    Ok(found.await?.as_ref().and_then(render))
+    let (caller, user) = found.await?;
+    Ok((caller, user.as_ref().and_then(render)))
 }

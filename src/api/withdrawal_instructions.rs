@@ -72,8 +72,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     };
     app.notify(&caller);
     let instruction = render(&instruction);
-    let document = include::document(&app, caller.account_id, &instruction, Vec::new(), &query).await?;
-    Ok(created(&SCHEMA, &instruction.id, document))
+    let document = include::document(&app, (&call, &caller), &instruction, Vec::new(), &query).await?;
+    Ok(created(call.origin.for_caller(&caller), &SCHEMA, &instruction.id, document))
 }
 
 /// `GET /api/withdrawal_instructions/:id`
@@ -84,7 +84,7 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
     let found = app.database.run(async |connection| store::find(connection, credentials, id).await);
     let (caller, instruction) = found.await?;
     let instruction = render(&instruction.ok_or_else(|| not_found(&SCHEMA, &call.id))?);
-    Ok(answer(StatusCode::OK, include::document(&app, caller.account_id, &instruction, Vec::new(), &query).await?))
+    Ok(answer(StatusCode::OK, include::document(&app, (&call, &caller), &instruction, Vec::new(), &query).await?))
 }
 
 /// `DELETE /api/withdrawal_instructions/:id`: refused while an output in a non-final state uses it.

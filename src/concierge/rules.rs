@@ -12,6 +12,6 @@ pub struct Rules {
     pub timing: Timing,
     /// Prices of the day.
     pub prices: Arc<Prices>,
-    /// Scheme and host of URLs in events.
+    /// Origin of links in recorded events, until they are sent to a client with another one.
     pub public_url: Arc<str>,
 }

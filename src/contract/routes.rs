@@ -83,13 +83,13 @@ pub fn routes(app: &App, settings: Vec<ServerSetting>) -> Router {
 
 async fn show_json(State(contract): State<Contract>, call: Call) -> Result<Response, Errors> {
     call.no_query()?;
-    let document = document(call.origin(), &contract.settings);
+    let document = document(call.origin.without_account(), &contract.settings);
     Ok(([(header::CONTENT_TYPE, JSON)], document.to_string()).into_response())
 }
 
 async fn show_yaml(State(contract): State<Contract>, call: Call) -> Result<Response, Errors> {
     call.no_query()?;
-    let document = yaml::render(&document(call.origin(), &contract.settings)).map_err(|error| {
+    let document = yaml::render(&document(call.origin.without_account(), &contract.settings)).map_err(|error| {
         tracing::error!(%error, "the API document has no form in YAML");
         Error::new(INTERNAL, "the server failed; see the server log for this X-Request-Id")
     })?;
@@ -98,6 +98,7 @@ async fn show_yaml(State(contract): State<Contract>, call: Call) -> Result<Respo
 
 async fn show_page(call: Call) -> Result<Response, Errors> {
     call.no_query()?;
+    let prefix = call.origin.path_prefix();
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -105,16 +106,16 @@ async fn show_page(call: Call) -> Result<Response, Errors> {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { "Concierge sandbox: API" }
-                link rel="stylesheet" href={ (call.path_prefix()) "/_sandbox/docs/swagger-ui.css" };
-                script src={ (call.path_prefix()) "/_sandbox/docs/swagger-ui-bundle.js" } defer {}
-                script src={ (call.path_prefix()) "/_sandbox/docs/start.js" } defer {}
+                link rel="stylesheet" href={ (prefix) "/_sandbox/docs/swagger-ui.css" };
+                script src={ (prefix) "/_sandbox/docs/swagger-ui-bundle.js" } defer {}
+                script src={ (prefix) "/_sandbox/docs/start.js" } defer {}
             }
             body {
                 noscript {
                     "This page needs JavaScript. The document itself: "
-                    a href={ (call.path_prefix()) "/_sandbox/openapi.json" } { "openapi.json" }
+                    a href={ (prefix) "/_sandbox/openapi.json" } { "openapi.json" }
                     ", "
-                    a href={ (call.path_prefix()) "/_sandbox/openapi.yaml" } { "openapi.yaml" }
+                    a href={ (prefix) "/_sandbox/openapi.yaml" } { "openapi.yaml" }
                     "."
                 }
                 div #document {}

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod cause;
+pub mod links;
 pub mod receiver;
 pub mod store;
 
@@ -35,6 +36,8 @@ pub struct ResourceSnapshot {
     pub id: i64,
     /// JSON of the resource, as in a document's `included`.
     pub json: Arc<str>,
+    /// Places of the paths of its links in `json`.
+    pub links: Arc<[i32]>,
     /// Maker of the resource, a user; decides the receiver of its events. `None`: the master user.
     pub made_by: Option<i64>,
     /// Failed payment attempts; outputs only.
@@ -42,9 +45,16 @@ pub struct ResourceSnapshot {
 }
 
 impl ResourceSnapshot {
-    /// Returns a snapshot of a resource. `origin` is the origin of its URLs.
+    /// Returns a snapshot of a resource. Its links are under `origin` until the event is sent.
     pub fn of(resource: &Resource, made_by: Option<i64>, origin: &str) -> Self {
-        let json = render::render_included(resource, origin).into();
-        Self { type_name: resource.schema.type_name, id: id_number(&resource.id), json, made_by, failures: None }
+        let json = render::render_included(resource, origin);
+        Self {
+            type_name: resource.schema.type_name,
+            id: id_number(&resource.id),
+            links: links::find(resource, &json, origin).into(),
+            json: json.into(),
+            made_by,
+            failures: None,
+        }
     }
 }

@@ -49,7 +49,36 @@ macro_rules! event_receiver_id {
     };
 }
 
-/// Insertion of events up to its values. `$optional` is a further column and a comma, or nothing.
+/// Origin of the links in an event, from the columns of its possible receivers `maker` and `master`; null: unknown.
+///
+/// `$account` is the account's `public_url`, `$server` the parameter with the server's. Without both, the links are for
+/// the client that set the `webhook_url`.
+#[macro_export]
+macro_rules! event_origin {
+    ($account:literal, $server:literal) => {
+        concat!(
+            "coalesce(",
+            $account,
+            ", ",
+            $server,
+            ", case when maker.webhook_url is null then master.webhook_origin else maker.webhook_origin end)"
+        )
+    };
+}
+
+/// Joins of the users that may receive event `e`. `$master` is the parameter with the id of the master user.
+#[macro_export]
+macro_rules! event_receivers {
+    ($master:literal) => {
+        concat!(
+            "left join users maker on maker.account_id = e.account_id and maker.id = e.made_by
+            left join users master on master.account_id = e.account_id and master.id = ",
+            $master
+        )
+    };
+}
+
+/// Insertion of events up to its values. `$optional` are further columns, each with a comma, or nothing.
 #[macro_export]
 macro_rules! outbox_event {
     ($optional:literal) => {
@@ -132,10 +161,10 @@ pub async fn record(connection: &mut PgConnection, events: &[Event]) -> Result<(
                 ) as turn
             from standing e join advanced a on a.account_id = e.account_id
         ), written as (
-            ", crate::outbox_event!("is_made_up, "), "
+            ", crate::outbox_event!("is_made_up, links, "), "
             -- looked up here, so that the steps above do not carry large resources
             select account_id, id, event_type, resource_type, resource_id, at, ($6::text[])[snapshot], made_by, failures,
-                is_made_up, cause, caused_by
+                is_made_up, ($14::text[])[snapshot]::integer[], cause, caused_by
             from numbered
         )
         ", crate::outbox_delivery!(), "
@@ -145,11 +174,13 @@ pub async fn record(connection: &mut PgConnection, events: &[Event]) -> Result<(
         from numbered where receiver_id is not null");
     // events of one resource share its snapshot
     let mut snapshots: Vec<&str> = Vec::with_capacity(events.len());
+    let mut links: Vec<Option<String>> = Vec::new();
     let mut places = Vec::with_capacity(events.len());
     for event in events {
         let json: &str = &event.resource.json;
         if snapshots.last().is_none_or(|last| !std::ptr::eq(*last, json)) {
             snapshots.push(json);
+            links.push(array(&event.resource.links));
         }
         places.push(i64::try_from(snapshots.len()).unwrap_or_default());
     }
@@ -167,9 +198,16 @@ pub async fn record(connection: &mut PgConnection, events: &[Event]) -> Result<(
         .bind(places)
         .bind(events.iter().map(|event| event.cause.kind.name()).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.cause.by.as_deref()).collect::<Vec<_>>())
+        .bind(links)
         .execute(connection)
         .await
         .map(|_| ())
+}
+
+/// Returns the text of an array: the database has no arrays of arrays of different lengths.
+fn array(numbers: &[i32]) -> Option<String> {
+    let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
+    (!numbers.is_empty()).then(|| format!("{{{}}}", numbers.join(",")))
 }
 
 /// Reads a cause from two columns. Events older than these columns have none.

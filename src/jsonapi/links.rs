@@ -42,12 +42,12 @@ pub struct PageOf<'a> {
 }
 
 impl Links {
-    /// Builds the links of a page of the collection at `path`.
-    pub fn new(path: &str, query: &Query, page: PageOf<'_>) -> Self {
+    /// Builds the links of a page of the collection at `path` under `origin`.
+    pub fn new(origin: &str, path: &str, query: &Query, page: PageOf<'_>) -> Self {
         let kept = if query.others.is_empty() { String::new() } else { format!("{}&", query.others) };
         let link = |start: Option<(&str, &str)>| {
             let start = start.map_or(String::new(), |(key, value)| format!("page%5B{key}%5D={value}&"));
-            format!("{path}?{kept}{start}page%5Bsize%5D={}", query.page.size)
+            format!("{origin}{path}?{kept}{start}page%5Bsize%5D={}", query.page.size)
         };
         let numbered = |number: u32| link(Some(("number", &number.to_string())));
         let after = page.ends.map(|(_, last)| link(Some(("after", last))));

@@ -51,8 +51,6 @@ pub struct Query {
     pub page: Page,
     /// The parameters other than `page[…]`, for links: the query string as received.
     pub others: String,
-    /// Scheme and host of this server as seen by the client, for URLs in attributes.
-    pub origin: String,
 }
 
 /// One relationship of an include path.
@@ -93,7 +91,7 @@ pub enum Start {
 
 impl Query {
     /// Returns the query of a document without parameters.
-    pub fn plain(origin: &str) -> Self {
+    pub fn plain() -> Self {
         Self {
             include: Vec::new(),
             is_compound: false,
@@ -102,7 +100,6 @@ impl Query {
             filters: Vec::new(),
             page: Page { size: DEFAULT_PAGE_SIZE, start: Start::Number(1) },
             others: String::new(),
-            origin: origin.to_owned(),
         }
     }
 
@@ -112,7 +109,7 @@ impl Query {
     /// 400 for each unknown or malformed parameter, with its name as sent.
     pub fn read(raw: Option<&str>, schema: &'static Schema, target: Target) -> Result<Self, Errors> {
         let include: Vec<_> = schema.default_include.iter().filter_map(|path| resolve(schema, path).ok()).collect();
-        let empty = Self { is_compound: !include.is_empty(), include, ..Self::plain("") };
+        let empty = Self { is_compound: !include.is_empty(), include, ..Self::plain() };
         let Some(raw) = raw.filter(|raw| !raw.is_empty()) else { return Ok(empty) };
         let mut reading = QueryReader {
             query: empty,

@@ -35,7 +35,7 @@ pub enum Value {
     Integer(i64),
     /// In UTC, to the millisecond.
     Time(OffsetDateTime),
-    /// A path of this server, shown as a URL under the client's origin.
+    /// A path of this server, shown as a URL under an origin.
     Link(String),
     Null,
     /// An array of objects, each with its members in order.
@@ -133,25 +133,31 @@ impl Included {
     }
 }
 
-/// Renders the document of one resource.
-pub fn render_document(resource: &Resource, included: &Included, query: &Query) -> Vec<u8> {
-    write(&Document { data: Data::One(resource), included, query, links: None })
+/// Renders the document of one resource, with links under `origin`.
+pub fn render_document(resource: &Resource, included: &Included, query: &Query, origin: &str) -> Vec<u8> {
+    write(&Document { data: Data::One(resource), included, query, origin, links: None })
 }
 
 /// Renders the document of a resource that does not exist, where that is no error.
-pub fn render_absent(query: &Query) -> Vec<u8> {
-    write(&Document { data: Data::None, included: &Included::default(), query, links: None })
+pub fn render_absent(query: &Query, origin: &str) -> Vec<u8> {
+    write(&Document { data: Data::None, included: &Included::default(), query, origin, links: None })
 }
 
-/// Renders the document of a page of a collection.
-pub fn render_collection(resources: &[Resource], included: &Included, query: &Query, links: &Links) -> Vec<u8> {
-    write(&Document { data: Data::Many(resources), included, query, links: Some(links) })
+/// Renders the document of a page of a collection, with links under `origin`.
+pub fn render_collection(
+    resources: &[Resource],
+    included: &Included,
+    query: &Query,
+    origin: &str,
+    links: &Links,
+) -> Vec<u8> {
+    write(&Document { data: Data::Many(resources), included, query, origin, links: Some(links) })
 }
 
-/// Renders a resource as included in another one's document, with its default fields and URLs of `origin`.
+/// Renders a resource as included in another one's document, with its default fields and links under `origin`.
 pub fn render_included(resource: &Resource, origin: &str) -> String {
-    let query = Query::plain(origin);
-    serde_json::to_string(&View { resource, query: &query, primary: false }).unwrap_or_default()
+    let query = Query::plain();
+    serde_json::to_string(&View { resource, query: &query, origin, primary: false }).unwrap_or_default()
 }
 
 fn write(document: &Document<'_>) -> Vec<u8> {
@@ -165,6 +171,7 @@ struct Document<'a> {
     data: Data<'a>,
     included: &'a Included,
     query: &'a Query,
+    origin: &'a str,
     links: Option<&'a Links>,
 }
 
@@ -176,7 +183,7 @@ enum Data<'a> {
 
 impl Serialize for Document<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let view = |resource, primary| View { resource, query: self.query, primary };
+        let view = |resource, primary| View { resource, query: self.query, origin: self.origin, primary };
         let mut map = serializer.serialize_map(None)?;
         let (first, schema) = match &self.data {
             Data::None => {
@@ -224,6 +231,7 @@ enum Shown<'a> {
 struct View<'a> {
     resource: &'a Resource,
     query: &'a Query,
+    origin: &'a str,
     primary: bool,
 }
 
@@ -253,7 +261,7 @@ impl Serialize for View<'_> {
             let declared = schema.attributes.iter().find(|attribute| attribute.name == *name);
             declared.is_some_and(|attribute| self.shows(name, attribute.when_included))
         });
-        let shown = shown.map(|(name, value)| (*name, ShownValue { value, query: self.query }));
+        let shown = shown.map(|(name, value)| (*name, ShownValue { value, origin: self.origin }));
         map.serialize_entry("attributes", &Members(shown.collect()))?;
         let shown: Vec<_> = relationships
             .iter()
@@ -332,7 +340,7 @@ impl Serialize for Identifiers<'_> {
 /// A value as shown in one document.
 struct ShownValue<'a> {
     value: &'a Value,
-    query: &'a Query,
+    origin: &'a str,
 }
 
 impl Serialize for ShownValue<'_> {
@@ -343,13 +351,13 @@ impl Serialize for ShownValue<'_> {
             Value::Name(text) => serializer.serialize_str(text),
             Value::Json(json) => json.serialize(serializer),
             Value::Objects(objects) => serializer.collect_seq(objects.iter().map(|members| {
-                let shown = members.iter().map(|(name, value)| (*name, ShownValue { value, query: self.query }));
+                let shown = members.iter().map(|(name, value)| (*name, ShownValue { value, origin: self.origin }));
                 Members(shown.collect())
             })),
             Value::Decimal(value) => decimal::number(value).map_err(serde::ser::Error::custom)?.serialize(serializer),
             Value::Integer(value) => serializer.serialize_i64(*value),
             Value::Time(instant) => serializer.collect_str(&timestamp(*instant)),
-            Value::Link(path) => serializer.collect_str(&format_args!("{}{path}", self.query.origin)),
+            Value::Link(path) => serializer.collect_str(&format_args!("{}{path}", self.origin)),
             Value::Null => serializer.serialize_unit(),
         }
     }

@@ -43,6 +43,8 @@ pub struct Receipt {
     pub figures: Vec<Figures>,
     /// The first outputs, by id.
     pub outputs: Vec<Line>,
+    /// The account's own origin of links.
+    pub public_url: Option<String>,
 }
 
 impl Receipt {

@@ -43,8 +43,8 @@ pub static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 });
 
-/// Renders the page of a receipt or credit note. `token` is the token in its address.
-pub fn render(receipt: &Receipt, kind: PageKind, token: &str) -> String {
+/// Renders the page of a receipt or credit note. `token` is the token in its address, `origin` leads its links.
+pub fn render(receipt: &Receipt, kind: PageKind, token: &str, origin: &str) -> String {
     let name = match kind {
         PageKind::Receipt => "Receipt",
         PageKind::CreditNote => "Credit note",
@@ -61,9 +61,9 @@ pub fn render(receipt: &Receipt, kind: PageKind, token: &str) -> String {
             p { "… and " (receipt.more()) " more. The figures above include them." }
         }
         @if kind == PageKind::CreditNote {
-            p { a href={ "/receipts/" (token) } { "Receipt for this request" } }
+            p { a href={ (origin) "/receipts/" (token) } { "Receipt for this request" } }
         } @else if receipt.money_returned > BigDecimal::default() {
-            p { a href={ "/credit_notes/" (token) } { "Credit note for the returned money" } }
+            p { a href={ (origin) "/credit_notes/" (token) } { "Credit note for the returned money" } }
         }
     };
     layout(&title, &content)

@@ -2,6 +2,7 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -59,21 +60,27 @@ type Token = Result<Path<String>, PathRejection>;
 const LONGEST_TOKEN: usize = 128;
 
 /// `GET /receipts/:token`
-pub async fn show_receipt(State(app): State<App>, token: Token, headers: HeaderMap) -> Response {
-    respond(&app, token, &headers, PageKind::Receipt).await
+pub async fn show_receipt(State(app): State<App>, token: Token, parts: Parts) -> Response {
+    respond(&app, token, &parts, PageKind::Receipt).await
 }
 
 /// `GET /credit_notes/:token`
-pub async fn show_credit_note(State(app): State<App>, token: Token, headers: HeaderMap) -> Response {
-    respond(&app, token, &headers, PageKind::CreditNote).await
+pub async fn show_credit_note(State(app): State<App>, token: Token, parts: Parts) -> Response {
+    respond(&app, token, &parts, PageKind::CreditNote).await
 }
 
-async fn respond(app: &App, token: Token, headers: &HeaderMap, kind: PageKind) -> Response {
+async fn respond(app: &App, token: Token, parts: &Parts, kind: PageKind) -> Response {
     let token = token.map(|Path(token)| token).unwrap_or_default();
-    let found = find(app, &token, kind).await;
-    let response = match (found, prefers_html(headers)) {
-        (Ok(receipt), true) => html(StatusCode::OK, page::render(&receipt, kind, &token)),
-        (Ok(receipt), false) => match kind {
+    let found = match app.origins.read(parts) {
+        Ok(origin) => find(app, &token, kind).await.map(|receipt| (receipt, origin)),
+        Err(error) => Err(error.into()),
+    };
+    let response = match (found, prefers_html(&parts.headers)) {
+        (Ok((receipt, origin)), true) => {
+            let origin = receipt.public_url.as_deref().unwrap_or_else(|| origin.without_account());
+            html(StatusCode::OK, page::render(&receipt, kind, &token, origin))
+        }
+        (Ok((receipt, _)), false) => match kind {
             PageKind::Receipt => Json(document::receipt(&receipt)).into_response(),
             PageKind::CreditNote => Json(document::credit_note(&receipt)).into_response(),
         },
@@ -129,9 +136,8 @@ fn html(status: StatusCode, content: String) -> Response {
 /// Adds the headers of every answer. The address is secret and the content is private.
 /// Therefore shared caches must not store them, and browsers must not send the address on.
 fn with_privacy_headers(mut response: Response) -> Response {
-    const HEADERS: [(HeaderName, &str); 5] = [
+    const HEADERS: [(HeaderName, &str); 4] = [
         (header::CACHE_CONTROL, "private"),
-        (header::VARY, "Accept"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("x-robots-tag"), "noindex"),

@@ -14,7 +14,7 @@ use crate::concierge::outputs::state::{MACHINE, Refund};
 /// Outputs are read twice instead of being materialized: once for the totals, once for the list.
 const FIND: &str = concat!(
     "with request as (
-        select r.*, u.name as payer_name
+        select r.*, u.name as payer_name, a.public_url
         from concierge_requests r
         join accounts a on a.id = r.account_id and ",
     crate::account_lives!("a"),
@@ -46,7 +46,7 @@ const FIND: &str = concat!(
     select r.id, r.external_id, r.payer_name, r.port_code, r.currency, r.state, r.quote_requested_at,
         r.quote_accepted_at, r.state_since, r.total_to_spend, r.money_returned,
         coalesce(f.states, '{}'), coalesce(f.counts, '{}'), coalesce(f.budgets, '{}'), coalesce(f.came_back, '{}'),
-        o.id, u.name, o.port_code, o.amount, o.budget, o.fee_and_cost, o.state, o.came_back
+        r.public_url, o.id, u.name, o.port_code, o.amount, o.budget, o.fee_and_cost, o.state, o.came_back
     from request r
     cross join figures f
     left join first o on true
@@ -70,7 +70,7 @@ pub async fn find(connection: &mut PgConnection, token: &str, kind: PageKind) ->
     let Some(row) = rows.first() else { return Ok(None) };
     let mut outputs = Vec::with_capacity(rows.len());
     for row in &rows {
-        outputs.extend(read_line(row, 15)?);
+        outputs.extend(read_line(row, 16)?);
     }
     Ok(Some(Receipt {
         request_id: row.try_get(0)?,
@@ -86,6 +86,7 @@ pub async fn find(connection: &mut PgConnection, token: &str, kind: PageKind) ->
         money_returned: row.try_get(10)?,
         figures: read_figures(row, 11)?,
         outputs,
+        public_url: row.try_get(15)?,
     }))
 }
 

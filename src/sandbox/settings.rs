@@ -1,4 +1,5 @@
-//! `/_sandbox/settings`: an account's delays, and its choice of automatic or manual progression and approval.
+//! `/_sandbox/settings`: an account's delays, its choice of automatic or manual progression and approval, and the origin
+//! of its links.
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::jsonapi::values::IsoDuration;
 use crate::lifecycle::timers;
 use crate::web::app::App;
 use crate::web::call::Call;
+use crate::web::origin::{EXPECTED_URL, LONGEST_URL, read_public_url};
 
 /// Values of a mode.
 const MODES: [&str; 2] = ["auto", "manual"];
@@ -32,6 +34,13 @@ pub const SETTINGS: &[Attribute] = &[
     delay_of("approval_delay", "Time from the creation of a user to its approval."),
     delay_of("quote_delay", "Time from the request for a quote to the quote, where it does not come at once."),
     delay_of("step_delay", "Time of each later step of an output."),
+    Attribute::new(
+        "public_url",
+        ValueType::Url,
+        "Origin of links, with a path if a proxy adds one.",
+        r#""https://sandbox.example.com""#,
+    )
+    .on_create(Input::Optional),
 ];
 
 const fn mode_of(name: &'static str, about: &'static str) -> Attribute {
@@ -43,7 +52,7 @@ const fn delay_of(name: &'static str, about: &'static str) -> Attribute {
 }
 
 /// Changes to the settings: `None` keeps a value, `Some(None)` restores the server's default.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
 struct Change {
     is_manual: Option<bool>,
@@ -52,6 +61,7 @@ struct Change {
     approval_delay: Option<Option<Duration>>,
     quote_delay: Option<Option<Duration>>,
     step_delay: Option<Option<Duration>>,
+    public_url: Option<Option<String>>,
 }
 
 impl Change {
@@ -65,11 +75,12 @@ impl Change {
             approval_delay: delay(&mut reader, "approval_delay"),
             quote_delay: delay(&mut reader, "quote_delay"),
             step_delay: delay(&mut reader, "step_delay"),
+            public_url: url(&mut reader, "public_url"),
         };
         reader.finish(Some(change))
     }
 
-    fn apply(self, settings: AccountSettings) -> AccountSettings {
+    fn apply(&self, settings: AccountSettings) -> AccountSettings {
         AccountSettings {
             check_delay: self.check_delay.unwrap_or(settings.check_delay),
             approval_delay: self.approval_delay.unwrap_or(settings.approval_delay),
@@ -124,9 +135,26 @@ pub struct Settings {
     quote_delay: IsoDuration,
     /// Time of each later step of an output.
     step_delay: IsoDuration,
+    /// Origin of links; without one, links have the origin of the request.
+    public_url: Option<String>,
 }
 
-fn render(settings: &AccountSettings, server: &Timing) -> Settings {
+#[expect(clippy::option_option, reason = "absent, null and a value are three things")]
+fn url(reader: &mut Reader, name: &str) -> Option<Option<String>> {
+    if !reader.has_attribute(name) {
+        return None;
+    }
+    if reader.is_null(name) {
+        return Some(None);
+    }
+    let url = read_public_url(&reader.text(name, LONGEST_URL)?);
+    if url.is_none() {
+        reader.invalid(name, EXPECTED_URL);
+    }
+    url.map(Some)
+}
+
+fn render(settings: &AccountSettings, public_url: Option<&str>, server: &Timing) -> Settings {
     let timing = settings.timing(server);
     Settings {
         progression: Mode::of(!timing.is_manual),
@@ -135,13 +163,15 @@ fn render(settings: &AccountSettings, server: &Timing) -> Settings {
         approval_delay: IsoDuration(timing.approval_delay),
         quote_delay: IsoDuration(timing.quote_delay),
         step_delay: IsoDuration(timing.step_delay),
+        public_url: public_url.map(str::to_owned),
     }
 }
 
 /// `GET /_sandbox/settings`
 pub async fn show(State(app): State<App>, call: Call) -> Result<Json<Settings>, Errors> {
     let caller = call.authorize(&app, Access::Read, call.no_query()).await?.0;
-    Ok(Json(render(&caller.settings, &app.rules.timing)))
+    let public_url = caller.public_url.as_ref().or(call.origin.public_url.as_ref());
+    Ok(Json(render(&caller.settings, public_url.map(|url| &**url), &app.rules.timing)))
 }
 
 /// `PATCH /_sandbox/settings`: changes the settings for all transitions from now on.
@@ -153,17 +183,25 @@ pub async fn update(State(app): State<App>, call: Call) -> Result<Json<Settings>
     let work = async |transaction: &mut PgConnection| {
         let id = caller.account_id;
         // the account was reset meanwhile; it had these settings until then
-        let Some(account) = store::lock(transaction, id).await? else { return Ok(change.apply(caller.settings)) };
+        let Some(account) = store::lock(transaction, id).await? else {
+            let kept = caller.public_url.as_deref().map(str::to_owned);
+            return Ok((change.apply(caller.settings), change.public_url.clone().unwrap_or(kept)));
+        };
         let (settings, now) = (change.apply(account.settings), account.time.now(&app.clock));
         store::save_settings(transaction, id, &settings).await?;
+        if let Some(url) = &change.public_url {
+            store::save_public_url(transaction, id, url.as_deref()).await?;
+        }
+        let public_url = change.public_url.clone().unwrap_or(account.public_url);
         if settings.is_manual && !account.settings.is_manual {
             timers::stop(transaction, id).await?;
         } else if account.settings.is_manual && !settings.is_manual {
             timers::start(transaction, id, now, &settings.timing(&app.rules.timing)).await?;
         }
-        Ok::<_, StoreError>(settings)
+        Ok::<_, StoreError>((settings, public_url))
     };
-    let own = app.database.run(async |connection| transaction(connection, work).await).await?;
+    let (own, public_url) = app.database.run(async |connection| transaction(connection, work).await).await?;
     app.schedule(&caller, Some(caller.time.now(&app.clock))).await;
-    Ok(Json(render(&own, &app.rules.timing)))
+    let public_url = public_url.as_deref().or(call.origin.public_url.as_deref());
+    Ok(Json(render(&own, public_url, &app.rules.timing)))
 }

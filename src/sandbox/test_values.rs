@@ -54,7 +54,7 @@ pub struct TestValueMeta {
 /// `GET /_sandbox/test_values`: lists the test values, an entry for each scenario.
 pub async fn list(call: Call) -> Result<Json<TestValueList>, Errors> {
     let page = Numbered::read_list(&call, &SCHEMA)?;
-    let (data, links) = page.page(TEST_VALUES.iter().map(render).collect());
+    let (data, links) = page.page(TEST_VALUES.iter().map(render).collect(), call.origin.without_account());
     let meta = TestValueMeta { total: TEST_VALUES.len(), precedence: PRECEDENCE };
     Ok(Json(List { data, meta, links }))
 }

@@ -10,10 +10,12 @@ use tower_http::trace::TraceLayer;
 use crate::contract::ServerSetting;
 use crate::sandbox::intercept::intercept;
 use crate::sandbox::state::ControlPlane;
-use crate::web::guard::unknown_route;
+use crate::web::cors::with_cors;
+use crate::web::guard::{unknown_route, varying};
 use crate::{api, contract, receipts, sandbox, telemetry};
 
-/// Builds the router of all routes and their shared layers. `settings` are shown in the API document. The outermost layer comes first.
+/// Builds the router of all routes and their shared layers. The outermost layer comes first. `settings` are shown in the
+/// API document.
 pub fn router(plane: &ControlPlane, settings: Vec<ServerSetting>) -> Router {
     let layers = ServiceBuilder::new()
         .map_request(telemetry::keep_valid_request_id)
@@ -26,11 +28,14 @@ pub fn router(plane: &ControlPlane, settings: Vec<ServerSetting>) -> Router {
                 .on_response(telemetry::log_response)
                 .on_failure(()),
         );
+    let app = &plane.app;
+    let cross_origins = app.cross_origins.as_ref();
+    let api = api::routes(app).layer(from_fn_with_state(plane.clone(), intercept));
     Router::new()
-        .merge(api::routes(&plane.app).layer(from_fn_with_state(plane.clone(), intercept)))
-        .merge(receipts::routes::routes(&plane.app))
-        .merge(sandbox::routes(plane))
-        .merge(contract::routes::routes(&plane.app, settings))
+        .merge(with_cors(varying(api, app, "Accept, Prefer"), cross_origins))
+        .merge(with_cors(varying(receipts::routes::routes(app), app, "Accept"), cross_origins))
+        .merge(varying(sandbox::routes(plane), app, "Accept"))
+        .merge(varying(contract::routes::routes(app, settings), app, "Accept"))
         .fallback(unknown_route)
         .layer(layers)
 }

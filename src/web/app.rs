@@ -7,7 +7,9 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use time::OffsetDateTime;
 
+use super::cors::CrossOrigins;
 use super::open_accounts::OpenAccounts;
+use super::origin::OriginRules;
 use super::rate_limit::RateLimit;
 use crate::accounts::caller::{Caller, Credentials};
 use crate::accounts::ids::Ids;
@@ -36,6 +38,9 @@ pub struct AppState {
     pub ids: Ids,
     pub clock: Clock,
     pub rules: Rules,
+    pub origins: OriginRules,
+    /// Origins of pages that may call the API from a browser, if any.
+    pub cross_origins: Option<CrossOrigins>,
     pub alarm: Alarm,
     /// Wakes the dispatcher when an event is due.
     pub deliveries: Alarm,

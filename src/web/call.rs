@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 
 use super::app::App;
+use super::origin::{Origin, text};
 use crate::accounts::caller::{Access, Caller, Credentials, authenticate};
 use crate::jsonapi::error::{
     BODY_TIMEOUT, BODY_TOO_LARGE, CONTENT_ENCODING_UNSUPPORTED, DOCUMENT_INVALID, Error, Errors, HEADER_INVALID,
@@ -27,6 +28,9 @@ pub const MAX_BODY: usize = 1 << 20;
 /// Reading on lets the client read the answer.
 const LARGEST_DISCARDED: usize = 16 << 20;
 
+/// Challenge of every 401. `Authorization` has the bare key, so no registered scheme fits.
+const CHALLENGE: &str = "ApiKey realm=\"concierge-sandbox\"";
+
 /// A request with checked headers and a complete body.
 #[derive(Debug)]
 pub struct Call {
@@ -34,8 +38,8 @@ pub struct Call {
     /// True if the request has no `Authorization` header.
     is_anonymous: bool,
     query: Option<String>,
-    /// Scheme and host of this server, as the client sees them.
-    origin: String,
+    /// The origin of links in the answer.
+    pub origin: Origin,
     /// The headers as the client sent them.
     pub headers: HeaderMap,
     /// The `X-Request-Id` of the client, or a generated one.
@@ -46,17 +50,6 @@ pub struct Call {
 }
 
 impl Call {
-    /// Returns scheme and host of this server as the client sees them, with the path under which a proxy serves it.
-    pub fn origin(&self) -> &str {
-        &self.origin
-    }
-
-    /// Returns the path under which a proxy serves this server; mostly none.
-    pub fn path_prefix(&self) -> &str {
-        let host = self.origin.split_once("://").map_or("", |(_, host)| host);
-        host.find('/').map_or("", |place| &host[place..])
-    }
-
     /// Returns the credentials of the `Authorization` header.
     ///
     /// # Errors
@@ -78,8 +71,7 @@ impl Call {
     /// # Errors
     /// 400, as for [`Query::read`].
     pub fn query(&self, schema: &'static Schema, target: Target) -> Result<Query, Errors> {
-        let query = Query::read(self.query.as_deref(), schema, target)?;
-        Ok(Query { origin: self.origin.clone(), ..query })
+        Query::read(self.query.as_deref(), schema, target)
     }
 
     /// Returns the caller with the parsed request.
@@ -149,6 +141,7 @@ where
         // an id that is not UTF-8 names no resource, like any id that is not a number
         let path = RawPathParams::from_request_parts(&mut parts, state).await.ok();
         let id = path.and_then(|path| path.iter().next().map(|(_, id)| id.to_owned())).unwrap_or_default();
+        let origin = app.origins.read(&parts)?;
         let headers = &parts.headers;
         let authorization = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         let credentials = Credentials::read(authorization);
@@ -162,32 +155,10 @@ where
             negotiation::check_content_encoding(text(headers, "Content-Encoding")?.as_deref())?;
         }
         negotiation::check_content_type(text(headers, "Content-Type")?.as_deref(), has_effect)?;
-        let origin = origin(headers);
         let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().into();
         let query = parts.uri.query().map(str::to_owned);
         Ok(Self { credentials, is_anonymous, query, origin, headers: parts.headers, request_id, id, body })
     }
-}
-
-/// Returns the text of a header; repeated headers are joined with commas.
-fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<Cow<'a, str>>, Error> {
-    let mut list: Option<Cow<'a, str>> = None;
-    for line in headers.get_all(name) {
-        let line = line.to_str().map_err(|_| not_ascii(name))?;
-        list = Some(list.map_or(line.into(), |list| format!("{list}, {line}").into()));
-    }
-    Ok(list)
-}
-
-fn not_ascii(name: &'static str) -> Error {
-    Error::new(HEADER_INVALID, format!("`{name}` must be plain ASCII")).header(name)
-}
-
-/// Returns scheme and host of this server as the client sees them, also behind a TLS proxy.
-fn origin(headers: &HeaderMap) -> String {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = if header("x-forwarded-proto") == Some("https") { "https" } else { "http" };
-    format!("{scheme}://{}", header("host").unwrap_or("localhost"))
 }
 
 /// Checks the header of real clients: `Version: x.y` or `x.y.z`.
@@ -266,10 +237,10 @@ pub fn answer(status: StatusCode, document: Vec<u8>) -> Response {
     (status, [(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))], document).into_response()
 }
 
-/// Answers 201 with the document of the new resource and its `Location`.
-pub fn created(schema: &Schema, id: &str, document: Vec<u8>) -> Response {
+/// Answers 201 with the document of the new resource and its `Location`, a link under `origin`.
+pub fn created(origin: &str, schema: &Schema, id: &str, document: Vec<u8>) -> Response {
     let mut response = answer(StatusCode::CREATED, document);
-    if let Ok(location) = HeaderValue::try_from(format!("{}/{id}", schema.path)) {
+    if let Ok(location) = HeaderValue::try_from(format!("{origin}{}/{id}", schema.path)) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
@@ -281,6 +252,9 @@ impl IntoResponse for Errors {
         let mut response = answer(status, self.render());
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
         }
         if self.as_slice().iter().any(|error| error.code == CONTENT_ENCODING_UNSUPPORTED) {
             let accepted = HeaderValue::from_static(negotiation::IDENTITY);

@@ -11,8 +11,10 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::app::App;
+use super::origin::PROXY_HEADERS;
 use crate::accounts::caller::Credentials;
 use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_UNKNOWN, UNAVAILABLE};
 
@@ -50,6 +52,14 @@ pub fn with_open_accounts<S: Clone + Send + Sync + 'static>(routes: Router<S>, a
 async fn admit(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, Errors> {
     app.admit(request.headers()).await?;
     Ok(next.run(request).await)
+}
+
+/// Names the headers of requests by which the answers of these routes are chosen, so that caches keep them apart. Links
+/// add those of a trusted proxy.
+pub fn varying(routes: Router, app: &App, by: &str) -> Router {
+    let names = if app.origins.trusts_proxy { format!("{by}, {PROXY_HEADERS}") } else { by.to_owned() };
+    let names = HeaderValue::try_from(names).ok();
+    routes.layer(SetResponseHeaderLayer::appending(header::VARY, move |_: &Response<Body>| names.clone()))
 }
 
 /// Limits the requests of each key, if the server has a limit. The real system has no control plane, so only its API

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 
 use super::app::App;
+use super::call::Call;
+use crate::accounts::caller::Caller;
 use crate::concierge::load;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::Errors;
@@ -60,17 +62,17 @@ pub async fn follow(
     Ok(included)
 }
 
-/// Renders the document of one resource with its included resources.
+/// Renders the document of one resource with its included resources, as an answer to `caller`.
 ///
 /// # Errors
 /// As [`follow`].
 pub async fn document(
     app: &App,
-    account_id: i64,
+    (call, caller): (&Call, &Caller),
     resource: &Resource,
     known: Vec<Resource>,
     query: &Query,
 ) -> Result<Vec<u8>, Errors> {
-    let included = follow(app, account_id, std::slice::from_ref(resource), known, query).await?;
-    Ok(render::render_document(resource, &included, query))
+    let included = follow(app, caller.account_id, std::slice::from_ref(resource), known, query).await?;
+    Ok(render::render_document(resource, &included, query, call.origin.for_caller(caller)))
 }

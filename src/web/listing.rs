@@ -35,6 +35,7 @@ pub async fn respond<T>(
     let known = page.resources.iter().flat_map(known).collect();
     let included = include::follow(app, page.caller.account_id, &resources, known, &query).await?;
     let ends = resources.first().zip(resources.last()).map(|(first, last)| (first.id.as_str(), last.id.as_str()));
-    let links = Links::new(schema.path, &query, PageOf { ends, more: page.more, total: page.total });
-    Ok(answer(StatusCode::OK, render_collection(&resources, &included, &query, &links)))
+    let origin = call.origin.for_caller(&page.caller);
+    let links = Links::new(origin, schema.path, &query, PageOf { ends, more: page.more, total: page.total });
+    Ok(answer(StatusCode::OK, render_collection(&resources, &included, &query, origin, &links)))
 }

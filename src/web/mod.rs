@@ -5,11 +5,13 @@
 pub mod app;
 pub mod call;
 pub mod connection;
+pub mod cors;
 pub mod guard;
 pub mod include;
 pub mod list;
 pub mod listing;
 pub mod numbered;
 pub mod open_accounts;
+pub mod origin;
 pub mod rate_limit;
 pub mod route;

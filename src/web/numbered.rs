@@ -66,25 +66,25 @@ impl Numbered {
         self.query.page.size as usize
     }
 
-    /// Returns the links of the page. `more` is true if entries follow it.
-    pub fn links(&self, more: bool, total: Option<i64>) -> Links {
-        Links::new(self.schema.path, &self.query, PageOf { ends: None, more, total })
+    /// Returns the links of the page under `origin`. `more` is true if entries follow it.
+    pub fn links(&self, more: bool, total: Option<i64>, origin: &str) -> Links {
+        Links::new(origin, self.schema.path, &self.query, PageOf { ends: None, more, total })
     }
 
-    /// Returns the requested page of all `entries`, and its links.
-    pub fn page<T>(&self, entries: Vec<T>) -> (Vec<T>, Links) {
+    /// Returns the requested page of all `entries`, and its links under `origin`.
+    pub fn page<T>(&self, entries: Vec<T>, origin: &str) -> (Vec<T>, Links) {
         let total = entries.len();
         let more = self.skipped.saturating_add(self.size()) < total;
         let page = entries.into_iter().skip(self.skipped).take(self.size()).collect();
-        (page, self.links(more, i64::try_from(total).ok()))
+        (page, self.links(more, i64::try_from(total).ok(), origin))
     }
 
-    /// Answers the requested page of `resources`: the whole collection by ascending id.
-    pub fn respond(&self, mut resources: Vec<Resource>) -> Response {
+    /// Answers the requested page of `resources`: the whole collection by ascending id. Links are under `origin`.
+    pub fn respond(&self, mut resources: Vec<Resource>, origin: &str) -> Response {
         if self.query.sort.first().is_some_and(|key| key.descending) {
             resources.reverse();
         }
-        let (page, links) = self.page(resources);
-        answer(StatusCode::OK, render_collection(&page, &Included::default(), &self.query, &links))
+        let (page, links) = self.page(resources, origin);
+        answer(StatusCode::OK, render_collection(&page, &Included::default(), &self.query, origin, &links))
     }
 }

@@ -1,6 +1,7 @@
 //! The dispatcher: the deliveries of this server, from the claim to the saved result.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -37,6 +38,8 @@ pub struct DeliveryRules {
     pub timeout: Duration,
     pub limits: ConcurrencyLimits,
     pub retries: Retries,
+    /// The server's public URL, for links in events.
+    pub public_url: Option<Arc<str>>,
 }
 
 /// Dispatcher: the deliveries of this server.
@@ -51,6 +54,7 @@ pub struct Dispatcher {
     clock: Clock,
     /// Name of this server in leases.
     server: Uuid,
+    public_url: Option<Arc<str>>,
     queue: DeliveryQueue,
     in_flight: InFlight,
     poll: Poller,
@@ -60,12 +64,13 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// Returns a dispatcher without deliveries.
     pub fn new(database: Database, clock: Clock, rules: DeliveryRules, observers: ResultObservers) -> Self {
-        let DeliveryRules { addresses, timeout, limits, retries } = rules;
+        let DeliveryRules { addresses, timeout, limits, retries, public_url } = rules;
         let server = Uuid::new_v4();
         let context = AttemptContext { clock: clock.clone(), retries, database: database.clone(), server };
         Self {
             clock,
             server,
+            public_url,
             queue: DeliveryQueue::new(limits),
             in_flight: InFlight::new(context, addresses, timeout),
             poll: Poller::new(database, observers),
@@ -152,6 +157,7 @@ impl Dispatcher {
             limit: limiter.total_quota(),
             first_deliveries: limiter.limits().total,
             unknown_receivers: limiter.quota_for_unknown(instant),
+            public_url: self.public_url.clone(),
         };
         let renewed = if self.poll.should_renew() { self.leased().collect() } else { Vec::new() };
         let leases = LeaseChanges { renewed, released: self.queue.take_released() };

@@ -16,7 +16,7 @@ async fn output_create_returns_the_documented_document() {
             .header("Content-Type", "application/json")
             .body(include_str!("fixtures/documented_request.json"));
         let answer = crate::support::send(request).await;
-        assert_eq!(answer.headers["location"], "/api/concierge_request_outputs/32323");
+        assert_eq!(answer.headers["location"], s.url("/api/concierge_request_outputs/32323"));
         assert_eq!(answer.headers["content-type"], "application/vnd.api+json");
         let documented: Value = serde_json::from_str(include_str!("fixtures/documented_answer.json")).unwrap();
         // compared as text, so that the order of members counts too

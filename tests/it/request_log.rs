@@ -60,7 +60,7 @@ async fn exchange_is_shown_as_sent_and_answered() {
         assert_eq!((&sent["body"], &sent["body_size"]), (&json!(body), &json!(body.len())));
         assert_eq!(sent["body_is_cut"], false);
         let answered = &shown["response"];
-        assert_eq!(answered["headers"]["location"], "/api/concierge_request_outputs/32323");
+        assert_eq!(answered["headers"]["location"], s.url("/api/concierge_request_outputs/32323"));
         assert_eq!((&answered["body"], &answered["body_size"]), (&json!(answer.text), &json!(answer.text.len())));
         assert_eq!(logged(s, "").await, [shown]);
     })

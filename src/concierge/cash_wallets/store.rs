@@ -15,7 +15,7 @@ pub async fn find(
     connection: &mut PgConnection,
     credentials: &Credentials,
     currencies: &[String],
-) -> Result<Vec<CashWallet>, StoreError> {
+) -> Result<(Caller, Vec<CashWallet>), StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
@@ -27,11 +27,11 @@ pub async fn find(
             on w.account_id = c.account_id and w.user_id = c.user_id and w.currency = any($3)"
     );
     let rows = credentials.query(SQL).bind(currencies).fetch_all(connection).await?;
-    Caller::authorize(rows.first(), Access::Read)?;
+    let caller = Caller::authorize(rows.first(), Access::Read)?;
     let wallet = |row: &PgRow| {
         let Some(currency) = row.try_get(COLUMNS)? else { return Ok(None) };
         Ok(Some(CashWallet { currency, balance: row.try_get(COLUMNS + 1)? }))
     };
     let found: Result<Vec<Option<CashWallet>>, sqlx::Error> = rows.iter().map(wallet).collect();
-    Ok(found?.into_iter().flatten().collect())
+    Ok((caller, found?.into_iter().flatten().collect()))
 }

@@ -280,7 +280,7 @@ pub async fn create(
         .fetch_all(connection)
         .await?;
     let caller = Caller::authorize(rows.first(), Access::Write)?;
-    let outcomes: Result<_, sqlx::Error> = rows.iter().map(|row| read_outcome(row, caller)).collect();
+    let outcomes: Result<_, sqlx::Error> = rows.iter().map(|row| read_outcome(row, caller.clone())).collect();
     Ok(outcomes?)
 }
 
@@ -335,7 +335,7 @@ pub async fn find(
     let caller = Caller::authorize(rows.first(), Access::Read)?;
     let complete = |row: &PgRow| {
         let found: Option<i64> = row.try_get(caller::COLUMNS)?;
-        Ok((caller, found.map(|_| read_complete(row, caller::COLUMNS)).transpose()?))
+        Ok((caller.clone(), found.map(|_| read_complete(row, caller::COLUMNS)).transpose()?))
     };
     let found: Result<_, sqlx::Error> = rows.iter().map(complete).collect();
     Ok(found?)

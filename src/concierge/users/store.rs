@@ -91,6 +91,9 @@ impl UserSelector {
     }
 }
 
+/// The caller, and the user if it exists.
+pub type FoundUser = (Caller, Option<User>);
+
 /// Finds a user of the caller's account.
 ///
 /// # Errors
@@ -99,7 +102,7 @@ pub async fn find(
     connection: &mut PgConnection,
     credentials: &Credentials,
     which: UserSelector,
-) -> Result<Option<User>, StoreError> {
+) -> Result<FoundUser, StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
@@ -169,7 +172,7 @@ pub async fn create(
     Ok((caller, found(row.as_ref())?.map(|user| NewUser { user, due_at })))
 }
 
-/// Changes a user.
+/// Changes a user. `origin` is the origin of the call, for links in events to a new `webhook_url`.
 ///
 /// # Errors
 /// 401 if the caller is not allowed; database errors.
@@ -178,7 +181,8 @@ pub async fn update(
     credentials: &Credentials,
     which: UserSelector,
     changes: &UserChanges,
-) -> Result<Option<User>, StoreError> {
+    origin: &str,
+) -> Result<FoundUser, StoreError> {
     const SQL: &str = concat!(
         "with ",
         crate::caller!(),
@@ -187,6 +191,7 @@ pub async fn update(
                 name = case when $4 then $5 else u.name end,
                 email = case when $6 then $7 else u.email end,
                 webhook_url = case when $8 then $9 else u.webhook_url end,
+                webhook_origin = case when not $8 then u.webhook_origin when $9 is not null then $11 end,
                 do_not_email = coalesce($10, u.do_not_email)
             from caller c
             where c.level = 'write' and u.account_id = c.account_id and u.id = coalesce($3, c.user_id)
@@ -208,14 +213,14 @@ pub async fn update(
         .bind(changes.webhook_url.is_some())
         .bind(changes.webhook_url.as_ref().and_then(Option::as_deref))
         .bind(changes.do_not_email)
+        .bind(origin)
         .fetch_optional(connection)
         .await?;
     read_authorized(row.as_ref(), Access::Write)
 }
 
-fn read_authorized(row: Option<&PgRow>, access: Access) -> Result<Option<User>, StoreError> {
-    Caller::authorize(row, access)?;
-    Ok(found(row)?)
+fn read_authorized(row: Option<&PgRow>, access: Access) -> Result<FoundUser, StoreError> {
+    Ok((Caller::authorize(row, access)?, found(row)?))
 }
 
 fn found(row: Option<&PgRow>) -> Result<Option<User>, sqlx::Error> {

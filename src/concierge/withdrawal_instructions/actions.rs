@@ -36,7 +36,7 @@ pub async fn create(
     transaction(connection, async |transaction| {
         let (caller, created) = store::create(transaction, credentials, id, new, now).await?;
         if let Some(created) = &created {
-            record(transaction, caller, CREATED, created, (caller.time.at(now), cause), origin).await?;
+            record(transaction, &caller, CREATED, created, (caller.time.at(now), cause), origin).await?;
         }
         Ok((caller, created))
     })
@@ -74,7 +74,7 @@ pub async fn delete(
         if let Some(output) = store::delete(transaction, caller.account_id, id, now).await? {
             return Ok((caller, Deletion::InUse(output)));
         }
-        record(transaction, caller, DESTROYED, &instruction, (now, cause), origin).await?;
+        record(transaction, &caller, DESTROYED, &instruction, (now, cause), origin).await?;
         Ok((caller, Deletion::Deleted))
     })
     .await
@@ -82,7 +82,7 @@ pub async fn delete(
 
 async fn record(
     connection: &mut PgConnection,
-    caller: Caller,
+    caller: &Caller,
     event_type: &'static str,
     instruction: &WithdrawalInstruction,
     (at, cause): (OffsetDateTime, Cause),

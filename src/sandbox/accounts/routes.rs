@@ -62,7 +62,7 @@ pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Res
     };
     let account = plane.app.database.run(work).await?.ok_or_else(|| not_found(&name))?;
     let shown = CreatedAccount { account: render(&account, now), key, read_only_key };
-    let location = [(header::LOCATION, format!("/_sandbox/accounts/{name}"))];
+    let location = [(header::LOCATION, format!("{}/_sandbox/accounts/{name}", call.origin.without_account()))];
     Ok((StatusCode::CREATED, location, Json(shown)).into_response())
 }
 
@@ -78,7 +78,7 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
     let (total, accounts) = plane.app.database.run(work).await?;
     let (now, more) = (plane.app.clock.now(), accounts.len() > page.size());
     let shown = accounts.iter().take(page.size()).map(|account| render(account, now)).collect();
-    Ok(Json(List::new((shown, page.links(more, total)))))
+    Ok(Json(List::new((shown, page.links(more, total, call.origin.without_account())))))
 }
 
 /// `GET /_sandbox/accounts/:id`: shows an account. `me` is the caller's own.

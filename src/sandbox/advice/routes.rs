@@ -43,7 +43,8 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
         seen.push((AdviceKind::WebhookUrlMissing, polling.clone()));
     }
     seen.sort_by_key(|(kind, _)| *kind);
-    let (data, links) = page.page(seen.iter().map(|(kind, tally)| render(*kind, tally)).collect());
+    let (data, links) =
+        page.page(seen.iter().map(|(kind, tally)| render(*kind, tally)).collect(), call.origin.for_caller(&caller));
     let meta = AdviceMeta { total: seen.len(), requests_seen_by: "this server, since its start" };
     Ok(Json(List { data, meta, links }))
 }

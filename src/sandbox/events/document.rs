@@ -153,7 +153,7 @@ pub fn render(record: &EventRow) -> Resource {
 
 /// Renders the document of one event, with its delivery attempts and its resource in the state at the event. `include=`
 /// omits the resource.
-pub fn document(event: &EventDetails, mut query: Query) -> Vec<u8> {
+pub fn document(event: &EventDetails, mut query: Query, origin: &str) -> Vec<u8> {
     let mut resource = render(&event.record);
     resource.attributes.push(("attempts", Value::Objects(event.attempts.iter().map(render_attempt).collect())));
     let mut included = Included::default();
@@ -161,7 +161,7 @@ pub fn document(event: &EventDetails, mut query: Query) -> Vec<u8> {
         query.is_compound = true;
         event.resource.iter().for_each(|resource| included.show_stored(resource.clone()));
     }
-    render::render_document(&resource, &included, &query)
+    render::render_document(&resource, &included, &query, origin)
 }
 
 fn render_attempt(attempt: &AttemptRow) -> Vec<(&'static str, Value)> {

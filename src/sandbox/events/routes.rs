@@ -28,9 +28,9 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors
 pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
     let query = call.authorize_parsed(&app, Access::Read, query).await?;
-    let (_, event) = find(&app, &call, id_number(&call.id)).await?;
+    let (caller, event) = find(&app, &call, id_number(&call.id)).await?;
     let event = event.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
-    Ok(answer(StatusCode::OK, document(&event, query)))
+    Ok(answer(StatusCode::OK, document(&event, query, call.origin.for_caller(&caller))))
 }
 
 /// `POST /_sandbox/events/:id/redeliver`: sends the same bytes of an event again.
@@ -40,7 +40,7 @@ pub async fn redeliver(State(app): State<App>, call: Call) -> Result<Response, E
     let id = id_number(&call.id);
     loop {
         let work = async |connection: &mut PgConnection| {
-            let (caller, event) = store::find(connection, call.credentials()?, Access::Write, id).await?;
+            let (caller, event) = store::find(connection, call.credentials()?, Access::Write, id, &call.origin).await?;
             let event = event.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
             let now = caller.time.now(&app.clock);
             let repeated = redeliver::redeliver(connection, caller.account_id, &event.record, now).await?;
@@ -57,7 +57,7 @@ pub async fn redeliver(State(app): State<App>, call: Call) -> Result<Response, E
         if let (then, Some(event)) = found?
             && then.account_id == caller.account_id
         {
-            return Ok(answer(StatusCode::ACCEPTED, document(&event, query)));
+            return Ok(answer(StatusCode::ACCEPTED, document(&event, query, call.origin.for_caller(&then))));
         }
     }
 }
@@ -86,21 +86,26 @@ pub async fn trigger(State(app): State<App>, call: Call) -> Result<Response, Err
     let (query, new) = call.authorize_parsed(&app, Access::Write, read).await?;
     loop {
         let now = app.clock.now();
-        let (origin, cause) = (&app.rules.public_url, Cause::simulation(&call.request_id));
+        let cause = Cause::simulation(&call.request_id);
         let work = async |connection: &mut PgConnection| {
-            made_up::trigger(connection, call.credentials()?, &new, now, origin, cause).await
+            let origins = (&*app.rules.public_url, &call.origin);
+            made_up::trigger(connection, call.credentials()?, &new, now, origins, cause).await
         };
         // after a reset meanwhile, the event is created again in the new account
         if let Some((caller, event)) = app.database.run(work).await? {
             app.notify(&caller);
-            return Ok(created(&SCHEMA, &event.record.id.to_string(), document(&event, query)));
+            let origin = call.origin.for_caller(&caller);
+            let id = event.record.id.to_string();
+            return Ok(created(origin, &SCHEMA, &id, document(&event, query, origin)));
         }
     }
 }
 
 async fn find(app: &App, call: &Call, id: i64) -> Result<(Caller, Option<EventDetails>), Errors> {
     let credentials = call.credentials()?;
-    app.database.run(async |connection| store::find(connection, credentials, Access::Read, id).await).await
+    app.database
+        .run(async |connection| store::find(connection, credentials, Access::Read, id, &call.origin).await)
+        .await
 }
 
 /// Returns the 409 for an event without a receiver.

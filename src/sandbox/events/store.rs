@@ -8,16 +8,19 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use super::{AttemptRow, DeliveryState, EventDetails, EventRow};
 use crate::accounts::caller::{self, Access, Caller, Credentials};
+use crate::accounts::reserved::MASTER_USER;
 use crate::concierge::listing::Table;
 use crate::concierge::outputs::store::read_state;
 use crate::database::StoreError;
+use crate::events::links;
+use crate::web::origin::Origin;
 
 /// Events with their deliveries. The planner drops the join if a query uses no column of a delivery.
 macro_rules! records {
     () => {
         "(
             select e.account_id, e.id, e.event_type, e.resource_type, e.resource_id, e.created_at, e.failures,
-                e.is_made_up, e.resource, coalesce(d.state, 'no_receiver') as delivery_state,
+                e.is_made_up, coalesce(d.state, 'no_receiver') as delivery_state,
                 coalesce(d.state = 'delivered', false) as delivered, d.sent_at, d.ended_at, d.due_at,
                 coalesce(d.attempts, 0) as attempts
             from events e left join deliveries d on d.account_id = e.account_id and d.event_id = e.id
@@ -60,6 +63,8 @@ fn read(row: &PgRow, at: usize) -> Result<EventRow, sqlx::Error> {
 /// Finds an event of the caller's account with its delivery attempts, one in each row. Only the first row has the
 /// resource, as it may be large.
 ///
+/// Its links are those of the delivery. Without a receiver they are under the origin of the call.
+///
 /// # Errors
 /// 401 unless the caller is authorized; errors of the database.
 pub async fn find(
@@ -67,6 +72,7 @@ pub async fn find(
     credentials: &Credentials,
     access: Access,
     id: i64,
+    origin: &Origin,
 ) -> Result<(Caller, Option<EventDetails>), StoreError> {
     const SQL: &str = concat!(
         "with ",
@@ -75,27 +81,37 @@ pub async fn find(
         crate::caller_columns!(),
         ", ",
         record_columns!(),
-        ", case when row_number() over (order by a.number) = 1 then t.resource end,
+        ", case when row_number() over (order by a.number) = 1 then e.resource end, e.links, coalesce(",
+        crate::event_origin!("c.public_url", "$4"),
+        ", case when maker.webhook_url is null and master.webhook_url is null then $5 end),
             a.number, a.at, a.status, a.error, a.duration, a.response, a.next_at
         from caller c left join ",
         records!(),
         " t on t.account_id = c.account_id and t.id = $3
+        left join events e on e.account_id = t.account_id and e.id = t.id
+        ",
+        crate::event_receivers!("$6"),
+        "
         left join delivery_attempts a on a.account_id = t.account_id and a.event_id = t.id
         order by a.number"
     );
     const FIRST: usize = caller::COLUMNS;
     const RESOURCE: usize = FIRST + COLUMNS;
-    let rows = credentials.query(SQL).bind(id).fetch_all(connection).await?;
+    let query = credentials.query(SQL).bind(id).bind(origin.public_url.as_deref()).bind(&*origin.request);
+    let rows = query.bind(MASTER_USER).fetch_all(connection).await?;
     let caller = Caller::authorize(rows.first(), access)?;
     let Some(first) = rows.first() else { return Ok((caller, None)) };
     if first.try_get::<Option<i64>, _>(FIRST)?.is_none() {
         return Ok((caller, None));
     }
     let resource: Option<String> = first.try_get(RESOURCE)?;
+    let (links, origin): (Option<Vec<i32>>, Option<&str>) =
+        (first.try_get(RESOURCE + 1)?, first.try_get(RESOURCE + 2)?);
+    let resource = resource.map(|json| links::put_under(json, links.as_deref(), origin));
     let resource = resource.map(RawValue::from_string).transpose();
     let mut attempts = Vec::new();
     for row in &rows {
-        attempts.extend(read_attempt(row, RESOURCE + 1)?);
+        attempts.extend(read_attempt(row, RESOURCE + 3)?);
     }
     let resource = resource.map_err(|error| sqlx::Error::Decode(error.into()))?;
     Ok((caller, Some(EventDetails { record: read(first, FIRST)?, attempts, resource })))

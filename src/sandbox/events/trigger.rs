@@ -12,12 +12,14 @@ use crate::database::{StoreError, transaction};
 use crate::events::{Cause, Event, ResourceSnapshot};
 use crate::jsonapi::document::Identifier;
 use crate::jsonapi::error::{Error, Errors, RELATED_RESOURCE_NOT_FOUND};
+use crate::web::origin::Origin;
 use crate::{concierge, events};
 
 /// Records a synthetic event and queues it like any event of its resource.
 ///
 /// The resource is the named one in its current state, or a sample. The caller counts as the creator: the event goes
-/// to the caller's `webhook_url`, or else to the master user's. `now` is the server's time.
+/// to the caller's `webhook_url`, or else to the master user's. `now` is the server's time. The links are recorded under
+/// the first of the origins, and shown under that of the call.
 ///
 /// Returns the event before its delivery, or `None` if the account was reset meanwhile.
 ///
@@ -28,7 +30,7 @@ pub async fn trigger(
     credentials: &Credentials,
     new: &NewEvent,
     now: OffsetDateTime,
-    origin: &str,
+    (origin, shown): (&str, &Origin),
     cause: Cause,
 ) -> Result<Option<(Caller, EventDetails)>, StoreError> {
     let work = async |transaction: &mut PgConnection| {
@@ -51,7 +53,7 @@ pub async fn trigger(
         events::store::record(transaction, &[event]).await?;
         // this transaction locks the counter of ids, so no later event exists
         let id = events::store::last_id(transaction, account_id).await?;
-        let (_, event) = store::find(transaction, credentials, Access::Write, id).await?;
+        let (_, event) = store::find(transaction, credentials, Access::Write, id, shown).await?;
         Ok(event.map(|event| (caller, event)))
     };
     transaction(connection, work).await

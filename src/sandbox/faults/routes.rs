@@ -29,7 +29,7 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
     let (caller, page) = call.authorize(&plane.app, Access::Read, Numbered::read_list(&call, &SCHEMA)).await?;
     let database = &plane.app.database;
     let listed = database.run(async |connection| store::list(connection, caller.account_id).await).await?;
-    Ok(shown(&listed, &page))
+    Ok(shown(&listed, &page, call.origin.for_caller(&caller)))
 }
 
 /// `PUT /_sandbox/faults`: replaces the faults. All servers apply the new list before the call returns.
@@ -38,11 +38,11 @@ pub async fn replace(State(plane): State<ControlPlane>, call: Call) -> Result<Js
     let read = page.and_then(|page| Ok((page, read_list(&call.body, mismatch)?)));
     let (caller, (page, faults)) = call.authorize(&plane.app, Access::Write, read).await?;
     let listed = set(&plane, caller.account_id, &faults).await?;
-    Ok(shown(&listed, &page))
+    Ok(shown(&listed, &page, call.origin.for_caller(&caller)))
 }
 
-fn shown(listed: &store::List, page: &Numbered) -> Json<FaultList> {
-    Json(List::new(page.page(listed.faults.iter().map(render_counted).collect())))
+fn shown(listed: &store::List, page: &Numbered, origin: &str) -> Json<FaultList> {
+    Json(List::new(page.page(listed.faults.iter().map(render_counted).collect(), origin)))
 }
 
 /// `DELETE /_sandbox/faults`: deletes the faults. No server applies one after the call returns.

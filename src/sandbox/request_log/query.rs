@@ -93,8 +93,8 @@ impl LogQuery {
     }
 
     /// Returns the requested page of the exchanges found, and its links. The exchanges are sorted by the numbers of
-    /// their arrivals, the newest first. Links name these numbers, so that new exchanges do not move a next page.
-    pub fn page<'a>(&self, found: &'a [(u64, Arc<Exchange>)]) -> (&'a [(u64, Arc<Exchange>)], Links) {
+    /// their arrivals, the newest first. Links, under `origin`, name these numbers, so that new exchanges do not move a next page.
+    pub fn page<'a>(&self, found: &'a [(u64, Arc<Exchange>)], origin: &str) -> (&'a [(u64, Arc<Exchange>)], Links) {
         let (size, total) = (self.query.page.size as usize, found.len());
         let arrived = |arrival: u64| i64::try_from(arrival).unwrap_or(i64::MAX);
         let from = match self.query.page.start {
@@ -114,7 +114,7 @@ impl LogQuery {
         let ends = page.first().zip(page.last()).map(|((first, _), (last, _))| (first.to_string(), last.to_string()));
         let ends = ends.as_ref().map(|(first, last)| (first.as_str(), last.as_str()));
         let page_of = PageOf { ends, more, total: i64::try_from(total).ok() };
-        (page, Links::new(SCHEMA.path, &self.query, page_of))
+        (page, Links::new(origin, SCHEMA.path, &self.query, page_of))
     }
 
     /// Checks that the exchange in `filter[since]` exists.

@@ -36,7 +36,7 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
     let kept = exchanges.len();
     let newer = exchanges.into_iter().take_while(|(_, exchange)| !query.is_before(exchange));
     let found: Vec<_> = newer.filter(|(_, exchange)| query.asks_for(exchange)).collect();
-    let (page, links) = query.page(&found);
+    let (page, links) = query.page(&found, call.origin.for_caller(&caller));
     let data = page.iter().map(|(_, exchange)| render(exchange)).collect();
     let meta = RequestLogMeta { total: found.len(), kept, kept_by: "this server, in memory" };
     Ok(Json(List { data, meta, links }))

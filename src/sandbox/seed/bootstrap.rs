@@ -59,7 +59,7 @@ pub async fn ensure_default_account(
         let account_id = make_default_account(transaction, now).await?;
         if let Some(file) = seed {
             let (seed, reader) = read(&file.text, MASTER_USER, rules)?;
-            apply(transaction, account_id, &seed, reader, now, timing).await?;
+            apply(transaction, account_id, &seed, reader, now, timing, None).await?;
         }
         Ok(())
     };

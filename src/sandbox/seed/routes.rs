@@ -23,7 +23,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         let work = async |transaction: &mut PgConnection| {
             let Some(account) = store::lock(transaction, caller.account_id).await? else { return Ok(false) };
             let (now, timing) = (account.time.now(&app.clock), account.settings.timing(&app.rules.timing));
-            apply(transaction, account.id, &seed, reader, now, &timing).await?;
+            let origin = Some(&*call.origin.request);
+            apply(transaction, account.id, &seed, reader, now, &timing, origin).await?;
             Ok::<_, StoreError>(true)
         };
         // the account may have been reset meanwhile: look it up again

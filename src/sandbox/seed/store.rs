@@ -61,7 +61,7 @@ pub async fn find_existing(
 
 /// Inserts the resources of a seed with their timers, as if created at `now`.
 ///
-/// They have no creator and no events.
+/// They have no creator and no events. `origin` is that of the call, for links in events to a `webhook_url`.
 ///
 /// # Errors
 /// Database errors.
@@ -71,8 +71,9 @@ pub async fn insert(
     seed: &Seed,
     now: OffsetDateTime,
     timing: &Timing,
+    origin: Option<&str>,
 ) -> Result<(), sqlx::Error> {
-    insert_users(&mut *connection, account_id, seed, now, timing).await?;
+    insert_users(&mut *connection, account_id, seed, now, timing, origin).await?;
     insert_instructions(&mut *connection, account_id, seed, now).await?;
     insert_requests(&mut *connection, account_id, seed, now, timing).await?;
     insert_outputs(&mut *connection, account_id, seed, now, timing).await?;
@@ -85,10 +86,12 @@ async fn insert_users(
     seed: &Seed,
     now: OffsetDateTime,
     timing: &Timing,
+    origin: Option<&str>,
 ) -> Result<(), sqlx::Error> {
     let sql = "insert into users (account_id, id, name, email, kyc_accepted, otp_enabled, do_not_email,
-            trezor_login_enabled, compliance_state, webhook_url, created_at, due_at)
-        select $1, u.*, $11, case u.compliance_state when $12 then $13::timestamptz end
+            trezor_login_enabled, compliance_state, webhook_url, webhook_origin, created_at, due_at)
+        select $1, u.*, case when u.webhook_url is not null then $14 end, $11,
+            case u.compliance_state when $12 then $13::timestamptz end
         from unnest($2::bigint[], $3::text[], $4::text[], $5::boolean[], $6::boolean[], $7::boolean[], $8::boolean[],
             $9::text[], $10::text[]) as u (id, name, email, kyc_accepted, otp_enabled, do_not_email,
             trezor_login_enabled, compliance_state, webhook_url)";
@@ -108,6 +111,7 @@ async fn insert_users(
         .bind(now)
         .bind(ComplianceState::New.name())
         .bind(approved_at)
+        .bind(origin)
         .execute(connection)
         .await
         .map(|_| ())

@@ -51,7 +51,7 @@ pub async fn simulate(
     let (caller, (query, simulation)) = call.authorize(&app, Access::Write, read).await?;
     let (cause, number) = (Cause::simulation(&call.request_id), id_number(&id));
     let done = {
-        let app = app.clone();
+        let (app, caller) = (app.clone(), caller.clone());
         async move { carry_out(&app, caller, cause, number, simulation).await }
     };
     run_to_completion(done).await?;
@@ -59,13 +59,14 @@ pub async fn simulate(
         async |connection: &mut PgConnection| concierge::load(connection, caller.account_id, schema, &[number]).await;
     let found = app.database.run(work).await?;
     let resource = found.first().ok_or_else(|| not_found(schema, &id))?;
-    let document = include::document(&app, caller.account_id, resource, Vec::new(), &query).await?;
+    let document = include::document(&app, (&call, &caller), resource, Vec::new(), &query).await?;
     Ok(answer(StatusCode::OK, document))
 }
 
 /// Runs a simulation and schedules its consequences.
 async fn carry_out(app: &App, caller: Caller, cause: Cause, number: i64, simulation: Simulation) -> Result<(), Errors> {
-    let actor = Actor { app, caller, now: caller.time.now(&app.clock), cause };
+    let now = caller.time.now(&app.clock);
+    let actor = Actor { app, caller, now, cause };
     // leased by hand: without a connection nothing moves, so there is nothing to follow up
     let mut connection = app.database.connection().await?;
     let done = Box::pin(async {

@@ -39,7 +39,9 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
         };
         // the account may have been reset meanwhile: look it up again
         if let Some(listed) = plane.app.database.run(work).await? {
-            return Ok(Json(List::new(page.page(listed.into_iter().map(render).collect()))));
+            return Ok(Json(List::new(
+                page.page(listed.into_iter().map(render).collect(), call.origin.for_caller(&caller)),
+            )));
         }
     }
 }

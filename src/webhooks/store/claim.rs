@@ -1,5 +1,7 @@
 //! The claim of due deliveries.
 
+use std::sync::Arc;
+
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use time::OffsetDateTime;
@@ -8,6 +10,7 @@ use uuid::Uuid;
 use super::lease::LEASE;
 use crate::accounts::reserved::MASTER_USER;
 use crate::accounts::time::AccountTime;
+use crate::events::links;
 use crate::webhooks::concurrency::Quota;
 use crate::webhooks::delivery::{Delivery, Postponement};
 use crate::webhooks::envelope::Envelope;
@@ -29,6 +32,8 @@ pub struct DeliveryClaim {
     pub first_deliveries: usize,
     /// Maximum number of deliveries from unknown receivers.
     pub unknown_receivers: usize,
+    /// The server's public URL, for links.
+    pub public_url: Option<Arc<str>>,
 }
 
 /// Maximum number of bytes of resources in one claim. The first delivery may exceed it.
@@ -53,7 +58,7 @@ pub async fn claim(
             select a.id, ",
         crate::account_time!("a", "$1"),
         " as now, $11 or a.frozen_at is not null as leaps, a.frozen_at is not null as stands,
-            a.frozen_at, a.ahead
+            a.frozen_at, a.ahead, a.public_url
             from unnest($14::bigint[]) as i (id) join accounts a on a.id = i.id and ",
         crate::account_lives!("a"),
         "
@@ -114,12 +119,16 @@ pub async fn claim(
         select d.account_id, d.receiver_id, d.due_at, d.tries, d.event_id, e.event_type, e.created_at, d.sent_at,
             e.resource_type, e.resource_id, e.resource, e.failures, e.is_made_up,
             coalesce(maker.webhook_url, master.webhook_url), k.key_sha256, a.frozen_at, a.ahead,
-            exists (select from faults f where f.account_id = d.account_id and f.is_of_webhooks), d.held_for
+            exists (select from faults f where f.account_id = d.account_id and f.is_of_webhooks), d.held_for,
+            e.links, ",
+        crate::event_origin!("a.public_url", "$15"),
+        "
         from claimed d
         join account a on a.id = d.account_id
         join events e on e.account_id = d.account_id and e.id = d.event_id
-        left join users maker on maker.account_id = d.account_id and maker.id = e.made_by
-        left join users master on master.account_id = d.account_id and master.id = $12
+        ",
+        crate::event_receivers!("$12"),
+        "
         left join lateral (
             select key_sha256 from api_keys k where k.account_id = d.account_id
             order by k.level = 'write' desc, k.created_at, k.key_sha256 limit 1
@@ -142,6 +151,7 @@ pub async fn claim(
         .bind(MASTER_USER)
         .bind(number(claim.unknown_receivers))
         .bind(accounts)
+        .bind(claim.public_url.as_deref())
         .fetch_all(connection)
         .await?;
     rows.iter().map(read).collect()
@@ -149,6 +159,8 @@ pub async fn claim(
 
 fn read(row: &PgRow) -> Result<Delivery, sqlx::Error> {
     let tries: i32 = row.try_get(3)?;
+    let resource: Option<String> = row.try_get(10)?;
+    let (links, origin): (Option<Vec<i32>>, Option<&str>) = (row.try_get(19)?, row.try_get(20)?);
     Ok(Delivery {
         account_id: row.try_get(0)?,
         receiver_id: row.try_get(1)?,
@@ -161,7 +173,7 @@ fn read(row: &PgRow) -> Result<Delivery, sqlx::Error> {
             sent_at: row.try_get(7)?,
             resource_type: row.try_get(8)?,
             resource_id: row.try_get(9)?,
-            resource: row.try_get(10)?,
+            resource: resource.map(|json| links::put_under(json, links.as_deref(), origin)),
             failures: row.try_get(11)?,
             is_made_up: row.try_get(12)?,
         },

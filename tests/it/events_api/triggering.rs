@@ -57,7 +57,7 @@ async fn every_type_can_be_triggered_without_a_resource() {
         for (place, event_type) in EVENT_TYPES.iter().enumerate() {
             let answer = post(s, "trigger", &json!({"event_type": event_type.name, "resource": null})).await;
             let id = (place + 1).to_string();
-            assert_eq!(answer.headers["location"], format!("{PATH}/{id}"));
+            assert_eq!(answer.headers["location"], s.url(&format!("{PATH}/{id}")));
             assert_eq!(s.get(&format!("{PATH}/{id}")).await.expect(200), answer.body);
             let document = answer.expect(201);
             assert_eq!(document["data"]["id"], id);
@@ -137,14 +137,7 @@ async fn every_type_can_be_triggered_for_a_resource() {
             let document = trigger(s, &trigger_body).await;
             assert_eq!(document["data"]["id"], (last_id + place).to_string());
             let id = document["data"]["relationships"]["resource"]["data"]["id"].as_str().unwrap();
-            let mut expected = as_included(s, type_name, id).await;
-            // links in events use the server's own public URL
-            for url in ["receipt_url", "credit_note_url"] {
-                if let Some(link) = expected["attributes"].get_mut(url).filter(|link| link.is_string()) {
-                    assert!(document["included"][0]["attributes"][url].is_string());
-                    *link = document["included"][0]["attributes"][url].clone();
-                }
-            }
+            let expected = as_included(s, type_name, id).await;
             assert_eq!(document["included"], json!([expected]), "{}", event_type.name);
             if let EventSubject::Output(_) = event_type.subject {
                 let failures = &document["data"]["relationships"]["failures"]["data"];

@@ -14,7 +14,7 @@ async fn create_answers_201_with_resource_and_location() {
             check::document(&made.body);
             let id = text(&made.body["data"]["id"]).to_owned();
             assert_eq!(made.body["data"]["type"], schema.type_name);
-            assert_eq!(made.headers["location"], format!("{}/{id}", schema.path));
+            assert_eq!(made.headers["location"], s.url(&format!("{}/{id}", schema.path)));
             if let Some(link) = made.body["data"]["links"].get("self") {
                 assert_eq!(made.headers["location"], text(link));
             }

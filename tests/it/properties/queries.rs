@@ -178,7 +178,7 @@ proptest! {
         let canonical = Serializer::new(String::new()).extend_pairs(&plain).finish();
         let query = Query::read(Some(&canonical), schema, Target::Collection).unwrap();
         let page = PageOf { ends: Some(("5", "9")), more, total: Some(5000) };
-        let links = serde_json::to_value(Links::new(schema.path, &query, page)).unwrap();
+        let links = serde_json::to_value(Links::new("", schema.path, &query, page)).unwrap();
         for (name, link) in links.as_object().unwrap() {
             let Some(link) = link.as_str() else { continue };
             let (path, raw) = link.split_once('?').unwrap();

@@ -44,7 +44,7 @@ async fn accounts_are_shown_and_listed_without_keys() {
         let made = s.post(ACCOUNTS, &json!({"clock": {"now": "2030-01-01T00:00:00Z"}})).await;
         let location = made.headers["location"].to_str().unwrap().to_owned();
         let mut made = made.expect(201);
-        assert_eq!(location, format!("{ACCOUNTS}/{}", made["id"].as_str().unwrap()));
+        assert_eq!(location, s.url(&format!("{ACCOUNTS}/{}", made["id"].as_str().unwrap())));
         let (key, read_only_key) = (made["key"].clone(), made["read_only_key"].clone());
         assert_ne!(key, read_only_key);
         assert!(key.as_str().unwrap().len() >= 32, "long enough against guesses: {key}");

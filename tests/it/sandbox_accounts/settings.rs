@@ -31,7 +31,7 @@ async fn settings_default_to_the_server_until_changed() {
     }, async |s| {
         let [account, other] = [s.account(json!({})).await, s.account(json!({})).await];
         let server = json!({"progression": "auto", "approval": "manual", "check_delay": "PT1H30M", "approval_delay": "PT1S",
-            "quote_delay": "PT1S", "step_delay": "PT1S"});
+            "quote_delay": "PT1S", "step_delay": "PT1S", "public_url": null});
         assert_eq!(account.get(SETTINGS).await.expect(200), server);
         let changed = account.patch(SETTINGS, &json!({"check_delay": "250ms", "approval": "auto"})).await.expect(200);
         let mut expected = server.clone();

@@ -83,7 +83,7 @@ const PRESENT: &str = "name = 'default'";
 async fn use_every_table(account: &Account) {
     let receiver = Receiver::answering("HTTP/1.1 503 X\r\nContent-Length: 4\r\n\r\nbusy").await;
     let settings = json!({"check_delay": "2s", "approval_delay": "3s", "quote_delay": "4s", "step_delay": "5s",
-        "approval": "auto", "progression": "auto"});
+        "approval": "auto", "progression": "auto", "public_url": "https://snapshot.example.com/a"});
     account.patch("/_sandbox/settings", &settings).await.expect(200);
     let user = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": receiver.url()}}});
     account.patch("/api/users/me", &user).await.expect(200);

@@ -84,8 +84,9 @@ impl Account {
         Self { database: Some(database), calls: None, ..self }
     }
 
+    /// Returns the URL of a path. A link is one already.
     pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
+        if path.starts_with("http://") { path.to_owned() } else { format!("{}{path}", self.base) }
     }
 
     /// Builds a request with the write key.

@@ -28,6 +28,12 @@ impl Answer {
         } else {
             body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status} without JSON: {text:?}"));
         }
+        if status == 401 {
+            assert_eq!(headers["www-authenticate"], "ApiKey realm=\"concierge-sandbox\"");
+        }
+        if let Some(location) = headers.get("location") {
+            assert!(location.to_str().unwrap().starts_with("http"), "{location:?} is a URL");
+        }
         if status >= 400 {
             assert_eq!(headers["content-type"], "application/vnd.api+json");
             for error in body["errors"].as_array().expect("an error document has errors") {

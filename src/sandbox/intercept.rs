@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
 use super::faults::cache::CachedAccount;
+use super::faults::delayed::delay;
 use super::faults::prefer;
 use super::faults::truncated::Truncated;
 use super::request_log::record::{Record, RequestKey};
@@ -68,7 +69,7 @@ async fn exchange_with_faults(
     plane: ControlPlane,
     known: Arc<CachedAccount>,
     key: RequestKey,
-    request: Request,
+    mut request: Request,
     next: Next,
     mut record: Record,
 ) -> Response {
@@ -88,7 +89,7 @@ async fn exchange_with_faults(
     record.fault = Some(render(&Fault { on: FaultTarget::Requests(fault.clone()), times: None, after: 0 }));
     let RequestFault { latency, effect, .. } = fault;
     if let Some(latency) = latency {
-        tokio::time::sleep(latency).await;
+        request = delay(request, latency).await;
     }
     match effect {
         None => record.end(next.run(request).await).await,

@@ -15,6 +15,7 @@ use crate::jsonapi::query::Target;
 use crate::jsonapi::render::{Included, Resource, render_document};
 use crate::web::app::App;
 use crate::web::call::{Call, answer};
+use crate::web::remarks::remarked;
 
 /// `POST /api/concierge_estimates`: prices outputs.
 /// The key is optional, but checked if present.
@@ -24,7 +25,7 @@ use crate::web::call::{Call, answer};
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let credentials = call.credentials_if_any()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
-    let (query, new) = match credentials {
+    let (query, (new, strays)) = match credentials {
         Some(_) => call.authorize_parsed(&app, Access::Read, read).await?,
         None => read?,
     };
@@ -42,7 +43,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
             render_sum(from, to, amount.clone(), app.rules.prices.taken(from, to, &amount), now)
         }
     };
-    Ok(answer(StatusCode::CREATED, render_document(&estimate, &Included::default(), &query)))
+    let response = answer(StatusCode::CREATED, render_document(&estimate, &Included::default(), &query));
+    Ok(remarked(response, strays))
 }
 
 /// Prices outputs and holds the prices under a token.

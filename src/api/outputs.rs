@@ -16,6 +16,7 @@ use crate::jsonapi::query::Target;
 use crate::jsonapi::render::{Resource, render_included};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
+use crate::web::remarks::remarked;
 use crate::web::{include, listing};
 
 /// `GET /api/concierge_request_outputs`
@@ -66,7 +67,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     }
     let known = related(&OutputDetails { output, user, withdrawal_instruction });
     let document = include::document(&app, caller.account_id, &resource, known, &query).await?;
-    Ok(created(&SCHEMA, &resource.id, document))
+    Ok(remarked(created(&SCHEMA, &resource.id, document), reader.strays(&SCHEMA, &[])))
 }
 
 /// Renders the related resources in an output's row.

@@ -15,6 +15,7 @@ use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::{Query, Target};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
+use crate::web::remarks::remarked;
 use crate::web::{include, listing};
 
 /// `GET /api/concierge_requests`
@@ -44,7 +45,7 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     app.notify(&caller);
     let request = render(&request);
     let document = include::document(&app, caller.account_id, &request, Vec::new(), &query).await?;
-    Ok(created(&SCHEMA, &request.id, document))
+    Ok(remarked(created(&SCHEMA, &request.id, document), reader.strays(&SCHEMA, &[])))
 }
 
 /// `GET /api/concierge_requests/:id`
@@ -61,13 +62,14 @@ pub async fn update(State(app): State<App>, call: Call) -> Result<Response, Erro
     let credentials = call.credentials()?;
     let changes = read_changes(&call.body, &call.id);
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, changes?)));
-    let (query, changes) = call.authorize_parsed(&app, Access::Write, read).await?;
+    let (query, (changes, strays)) = call.authorize_parsed(&app, Access::Write, read).await?;
     let id = id_number(&call.id);
     let updated = app.database.run(async |connection| {
         let now = app.clock.now();
         store::update(connection, credentials, id, &changes, now).await
     });
-    respond(&app, &call, updated.await?, &query).await
+    let response = respond(&app, &call, updated.await?, &query).await?;
+    Ok(remarked(response, strays))
 }
 
 /// `POST /api/concierge_requests/:id/request_quote`

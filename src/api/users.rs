@@ -5,9 +5,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::accounts::caller::Access;
+use crate::concierge::outputs::misspelling::Misspelling;
+use crate::concierge::users::UserChanges;
 use crate::concierge::users::document::{SCHEMA, read_changes, read_new, render};
 use crate::concierge::users::store;
 use crate::concierge::users::store::{NewUser, UserSelector};
+use crate::jsonapi::document::strays::Stray;
 use crate::jsonapi::document::{Purpose, id_number};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
@@ -15,6 +18,7 @@ use crate::jsonapi::render::{Included, render_document};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
 use crate::web::listing;
+use crate::web::remarks::remarked;
 
 /// `GET /api/users`: the master user and its managed users.
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
@@ -25,7 +29,7 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
-    let (query, email) = call.authorize_parsed(&app, Access::Write, read).await?;
+    let (query, (email, strays)) = call.authorize_parsed(&app, Access::Write, read).await?;
     let create = |id| {
         let (email, now, timing) = (email.as_deref(), app.clock.now(), &app.rules.timing);
         app.database.run(async move |connection| store::create(connection, credentials, id, email, now, timing).await)
@@ -34,7 +38,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let NewUser { user, due_at } = user.ok_or_else(|| not_found(&SCHEMA, "me"))?;
     app.schedule(&caller, due_at).await;
     let user = render(&user);
-    Ok(created(&SCHEMA, &user.id, render_document(&user, &Included::default(), &query)))
+    let response = created(&SCHEMA, &user.id, render_document(&user, &Included::default(), &query));
+    Ok(remarked(remarked(response, strays), email.as_deref().and_then(Misspelling::of_email)))
 }
 
 /// `GET /api/users/me`: the acting user.
@@ -74,12 +79,14 @@ async fn update_user(
     State(app): State<App>,
     call: Call,
     which: UserSelector,
-    changes: Result<crate::concierge::users::UserChanges, Errors>,
+    changes: Result<(UserChanges, Vec<Stray>), Errors>,
 ) -> Result<Response, Errors> {
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, changes?)));
-    let (query, changes) = call.authorize_parsed(&app, Access::Write, read).await?;
+    let (query, (changes, strays)) = call.authorize_parsed(&app, Access::Write, read).await?;
     let user = app.database.run(async |connection| store::update(connection, credentials, which, &changes).await);
     let user = user.await?.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
-    Ok(answer(StatusCode::OK, render_document(&render(&user), &Included::default(), &query)))
+    let response = answer(StatusCode::OK, render_document(&render(&user), &Included::default(), &query));
+    let email = changes.email.as_ref().and_then(Option::as_deref);
+    Ok(remarked(remarked(response, strays), email.and_then(Misspelling::of_email)))
 }

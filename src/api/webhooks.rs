@@ -11,6 +11,7 @@ use crate::concierge::users::document::read_webhook_url;
 use crate::concierge::users::store::UserSelector;
 use crate::concierge::users::{User, UserChanges, store};
 use crate::events::address::AddressRules;
+use crate::jsonapi::document::strays::Stray;
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
@@ -19,6 +20,7 @@ use crate::jsonapi::schema::{Attribute, Schema};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
 use crate::web::numbered::Numbered;
+use crate::web::remarks::remarked;
 
 /// Schema of webhooks.
 pub static SCHEMA: Schema = Schema {
@@ -32,17 +34,18 @@ pub static SCHEMA: Schema = Schema {
     filters: &[],
 };
 
-/// Reads the URL in the document of a webhook; `rules` must allow it.
+/// Reads the URL in the document of a webhook, and the members without effect. `rules` must allow the URL.
 ///
 /// # Errors
 /// Every fault of the document.
-fn read_url(body: &[u8], rules: &AddressRules) -> Result<String, Errors> {
+fn read_url(body: &[u8], rules: &AddressRules) -> Result<(String, Vec<Stray>), Errors> {
     let mut reader = Reader::open(body, &SCHEMA, Purpose::Create)?;
     if reader.is_null("url") {
         reader.missing("url", "the URL to send events to");
     }
     let url = read_webhook_url(&mut reader, "url", rules);
-    reader.finish(url)
+    let strays = reader.strays(&SCHEMA, &[]);
+    reader.finish(url.map(|url| (url, strays)))
 }
 
 /// Renders a user's webhook, if the user has one.
@@ -75,7 +78,7 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let read =
         call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_url(&call.body, &app.address_rules)?)));
-    let (query, url) = call.authorize_parsed(&app, Access::Write, read).await?;
+    let (query, (url, strays)) = call.authorize_parsed(&app, Access::Write, read).await?;
     let changes = UserChanges { webhook_url: Some(Some(url)), ..UserChanges::default() };
     let credentials = call.credentials()?;
     let updated = app
@@ -83,7 +86,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         .run(async |connection| store::update(connection, credentials, UserSelector::Caller, &changes).await);
     let webhook = updated.await?.as_ref().and_then(render);
     let webhook = webhook.ok_or_else(|| not_found(&SCHEMA, "me"))?;
-    Ok(created(&SCHEMA, &webhook.id, render_document(&webhook, &Included::default(), &query)))
+    let response = created(&SCHEMA, &webhook.id, render_document(&webhook, &Included::default(), &query));
+    Ok(remarked(response, strays))
 }
 
 /// Loads the webhook of the acting user.

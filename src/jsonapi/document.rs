@@ -3,6 +3,7 @@
 
 mod attributes;
 mod linkage;
+pub mod strays;
 
 use std::fmt::Display;
 

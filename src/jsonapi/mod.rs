@@ -3,7 +3,7 @@
 //! * In: [`negotiation`] checks the headers, [`json`] parses the body, [`document`] reads it by pointer and collects
 //!   every fault, and [`query`] reads the query parameters. [`decimal`], [`duration`] and [`since`] read values.
 //! * Out: [`render`] writes documents, [`links`] the links of a page, and [`error`] error documents.
-//! * [`schema`] describes a resource as data, for both directions.
+//! * [`schema`] describes a resource as data, for both directions. [`nearest`] finds a known name for a misspelt one.
 //!
 //! This module knows no resource, no database and no web framework.
 
@@ -13,6 +13,7 @@ pub mod duration;
 pub mod error;
 pub mod json;
 pub mod links;
+pub mod nearest;
 pub mod negotiation;
 pub mod query;
 pub mod render;

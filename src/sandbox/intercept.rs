@@ -114,9 +114,7 @@ async fn apply(effect: Effect, plane: &ControlPlane, request: Request, next: Nex
             broken(effect, &breaker)
         }
         Effect::Close(When::After) | Effect::Reset(When::After) => {
-            // the client never receives this answer
-            next.run(request).await;
-            drop(record);
+            record.end_without_answer(next.run(request).await);
             broken(effect, &breaker)
         }
         Effect::Truncate => {
@@ -124,7 +122,7 @@ async fn apply(effect: Effect, plane: &ControlPlane, request: Request, next: Nex
             let length = response.size_hint().exact().unwrap_or_default();
             if is_head || length == 0 {
                 // an answer without a body can only break as a whole
-                drop(record);
+                record.end_without_answer(response);
                 return broken(effect, &breaker);
             }
             truncated(record.end(response).await, length, breaker)

@@ -18,6 +18,7 @@ use crate::jsonapi::query::Target;
 use crate::jsonapi::render::{Included, Resource, render_document};
 use crate::web::app::App;
 use crate::web::call::{Call, answer};
+use crate::web::remarks::remarked;
 use crate::web::route::{Answer, Body, Key, Operation};
 
 /// `POST /api/concierge_estimates`
@@ -42,7 +43,7 @@ pub const CREATE: Operation = Operation::write(
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let credentials = call.credentials_if_any()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
-    let (query, new) = match credentials {
+    let (query, (new, strays)) = match credentials {
         Some(_) => call.authorize_parsed(&app, Access::Read, read).await?,
         None => read?,
     };
@@ -60,10 +61,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
             render_sum(from, to, amount.clone(), app.rules.prices.taken(from, to, &amount), now)
         }
     };
-    Ok(answer(
-        StatusCode::CREATED,
-        render_document(&estimate, &Included::default(), &query, call.origin.without_account()),
-    ))
+    let document = render_document(&estimate, &Included::default(), &query, call.origin.without_account());
+    Ok(remarked(answer(StatusCode::CREATED, document), strays))
 }
 
 /// Prices outputs and holds the prices under a token.

@@ -20,6 +20,7 @@ use crate::jsonapi::render::{Resource, render_included};
 use crate::jsonapi::schema::{Attribute, ValueType};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
+use crate::web::remarks::remarked;
 use crate::web::route::{Answer, Body, Operation};
 use crate::web::{include, listing};
 
@@ -105,7 +106,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     }
     let known = related(&OutputDetails { output, user, withdrawal_instruction });
     let document = include::document(&app, (&call, &caller), &resource, known, &query).await?;
-    Ok(created(call.origin.for_caller(&caller), &SCHEMA, &resource.id, document))
+    let response = created(call.origin.for_caller(&caller), &SCHEMA, &resource.id, document);
+    Ok(remarked(response, reader.strays(&SCHEMA, &[])))
 }
 
 /// Renders the related resources in an output's row.

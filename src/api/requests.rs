@@ -18,6 +18,7 @@ use crate::jsonapi::query::{Query, Target};
 use crate::jsonapi::schema::{Attribute, Input, ValueType};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
+use crate::web::remarks::remarked;
 use crate::web::route::{Answer, Body, Operation};
 use crate::web::{include, listing};
 
@@ -105,7 +106,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     app.notify(&caller);
     let request = render(&request);
     let document = include::document(&app, (&call, &caller), &request, Vec::new(), &query).await?;
-    Ok(created(call.origin.for_caller(&caller), &SCHEMA, &request.id, document))
+    let response = created(call.origin.for_caller(&caller), &SCHEMA, &request.id, document);
+    Ok(remarked(response, reader.strays(&SCHEMA, &[])))
 }
 
 /// `GET /api/concierge_requests/:id`
@@ -122,13 +124,14 @@ pub async fn update(State(app): State<App>, call: Call) -> Result<Response, Erro
     let credentials = call.credentials()?;
     let changes = read_changes(&call.body, &call.id);
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, changes?)));
-    let (query, changes) = call.authorize_parsed(&app, Access::Write, read).await?;
+    let (query, (changes, strays)) = call.authorize_parsed(&app, Access::Write, read).await?;
     let id = id_number(&call.id);
     let updated = app.database.run(async |connection| {
         let now = app.clock.now();
         store::update(connection, credentials, id, &changes, now).await
     });
-    respond(&app, &call, updated.await?, &query).await
+    let response = respond(&app, &call, updated.await?, &query).await?;
+    Ok(remarked(response, strays))
 }
 
 /// `POST /api/concierge_requests/:id/request_quote`

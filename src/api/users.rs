@@ -5,9 +5,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::accounts::caller::Access;
+use crate::concierge::outputs::misspelling::Misspelling;
+use crate::concierge::users::UserChanges;
 use crate::concierge::users::document::{SCHEMA, WEBHOOK_URL_INVALID, read_changes, read_new, render};
 use crate::concierge::users::store;
 use crate::concierge::users::store::{NewUser, UserSelector};
+use crate::jsonapi::document::strays::Stray;
 use crate::jsonapi::document::{Purpose, id_number};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::{Query, Target};
@@ -15,6 +18,7 @@ use crate::jsonapi::render::{Included, render_document};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
 use crate::web::listing;
+use crate::web::remarks::remarked;
 use crate::web::route::{Answer, Body, Operation};
 
 /// Documents of a user.
@@ -68,7 +72,7 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_new(&call.body)?)));
-    let (query, email) = call.authorize_parsed(&app, Access::Write, read).await?;
+    let (query, (email, strays)) = call.authorize_parsed(&app, Access::Write, read).await?;
     let create = |id| {
         let (email, now, timing) = (email.as_deref(), app.clock.now(), &app.rules.timing);
         app.database.run(async move |connection| store::create(connection, credentials, id, email, now, timing).await)
@@ -78,7 +82,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     app.schedule(&caller, due_at).await;
     let user = render(&user);
     let origin = call.origin.for_caller(&caller);
-    Ok(created(origin, &SCHEMA, &user.id, render_document(&user, &Included::default(), &query, origin)))
+    let response = created(origin, &SCHEMA, &user.id, render_document(&user, &Included::default(), &query, origin));
+    Ok(remarked(remarked(response, strays), email.as_deref().and_then(Misspelling::of_email)))
 }
 
 /// `GET /api/users/me`: the acting user.
@@ -117,15 +122,17 @@ async fn update_user(
     State(app): State<App>,
     call: Call,
     which: UserSelector,
-    changes: Result<crate::concierge::users::UserChanges, Errors>,
+    changes: Result<(UserChanges, Vec<Stray>), Errors>,
 ) -> Result<Response, Errors> {
     let credentials = call.credentials()?;
     let read = call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, changes?)));
-    let (query, changes) = call.authorize_parsed(&app, Access::Write, read).await?;
+    let (query, (changes, strays)) = call.authorize_parsed(&app, Access::Write, read).await?;
     let seen = &call.origin.request;
     let updated =
         app.database.run(async |connection| store::update(connection, credentials, which, &changes, seen).await);
-    respond(&call, updated.await?, &query)
+    let response = respond(&call, updated.await?, &query)?;
+    let email = changes.email.as_ref().and_then(Option::as_deref);
+    Ok(remarked(remarked(response, strays), email.and_then(Misspelling::of_email)))
 }
 
 /// Answers the document of a user, or 404.

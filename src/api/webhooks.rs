@@ -11,6 +11,7 @@ use crate::concierge::users::document::{WEBHOOK_URL_INVALID, read_webhook_url};
 use crate::concierge::users::store::UserSelector;
 use crate::concierge::users::{User, UserChanges, store};
 use crate::events::address::AddressRules;
+use crate::jsonapi::document::strays::Stray;
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Target;
@@ -18,6 +19,7 @@ use crate::jsonapi::render::{Included, Resource, Value, render_absent, render_do
 use crate::jsonapi::schema::{Attribute, Input, Schema, ValueType};
 use crate::web::app::App;
 use crate::web::call::{Call, answer, not_found};
+use crate::web::remarks::remarked;
 use crate::web::route::{Answer, Body, Operation};
 
 /// Schema of webhooks.
@@ -40,17 +42,18 @@ pub static SCHEMA: Schema = Schema {
     filters: &[],
 };
 
-/// Reads the URL in the document of a webhook; `rules` must allow it.
+/// Reads the URL in the document of a webhook, and the members without effect. `rules` must allow the URL.
 ///
 /// # Errors
 /// Every fault of the document.
-fn read_url(body: &[u8], rules: &AddressRules) -> Result<String, Errors> {
+fn read_url(body: &[u8], rules: &AddressRules) -> Result<(String, Vec<Stray>), Errors> {
     let mut reader = Reader::open(body, &SCHEMA, Purpose::Create)?;
     if reader.is_null("url") {
         reader.missing("url", "the URL to send events to");
     }
     let url = read_webhook_url(&mut reader, "url", rules);
-    reader.finish(url)
+    let strays = reader.strays(&SCHEMA, &[]);
+    reader.finish(url.map(|url| (url, strays)))
 }
 
 /// Renders a user's webhook, if the user has one.
@@ -111,7 +114,7 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
 pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let read =
         call.query(&SCHEMA, Target::Single).and_then(|query| Ok((query, read_url(&call.body, &app.address_rules)?)));
-    let (query, url) = call.authorize_parsed(&app, Access::Write, read).await?;
+    let (query, (url, strays)) = call.authorize_parsed(&app, Access::Write, read).await?;
     let changes = UserChanges { webhook_url: Some(Some(url)), ..UserChanges::default() };
     let credentials = call.credentials()?;
     let seen = &call.origin.request;
@@ -121,7 +124,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     let (caller, user) = updated.await?;
     let webhook = user.as_ref().and_then(render).ok_or_else(|| not_found(&SCHEMA, "me"))?;
     let origin = call.origin.for_caller(&caller);
-    Ok(answer(StatusCode::OK, render_document(&webhook, &Included::default(), &query, origin)))
+    let response = answer(StatusCode::OK, render_document(&webhook, &Included::default(), &query, origin));
+    Ok(remarked(response, strays))
 }
 
 /// Loads the webhook of the acting user.

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use crate::accounts::caller::Access;
 use crate::concierge::users;
 use crate::concierge::withdrawal_instructions::actions::Deletion;
-use crate::concierge::withdrawal_instructions::document::{INSTRUCTION_IN_USE, SCHEMA, read_new, render};
+use crate::concierge::withdrawal_instructions::document::{INSTRUCTION_IN_USE, SCHEMA, misspellings, read_new, render};
 use crate::concierge::withdrawal_instructions::{actions, store};
 use crate::events::Cause;
 use crate::jsonapi::document::id_number;
@@ -15,6 +15,7 @@ use crate::jsonapi::error::{Error, Errors, RELATED_RESOURCE_NOT_FOUND};
 use crate::jsonapi::query::Target;
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
+use crate::web::remarks::remarked;
 use crate::web::route::{Answer, Body, Operation, QueryOf};
 use crate::web::{include, listing};
 
@@ -73,7 +74,9 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     app.notify(&caller);
     let instruction = render(&instruction);
     let document = include::document(&app, (&call, &caller), &instruction, Vec::new(), &query).await?;
-    Ok(created(call.origin.for_caller(&caller), &SCHEMA, &instruction.id, document))
+    let response = created(call.origin.for_caller(&caller), &SCHEMA, &instruction.id, document);
+    let response = remarked(response, reader.strays(&SCHEMA, &[]));
+    Ok(remarked(response, misspellings(&new, &mut reader)))
 }
 
 /// `GET /api/withdrawal_instructions/:id`

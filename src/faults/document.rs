@@ -279,3 +279,10 @@ pub fn render_counted(listed: &ListedFault) -> CountedFault {
     let remaining = listed.fault.times.map(|times| times - listed.hits);
     CountedFault { fault: render(&listed.fault), hits: listed.hits, remaining }
 }
+
+impl FaultDocument {
+    /// Returns whether the fault breaks the connection of a request.
+    pub const fn breaks_connection(&self) -> bool {
+        self.close.is_some() || self.reset.is_some() || self.truncate.is_some()
+    }
+}

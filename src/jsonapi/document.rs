@@ -4,6 +4,7 @@
 mod attributes;
 mod linkage;
 mod misspelt;
+pub mod strays;
 
 use std::fmt::Display;
 

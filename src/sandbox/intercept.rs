@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::faults::cache::CachedAccount;
+use super::faults::delayed::delay;
 use super::faults::prefer;
 use super::faults::truncated::Truncated;
 use super::request_log::applied::{AppliedFault, AppliedPreference};
@@ -68,7 +69,7 @@ async fn exchange_with_faults(
     plane: ControlPlane,
     known: Arc<CachedAccount>,
     key: RequestKey,
-    request: Request,
+    mut request: Request,
     next: Next,
     mut record: Record,
 ) -> Response {
@@ -89,7 +90,7 @@ async fn exchange_with_faults(
     record.fault = Some(Box::new(AppliedFault::Fault(applied)));
     let RequestFault { latency, effect, .. } = fault;
     if let Some(latency) = latency {
-        tokio::time::sleep(latency).await;
+        request = delay(request, latency).await;
     }
     match effect {
         None => record.end(next.run(request).await).await,
@@ -114,9 +115,7 @@ async fn apply(effect: Effect, plane: &ControlPlane, request: Request, next: Nex
             broken(effect, &breaker)
         }
         Effect::Close(When::After) | Effect::Reset(When::After) => {
-            // the client never receives this answer
-            next.run(request).await;
-            drop(record);
+            record.end_without_answer(next.run(request).await);
             broken(effect, &breaker)
         }
         Effect::Truncate => {
@@ -124,7 +123,7 @@ async fn apply(effect: Effect, plane: &ControlPlane, request: Request, next: Nex
             let length = response.size_hint().exact().unwrap_or_default();
             if is_head || length == 0 {
                 // an answer without a body can only break as a whole
-                drop(record);
+                record.end_without_answer(response);
                 return broken(effect, &breaker);
             }
             truncated(record.end(response).await, length, breaker)

@@ -1,4 +1,5 @@
-//! Tools of every handler: the application ([`app`]), the request ([`call`]), lists, includes, layers and limits.
+//! Tools of every handler: the application ([`app`]), the request ([`call`]), lists, includes, layers, limits
+//! and remarks.
 //!
 //! Left to others: the routes and the meaning of a request.
 
@@ -14,4 +15,5 @@ pub mod numbered;
 pub mod open_accounts;
 pub mod origin;
 pub mod rate_limit;
+pub mod remarks;
 pub mod route;

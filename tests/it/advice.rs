@@ -1,5 +1,9 @@
 //! Advice: breaches of the contract by a client are reported; permitted use is not.
 
+mod creates;
+mod members;
+mod test_values;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -326,7 +326,7 @@ fn exchange(body: usize) -> Exchange {
     }
 }
 
-const OBSERVED: Observed<'_> = Observed { key_sha256: &[0; 32], has_scheme: false };
+const OBSERVED: Observed<'_> = Observed { key_sha256: &[0; 32], has_scheme: false, remarks: &[] };
 
 proptest! {
     /// Checks the bounds of the log for any input from any number of accounts.

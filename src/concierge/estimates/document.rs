@@ -7,6 +7,7 @@ use super::{EstimatedOutput, NewEstimate};
 use crate::concierge::outputs::document::{AMOUNT_NOT_POSITIVE, read_price};
 use crate::concierge::ports::{self, Port};
 use crate::concierge::pricing::{Deductions, Priced};
+use crate::jsonapi::document::strays::Stray;
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::render::{Resource, Value};
@@ -96,16 +97,21 @@ pub static SCHEMA: Schema = Schema {
     filters: &[],
 };
 
-/// Reads the document of a new estimate.
+/// Members of an estimate's outputs, as sent and as answered.
+const OUTPUT_MEMBERS: &[&str] = &["port_code", "budget", "amount", "rate", "all_in_rate", "fee_and_cost"];
+
+/// Reads the document of a new estimate, and the members without effect.
 /// It has the older form if it has no `outputs`, but a `from_code` or `to_code`.
 ///
 /// # Errors
 /// Every fault of the document.
-pub fn read_new(body: &[u8]) -> Result<NewEstimate, Errors> {
+pub fn read_new(body: &[u8]) -> Result<(NewEstimate, Vec<Stray>), Errors> {
     let mut reader = Reader::open(body, &SCHEMA, Purpose::Create)?;
     let is_older = reader.is_null("outputs") && !(reader.is_null("from_code") && reader.is_null("to_code"));
     let read = if is_older { read_sum(&mut reader) } else { read_outputs(&mut reader) };
-    reader.finish(read)
+    let mut strays = reader.strays(&SCHEMA, &[]);
+    strays.extend(reader.strays_in_objects("outputs", OUTPUT_MEMBERS));
+    reader.finish(read.map(|new| (new, strays)))
 }
 
 fn read_outputs(reader: &mut Reader) -> Option<NewEstimate> {

@@ -3,6 +3,7 @@
 
 pub mod checks;
 pub mod document;
+pub mod misspelling;
 pub mod payments;
 pub mod scenario;
 pub mod state;

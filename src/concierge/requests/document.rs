@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use super::{ConciergeRequest, NewConciergeRequest, RequestChanges, state};
 use crate::concierge::{outputs, ports, users};
+use crate::jsonapi::document::strays::Stray;
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, Error, Errors};
 use crate::jsonapi::render::{Linkage, Resource, Value};
@@ -154,18 +155,19 @@ pub fn read(reader: &mut Reader) -> Option<NewConciergeRequest> {
     Some(NewConciergeRequest { user: None, port_code: port_code?, external_id, payment_authorization_code })
 }
 
-/// Reads the changes of a PATCH: an absent attribute is kept, `null` clears it.
+/// Reads the changes of a PATCH, and the members without effect: an absent attribute is kept, `null` clears it.
 ///
 /// # Errors
 /// Every fault of the document.
-pub fn read_changes(body: &[u8], id: &str) -> Result<RequestChanges, Errors> {
+pub fn read_changes(body: &[u8], id: &str) -> Result<(RequestChanges, Vec<Stray>), Errors> {
     let mut reader = Reader::open(body, &SCHEMA, Purpose::Update(id))?;
     let mut text = |name: &str| reader.has_attribute(name).then(|| reader.text(name, LONGEST));
     let changes = RequestChanges {
         external_id: text("external_id"),
         payment_authorization_code: text("payment_authorization_code"),
     };
-    reader.finish(Some(changes))
+    let strays = reader.strays(&SCHEMA, &[]);
+    reader.finish(Some((changes, strays)))
 }
 
 /// Reads the `hint_token` of a `request_quote`.

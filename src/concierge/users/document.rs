@@ -4,6 +4,7 @@ use super::state::NAMES;
 use super::{User, UserChanges};
 use crate::events::address::AddressRules;
 use crate::events::receiver;
+use crate::jsonapi::document::strays::Stray;
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors};
 use crate::jsonapi::render::{Resource, Value};
@@ -64,15 +65,17 @@ pub static SCHEMA: Schema = Schema {
 /// Maximum length of names and e-mail addresses, in characters.
 pub const LONGEST: usize = 254;
 
-/// Reads the optional e-mail address in the document of a new user.
-/// A password is ignored.
+/// Attributes that clients send and never receive. A password is ignored.
+const UNSEEN: &[&str] = &["password"];
+
+/// Reads the optional e-mail address in the document of a new user, and the members without effect.
 ///
 /// # Errors
 /// Every fault of the document.
-pub fn read_new(body: &[u8]) -> Result<Option<String>, Errors> {
+pub fn read_new(body: &[u8]) -> Result<(Option<String>, Vec<Stray>), Errors> {
     let mut reader = Reader::open(body, &SCHEMA, Purpose::Create)?;
-    let email = read_email(&mut reader);
-    reader.finish(Some(email))
+    let (email, strays) = (read_email(&mut reader), reader.strays(&SCHEMA, UNSEEN));
+    reader.finish(Some((email, strays)))
 }
 
 /// Reads the optional `email`.
@@ -82,12 +85,16 @@ pub fn read_email(reader: &mut Reader) -> Option<String> {
     email
 }
 
-/// Reads the changes of a PATCH: an absent attribute is kept, `null` clears it.
+/// Reads the changes of a PATCH, and the members without effect: an absent attribute is kept, `null` clears it.
 /// `rules` apply to the `webhook_url`.
 ///
 /// # Errors
 /// Every fault of the document.
-pub fn read_changes(body: &[u8], purpose: Purpose<'_>, rules: &AddressRules) -> Result<UserChanges, Errors> {
+pub fn read_changes(
+    body: &[u8],
+    purpose: Purpose<'_>,
+    rules: &AddressRules,
+) -> Result<(UserChanges, Vec<Stray>), Errors> {
     let mut reader = Reader::open(body, &SCHEMA, purpose)?;
     let mut text = |name: &str| reader.has_attribute(name).then(|| reader.text(name, LONGEST));
     let changes = UserChanges {
@@ -97,7 +104,8 @@ pub fn read_changes(body: &[u8], purpose: Purpose<'_>, rules: &AddressRules) -> 
         do_not_email: reader.boolean("do_not_email"),
     };
     check_email(&mut reader, changes.email.as_ref().and_then(Option::as_deref));
-    reader.finish(Some(changes))
+    let strays = reader.strays(&SCHEMA, UNSEEN);
+    reader.finish(Some((changes, strays)))
 }
 
 /// Reads the optional URL of a receiver, unchanged; `None` if `rules` refuse it.

@@ -1,6 +1,7 @@
 //! Schema, reading and rendering of instructions.
 
 use super::{NewWithdrawalInstruction, WithdrawalInstruction};
+use crate::concierge::outputs::misspelling::Misspelling;
 use crate::concierge::users;
 use crate::jsonapi::document::{Purpose, Reader};
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors};
@@ -98,6 +99,19 @@ fn read_body(reader: &mut Reader) -> Option<String> {
         return None;
     }
     Some(text)
+}
+
+/// Returns the values of a new instruction that resemble a test value.
+///
+/// This is the moment to look: the request carries the value. Later, an output would bring up the same value again and
+/// again, and its hot path would pay for that.
+pub fn misspellings(new: &NewWithdrawalInstruction, reader: &mut Reader) -> Vec<Misspelling> {
+    let number = reader.object("body").and_then(|body| match body.get("bank_account_number")? {
+        serde_json::Value::String(text) => Misspelling::of_bank_account_number(text),
+        serde_json::Value::Number(number) => Misspelling::of_bank_account_number(&number.to_string()),
+        _ => None,
+    });
+    new.label.as_deref().and_then(Misspelling::of_label).into_iter().chain(number).collect()
 }
 
 /// Renders an instruction as a resource.

@@ -3,6 +3,7 @@
 //! Each server counts violations of requests in memory, as it answers them ([`observations`]). Violations of webhooks
 //! are read from the recorded delivery attempts.
 
+mod creates;
 pub mod observations;
 pub mod routes;
 mod store;
@@ -21,6 +22,9 @@ pub enum AdviceKind {
     AuthorizationScheme,
     ContentTypeMissing,
     ContentTypeUnsupported,
+    MemberUnknown,
+    TestValueUnknown,
+    CreateRepeated,
     RateExceeded,
     RetryAfterIgnored,
     Polling,
@@ -29,6 +33,9 @@ pub enum AdviceKind {
     WebhookSlow,
 }
 
+/// Maximum number of findings kept of one kind of violation.
+const MOST_FINDINGS: usize = 8;
+
 /// Number and times of one kind of violation.
 #[derive(Debug, Clone)]
 pub struct Tally {
@@ -36,6 +43,21 @@ pub struct Tally {
     pub first_at: OffsetDateTime,
     pub last_at: OffsetDateTime,
     pub example: Example,
+    /// Different findings, the newest last, at most [`MOST_FINDINGS`]. Each is a sentence.
+    pub findings: Vec<String>,
+}
+
+impl Tally {
+    /// Adds a finding, unless it is there. The oldest makes room for it.
+    fn add_finding(&mut self, finding: String) {
+        if self.findings.contains(&finding) {
+            return;
+        }
+        if self.findings.len() >= MOST_FINDINGS {
+            self.findings.remove(0);
+        }
+        self.findings.push(finding);
+    }
 }
 
 /// The last request or event with a violation.
@@ -47,10 +69,13 @@ pub enum Example {
 
 impl AdviceKind {
     /// All kinds, in the order of the list.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::AuthorizationScheme,
         Self::ContentTypeMissing,
         Self::ContentTypeUnsupported,
+        Self::MemberUnknown,
+        Self::TestValueUnknown,
+        Self::CreateRepeated,
         Self::RateExceeded,
         Self::RetryAfterIgnored,
         Self::Polling,
@@ -65,6 +90,9 @@ impl AdviceKind {
             Self::AuthorizationScheme => "authorization_scheme",
             Self::ContentTypeMissing => "content_type_missing",
             Self::ContentTypeUnsupported => "content_type_unsupported",
+            Self::MemberUnknown => "member_unknown",
+            Self::TestValueUnknown => "test_value_unknown",
+            Self::CreateRepeated => "create_repeated",
             Self::RateExceeded => "rate_exceeded",
             Self::RetryAfterIgnored => "retry_after_ignored",
             Self::Polling => "polling",
@@ -80,6 +108,9 @@ impl AdviceKind {
             Self::AuthorizationScheme => "The API key is sent with a scheme",
             Self::ContentTypeMissing => "A body is sent without Content-Type",
             Self::ContentTypeUnsupported => "An unsupported Content-Type is sent",
+            Self::MemberUnknown => "A document has a member of unknown name",
+            Self::TestValueUnknown => "A value resembles a test value and is none",
+            Self::CreateRepeated => "A create is repeated although the first may have been done",
             Self::RateExceeded => "More than 5 requests are sent in a second",
             Self::RetryAfterIgnored => "A request is sent before the Retry-After of a 429 is over",
             Self::Polling => "A resource is polled although webhooks report its changes",
@@ -102,6 +133,19 @@ impl AdviceKind {
             Self::ContentTypeUnsupported => {
                 "an unsupported Content-Type; the answer is 415. Send application/vnd.api+json, with no parameter but \
                  profile, or application/json"
+            }
+            Self::MemberUnknown => {
+                "a member without effect in a document that succeeded, because the resource has no such name. Correct the \
+                 name, or leave the member out"
+            }
+            Self::TestValueUnknown => {
+                "a value near a test value, which selects no scenario. Send a test value as it stands in \
+                 /_sandbox/test_values"
+            }
+            Self::CreateRepeated => {
+                "a create sent again, unchanged, within a minute of an answer that may be lost, or with the same \
+                 Idempotency-Key. If both are done, a payout is paid twice. List the collection before you repeat, such \
+                 as outputs by filter[request_id]"
             }
             Self::RateExceeded => {
                 "a sixth request within a second with the same key. The real system accepts 5 a second and answers 429 \
@@ -170,10 +214,12 @@ pub fn render(kind: AdviceKind, tally: &Tally) -> AdviceItem {
         Example::Request(id) => (Some(id.to_string()), None),
         Example::Event(id) => (None, Some(NumericId(*id))),
     };
+    let sentences = std::iter::once(kind.contract()).chain(tally.findings.iter().map(String::as_str));
+    let detail = sentences.collect::<Vec<_>>().join(". ");
     AdviceItem {
         code: AdviceCode(kind),
         title: kind.title(),
-        detail: format!("Seen {times}: {}.", kind.contract()),
+        detail: format!("Seen {times}: {detail}."),
         count: tally.count,
         first_at: Timestamp(tally.first_at),
         last_at: Timestamp(tally.last_at),

@@ -6,9 +6,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use axum::http::Method;
 use time::{Duration, OffsetDateTime};
 
+use super::creates::{Creates, Repetition};
 use super::{AdviceKind, Example, Tally};
 use crate::concierge::event_types::RESOURCE_TYPES;
 use crate::sandbox::request_log::Exchange;
+use crate::web::remarks::Remark;
 
 /// Requests allowed for each key within [`SECOND`], as in the real system.
 const RATE: usize = 5;
@@ -20,6 +22,9 @@ const WINDOW: Duration = Duration::MINUTE;
 const KEYS: usize = 16;
 /// Maximum number of request targets remembered for each account.
 const TARGETS: usize = 64;
+/// Finding of a repeated create with an `Idempotency-Key`.
+const KEY_WITHOUT_EFFECT: &str = "`Idempotency-Key` has no effect here or, as far as is known, on the real system: each \
+                                  create makes a resource";
 
 /// Facts about a request that its exchange does not hold.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +32,8 @@ pub struct Observed<'a> {
     pub key_sha256: &'a [u8; 32],
     /// True if a scheme came before the key.
     pub has_scheme: bool,
+    /// The remarks of the handler.
+    pub remarks: &'a [Remark],
 }
 
 /// Violations of one account, and the state to detect more.
@@ -35,6 +42,7 @@ pub struct Observations {
     tallies: BTreeMap<AdviceKind, Tally>,
     keys: Vec<KeyRequests>,
     targets: Vec<Target>,
+    creates: Creates,
 }
 
 /// A key's latest requests.
@@ -74,6 +82,20 @@ impl Observations {
             let kind = if is_there { AdviceKind::ContentTypeUnsupported } else { AdviceKind::ContentTypeMissing };
             self.count(kind, exchange);
         }
+        for remark in observed.remarks {
+            let (kind, finding) = match remark {
+                Remark::MemberUnknown(stray) => (AdviceKind::MemberUnknown, stray.to_string()),
+                Remark::TestValueUnknown(misspelling) => (AdviceKind::TestValueUnknown, misspelling.to_string()),
+            };
+            self.count(kind, exchange).add_finding(finding);
+        }
+        if let Some(Repetition { has_key }) = self.creates.repetition(exchange, arrival, answered) {
+            let tally = self.count(AdviceKind::CreateRepeated, exchange);
+            tally.add_finding(format!("`POST {}` was repeated", exchange.path));
+            if has_key {
+                tally.add_finding(KEY_WITHOUT_EFFECT.to_owned());
+            }
+        }
         let key = self.key(observed.key_sha256);
         let place = key.latest.partition_point(|at| *at <= exchange.at);
         key.latest.insert(place, exchange.at);
@@ -100,16 +122,17 @@ impl Observations {
         }
     }
 
-    fn count(&mut self, kind: AdviceKind, exchange: &Exchange) {
+    fn count(&mut self, kind: AdviceKind, exchange: &Exchange) -> &mut Tally {
         let (at, example) = (exchange.at, Example::Request(exchange.id.clone()));
         let tally = self.tallies.entry(kind).or_insert_with(|| {
             let example = example.clone();
-            Tally { count: 0, first_at: at, last_at: at, example }
+            Tally { count: 0, first_at: at, last_at: at, example, findings: Vec::new() }
         });
         tally.count += 1;
         tally.first_at = tally.first_at.min(at);
         tally.last_at = tally.last_at.max(at);
         tally.example = example;
+        tally
     }
 
     fn key(&mut self, sha256: &[u8; 32]) -> &mut KeyRequests {

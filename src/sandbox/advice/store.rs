@@ -51,5 +51,6 @@ fn read(row: &PgRow, at: usize) -> Result<Option<Tally>, sqlx::Error> {
         first_at: row.try_get(at + 1)?,
         last_at: row.try_get(at + 2)?,
         example: Example::Event(row.try_get(at + 3)?),
+        findings: Vec::new(),
     }))
 }

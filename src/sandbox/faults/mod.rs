@@ -5,6 +5,7 @@
 
 pub mod cache;
 mod check;
+pub mod delayed;
 pub mod prefer;
 pub mod routes;
 pub mod truncated;

@@ -20,6 +20,16 @@ pub struct AppliedPreference {
     prefer: String,
 }
 
+impl AppliedFault {
+    /// Returns whether the connection broke before the whole answer was sent.
+    pub const fn breaks_connection(&self) -> bool {
+        match self {
+            Self::Preference(_) => false,
+            Self::Fault(fault) => fault.breaks_connection(),
+        }
+    }
+}
+
 impl AppliedPreference {
     /// Names the preference for a status.
     pub fn code(status: u16) -> Self {

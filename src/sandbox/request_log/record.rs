@@ -19,6 +19,7 @@ use crate::jsonapi::error::{Error, Errors, INTERNAL};
 use crate::sandbox::advice::observations::Observed;
 use crate::sandbox::state::ControlPlane;
 use crate::telemetry::REQUEST_ID;
+use crate::web::remarks::{Remark, take_remarks};
 
 /// The key of a request.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +60,7 @@ pub struct Record {
     /// The fault or preference applied to the request.
     pub fault: Option<Box<AppliedFault>>,
     response: Option<(u16, Message)>,
+    remarks: Vec<Remark>,
 }
 
 impl Record {
@@ -82,6 +84,7 @@ impl Record {
             body: kept.clone(),
             fault: None,
             response: None,
+            remarks: Vec::new(),
         };
         let body = match kept {
             None => body,
@@ -91,7 +94,8 @@ impl Record {
     }
 
     /// Records the exchange with its answer, before the client receives the answer.
-    pub async fn end(mut self, response: Response) -> Response {
+    pub async fn end(mut self, mut response: Response) -> Response {
+        self.remarks = take_remarks(&mut response);
         let (parts, body) = response.into_parts();
         // every body of the emulated API is complete in memory
         let Ok(body) = body.collect().await else {
@@ -101,6 +105,11 @@ impl Record {
         let body = body.to_bytes();
         self.response = Some((parts.status.as_u16(), capture::message(redact::headers(&parts.headers), &body)));
         Response::from_parts(parts, Body::from(body))
+    }
+
+    /// Records the exchange without its answer, which the client never receives.
+    pub fn end_without_answer(mut self, mut response: Response) {
+        self.remarks = take_remarks(&mut response);
     }
 }
 
@@ -122,7 +131,8 @@ impl Drop for Record {
             duration: Duration::from_nanos(u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX)),
             fault: self.fault.take(),
         };
-        let observed = Observed { key_sha256: &self.key.sha256, has_scheme: self.key.has_scheme };
+        let RequestKey { sha256, has_scheme } = self.key;
+        let observed = Observed { key_sha256: &sha256, has_scheme, remarks: &self.remarks };
         self.plane.request_log.record(self.account_id, self.arrival, exchange, &observed);
     }
 }

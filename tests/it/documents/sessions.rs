@@ -91,6 +91,16 @@ const SESSIONS: &[Session] = &[
     ),
     (
         "docs/testing.md",
+        "Lost answers",
+        &[
+            r#"{"data":[{"id":"32323","#,
+            r#""code":"create_repeated","title":"A create is repeated although the first may have been done""#,
+            r#""detail":"Seen once: a create sent again, unchanged, within a minute of an answer that may be lost, or"#,
+            "`POST /api/concierge_request_outputs` was repeated. `Idempotency-Key` has no effect here or, as far as is",
+        ],
+    ),
+    (
+        "docs/testing.md",
         "Timeline",
         &[
             r#"{"resource":{"type":"concierge_requests","id":"1010"},"state":"draft","since":""#,

@@ -124,14 +124,14 @@ fn meaning(document: &Value, of: usize) -> String {
     let body = body.as_bytes();
     match of {
         0 => format!("{:?}", outputs::document::read_new(body).unwrap().0),
-        1 => format!("{:?}", users::document::read_new(body).unwrap()),
+        1 => format!("{:?}", users::document::read_new(body).unwrap().0),
         2 => format!(
             "{:?}",
-            users::document::read_changes(body, Purpose::Update("20202"), &AddressRules::default()).unwrap()
+            users::document::read_changes(body, Purpose::Update("20202"), &AddressRules::default()).unwrap().0
         ),
         3 => format!("{:?}", withdrawal_instructions::document::read_new(body).unwrap().0),
         4 => format!("{:?}", requests::document::read_new(body).unwrap().0),
-        _ => format!("{:?}", estimates::document::read_new(body).unwrap()),
+        _ => format!("{:?}", estimates::document::read_new(body).unwrap().0),
     }
 }
 

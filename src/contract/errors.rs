@@ -9,10 +9,10 @@ use super::values::closed;
 use crate::accounts::caller::{self, ACTING_USER_UNKNOWN, INVALID_API_KEY, NOT_ENOUGH_PERMISSIONS};
 use crate::jsonapi::error::{
     ACCEPT_UNSUPPORTED, ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, ATTRIBUTE_UNKNOWN, BODY_TIMEOUT, BODY_TOO_LARGE,
-    CLIENT_ID_FORBIDDEN, Code, DOCUMENT_INVALID, FIELD_UNKNOWN, FILTER_UNKNOWN, HEADER_INVALID, ID_MISMATCH,
-    INCLUDE_UNKNOWN, INTERNAL, JSON_INVALID, MEDIA_TYPE_UNSUPPORTED, METHOD_NOT_ALLOWED, PARAMETER_INVALID,
-    PARAMETER_UNKNOWN, RATE_LIMITED, RELATIONSHIP_MISSING, RELATIONSHIP_TYPE_MISMATCH, RESOURCE_NOT_FOUND,
-    ROUTE_UNKNOWN, SORT_UNKNOWN, TYPE_MISMATCH, UNAVAILABLE,
+    CLIENT_ID_FORBIDDEN, CONTENT_ENCODING_UNSUPPORTED, Code, DOCUMENT_INVALID, FIELD_UNKNOWN, FILTER_UNKNOWN,
+    HEADER_INVALID, ID_MISMATCH, INCLUDE_UNKNOWN, INTERNAL, JSON_INVALID, MEDIA_TYPE_UNSUPPORTED, METHOD_NOT_ALLOWED,
+    PARAMETER_INVALID, PARAMETER_UNKNOWN, RATE_LIMITED, RELATIONSHIP_MISSING, RELATIONSHIP_TYPE_MISMATCH,
+    RESOURCE_NOT_FOUND, ROUTE_UNKNOWN, SORT_UNKNOWN, TYPE_MISMATCH, UNAVAILABLE, URL_TOO_LONG,
 };
 use crate::jsonapi::query::Target;
 use crate::jsonapi::{self, MEDIA_TYPE};
@@ -20,6 +20,8 @@ use crate::sandbox::accounts::INVALID_ADMIN_TOKEN;
 use crate::web::route::{Body, Key, Operation, QueryOf};
 use crate::{concierge, sandbox};
 
+/// Headers of every answer.
+pub const EVERY_HEADER: [&str; 2] = ["X-Request-Id", "Vary"];
 /// Name of the extension that lists the codes of an answer.
 const CODES: &str = "x-error-codes";
 
@@ -75,6 +77,9 @@ pub fn of(path: &str, operation: &Operation, is_limited: bool) -> Vec<Code> {
         codes.extend([HEADER_INVALID, ACCEPT_UNSUPPORTED, BODY_TIMEOUT, BODY_TOO_LARGE, MEDIA_TYPE_UNSUPPORTED]);
         // a body that ends before its declared length
         codes.push(DOCUMENT_INVALID);
+        if !matches!(operation.body, Body::None) {
+            codes.push(CONTENT_ENCODING_UNSUPPORTED);
+        }
     }
     match operation.key {
         Key::None => {}
@@ -99,11 +104,14 @@ pub fn of(path: &str, operation: &Operation, is_limited: bool) -> Vec<Code> {
             FIELD_UNKNOWN,
             SORT_UNKNOWN,
             FILTER_UNKNOWN,
+            URL_TOO_LONG,
         ]),
         QueryOf::Resource(Target::Single, _) => {
             codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN, INCLUDE_UNKNOWN, FIELD_UNKNOWN]);
         }
-        QueryOf::Resource(Target::List, _) => codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN, FILTER_UNKNOWN]),
+        QueryOf::Resource(Target::List, _) => {
+            codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN, FILTER_UNKNOWN, URL_TOO_LONG])
+        }
         QueryOf::Plain(_) => codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN]),
         QueryOf::None | QueryOf::Resource(Target::Nothing, _) if operation.is_checked => {
             codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN]);
@@ -137,18 +145,18 @@ pub fn of(path: &str, operation: &Operation, is_limited: bool) -> Vec<Code> {
     codes
 }
 
-/// Describes the error answers with these codes, by status.
-pub fn responses(codes: &[Code]) -> Map<String, Value> {
+/// Describes the error answers with these codes, by status. `headers` are those of the operation.
+pub fn responses(codes: &[Code], headers: &[&str]) -> Map<String, Value> {
     let mut by_status: BTreeMap<u16, BTreeMap<&str, &str>> = BTreeMap::new();
     for code in codes {
         by_status.entry(code.status).or_default().insert(code.name, code.title);
     }
-    by_status.iter().map(|(status, codes)| (status.to_string(), response(*status, codes))).collect()
+    by_status.iter().map(|(status, codes)| (status.to_string(), response(*status, codes, headers))).collect()
 }
 
 /// Moves the error answers of all operations to components, and returns those: the same answer is described once.
 pub fn share_responses(paths: &mut Value) -> Map<String, Value> {
-    let of = |code: Code| response(code.status, &BTreeMap::from([(code.name, code.title)]));
+    let of = |code: Code| response(code.status, &BTreeMap::from([(code.name, code.title)]), &[]);
     let mut shared = Map::from_iter([
         ("RouteUnknown".to_owned(), of(ROUTE_UNKNOWN)),
         ("MethodNotAllowed".to_owned(), of(METHOD_NOT_ALLOWED)),
@@ -158,6 +166,10 @@ pub fn share_responses(paths: &mut Value) -> Map<String, Value> {
     for (status, response) in responses.flatten() {
         let Some(codes) = response[CODES].as_array() else { continue };
         let codes: Vec<&str> = codes.iter().filter_map(Value::as_str).collect();
+        // the name tells the codes only, so the headers must follow from the status
+        if response["headers"] != headers(status.parse().unwrap_or_default(), &[]) {
+            continue;
+        }
         let name = format!("{status}-{}", codes.join("-"));
         let described = std::mem::replace(response, json!({ "$ref": format!("#/components/responses/{name}") }));
         shared.insert(name, described);
@@ -165,20 +177,21 @@ pub fn share_responses(paths: &mut Value) -> Map<String, Value> {
     shared
 }
 
-fn response(status: u16, codes: &BTreeMap<&str, &str>) -> Value {
+fn response(status: u16, codes: &BTreeMap<&str, &str>, own: &[&str]) -> Value {
     let described: Vec<String> = codes.iter().map(|(name, title)| format!("`{name}`: {title}.")).collect();
     let names: Vec<&&str> = codes.keys().collect();
     json!({
         "description": described.join("\n"),
-        "headers": headers(status),
+        "headers": headers(status, own),
         "content": { MEDIA_TYPE: { "schema": reference("ErrorDocument") } },
         CODES: names,
     })
 }
 
 /// Describes the headers of an error answer.
-fn headers(status: u16) -> Value {
-    let mut names = vec!["X-Request-Id"];
+fn headers(status: u16, own: &[&str]) -> Value {
+    let mut names = EVERY_HEADER.to_vec();
+    names.extend(own);
     match status {
         401 => names.push("WWW-Authenticate"),
         405 => names.push("Allow"),

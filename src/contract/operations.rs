@@ -69,7 +69,7 @@ fn describe(
     if let Some(body) = request_body(described) {
         item["requestBody"] = body;
     }
-    let (status, mut success) = success(&operation.answer, generator);
+    let (status, mut success) = success(&operation.answer, operation.answer_headers, generator);
     if let Some(example) = examples.get(id).filter(|_| success.get("content").is_some()) {
         for content in success["content"].as_object_mut().into_iter().flat_map(Map::values_mut).take(1) {
             content["example"] = example.clone();
@@ -80,7 +80,7 @@ fn describe(
         success["links"] = Value::Object(links);
     }
     let mut responses = Map::from_iter([(status.to_string(), success)]);
-    responses.extend(errors::responses(&errors::of(path, operation, *is_limited)));
+    responses.extend(errors::responses(&errors::of(path, operation, *is_limited), operation.answer_headers));
     item["responses"] = Value::Object(responses);
     item["security"] = security(operation.key);
     item
@@ -139,7 +139,7 @@ pub fn update_name(schema: &Schema, path: &str) -> String {
     format!("{}Update{by_role}", component(schema))
 }
 
-fn success(answer: &Answer, generator: &mut schemars::SchemaGenerator) -> (u16, Value) {
+fn success(answer: &Answer, own: &[&str], generator: &mut schemars::SchemaGenerator) -> (u16, Value) {
     let json_api = |schema: Value| json!({ MEDIA_TYPE: { "schema": schema } });
     let document = |schema: &Schema| reference(&format!("{}Document", component(schema)));
     let (status, about, names, content): (u16, &str, &[&str], Option<Value>) = match answer {
@@ -185,8 +185,9 @@ fn success(answer: &Answer, generator: &mut schemars::SchemaGenerator) -> (u16, 
             (200, "Done.", &[], Some(json!({ *media_type: { "schema": { "type": "string" } } })))
         }
     };
-    let mut named = vec!["X-Request-Id"];
+    let mut named = errors::EVERY_HEADER.to_vec();
     named.extend(names);
+    named.extend(own);
     let mut response = json!({ "description": about, "headers": errors::header_references(&named) });
     if let Some(content) = content {
         response["content"] = content;

@@ -184,7 +184,8 @@ pub fn action(attributes: &[Attribute]) -> Value {
         return json!({ "description": "Nothing in it has an effect." });
     }
     let attributes = body_object(input_properties(attributes, |attribute| attribute.on_create), &[]);
-    let data = json!({ "type": ["object", "null"], "properties": { "attributes": attributes } });
+    let mut data = json!({ "type": "object", "properties": { "attributes": attributes } });
+    allow_null(&mut data);
     json!({ "type": "object", "properties": { "data": data } })
 }
 
@@ -198,8 +199,10 @@ pub fn resources(schemas: &[&'static Schema]) -> Value {
 fn seeded(schema: &'static Schema) -> Value {
     let needed = required(schema.attributes.iter().map(|attribute| (attribute.name, attribute.on_create)));
     let every = |_: &Attribute| Input::Optional;
-    let mut attributes = body_object(input_properties(schema.attributes, every), &needed);
-    attributes["additionalProperties"] = false.into();
+    let mut attributes = closed(input_properties(schema.attributes, every), &needed);
+    if needed.is_empty() {
+        allow_null(&mut attributes);
+    }
     let linked: Map<String, Value> = schema
         .relationships
         .iter()
@@ -241,7 +244,9 @@ fn body(schema: &Schema, attributes: Value, relationships: Option<Value>, id: Op
 
 fn body_object(properties: Map<String, Value>, needed: &[&str]) -> Value {
     if needed.is_empty() {
-        return json!({ "type": ["object", "null"], "properties": properties });
+        let mut object = json!({ "type": "object", "properties": properties });
+        allow_null(&mut object);
+        return object;
     }
     json!({ "type": "object", "required": needed, "properties": properties })
 }

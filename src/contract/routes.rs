@@ -39,6 +39,9 @@ const YAML: &str = "application/yaml";
 /// Policy of the page: files of this server only. Swagger UI draws its icons from `data:` URLs.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Headers of the page and its files.
+const PAGE_HEADERS: &[&str] =
+    &["Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy", "Cache-Control"];
 /// Files of the page, with their media types.
 const FILES: [(&str, &str); 3] = [
     ("swagger-ui.css", "text/css; charset=utf-8"),
@@ -54,11 +57,13 @@ const SHOW_YAML: Operation =
     Operation::plain("getOpenApiYaml", "This document, as YAML.", Key::None, Answer::Text(YAML));
 /// `GET /_sandbox/docs`
 const SHOW_PAGE: Operation =
-    Operation::plain("getDocs", "This document as a page, to read and to try.", Key::None, Answer::Text("text/html"));
+    Operation::plain("getDocs", "This document as a page, to read and to try.", Key::None, Answer::Text("text/html"))
+        .answer_headers(PAGE_HEADERS);
 /// `GET /_sandbox/docs/:file`
 const SHOW_FILE: Operation =
     Operation::plain("getDocsFile", "A file of that page.", Key::None, Answer::Files(&["text/css", "text/javascript"]))
         .unchecked()
+        .answer_headers(PAGE_HEADERS)
         .path(&[Attribute::new("file", ValueType::Text { longest: 64 }, "Name of a file.", r#""start.js""#)]);
 
 crate::routes! {

@@ -133,6 +133,11 @@ pub fn closed(properties: Map<String, Value>, required: &[&str]) -> Value {
 
 /// Allows null in place of a value.
 pub fn allow_null(schema: &mut Value) {
+    // generators of clients know a type beside null, but no object with members beside null
+    if schema.get("properties").is_some() || schema.get("type").is_none() {
+        *schema = json!({ "anyOf": [schema.take(), { "type": "null" }] });
+        return;
+    }
     match &mut schema["type"] {
         Value::Array(types) => types.push("null".into()),
         one => *one = json!([one.take(), "null"]),

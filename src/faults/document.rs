@@ -25,8 +25,10 @@ pub fn item_schema() -> Value {
     };
     let whole = |least: i64, most: i64| optional(json!({ "type": "integer", "minimum": least, "maximum": most }));
     let text = || json!({ "type": "string", "minLength": 1 });
-    let flag = || json!({ "type": ["boolean", "null"], "enum": [true, null] });
-    let when = || json!({ "enum": ["before", "after", true, null] });
+    let only_true = || json!({ "type": "boolean", "const": true });
+    let flag = || json!({ "anyOf": [only_true(), { "type": "null" }] });
+    let when =
+        || json!({ "anyOf": [{ "type": "string", "enum": ["before", "after"] }, only_true(), { "type": "null" }] });
     let mut methods = json!({ "type": "string", "enum": super::METHODS });
     methods["enum"].as_array_mut().into_iter().for_each(|names| names.push(Value::Null));
     let counts = [

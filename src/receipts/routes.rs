@@ -24,6 +24,9 @@ const TOKEN: &[Attribute] = &[Attribute::new(
     "Secret in the address, as in `receipt_url` and `credit_note_url`.",
     "",
 )];
+/// Headers of both pages.
+const HEADERS: &[&str] =
+    &["Cache-Control", "X-Content-Type-Options", "Referrer-Policy", "X-Robots-Tag", "Content-Security-Policy"];
 const RECEIPT: Operation = Operation::plain(
     "getReceipt",
     "The receipt of a finished request: a page for browsers, JSON for programs.",
@@ -31,6 +34,7 @@ const RECEIPT: Operation = Operation::plain(
     Answer::JsonOrPage(SchemaGenerator::subschema_for::<ReceiptDocument<ReceiptOutput>>),
 )
 .unchecked()
+.answer_headers(HEADERS)
 .path(TOKEN);
 const CREDIT_NOTE: Operation = Operation::plain(
     "getCreditNote",
@@ -39,6 +43,7 @@ const CREDIT_NOTE: Operation = Operation::plain(
     Answer::JsonOrPage(SchemaGenerator::subschema_for::<ReceiptDocument<CreditNoteOutput>>),
 )
 .unchecked()
+.answer_headers(HEADERS)
 .path(TOKEN);
 
 crate::routes! {

@@ -33,6 +33,8 @@ pub struct Operation {
     pub query: QueryOf,
     /// Request headers of its own.
     pub headers: &'static [Attribute],
+    /// Headers of its answers, besides those of every answer.
+    pub answer_headers: &'static [&'static str],
     pub body: Body,
     /// Example of the body, as JSON.
     pub example: Option<&'static str>,
@@ -133,6 +135,7 @@ impl Operation {
             path: &[],
             query: QueryOf::None,
             headers: &[],
+            answer_headers: &[],
             body: Body::None,
             example: None,
             answer: Answer::Empty,
@@ -189,6 +192,12 @@ impl Operation {
     #[must_use]
     pub const fn headers(self, headers: &'static [Attribute]) -> Self {
         Self { headers, ..self }
+    }
+
+    /// Adds headers of answers, errors included.
+    #[must_use]
+    pub const fn answer_headers(self, answer_headers: &'static [&'static str]) -> Self {
+        Self { answer_headers, ..self }
     }
 
     /// Sets the body with its example.

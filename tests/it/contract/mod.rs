@@ -1,8 +1,7 @@
 //! The API document: it is valid, every answer is held against it, and every example of it works.
 
-//mod clients;
-//mod examples;
-//mod page;
+mod examples;
+mod page;
 mod planted;
 
 use std::collections::BTreeSet;

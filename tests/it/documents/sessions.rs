@@ -30,6 +30,7 @@ const SESSIONS: &[Session] = &[
             "/receipts/",
         ],
     ),
+    ("docs/contract.md", "Get it", &[r#"{"openapi":"3.1.1""#, "openapi: \"3.1.1\""]),
     ("docs/data.md", "Reset", &[]),
     ("docs/data.md", "Snapshots", &[r#"{"name":"before-quote","#, r#""cancellation_reason":"cancelled_by_user""#]),
     ("docs/data.md", "Seeds", &[r#"{"seeded":{"users":1,"#]),
@@ -145,6 +146,7 @@ macro_rules! pages_with_sessions {
 
 pages_with_sessions! {
     readme_sessions_work: "README.md";
+    contract_sessions_work: "docs/contract.md";
     data_sessions_work: "docs/data.md";
     faults_sessions_work: "docs/faults.md";
     lists_sessions_work: "docs/lists.md";

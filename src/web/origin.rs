@@ -247,7 +247,7 @@ impl Host {
         let is_name = (1..=253).contains(&name.len())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
         let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        if !is_name && !address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()) {
+        if !is_name && address.is_none_or(|address| address.parse::<Ipv6Addr>().is_err()) {
             return None;
         }
         let port = match port {

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{FINISHED, SETTINGS, finish, get, links_of_event, listen_at, origin_of, send_to};
-use crate::support::{Account, Receiver, database, documented_output, sandbox, sandbox_with, send};
+use crate::support::{Account, Receiver, database, sandbox, sandbox_with, send};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 /// Text that looks like the start of a link.
@@ -50,19 +50,19 @@ async fn event_and_api_show_a_client_the_same_links() {
         let calls = receiver.calls();
         for event_type in ["finished", "receipt_created", "credit_note_created"] {
             let event_type = format!("concierge_request_{event_type}");
-            let received = calls.iter().map(|call| String::from_utf8(call.body.clone()).unwrap());
-            let received: Vec<String> = received.filter(|body| body.contains(&event_type)).collect();
-            let [received] = &received[..] else { panic!("{event_type}: {received:?}") };
+            let sent = calls.iter().map(|call| String::from_utf8(call.body.clone()).unwrap());
+            let sent: Vec<String> = sent.filter(|body| body.contains(&event_type)).collect();
+            let [sent] = &sent[..] else { panic!("{event_type}: {sent:?}") };
             // the place of the asker does not matter: this is what the receiver got
             let event = links_of_event(s, "inner.test", &event_type).await;
-            for attributes in [&attributes(received), &event] {
+            for attributes in [&attributes(sent), &event] {
                 for name in ["receipt_url", "credit_note_url", "external_id"] {
                     assert_eq!(attributes[name], shown[name], "{name} of {event_type}");
                 }
             }
-            let id = received.split("\"id\":\"").nth(1).unwrap().split('"').next().unwrap();
+            let id = sent.split("\"id\":\"").nth(1).unwrap().split('"').next().unwrap();
             let event = get(s, &format!("/_sandbox/events/{id}"), &[]).await.text;
-            let resource = received.split_once("\"included\":").unwrap().1;
+            let resource = sent.split_once("\"included\":").unwrap().1;
             assert!(event.contains(resource.trim_end_matches('}')), "{event} has other bytes than {resource}");
         }
     })
@@ -114,7 +114,7 @@ async fn events_of_a_managed_user_have_the_links_of_its_own_address() {
     sandbox(async |s| {
         let (mut master, mut payee) = (Receiver::answering(OK).await, Receiver::answering(OK).await);
         listen_at(s, "master.test", &master.url()).await;
-        let document = json!({"data": {"type": "users", "attributes": {"webhook_url": payee.url()}}});
+        let document = json!({"data": {"type": "users", "id": "20202", "attributes": {"webhook_url": payee.url()}}});
         send_to(s, "payee.test", Method::PATCH, "/api/users/20202", &document).await.expect(200);
         let trigger = json!({"event_type": FINISHED});
         for user in ["", "; user=20202"] {
@@ -127,9 +127,9 @@ async fn events_of_a_managed_user_have_the_links_of_its_own_address() {
         }
         s.tell(Duration::from_secs(1)).await;
         for (receiver, expected) in [(&mut master, "http://master.test"), (&mut payee, "http://payee.test")] {
-            let received = bodies(receiver, FINISHED);
-            assert_eq!(received.len(), 1);
-            assert_eq!(origin_of(&attributes(&received[0])["receipt_url"], "/receipts/"), expected);
+            let sent = bodies(receiver, FINISHED);
+            assert_eq!(sent.len(), 1);
+            assert_eq!(origin_of(&attributes(&sent[0])["receipt_url"], "/receipts/"), expected);
         }
     })
     .await;
@@ -146,8 +146,8 @@ async fn seeded_address_has_the_origin_of_the_seeding_call() {
         let request = request.header("Authorization", format!("{}; user=7", s.key));
         send(request.body(json!({"event_type": FINISHED}).to_string())).await.expect(201);
         s.tell(Duration::ZERO).await;
-        let received = bodies(&mut receiver, FINISHED);
-        assert_eq!(origin_of(&attributes(&received[0])["receipt_url"], "/receipts/"), "http://seeder.test");
+        let sent = bodies(&mut receiver, FINISHED);
+        assert_eq!(origin_of(&attributes(&sent[0])["receipt_url"], "/receipts/"), "http://seeder.test");
     })
     .await;
 }
@@ -160,14 +160,14 @@ async fn unknown_origin_leaves_the_listening_address() {
         // as a seed file leaves it, and an address set before origins were kept
         s.sql("update users set webhook_origin = null").await;
         finish(s).await;
-        let received = bodies(&mut receiver, FINISHED);
-        assert_eq!(origin_of(&attributes(&received[0])["receipt_url"], "/receipts/"), s.url(""));
+        let sent = bodies(&mut receiver, FINISHED);
+        assert_eq!(origin_of(&attributes(&sent[0])["receipt_url"], "/receipts/"), s.url(""));
         let shown = links_of_event(s, "asker.test", FINISHED).await;
         assert_eq!(origin_of(&shown["receipt_url"], "/receipts/"), s.url(""));
         // an event recorded before the places of its links were kept is sent as it was recorded
         s.sql("update events set links = null").await;
         set_public_url(s, json!("https://own.test")).await;
-        assert_eq!(redeliver(s, &mut receiver, FINISHED).await, received);
+        assert_eq!(redeliver(s, &mut receiver, FINISHED).await, sent);
     })
     .await;
 }
@@ -179,21 +179,19 @@ async fn public_url_of_the_server_leads_every_link() {
         async |s| {
             let mut receiver = Receiver::answering(OK).await;
             listen_at(s, "one.test", &receiver.url()).await;
-            let made = s.post("/api/concierge_request_outputs", &documented_output()).await;
-            assert_eq!(made.headers["location"], "https://server.test/p/api/concierge_request_outputs/32323");
-            s.patch("/api/users/me", &json!({"data": {"type": "users", "attributes": {"name": "x"}}}))
-                .await
-                .expect(200);
+            let made = s.post("/api/users", &json!({"data": {"type": "users"}})).await;
+            let location = made.headers["location"].to_str().unwrap();
+            assert!(location.starts_with("https://server.test/p/api/users/"), "{location}");
             finish(s).await;
-            let received = bodies(&mut receiver, FINISHED);
+            let sent = bodies(&mut receiver, FINISHED);
             let shown = s.attributes_of("1010").await;
             let event = links_of_event(s, "one.test", FINISHED).await;
-            for attributes in [&attributes(&received[0]), &shown, &event] {
+            for attributes in [&attributes(&sent[0]), &shown, &event] {
                 assert_eq!(origin_of(&attributes["receipt_url"], "/receipts/"), "https://server.test/p");
             }
             set_public_url(s, json!("https://own.test")).await;
             let again = redeliver(s, &mut receiver, FINISHED).await;
-            assert_eq!(again, [received[0].replace("https://server.test/p", "https://own.test")]);
+            assert_eq!(again, [sent[0].replace("https://server.test/p", "https://own.test")]);
         },
     )
     .await;

@@ -5,11 +5,13 @@ mod events;
 mod proxies;
 mod public_urls;
 
+use std::time::Duration;
+
+use reqwest::Method;
+use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 
 use crate::support::{Account, Answer, documented_output, send};
-use reqwest::Method;
-use reqwest::header::HeaderValue;
 
 const REQUESTS: &str = "/api/concierge_requests";
 const FINISHED: &str = "concierge_request_finished";
@@ -57,16 +59,20 @@ async fn links_of_event(account: &Account, host: &str, event_type: &str) -> Valu
     event["included"][0]["attributes"].clone()
 }
 
-/// Finishes request 1010 with one settled and one rejected output.
+/// Finishes request 1010 with one settled and one returned output.
 async fn finish(account: &Account) {
-    let mut rejected = documented_output();
-    rejected["data"]["attributes"]["amount"] = json!(2000);
-    for (output, outcome) in [(documented_output(), "settled"), (rejected, "rejected")] {
-        let request = account.request(Method::POST, "/api/concierge_request_outputs");
-        let request = request.header("Sandbox-Outcome", outcome).header("Content-Type", "application/json");
-        send(request.body(output.to_string())).await.expect(201);
+    for amount in [1000, 2000] {
+        let mut output = documented_output();
+        output["data"]["attributes"]["amount"] = json!(amount);
+        account.create("/api/concierge_request_outputs", &output).await;
     }
-    let finished = json!({"state": "finished", "through": true});
-    account.post("/_sandbox/simulations/concierge_requests/1010/transition", &finished).await.expect(200);
-    account.tell(std::time::Duration::ZERO).await;
+    for (resource, state) in [
+        ("concierge_requests/1010", "working"),
+        ("concierge_request_outputs/32323", "settled"),
+        ("concierge_request_outputs/32324", "returned"),
+    ] {
+        let path = format!("/_sandbox/simulations/{resource}/transition");
+        account.post(&path, &json!({"state": state, "through": true})).await.expect(200);
+    }
+    account.tell(Duration::ZERO).await;
 }

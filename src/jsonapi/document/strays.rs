@@ -50,8 +50,8 @@ impl Reader {
     /// Returns the members without effect, at most [`MOST_STRAYS`]: their names are unknown in this resource. `unseen`
     /// are attributes outside of the schema that clients may send.
     ///
-    /// Clients send relationships, `type` and `id` inside of `attributes`, and whole resources as linkage. All of that is
-    /// known, and the value of an attribute may be anything.
+    /// Clients send relationships, `type` and `id` inside of `attributes`, and whole resources as linkage. All of that
+    /// is known, and the value of an attribute may be anything.
     pub fn strays(&self, schema: &Schema, unseen: &[&str]) -> Vec<Stray> {
         let names = Names { schema, unseen };
         let mut found = Vec::new();

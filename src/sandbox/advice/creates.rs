@@ -1,8 +1,8 @@
 //! Finds repeated creates: documents sent again although the first may have been done.
 //!
-//! Two equal creates are no repetition where the first was answered: two equal payouts may be meant. Nor are they after a
-//! list of the collection, because the client then knows the outcome. Documents are equal byte for byte, as the retries of
-//! client libraries are. Longer ones than the request log keeps are not compared.
+//! Two equal creates are no repetition where the first was answered: two equal payouts may be meant. Nor are they after
+//! a list of the collection, because the client then knows the outcome. Documents are equal byte for byte, as the retries
+//! of client libraries are. Longer ones than the request log keeps are not compared.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

@@ -43,7 +43,7 @@ pub struct Tally {
     pub first_at: OffsetDateTime,
     pub last_at: OffsetDateTime,
     pub example: Example,
-    /// Different findings, the newest last, at most [`MOST_FINDINGS`]. Each is a sentence.
+    /// Different findings, the newest last, at most `MOST_FINDINGS`. Each is a sentence.
     pub findings: Vec<String>,
 }
 
@@ -135,8 +135,8 @@ impl AdviceKind {
                  profile, or application/json"
             }
             Self::MemberUnknown => {
-                "a member without effect in a document that succeeded, because the resource has no such name. Correct the \
-                 name, or leave the member out"
+                "a member without effect in a document that succeeded, because the resource has no such name. Correct \
+                 the name, or leave the member out"
             }
             Self::TestValueUnknown => {
                 "a value near a test value, which selects no scenario. Send a test value as it stands in \
@@ -144,8 +144,8 @@ impl AdviceKind {
             }
             Self::CreateRepeated => {
                 "a create sent again, unchanged, within a minute of an answer that may be lost, or with the same \
-                 Idempotency-Key. If both are done, a payout is paid twice. List the collection before you repeat, such \
-                 as outputs by filter[request_id]"
+                 Idempotency-Key. If both are done, a payout is paid twice. List the collection before you repeat, \
+                 such as outputs by filter[request_id]"
             }
             Self::RateExceeded => {
                 "a sixth request within a second with the same key. The real system accepts 5 a second and answers 429 \

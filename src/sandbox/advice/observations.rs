@@ -23,8 +23,8 @@ const KEYS: usize = 16;
 /// Maximum number of request targets remembered for each account.
 const TARGETS: usize = 64;
 /// Finding of a repeated create with an `Idempotency-Key`.
-const KEY_WITHOUT_EFFECT: &str = "`Idempotency-Key` has no effect here or, as far as is known, on the real system: each \
-                                  create makes a resource";
+const KEY_WITHOUT_EFFECT: &str = "`Idempotency-Key` has no effect here or, as far as is known, on the real system: \
+                                  each create makes a resource";
 
 /// Facts about a request that its exchange does not hold.
 #[derive(Debug, Clone, Copy)]

@@ -12,8 +12,8 @@ use hyper::body::Frame;
 
 use crate::sandbox::request_log::capture::LONGEST;
 
-/// Delays a request. Reads the beginning of its body meanwhile, because a client that gives up leaves only this much for
-/// the request log and the advice.
+/// Delays a request. Reads the beginning of its body meanwhile, because a client that gives up leaves only this much
+/// for the request log and the advice.
 pub async fn delay(request: Request, latency: Duration) -> Request {
     let (parts, mut rest) = request.into_parts();
     let mut begun = VecDeque::new();

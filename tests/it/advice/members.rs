@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use concierge_sandbox::api::ROUTES;
+use concierge_sandbox::jsonapi::nearest::nearest;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -260,6 +261,31 @@ async fn findings_are_bounded_and_the_newest_stay() {
         assert!(piece.len() < 1000, "{piece}");
     })
     .await;
+}
+
+#[test]
+fn nearest_name_has_the_same_letters_or_a_few_errors_or_the_same_words() {
+    let known = ["user", "amount", "port_code", "total_to_spend", "withdrawal_instruction"];
+    for (name, expected) in [
+        ("amount", Some("amount")),
+        ("AMOUNT", Some("amount")),
+        ("portCode", Some("port_code")),
+        ("port-code", Some("port_code")),
+        ("ammuont", Some("amount")),
+        ("total_to_spent", Some("total_to_spend")),
+        ("users", Some("user")),
+        ("userId", Some("user")),
+        ("instruction", Some("withdrawal_instruction")),
+        ("net_amount", Some("amount")),
+        ("to", None),
+        ("currency", None),
+        ("", None),
+        ("_", None),
+        ("\u{e9}", None),
+        (&"amount_".repeat(10), None),
+    ] {
+        assert_eq!(nearest(name, known), expected, "{name}");
+    }
 }
 
 #[tokio::test]

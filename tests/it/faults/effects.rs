@@ -100,6 +100,23 @@ async fn latency_delays_a_request_and_keeps_its_effect() {
 }
 
 #[tokio::test]
+async fn delayed_body_of_any_size_arrives_whole() {
+    account(async |s| {
+        put(s, &json!([{"method": "POST", "path": "/api/**", "latency": "20ms"}])).await.expect(200);
+        for size in [0, 16_300, 16_384, 40_000, 900_000] {
+            let attributes = json!({"body": {"bank": "xyz".repeat(size / 3)}});
+            let document = json!({"data": {"type": "withdrawal_instructions", "attributes": attributes}});
+            let made = s.post("/api/withdrawal_instructions", &document).await.expect(201);
+            assert_eq!(made["data"]["attributes"]["body"], attributes["body"], "{size}");
+        }
+        let action = s.act("1010", "cancel").await.expect(200);
+        assert_eq!(action["data"]["attributes"]["state"], "cancelled");
+        s.post("/api/users", &json!("x".repeat(2 << 20))).await.assert_error(413, "body_too_large", "");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn faults_affect_only_their_account() {
     sandbox(async |s| {
         s.second_account("another_key").await;

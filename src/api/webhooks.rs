@@ -30,7 +30,7 @@ pub static SCHEMA: Schema = Schema {
     pages_by_id: false,
     attributes: &[Attribute::new(
         "url",
-        ValueType::Url,
+        ValueType::Text { longest: usize::MAX },
         "Receiver of the acting user's events.",
         r#""https://client.example.com/events""#,
     )

@@ -118,7 +118,12 @@ fn request_body(described: &Described) -> Option<Value> {
         Body::Resources(schemas) => (resources::resources(schemas), true, &[MEDIA_TYPE, "application/json"]),
         Body::Items(item) => {
             let list = json!({ "type": "array", "items": item() });
-            let body = json!({ "type": "object", "required": ["data"], "properties": { "data": list }, "additionalProperties": false });
+            let body = json!({
+                "type": "object",
+                "required": ["data"],
+                "properties": { "data": list, "meta": ignored(), "links": ignored() },
+                "additionalProperties": false,
+            });
             (body, true, &["application/json"])
         }
     };
@@ -131,6 +136,11 @@ fn request_body(described: &Described) -> Option<Value> {
         content.insert((*media_type).to_owned(), media);
     }
     Some(json!({ "required": is_required, "content": content }))
+}
+
+/// Describes a member of an answer that has no effect in a body.
+fn ignored() -> Value {
+    json!({ "description": "Part of answers; ignored." })
 }
 
 /// Returns the component of the body that updates a resource. A path by role ignores the id.

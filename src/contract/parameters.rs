@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::resources::{component, reference};
 use super::values::{self, example};
 use crate::jsonapi::query::{DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE, Target};
 use crate::jsonapi::schema::{Attribute, Filter, Input, Schema, ValueType, Values};
@@ -166,10 +167,19 @@ fn include(schema: &Schema) -> Value {
     described
 }
 
+/// Refers to the component that describes the sparse fieldset of a type.
 fn fields(schema: &'static Schema) -> Value {
+    json!({ "$ref": format!("#/components/parameters/{}Fields", component(schema)) })
+}
+
+/// Describes the sparse fieldset of a type, and the names of its fields.
+pub fn fieldset(schema: &'static Schema) -> ((String, Value), (String, Value)) {
+    let name = component(schema);
     let names: Vec<&str> = schema.fields().collect();
     let about = format!("The only attributes and relationships to show of {}.", schema.type_name);
-    list(&format!("fields[{}]", schema.type_name), &about, json!({ "type": "string", "enum": names }))
+    let field = format!("{name}Field");
+    let parameter = list(&format!("fields[{}]", schema.type_name), &about, reference(&field));
+    ((format!("{name}Fields"), parameter), (field, json!({ "type": "string", "enum": names })))
 }
 
 fn sort(schema: &Schema) -> Value {

@@ -9,10 +9,12 @@ use axum::http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, html};
 use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
 use swagger_ui_dist::{ApiDefinition, OpenApiSource};
 use tower::ServiceExt;
 
-use super::{ServerSetting, document, yaml};
+use super::settings::ServerSetting;
+use super::yaml;
 use crate::jsonapi::error::{Error, Errors, INTERNAL, RESOURCE_NOT_FOUND};
 use crate::jsonapi::schema::{Attribute, ValueType};
 use crate::web::app::App;
@@ -20,11 +22,15 @@ use crate::web::call::Call;
 use crate::web::guard::{guarded, time_limited};
 use crate::web::route::{Answer, Key, Operation};
 
+/// Makes the document of a server at an origin with these settings.
+pub type Document = fn(&str, &[ServerSetting]) -> Value;
+
 /// The state of the handlers.
 #[derive(Debug, Clone)]
 struct Contract {
     app: App,
     settings: Arc<[ServerSetting]>,
+    document: Document,
 }
 
 impl FromRef<Contract> for App {
@@ -81,23 +87,24 @@ fn any_object(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// Returns the routes of the contract. `settings` are those of the server.
-pub fn routes(app: &App, settings: Vec<ServerSetting>) -> Router {
-    let contract = Contract { app: app.clone(), settings: settings.into() };
+pub fn routes(app: &App, settings: Vec<ServerSetting>, document: Document) -> Router {
+    let contract = Contract { app: app.clone(), settings: settings.into(), document };
     guarded(time_limited(table(), app), contract)
 }
 
 async fn show_json(State(contract): State<Contract>, call: Call) -> Result<Response, Errors> {
     call.no_query()?;
-    let document = document(call.origin.without_account(), &contract.settings);
+    let document = (contract.document)(call.origin.without_account(), &contract.settings);
     Ok(([(header::CONTENT_TYPE, JSON)], document.to_string()).into_response())
 }
 
 async fn show_yaml(State(contract): State<Contract>, call: Call) -> Result<Response, Errors> {
     call.no_query()?;
-    let document = yaml::render(&document(call.origin.without_account(), &contract.settings)).map_err(|error| {
-        tracing::error!(%error, "the API document has no form in YAML");
-        Error::new(INTERNAL, "the server failed; see the server log for this X-Request-Id")
-    })?;
+    let document =
+        yaml::render(&(contract.document)(call.origin.without_account(), &contract.settings)).map_err(|error| {
+            tracing::error!(%error, "the API document has no form in YAML");
+            Error::new(INTERNAL, "the server failed; see the server log for this X-Request-Id")
+        })?;
     Ok(([(header::CONTENT_TYPE, YAML)], document).into_response())
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::jsonapi::schema::{Attribute, Input, Presence, ValueType};
+use crate::jsonapi::values::IsoDuration;
 
 /// Pattern of ids.
 const DIGITS: &str = "^[0-9]+$";
@@ -22,7 +23,7 @@ pub fn answer(value_type: ValueType) -> Value {
         ValueType::Since => {
             json!({ "anyOf": [{ "type": "string", "pattern": DIGITS }, { "type": "string", "format": "date-time" }] })
         }
-        ValueType::Duration => json!({ "type": "string", "format": "duration" }),
+        ValueType::Duration => json!({ "type": "string", "pattern": IsoDuration::PATTERN }),
         ValueType::Url => json!({ "type": "string", "format": "uri" }),
         ValueType::Free => json!({ "type": "object", "additionalProperties": true }),
         ValueType::Object(members) => answer_object(members),

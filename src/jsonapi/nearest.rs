@@ -12,8 +12,8 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 /// Returns the candidates that resemble `name`, the nearest first.
 ///
-/// A candidate is near if few letters differ, or only case and separators, or if it has all words of `name`, or `name`
-/// all of its words.
+/// A candidate is near if few letters differ, or only case and separators, or if it begins or ends with the words of
+/// `name`, or `name` with its words.
 pub fn similar<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let name = snake_case(name);
     let near = candidates.into_iter().filter_map(|candidate| Some((distance(&name, candidate)?, candidate)));
@@ -44,8 +44,9 @@ fn distance(name: &str, candidate: &str) -> Option<Distance> {
         return Some(Distance::Letters(letters));
     }
     let (one, other) = (words(name), words(&candidate));
-    let common = one.iter().filter(|word| other.contains(word)).count();
-    (common > 0 && common == one.len().min(other.len())).then_some(Distance::Words(Reverse(common)))
+    let (longer, shorter) = if one.len() < other.len() { (other, one) } else { (one, other) };
+    let has_words = !shorter.is_empty() && (longer.starts_with(&shorter) || longer.ends_with(&shorter));
+    has_words.then(|| Distance::Words(Reverse(shorter.len())))
 }
 
 /// Returns the words of a name in snake case, in the singular.

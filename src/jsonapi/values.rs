@@ -26,6 +26,11 @@ pub struct NumericId(pub i64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecimalNumber(pub BigDecimal);
 
+impl IsoDuration {
+    /// Pattern of durations; the format `duration` of JSON Schema has no fractions.
+    pub const PATTERN: &str = "^P([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+([.][0-9]+)?S)?)?$";
+}
+
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&render::timestamp(self.0))
@@ -70,7 +75,7 @@ macro_rules! value_schema {
 }
 
 value_schema!(Timestamp { "type": "string", "format": "date-time" });
-value_schema!(IsoDuration { "type": "string", "format": "duration" });
+value_schema!(IsoDuration { "type": "string", "pattern": IsoDuration::PATTERN });
 value_schema!(NumericId { "type": "string", "pattern": "^[0-9]+$" });
 value_schema!(DecimalNumber { "type": "number" });
 

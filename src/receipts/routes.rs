@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
+use crate::jsonapi::error::{Error, Errors, HEADER_INVALID, RESOURCE_NOT_FOUND};
 use crate::jsonapi::schema::{Attribute, ValueType};
 use crate::jsonapi::{MEDIA_TYPE, negotiation};
 use crate::receipts::document::{self, CreditNoteOutput, ReceiptDocument, ReceiptOutput};
@@ -35,6 +35,7 @@ const RECEIPT: Operation = Operation::plain(
 )
 .unchecked()
 .answer_headers(HEADERS)
+.codes(&[HEADER_INVALID])
 .path(TOKEN);
 const CREDIT_NOTE: Operation = Operation::plain(
     "getCreditNote",
@@ -44,6 +45,7 @@ const CREDIT_NOTE: Operation = Operation::plain(
 )
 .unchecked()
 .answer_headers(HEADERS)
+.codes(&[HEADER_INVALID])
 .path(TOKEN);
 
 crate::routes! {

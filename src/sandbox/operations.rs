@@ -27,6 +27,7 @@ use crate::concierge::event_types::{self, RESOURCE_TYPES};
 use crate::concierge::machine::StateMachine;
 use crate::concierge::outputs::document::{
     AMOUNT_AND_BUDGET_GIVEN, AMOUNT_NOT_POSITIVE, AMOUNT_OR_BUDGET_MISSING, BUDGET_NOT_POSITIVE,
+    INSTRUCTION_OF_ANOTHER_USER, REQUEST_NOT_DRAFT,
 };
 use crate::concierge::users::document::WEBHOOK_URL_INVALID;
 use crate::faults::FAULT_MATCHES_NOTHING;
@@ -106,6 +107,8 @@ pub const SEED: Operation = Operation::plain(
     ID_TAKEN,
     STATE_NOT_SEEDABLE,
     RELATED_RESOURCE_NOT_FOUND,
+    REQUEST_NOT_DRAFT,
+    INSTRUCTION_OF_ANOTHER_USER,
     WEBHOOK_URL_INVALID,
     AMOUNT_AND_BUDGET_GIVEN,
     AMOUNT_NOT_POSITIVE,

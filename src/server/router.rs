@@ -35,7 +35,7 @@ pub fn router(plane: &ControlPlane, settings: Vec<ServerSetting>) -> Router {
         .merge(with_cors(varying(api, app, "Accept, Prefer"), cross_origins))
         .merge(with_cors(varying(receipts::routes::routes(app), app, "Accept"), cross_origins))
         .merge(varying(sandbox::routes(plane), app, "Accept"))
-        .merge(varying(contract::routes::routes(app, settings), app, "Accept"))
+        .merge(varying(contract::routes(app, settings), app, "Accept"))
         .fallback(unknown_route)
         .layer(layers)
 }

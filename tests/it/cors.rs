@@ -56,7 +56,7 @@ async fn preflight_is_answered_before_keys_limits_and_faults() {
         config.accounts = AccountPolicy::Open;
     };
     sandbox_with(change, async |s| {
-        let fault = json!({"faults": [{"path": "/api/**", "status": 503}]});
+        let fault = json!({"data": [{"path": "/api/**", "status": 503}]});
         s.send(Method::PUT, "/_sandbox/faults", &fault).await.expect(200);
         let accounts = s.count("select count(*) from accounts").await;
         for path in ["/api/users/me", "/api/concierge_requests/1010/request_quote/", OUTPUTS, "/api/nowhere"] {
@@ -77,7 +77,7 @@ async fn preflight_is_answered_before_keys_limits_and_faults() {
         assert_eq!(s.count("select count(*) from accounts").await, accounts);
         let faults = s.get("/_sandbox/faults").await.expect(200);
         assert_eq!(faults.to_string().matches("\"hits\":0").count(), 1, "{faults}");
-        assert_eq!(s.get("/_sandbox/requests").await.expect(200)["requests"], json!([]));
+        assert_eq!(s.get("/_sandbox/requests").await.expect(200)["data"], json!([]));
         s.delete("/_sandbox/faults").await.expect(204);
         assert_eq!(from_page(s, "/api/users/me", PAGE).await.status, 200, "no preflight counts for the limit");
     })
@@ -113,7 +113,7 @@ async fn answers_to_allowed_pages_can_be_read() {
             // without a method to ask for, it is no preflight
             let answer = send(s.request(Method::OPTIONS, "/api/users").header("Origin", PAGE)).await;
             answer.assert_error(405, "method_not_allowed", "");
-            let fault = json!({"faults": [{"path": "/api/users", "status": 503, "retry_after": 3}]});
+            let fault = json!({"data": [{"path": "/api/users", "status": 503, "retry_after": 3}]});
             s.send(Method::PUT, "/_sandbox/faults", &fault).await.expect(200);
             let failed = from_page(s, "/api/users", PAGE).await;
             check(&failed.headers);

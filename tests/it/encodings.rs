@@ -38,7 +38,7 @@ async fn content_encoding_is_415_on_every_route_with_a_body() {
     account(async |s| {
         let of_the_api = ROUTES.iter().flat_map(|route| {
             let path = route.path.replace("{id}", "1010").replace("{currency}", "ars");
-            route.methods.iter().map(move |method| (*method, path.clone()))
+            route.methods().into_iter().map(move |method| (method, path.clone()))
         });
         let with_body = of_the_api.filter(|(method, _)| ["POST", "PATCH", "PUT"].contains(method));
         let rest = OF_THE_CONTROL_PLANE.map(|(method, path)| (method, path.to_owned()));

@@ -109,7 +109,7 @@ async fn single_things_keep_the_order_of_their_members() {
         let frozen = s.account(json!({"clock": {"now": "2019-11-25T12:53:02.741Z"}})).await;
         let outlook = r#"{"kind":"waiting","trigger":"work","to":"working","waits_for":{"what":"request","resource":{"type":"concierge_requests","id":"1010"},"state":"draft","next":{"kind":"waiting","trigger":"request_quote","to":"quote_requested","waits_for":{"what":"call","action":"request_quote","before":"2019-12-25T12:53:02.741Z"},"otherwise":{"trigger":"expire","to":"cancelled","due_at":"2019-12-25T12:53:02.741Z"}}},"otherwise":null}"#;
         let at_start = r#""2019-11-25T12:53:02.741Z""#;
-        let settings = r#"{"progression":"auto","approval":"manual","check_delay":"PT1M30S","approval_delay":"PT1S","quote_delay":"PT1S","step_delay":"PT1S"}"#;
+        let settings = r#"{"progression":"auto","approval":"manual","check_delay":"PT1M30S","approval_delay":"PT1S","quote_delay":"PT1S","step_delay":"PT1S","public_url":null}"#;
         let transitions = r#"[{"at":"2019-11-25T12:53:02.741Z","from":null,"to":"accepting","trigger":"create","cause":{"kind":"request","by":"00000000-0000-0000-0000-000000000005"},"event":{"id":"1","type":"concierge_request_output_accepting"},"deliveries":[]},{"at":"2019-11-25T12:54:32.741Z","from":"accepting","to":"accepted","trigger":"accept","cause":{"kind":"timer","by":null},"event":{"id":"2","type":"concierge_request_output_accepted"},"deliveries":[]}]"#;
         for (method, path, body, expected) in [
             (Method::GET, "health/live", "", r#"{"status":"live"}"#.to_owned()),

@@ -47,7 +47,7 @@ pub static SCHEMA: Schema = Schema {
         .own_document(),
         Attribute::new(
             "webhook_url",
-            ValueType::Url,
+            ValueType::Text { longest: usize::MAX },
             "Receiver of the user's events.",
             r#""https://client.example.com/events""#,
         )

@@ -10,8 +10,19 @@ use crate::jsonapi::document::MOST_FAULTS;
 use crate::jsonapi::error::{Error, PARAMETER_INVALID};
 
 /// Characters that a client may send in a query, but that no URL may have.
-const FOREIGN: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'\\').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+const FOREIGN: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// A parameter.
 #[derive(Debug)]

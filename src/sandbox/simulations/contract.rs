@@ -3,6 +3,7 @@
 use super::document::{MONEY, OUTPUT_TARGET, PRICES, REASON, REQUEST_TARGET};
 use super::{FUNDS_MISSING, outputs};
 use crate::concierge::machine::{Machine, Named};
+use crate::concierge::outputs::document::AMOUNT_NOT_POSITIVE;
 use crate::concierge::requests::actions::{ACTION_NOT_POSSIBLE, OUTPUTS_MISSING};
 use crate::concierge::requests::state::Trigger;
 use crate::concierge::{self, users};
@@ -60,7 +61,7 @@ fn operation(
 ) -> SimulationOperation {
     let body = if members.is_empty() { Body::Empty } else { Body::Plain(members) };
     let operation = Operation::write("", "", schema, body, Answer::Document(200, schema))
-        .codes(&[ACTION_NOT_POSSIBLE, FUNDS_MISSING, OUTPUTS_MISSING, ATTRIBUTE_INVALID])
+        .codes(&[ACTION_NOT_POSSIBLE, FUNDS_MISSING, OUTPUTS_MISSING, ATTRIBUTE_INVALID, AMOUNT_NOT_POSITIVE])
         .on("POST");
     let operation = if example.is_empty() { operation } else { operation.example(example) };
     let words: String = verb.split('_').map(capitalized).collect();

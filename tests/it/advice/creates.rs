@@ -15,7 +15,7 @@ use crate::support::{Account, Wire, account, documented_output, sandbox, send, w
 const KEY_WITHOUT_EFFECT: &str = "`Idempotency-Key` has no effect here or, as far as is known, on the real system";
 
 async fn put_faults(account: &Account, faults: Value) {
-    account.send(Method::PUT, "/_sandbox/faults", &json!({ "faults": faults })).await.expect(200);
+    account.send(Method::PUT, "/_sandbox/faults", &json!({ "data": faults })).await.expect(200);
 }
 
 /// POSTs a document with headers. Returns the status, or `None` if the answer is not whole.
@@ -74,13 +74,13 @@ async fn repetition_after_a_timeout_of_the_client_gives_advice() {
         let mut wire = Wire::open(s.server().address).await;
         wire.post(OUTPUTS, &format!("Content-Length: {}", document.len())).await;
         wire.send(&document).await;
-        within(async { while s.get("/_sandbox/faults").await.expect(200)["faults"][0]["hits"] == 0 {} }).await;
+        within(async { while s.get("/_sandbox/faults").await.expect(200)["data"][0]["hits"] == 0 {} }).await;
         // the client's patience ends, some calls later
         for _ in 0..5 {
             s.get("/api/users/me").await.expect(200);
         }
         drop(wire);
-        let unanswered = async || s.get("/_sandbox/requests?filter[status]=none").await.expect(200)["requests"].clone();
+        let unanswered = async || s.get("/_sandbox/requests?filter[status]=none").await.expect(200)["data"].clone();
         within(async { while unanswered().await == json!([]) {} }).await;
         assert_eq!(unanswered().await[0]["request"]["body"], document);
         assert_eq!(repeated(s).await, 0);

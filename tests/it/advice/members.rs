@@ -68,7 +68,7 @@ async fn succeed(account: &Account, method: &Method, path: &str, document: &Valu
 async fn unknown_attribute_gives_advice_on_every_route() {
     let is_action = |path: &str| path.contains("{id}/");
     let methods = ROUTES.iter().filter(|route| !is_action(route.path)).flat_map(|route| {
-        let writing = route.methods.iter().filter(|method| matches!(**method, "POST" | "PATCH" | "PUT"));
+        let writing = route.methods().into_iter().filter(|method| matches!(*method, "POST" | "PATCH" | "PUT"));
         writing.map(|method| format!("{method} {}", route.path))
     });
     let tested = writing_calls().into_iter().map(|(method, route, ..)| format!("{method} {route}"));
@@ -291,7 +291,7 @@ fn nearest_name_has_the_same_letters_or_a_few_errors_or_the_same_words() {
 #[tokio::test]
 async fn lost_answer_keeps_the_advice_of_its_document() {
     account(async |s| {
-        let faults = json!({"faults": [{"path": "/api/users/me", "close": "after", "times": 1}]});
+        let faults = json!({"data": [{"path": "/api/users/me", "close": "after", "times": 1}]});
         s.send(Method::PUT, "/_sandbox/faults", &faults).await.expect(200);
         let change = document("users", json!({"emial": "ana@example.com"}));
         let lost = s.request(Method::PATCH, "/api/users/me").header("Content-Type", "application/json");

@@ -14,7 +14,6 @@ const FILE: &str = "src/contract/examples.json";
 const OUTPUTS: &str = "/api/concierge_request_outputs";
 const REQUEST: &str = "/_sandbox/simulations/concierge_requests/1010";
 const OUTPUT: &str = "/_sandbox/simulations/concierge_request_outputs/32323";
-const USER: &str = "/_sandbox/simulations/users/20202";
 
 /// A step before the example of an operation.
 enum Step {
@@ -53,7 +52,11 @@ fn setup(operation: &str) -> Vec<Step> {
         }
         "simulateRequestFund" => vec![manual(), output(), request_to("quote_accepted")],
         "simulateRequestFinish" => vec![manual(), output(), request_to("working"), output_to("settled")],
-        "simulateOutputWork" | "simulateOutputTransition" => vec![manual(), output(), request_to("working")],
+        "simulateOutputWork" => {
+            let accept = Post("/_sandbox/simulations/concierge_request_outputs/32323/accept", json!({}));
+            vec![manual(), output(), accept, request_to("working")]
+        }
+        "simulateOutputTransition" => vec![manual(), output(), request_to("working")],
         "simulateOutputIssue" => vec![manual(), output(), request_to("working"), output_to("working")],
         "simulateOutputSettle" | "simulateOutputFail" => {
             vec![manual(), output(), request_to("working"), output_to("settling")]
@@ -152,7 +155,12 @@ impl Examples<'_> {
 
     /// Sends the example, with these query parameters and headers.
     async fn send(&self, account: &Account, query: &[(String, String)], headers: &[(&str, &str)]) -> Answer {
-        let mut request = account.request(self.method.clone(), &self.path(account).await).query(query);
+        let mut path = self.path(account).await;
+        if !query.is_empty() {
+            let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+            path = format!("{path}?{query}");
+        }
+        let mut request = account.request(self.method.clone(), &path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -17,6 +17,7 @@ fn describe(filter: &Filter) -> String {
         Values::Boolean => "true or false",
         Values::Resource(_) => "one resource",
         Values::Since => "one id or time",
+        Values::Checked { .. } => "one value",
     };
     format!("`{}`: {values}", filter.name)
 }

@@ -40,7 +40,7 @@ const SESSIONS: &[Session] = &[
     (
         "docs/lists.md",
         "Filters",
-        &[r#""id":"1010""#, "?filter[state]=draft,quoted&sort=-state,id&page%5Bnumber%5D=1", r#"{"data":[],"#],
+        &[r#""id":"1010""#, "?filter%5Bstate%5D=draft,quoted&sort=-state,id&page%5Bnumber%5D=1", r#"{"data":[],"#],
     ),
     (
         "docs/payouts.md",

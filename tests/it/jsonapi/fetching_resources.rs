@@ -123,7 +123,7 @@ async fn control_plane_names_the_allowed_methods() {
         // the request log shows the answer as sent
         send(s.request(Method::PUT, "/api/users")).await.assert_error(405, "method_not_allowed", "");
         let log = s.get("/_sandbox/requests").await.expect(200);
-        assert_eq!(log["requests"][0]["response"]["headers"]["allow"], "GET,HEAD,POST", "{log}");
+        assert_eq!(log["data"][0]["response"]["headers"]["allow"], "GET,HEAD,POST", "{log}");
     })
     .await;
 }

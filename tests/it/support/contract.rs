@@ -57,10 +57,11 @@ pub fn fault(exchange: &Exchange<'_>) -> Result<(), String> {
     }
     let method = if is_head { "get".to_owned() } else { exchange.method.to_ascii_lowercase() };
     let (pointer, operation) = operation(exchange.path, &method);
-    let response = match operation {
-        Found::Operation(operation) => response_of(operation, &exchange.status.to_string()),
-        Found::NoMethod => &DOCUMENT["components"]["responses"]["MethodNotAllowed"],
-        Found::NoPath => &DOCUMENT["components"]["responses"]["RouteUnknown"],
+    let response = match (operation, exchange.status) {
+        (Found::Operation(operation), status) => response_of(operation, &status.to_string()),
+        (Found::NoMethod, 405) => &DOCUMENT["components"]["responses"]["MethodNotAllowed"],
+        (Found::NoPath, 404) => &DOCUMENT["components"]["responses"]["RouteUnknown"],
+        (Found::NoMethod | Found::NoPath, _) => &Value::Null,
     };
     if response.is_null() {
         return Err(format!("{pointer} has no response {}", exchange.status));

@@ -73,8 +73,8 @@ pub struct Config {
     #[arg(long, env = "SANDBOX_TRUST_PROXY", value_parser = BoolishValueParser::new(), global = true)]
     pub trust_proxy: bool,
 
-    /// Origins of pages that may call the API from a browser, such as http://localhost:3000,https://app.example.com, or
-    /// * for all [default: none]
+    /// Origins of pages that may call the API from a browser, such as `http://localhost:3000,https://app.example.com`, or
+    /// `*` for all [default: none]
     #[arg(
         long, env = "SANDBOX_CORS_ORIGIN", value_name = "ORIGINS", value_parser = CrossOrigins::read, global = true
     )]

@@ -25,7 +25,7 @@ pub struct Envelope {
     pub sent_at: OffsetDateTime,
     pub resource_type: String,
     pub resource_id: i64,
-    /// JSON of the resource at the event; `None` for events older than this column.
+    /// JSON of the resource at the event, with the receiver's links; `None` for events older than this column.
     pub resource: Option<String>,
     /// Failed payment attempts; outputs only.
     pub failures: Option<i32>,
@@ -33,7 +33,7 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Renders the body. Every attempt of an event has the same bytes.
+    /// Renders the body. Every attempt of an event has the same bytes, unless the origin of its links has changed.
     pub fn body(&self) -> Bytes {
         let number = |id: i64| id.to_string();
         let failures = self.failures.map(|failures| EventLinkage {

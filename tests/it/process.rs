@@ -187,7 +187,8 @@ async fn help_names_every_setting() {
     let settings: Vec<_> = command.get_arguments().filter(|setting| setting.get_env().is_some()).collect();
     assert!(settings.len() > 8);
     for setting in settings {
-        let flag = format!("--{}", setting.get_long().unwrap());
+        let value = if setting.get_action().takes_values() { " <" } else { "" };
+        let flag = format!("--{}{value}", setting.get_long().unwrap());
         let variable = format!("[env: {}", setting.get_env().unwrap().to_str().unwrap());
         assert!(help.contains(&flag) && help.contains(&variable), "{flag} {variable}: {help}");
     }

@@ -28,7 +28,10 @@ pub fn operations() -> Vec<SimulationOperation> {
         (name, members, "")
     });
     let outputs = outputs.chain([(TRANSITION, OUTPUT_TARGET, r#"{"state":"settled","through":true}"#)]);
-    let requests = verbs(&concierge::requests::state::MACHINE).into_iter().map(|(verb, name)| {
+    // a request finishes by itself after its last output, and by `transition`
+    let of_request =
+        verbs(&concierge::requests::state::MACHINE).into_iter().filter(|(verb, _)| *verb != Trigger::Finish);
+    let requests = of_request.map(|(verb, name)| {
         let members = if verb == Trigger::Quote { PRICES } else { &[] };
         (name, members, "")
     });

@@ -51,7 +51,6 @@ fn setup(operation: &str) -> Vec<Step> {
             vec![manual(), output(), Post("/api/concierge_requests/1010/request_quote", json!({}))]
         }
         "simulateRequestFund" => vec![manual(), output(), request_to("quote_accepted")],
-        "simulateRequestFinish" => vec![manual(), output(), request_to("working"), output_to("settled")],
         "simulateOutputWork" => {
             let accept = Post("/_sandbox/simulations/concierge_request_outputs/32323/accept", json!({}));
             vec![manual(), output(), accept, request_to("working")]
@@ -75,7 +74,7 @@ fn setup(operation: &str) -> Vec<Step> {
         }
         "getReceipt" => vec![output(), request_to("finished")],
         "getCreditNote" => {
-            vec![manual(), output(), request_to("working"), output_to("returned"), request_to("finished")]
+            vec![manual(), output(), request_to("working"), output_to("returned")]
         }
         "getEvent" | "listEvents" => vec![draft()],
         "redeliverEvent" => vec![receiver(), draft()],

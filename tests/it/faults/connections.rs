@@ -80,7 +80,8 @@ async fn truncate_fault_cuts_the_largest_body_in_half() {
         let whole = s.get("/api/withdrawal_instructions").await.text;
         put(s, &json!([{"path": "/api/withdrawal_instructions", "truncate": true}])).await.expect(200);
         let mut wire = Wire::open(s.server().address).await;
-        wire.send("GET /api/withdrawal_instructions HTTP/1.1\r\nHost: x\r\nAuthorization: your_api_key\r\n\r\n").await;
+        let head = format!("GET /api/withdrawal_instructions HTTP/1.1\r\nHost: {}", s.server().address);
+        wire.send(format!("{head}\r\nAuthorization: your_api_key\r\n\r\n")).await;
         let (rest, error) = wire.end().await;
         assert_eq!(error, None);
         assert_eq!(rest.split_once("\r\n\r\n").unwrap().1, &whole[..whole.len() / 2]);

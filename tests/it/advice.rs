@@ -265,7 +265,7 @@ async fn advice_is_separate_for_each_account() {
         assert_eq!((&other["data"][0]["code"], &other["data"][0]["count"]), (&json!("rate_exceeded"), &json!(3)));
         with_key("your_read_only_api_key", PATH).await.expect(200);
         with_key("nope", PATH).await.assert_error(401, "invalid_api_key", "Authorization");
-        s.get(&format!("{PATH}?filter[code]=polling")).await.assert_error(400, "parameter_unknown", "filter[code]");
+        s.get(&format!("{PATH}?filter[code]=polling")).await.assert_error(400, "filter_unknown", "filter[code]");
         // deleting the log deletes the advice
         let forget = s.client.delete(s.url("/_sandbox/requests")).header("Authorization", "another_key");
         send(forget).await.expect(204);

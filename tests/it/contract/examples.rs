@@ -43,7 +43,6 @@ fn setup(operation: &str) -> Vec<Step> {
         | "requestQuote"
         | "simulateOutputAccept"
         | "simulateOutputReject"
-        | "simulateOutputCancel"
         | "simulateRequestRequestQuote"
         | "simulateRequestTransition" => vec![output()],
         "acceptQuote" | "simulateRequestAcceptQuote" => vec![manual(), output(), request_to("quoted")],
@@ -51,6 +50,7 @@ fn setup(operation: &str) -> Vec<Step> {
             vec![manual(), output(), Post("/api/concierge_requests/1010/request_quote", json!({}))]
         }
         "simulateRequestFund" => vec![manual(), output(), request_to("quote_accepted")],
+        "simulateOutputCancel" => vec![manual(), output(), request_to("working")],
         "simulateOutputWork" => {
             let accept = Post("/_sandbox/simulations/concierge_request_outputs/32323/accept", json!({}));
             vec![manual(), output(), accept, request_to("working")]
@@ -83,7 +83,6 @@ fn setup(operation: &str) -> Vec<Step> {
         "deleteSnapshot" | "restoreSnapshot" | "listSnapshots" => {
             vec![Post("/_sandbox/snapshots", json!({"name": "before-quote"}))]
         }
-        "listFaults" => vec![],
         _ => vec![],
     }
 }

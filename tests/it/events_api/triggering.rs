@@ -132,8 +132,7 @@ async fn every_type_can_be_triggered_for_a_resource() {
                 EventSubject::User(_) => json!("20202"),
                 EventSubject::WithdrawalInstruction => instruction.clone(),
             };
-            let trigger_body =
-                json!({"event_type": event_type.name, "resource": {"type": type_name, "id": id}, "x": 1});
+            let trigger_body = json!({"event_type": event_type.name, "resource": {"type": type_name, "id": id}});
             let document = trigger(s, &trigger_body).await;
             assert_eq!(document["data"]["id"], (last_id + place).to_string());
             let id = document["data"]["relationships"]["resource"]["data"]["id"].as_str().unwrap();
@@ -189,7 +188,8 @@ async fn invalid_triggers_are_rejected() {
         let settled = "concierge_request_output_settled";
         for (body, status, code, pointer) in [
             (json!({}), 422, "attribute_missing", ""),
-            (json!({"event_type": null}), 422, "attribute_missing", ""),
+            (json!({"event_type": null}), 422, "attribute_missing", "/event_type"),
+            (json!({"event_type": settled, "x": 1}), 422, "attribute_unknown", "/x"),
             (json!({"event_type": "x"}), 422, "attribute_invalid", "/event_type"),
             (json!({"event_type": "user_new"}), 422, "attribute_invalid", "/event_type"),
             (json!({"event_type": [settled]}), 422, "attribute_invalid", "/event_type"),
@@ -243,7 +243,9 @@ async fn invalid_triggers_are_rejected() {
         ] {
             post(s, "trigger", &body).await.assert_error(status, code, pointer);
         }
-        for text in ["", "{", "{}x"] {
+        // an empty body stands for an empty object
+        s.post_text(&format!("{PATH}/trigger"), "").await.assert_error(422, "attribute_missing", "");
+        for text in ["{", "{}x"] {
             s.post_text(&format!("{PATH}/trigger"), text).await.assert_error(400, "json_invalid", "");
         }
         let several = json!({"event_type": "x", "resource": {"type": 5, "id": true}});

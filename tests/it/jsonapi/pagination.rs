@@ -88,8 +88,8 @@ async fn page_links_keep_other_parameters() {
 #[tokio::test]
 async fn links_of_the_longest_query_can_be_followed() {
     account(async |s| {
-        for (comma, brackets) in [(",", ["[", "]"]), ("%2C", ["%5B", "%5D"])] {
-            let mut query = format!("filter{}user_id{}=50505", brackets[0], brackets[1]);
+        for comma in [",", "%2C"] {
+            let mut query = "filter%5Buser_id%5D=50505".to_owned();
             for id in 20202.. {
                 let longer = format!("{query}{comma}{id}");
                 if longer.len() > LONGEST {

@@ -38,9 +38,9 @@ def main():
     assert (output.id, output.attributes.state) == ("32323", "accepting"), output
     settle.sync(client=client)
     assert get_output.sync(output.id, client=client).data.attributes.state == "accepted"
-    assert request_quote.sync("1010", client=client).data.attributes.state == "quoted"
+    assert request_quote.sync("1010", client=client).data.attributes.state == "quote_requested"
     quoted = get_request.sync("1010", client=client).data.attributes
-    assert quoted.total_to_spend > 0 and quoted.outputs_count == 1, quoted
+    assert quoted.state == "quoted" and quoted.total_to_spend > 0 and quoted.outputs_count == 1, quoted
     accept_quote.sync("1010", client=client)
     moved = settle.sync(client=client)
     assert len(moved.happened) > 3, moved

@@ -200,7 +200,9 @@ fn described_resources(operations: &[Described]) -> Map<String, Value> {
 fn remove_unused(schemas: &mut Map<String, Value>, users: &[&Value]) {
     let mut used = BTreeSet::new();
     let mut open = Vec::new();
-    users.iter().for_each(|user| find_references(user, &mut open));
+    for user in users {
+        find_references(user, &mut open);
+    }
     while let Some(name) = open.pop() {
         if used.insert(name.clone())
             && let Some(schema) = schemas.get(&name)

@@ -110,7 +110,7 @@ pub fn of(path: &str, operation: &Operation, is_limited: bool) -> Vec<Code> {
             codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN, INCLUDE_UNKNOWN, FIELD_UNKNOWN]);
         }
         QueryOf::Resource(Target::List, _) => {
-            codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN, FILTER_UNKNOWN, URL_TOO_LONG])
+            codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN, FILTER_UNKNOWN, URL_TOO_LONG]);
         }
         QueryOf::Plain(_) => codes.extend([PARAMETER_INVALID, PARAMETER_UNKNOWN]),
         QueryOf::None | QueryOf::Resource(Target::Nothing, _) if operation.is_checked => {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::parameters::{headers, path_parameters, query};
+use super::parameters::{header_parameters, path_parameters, query};
 use super::resources::{component, document_or_null, reference};
 use super::{errors, resources, values};
 use crate::jsonapi::MEDIA_TYPE;
@@ -62,7 +62,7 @@ fn describe(
     let mut item = json!({ "tags": [tag], "operationId": id, "summary": summary });
     let mut parameters = path_parameters(path, operation);
     parameters.extend(query(&operation.query));
-    parameters.extend(headers(operation, *is_limited || path.starts_with("/api/")));
+    parameters.extend(header_parameters(operation, *is_limited || path.starts_with("/api/")));
     if !parameters.is_empty() {
         item["parameters"] = parameters.into();
     }
@@ -92,7 +92,8 @@ fn security(key: Key) -> Value {
         Key::Optional => json!([{}, { "apiKey": [] }]),
         Key::Read | Key::Write => json!([{ "apiKey": [] }]),
         Key::Admin => json!([{}, { "adminToken": [] }]),
-        Key::OwnerOrAdmin => json!([{ "apiKey": [] }, { "adminToken": [] }]),
+        // only a server with an admin token asks for a key, except for `me`
+        Key::OwnerOrAdmin => json!([{}, { "apiKey": [] }, { "adminToken": [] }]),
     }
 }
 
@@ -191,14 +192,18 @@ fn success(answer: &Answer, own: &[&str], generator: &mut schemars::SchemaGenera
             });
             (200, "The document, in the format that `Accept` prefers.", &[], Some(content))
         }
+        Answer::Structured(media_type) => {
+            let schema = json!({ "type": "object", "additionalProperties": true });
+            (200, "Done.", &[], Some(json!({ *media_type: { "schema": schema } })))
+        }
         Answer::Text(media_type) => {
             (200, "Done.", &[], Some(json!({ *media_type: { "schema": { "type": "string" } } })))
         }
     };
-    let mut named = errors::EVERY_HEADER.to_vec();
-    named.extend(names);
-    named.extend(own);
-    let mut response = json!({ "description": about, "headers": errors::header_references(&named) });
+    let mut headers = errors::EVERY_HEADER.to_vec();
+    headers.extend(names);
+    headers.extend(own);
+    let mut response = json!({ "description": about, "headers": errors::header_references(&headers) });
     if let Some(content) = content {
         response["content"] = content;
     }

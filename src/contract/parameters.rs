@@ -53,7 +53,7 @@ fn parameter(place: &str, attribute: &Attribute, schema: Value, is_required: boo
 }
 
 /// Describes the header parameters of an operation.
-pub fn headers(operation: &Operation, is_api: bool) -> Vec<Value> {
+pub fn header_parameters(operation: &Operation, is_api: bool) -> Vec<Value> {
     let mut all: Vec<Value> = operation
         .headers
         .iter()
@@ -145,7 +145,7 @@ fn list(name: &str, about: &str, items: Value) -> Value {
         "description": about,
         "style": "form",
         "explode": false,
-        "schema": { "type": "array", "uniqueItems": true, "items": items },
+        "schema": { "type": "array", "items": items },
     })
 }
 
@@ -175,7 +175,8 @@ fn fields(schema: &'static Schema) -> Value {
 /// Describes the sparse fieldset of a type, and the names of its fields.
 pub fn fieldset(schema: &'static Schema) -> ((String, Value), (String, Value)) {
     let name = component(schema);
-    let names: Vec<&str> = schema.fields().collect();
+    // an empty value names none
+    let names: Vec<&str> = schema.fields().chain([""]).collect();
     let about = format!("The only attributes and relationships to show of {}.", schema.type_name);
     let field = format!("{name}Field");
     let parameter = list(&format!("fields[{}]", schema.type_name), &about, reference(&field));
@@ -187,7 +188,10 @@ fn sort(schema: &Schema) -> Value {
     for key in std::iter::once("id").chain(schema.sort.iter().copied()) {
         keys.extend([key.to_owned(), format!("-{key}")]);
     }
-    list("sort", "Sort keys; a leading `-` means descending. Default: id.", json!({ "type": "string", "enum": keys }))
+    let about = "Sort keys, each once; a leading `-` means descending. Default: id.";
+    let mut described = list("sort", about, json!({ "type": "string", "enum": keys }));
+    described["schema"]["uniqueItems"] = true.into();
+    described
 }
 
 fn filter(filter: &Filter) -> Value {

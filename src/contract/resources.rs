@@ -141,9 +141,8 @@ fn collection(schema: &'static Schema) -> Value {
 fn included(schema: &'static Schema) -> Value {
     let related = schema.reachable().into_iter().filter(|other| other.type_name != schema.type_name);
     let mut names: Vec<String> = related.map(component).collect();
-    let named =
-        schema.references.iter().filter(|reference| reference.is_included).flat_map(|reference| reference.types);
-    names.extend(named.map(|type_name| pascal(type_name)));
+    let shown = schema.references.iter().filter(|reference| reference.is_included);
+    names.extend(shown.flat_map(|reference| reference.types).map(|type_name| pascal(type_name)));
     let returns_to_itself = schema.relationships.iter().any(|relationship| {
         relationship.target.reachable().iter().any(|reached| reached.type_name == schema.type_name)
     });
@@ -181,7 +180,7 @@ pub fn update(schema: &'static Schema, names_id: bool) -> Value {
 /// Describes the body of an action: anything, and of a document these attributes.
 pub fn action(attributes: &[Attribute]) -> Value {
     if attributes.is_empty() {
-        return json!({ "description": "Nothing in it has an effect." });
+        return json!({ "type": "object", "description": "Nothing in it has an effect." });
     }
     let attributes = body_object(input_properties(attributes, |attribute| attribute.on_create), &[]);
     let mut data = json!({ "type": "object", "properties": { "attributes": attributes } });

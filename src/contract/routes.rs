@@ -60,7 +60,7 @@ const SHOW_JSON: Operation =
     Operation::plain("getOpenApiJson", "This document, as JSON.", Key::None, Answer::Json(200, any_object));
 /// `GET /_sandbox/openapi.yaml`
 const SHOW_YAML: Operation =
-    Operation::plain("getOpenApiYaml", "This document, as YAML.", Key::None, Answer::Text(YAML));
+    Operation::plain("getOpenApiYaml", "This document, as YAML.", Key::None, Answer::Structured(YAML));
 /// `GET /_sandbox/docs`
 const SHOW_PAGE: Operation =
     Operation::plain("getDocs", "This document as a page, to read and to try.", Key::None, Answer::Text("text/html"))

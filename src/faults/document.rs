@@ -64,7 +64,7 @@ pub fn item_schema() -> Value {
         json!({
             "type": "object",
             "required": [required],
-            "properties": Map::from_iter(described),
+            "properties": described.collect::<Map<_, _>>(),
             "additionalProperties": false,
         })
     };

@@ -46,7 +46,7 @@ fn distance(name: &str, candidate: &str) -> Option<Distance> {
     let (one, other) = (words(name), words(&candidate));
     let (longer, shorter) = if one.len() < other.len() { (other, one) } else { (one, other) };
     let has_words = !shorter.is_empty() && (longer.starts_with(&shorter) || longer.ends_with(&shorter));
-    has_words.then(|| Distance::Words(Reverse(shorter.len())))
+    has_words.then_some(Distance::Words(Reverse(shorter.len())))
 }
 
 /// Returns the words of a name in snake case, in the singular.

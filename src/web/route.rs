@@ -108,6 +108,8 @@ pub enum Answer {
     CreatedJson(fn(&mut SchemaGenerator) -> JsonSchema),
     /// Plain JSON, or text of a media type on request.
     JsonOrText(fn(&mut SchemaGenerator) -> JsonSchema, &'static str),
+    /// An object in another format than JSON.
+    Structured(&'static str),
     /// Text of this media type.
     Text(&'static str),
     /// A file of one of these media types.

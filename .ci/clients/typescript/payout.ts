@@ -41,8 +41,8 @@ await client.POST("/_sandbox/settle");
 const accepted = await client.GET("/api/concierge_request_outputs/{id}", { params: { path: { id } } });
 assert.equal(accepted.data?.data.attributes.state, "accepted");
 
-const quoted = await client.POST("/api/concierge_requests/{id}/request_quote", request);
-assert.equal(quoted.data?.data.attributes.state, "quoted");
+const asked = await client.POST("/api/concierge_requests/{id}/request_quote", request);
+assert.equal(asked.data?.data.attributes.state, "quote_requested");
 await client.POST("/api/concierge_requests/{id}/accept_quote", request);
 const moved = await client.POST("/_sandbox/settle");
 assert.ok((moved.data?.happened.length ?? 0) > 3);

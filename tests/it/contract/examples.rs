@@ -40,6 +40,7 @@ fn setup(operation: &str) -> Vec<Step> {
     };
     match operation {
         "getOutput"
+        | "getTimeline"
         | "requestQuote"
         | "simulateOutputAccept"
         | "simulateOutputReject"
@@ -50,12 +51,11 @@ fn setup(operation: &str) -> Vec<Step> {
             vec![manual(), output(), Post("/api/concierge_requests/1010/request_quote", json!({}))]
         }
         "simulateRequestFund" => vec![manual(), output(), request_to("quote_accepted")],
-        "simulateOutputCancel" => vec![manual(), output(), request_to("working")],
+        "simulateOutputCancel" | "simulateOutputTransition" => vec![manual(), output(), request_to("working")],
         "simulateOutputWork" => {
             let accept = Post("/_sandbox/simulations/concierge_request_outputs/32323/accept", json!({}));
             vec![manual(), output(), accept, request_to("working")]
         }
-        "simulateOutputTransition" => vec![manual(), output(), request_to("working")],
         "simulateOutputIssue" => vec![manual(), output(), request_to("working"), output_to("working")],
         "simulateOutputSettle" | "simulateOutputFail" => {
             vec![manual(), output(), request_to("working"), output_to("settling")]
@@ -79,7 +79,6 @@ fn setup(operation: &str) -> Vec<Step> {
         "getEvent" | "listEvents" => vec![draft()],
         "redeliverEvent" => vec![receiver(), draft()],
         "listLoggedRequests" | "getLoggedRequest" | "listAdvice" => vec![Get("/api/users/me")],
-        "getTimeline" => vec![output()],
         "deleteSnapshot" | "restoreSnapshot" | "listSnapshots" => {
             vec![Post("/_sandbox/snapshots", json!({"name": "before-quote"}))]
         }

@@ -10,6 +10,8 @@ use parking_lot::Mutex;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
+use super::Call;
+
 /// Headers of every answer of HTTP, which OpenAPI doesn't describe.
 const TRANSPORT: [&str; 7] =
     ["connection", "content-length", "content-type", "date", "keep-alive", "transfer-encoding", "trailer"];
@@ -152,7 +154,7 @@ fn check_codes(operation: Found, status: u16, response: &Value, body: &Value) ->
     for error in body["errors"].as_array().unwrap() {
         // errors of several statuses share the general one
         let of_own_status = match operation {
-            Found::Operation(operation) if error["status"] != status.to_string() => {
+            Found::Operation(operation) if error["status"].as_str() != Some(status.to_string().as_str()) => {
                 response_of(operation, error["status"].as_str().unwrap())
             }
             _ => response,
@@ -188,6 +190,25 @@ fn check_present(query: &str, body: &Value) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Panics unless the document describes a delivery as a webhook: its headers and its body.
+#[track_caller]
+pub fn check_event(call: &Call) {
+    let body: Value = serde_json::from_slice(&call.body).unwrap();
+    let name = body["data"]["attributes"]["event_type"].as_str().unwrap();
+    let described = &DOCUMENT["webhooks"][name]["post"];
+    assert!(described.is_object(), "the API document has no webhook {name}");
+    let schema = &described["requestBody"]["content"]["application/json"]["schema"];
+    let fault = validate(&format!("webhook {name}"), schema, &body);
+    let headers = described["parameters"].as_array().unwrap();
+    let fault = headers.iter().fold(fault, |fault, header| {
+        let known = header["name"].as_str().unwrap();
+        // an account without a key has no headers of authentication
+        let Some(value) = call.header(&known.to_lowercase()) else { return fault };
+        fault.and_then(|()| validate(&format!("webhook header {known}"), &header["schema"], &json!(value)))
+    });
+    assert_eq!(fault, Ok(()), "the API document does not describe this event: {body:#}");
 }
 
 /// Validates a value against a schema of the document. `name` identifies the schema.

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use super::within;
+use super::{contract, within};
 
 /// A received call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,14 +147,18 @@ impl Receiver {
         format!("http://127.0.0.1:{}/hook", self.port)
     }
 
-    /// Waits for the next call.
+    /// Waits for the next call, and holds it against the API document.
     pub async fn call(&mut self) -> Call {
-        within(self.calls.recv()).await.unwrap()
+        let call = within(self.calls.recv()).await.unwrap();
+        contract::check_event(&call);
+        call
     }
 
-    /// Returns the calls received since the last time.
+    /// Returns the calls received since the last time, and holds them against the API document.
     pub fn calls(&mut self) -> Vec<Call> {
-        std::iter::from_fn(|| self.calls.try_recv().ok()).collect()
+        let calls: Vec<Call> = std::iter::from_fn(|| self.calls.try_recv().ok()).collect();
+        calls.iter().for_each(contract::check_event);
+        calls
     }
 }
 

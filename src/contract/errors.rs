@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::resources::reference;
-use super::values::closed;
+use super::values::{closed, members};
 use crate::accounts::caller::{self, ACTING_USER_UNKNOWN, INVALID_API_KEY, NOT_ENOUGH_PERMISSIONS};
 use crate::jsonapi::error::{
     ACCEPT_UNSUPPORTED, ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, ATTRIBUTE_UNKNOWN, BODY_TIMEOUT, BODY_TOO_LARGE,
@@ -57,7 +57,6 @@ pub fn components() -> Vec<(String, Value)> {
         "source": source,
         "meta": { "type": "object", "description": "Further facts, for programs.", "additionalProperties": true },
     });
-    let members = |object: Value| if let Value::Object(members) = object { members } else { Map::new() };
     let errors = json!({ "errors": { "type": "array", "minItems": 1, "items": reference("Error") } });
     let names: Vec<&str> = all().iter().map(|code| code.name).collect();
     vec![

@@ -1,10 +1,11 @@
 //! The events that the server sends, as webhooks of the document.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::resources::{component, reference};
-use super::values::closed;
+use super::resources::{component, identifier, reference, relationship_object};
+use super::values::{closed, members};
 use crate::concierge::event_types::{EVENT_TYPES, EventSubject, EventType};
+use crate::jsonapi::schema::Cardinality;
 use crate::webhooks::envelope::FAILURES;
 
 /// Describes one webhook for each event type.
@@ -67,12 +68,11 @@ fn body(event_type: &EventType) -> Value {
         "created_at": time,
         "sent_at": { "type": "string", "format": "date-time", "description": "Time of the first attempt." },
     });
-    let resource = linkage(identifier(schema.type_name));
+    let resource = relationship_object(identifier(&[schema.type_name]), Cardinality::One);
     let mut relationships = json!({ "resource": resource });
     let mut linked = vec!["resource"];
     if let EventSubject::Output(_) = event_type.subject {
-        let failures = json!({ "type": "array", "items": identifier(FAILURES) });
-        relationships[FAILURES] = linkage(failures);
+        relationships[FAILURES] = relationship_object(identifier(&[FAILURES]), Cardinality::Many);
         linked.push(FAILURES);
     }
     let data = json!({
@@ -92,19 +92,6 @@ fn body(event_type: &EventType) -> Value {
         "meta": closed(members(meta), &["is_made_up"]),
     });
     closed(members(document), &["data", "included"])
-}
-
-fn members(object: Value) -> Map<String, Value> {
-    if let Value::Object(members) = object { members } else { Map::new() }
-}
-
-fn linkage(data: Value) -> Value {
-    closed(members(json!({ "data": data })), &["data"])
-}
-
-fn identifier(type_name: &str) -> Value {
-    let identifier = json!({ "type": { "type": "string", "const": type_name }, "id": { "type": "string" } });
-    closed(members(identifier), &["type", "id"])
 }
 
 /// Returns an example of an event, without the resource.

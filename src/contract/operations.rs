@@ -69,7 +69,25 @@ fn describe(
     if let Some(body) = request_body(described) {
         item["requestBody"] = body;
     }
-    let (status, mut success) = success(&operation.answer, operation.answer_headers, generator);
+    let mut responses = Map::new();
+    if let Some((status, success)) = described_success(described, operations, generator, examples) {
+        responses.insert(status.to_string(), success);
+    }
+    responses.extend(errors::responses(&errors::of(path, operation, *is_limited), operation.answer_headers));
+    item["responses"] = Value::Object(responses);
+    item["security"] = security(operation.key);
+    item
+}
+
+/// Describes the answer of a success with its example and its links, if there is one.
+fn described_success(
+    described: &Described,
+    operations: &[Described],
+    generator: &mut schemars::SchemaGenerator,
+    examples: &Value,
+) -> Option<(u16, Value)> {
+    let Described { id, operation, .. } = described;
+    let (status, mut success) = success(&operation.answer, operation.answer_headers, generator)?;
     if let Some(example) = examples.get(id).filter(|_| success.get("content").is_some()) {
         for content in success["content"].as_object_mut().into_iter().flat_map(Map::values_mut).take(1) {
             content["example"] = example.clone();
@@ -79,11 +97,7 @@ fn describe(
     if !links.is_empty() {
         success["links"] = Value::Object(links);
     }
-    let mut responses = Map::from_iter([(status.to_string(), success)]);
-    responses.extend(errors::responses(&errors::of(path, operation, *is_limited), operation.answer_headers));
-    item["responses"] = Value::Object(responses);
-    item["security"] = security(operation.key);
-    item
+    Some((status, success))
 }
 
 fn security(key: Key) -> Value {
@@ -150,7 +164,7 @@ pub fn update_name(schema: &Schema, path: &str) -> String {
     format!("{}Update{by_role}", component(schema))
 }
 
-fn success(answer: &Answer, own: &[&str], generator: &mut schemars::SchemaGenerator) -> (u16, Value) {
+fn success(answer: &Answer, own: &[&str], generator: &mut schemars::SchemaGenerator) -> Option<(u16, Value)> {
     let json_api = |schema: Value| json!({ MEDIA_TYPE: { "schema": schema } });
     let document = |schema: &Schema| reference(&format!("{}Document", component(schema)));
     let (status, about, names, content): (u16, &str, &[&str], Option<Value>) = match answer {
@@ -163,6 +177,7 @@ fn success(answer: &Answer, own: &[&str], generator: &mut schemars::SchemaGenera
             let collection = reference(&format!("{}Collection", component(schema)));
             (200, "A page of the collection.", &[], Some(json_api(collection)))
         }
+        Answer::Never => return None,
         Answer::Empty => (204, "Done; there is no body.", &[], None),
         Answer::Json(status, schema) => {
             let schema = schema(generator).to_value();
@@ -207,7 +222,7 @@ fn success(answer: &Answer, own: &[&str], generator: &mut schemars::SchemaGenera
     if let Some(content) = content {
         response["content"] = content;
     }
-    (status, response)
+    Some((status, response))
 }
 
 /// Links an answer with a resource to the operations of that resource.

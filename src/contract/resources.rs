@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::values::{allow_null, answer_properties, closed, input_properties, is_present, required};
+use super::values::{allow_null, answer_properties, closed, input_properties, is_present, members, required};
 use crate::jsonapi::schema::{Attribute, Cardinality, Input, Reference, Relationship, Schema};
 
 /// Name of the extension that lists members present without sparse fieldsets.
@@ -58,13 +58,6 @@ pub fn shared() -> Vec<(String, Value)> {
     ]
 }
 
-fn members(object: Value) -> Map<String, Value> {
-    match object {
-        Value::Object(members) => members,
-        _ => Map::new(),
-    }
-}
-
 /// Describes a resource. With sparse fieldsets any attribute may be absent, so none is required.
 fn resource(schema: &Schema) -> Value {
     let mut attributes = closed(answer_properties(schema.attributes), &[]);
@@ -100,7 +93,8 @@ fn reference_linkage(reference: &Reference) -> Value {
     relationship_object(identifier(reference.types), reference.cardinality)
 }
 
-fn identifier(types: &[&str]) -> Value {
+/// Describes an identifier of one of these types.
+pub fn identifier(types: &[&str]) -> Value {
     let type_name = match types {
         [one] => json!({ "type": "string", "const": one }),
         types => json!({ "type": "string", "enum": types }),
@@ -109,7 +103,8 @@ fn identifier(types: &[&str]) -> Value {
     closed(members(json!({ "id": id, "type": type_name })), &["id", "type"])
 }
 
-fn relationship_object(identifier: Value, cardinality: Cardinality) -> Value {
+/// Describes a relationship object.
+pub fn relationship_object(identifier: Value, cardinality: Cardinality) -> Value {
     let data = match cardinality {
         Cardinality::One => identifier,
         Cardinality::Many => json!({ "type": "array", "items": identifier }),

@@ -148,6 +148,11 @@ pub fn allow_null(schema: &mut Value) {
     }
 }
 
+/// Returns the members of an object.
+pub fn members(object: Value) -> Map<String, Value> {
+    if let Value::Object(members) = object { members } else { Map::new() }
+}
+
 /// Adds the description and the example of an attribute.
 fn explained(mut schema: Value, attribute: &Attribute) -> Value {
     schema["description"] = attribute.about.into();

@@ -102,6 +102,8 @@ pub enum Answer {
     Collection(&'static Schema),
     /// 204 without a body.
     Empty,
+    /// None: the operation is always refused, with the reason.
+    Never,
     /// Plain JSON; the function describes it.
     Json(u16, fn(&mut SchemaGenerator) -> JsonSchema),
     /// Plain JSON of a new thing, with `Location`.

@@ -28,10 +28,7 @@ pub fn operations() -> Vec<SimulationOperation> {
         (name, members, "")
     });
     let outputs = outputs.chain([(TRANSITION, OUTPUT_TARGET, r#"{"state":"settled","through":true}"#)]);
-    // a request finishes by itself after its last output, and by `transition`
-    let of_request =
-        verbs(&concierge::requests::state::MACHINE).into_iter().filter(|(verb, _)| *verb != Trigger::Finish);
-    let requests = of_request.map(|(verb, name)| {
+    let requests = verbs(&concierge::requests::state::MACHINE).into_iter().map(|(verb, name)| {
         let members = if verb == Trigger::Quote { PRICES } else { &[] };
         (name, members, "")
     });
@@ -67,6 +64,9 @@ fn operation(
         .codes(&[ACTION_NOT_POSSIBLE, FUNDS_MISSING, OUTPUTS_MISSING, ATTRIBUTE_INVALID, AMOUNT_NOT_POSITIVE])
         .on("POST");
     let operation = if example.is_empty() { operation } else { operation.example(example) };
+    // a request finishes by itself after its last output
+    let is_refused = verb == Trigger::Finish.name();
+    let operation = if is_refused { Operation { answer: Answer::Never, ..operation } } else { operation };
     let words: String = verb.split('_').map(capitalized).collect();
     SimulationOperation {
         path: format!("/_sandbox/simulations/{}/{{id}}/{verb}", schema.type_name),
@@ -75,6 +75,7 @@ fn operation(
             TRANSITION => {
                 format!("Takes the {} to a state, on request through states in between.", what.to_lowercase())
             }
+            _ if is_refused => format!("Always refused: the {} finishes by itself.", what.to_lowercase()),
             verb => format!("Makes the {}'s transition `{verb}` happen.", what.to_lowercase()),
         },
         operation,

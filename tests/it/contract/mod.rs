@@ -11,7 +11,7 @@ use concierge_sandbox::contract;
 use serde_json::{Value, json};
 
 use crate::support::contract::DOCUMENT;
-use crate::support::{account, sandbox_with};
+use crate::support::{Program, account, sandbox_with};
 
 /// The committed document: each change of the contract shows in it.
 const GOLDEN: &str = include_str!("openapi.yaml");
@@ -38,6 +38,19 @@ fn committed_document_is_up_to_date() {
         text == GOLDEN,
         "tests/it/contract/openapi.yaml differs from line {line} on; bring it up to date: {update}"
     );
+}
+
+#[tokio::test]
+async fn program_prints_the_document_without_a_database() {
+    let nowhere = [("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none")];
+    let printed = Program::run(&["openapi", "--format", "yaml"], &nowhere).ended().await;
+    assert!(printed.status.success() && printed.stderr.is_empty(), "{:?}", printed.stderr);
+    assert_eq!(printed.stdout.len(), GOLDEN.lines().count());
+    assert!(printed.stdout.iter().eq(GOLDEN.lines()), "the program prints another document");
+    let json = Program::run(&["--public-url", "https://pay.example.com", "openapi"], &nowhere).ended().await;
+    let json: Value = serde_json::from_str(&json.stdout.join("\n")).unwrap();
+    assert_eq!(json["servers"], json!([{ "url": "https://pay.example.com" }]));
+    assert_eq!(json["paths"], DOCUMENT["paths"]);
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ pub fn document(origin: &str, settings: &[ServerSetting]) -> Value {
         shared_parameters[name] = parameter;
         schemas.insert(field, names);
     }
-    let webhooks = events::webhooks();
+    let webhooks = events::webhooks(&examples);
     remove_unused(&mut schemas, &[&paths, &webhooks, &json!(responses), &shared_parameters]);
     json!({
         "openapi": "3.1.1",
@@ -87,7 +87,8 @@ The emulated API is under `/api`, as JSON:API. The control plane is under `/_san
 * Every answer has `X-Request-Id`; a valid one of the request is kept.\n\
 * Bodies of `/api` are open: unknown members and read-only attributes have no effect, null stands for an absent \
 member, and ids may be numbers.\n\
-* With `fields[TYPE]`, a resource shows only the named fields. Without it, all members in `x-present` are there.\n\
+* With `fields[TYPE]`, a resource shows only the named fields. Without it, all members in `x-present` are there, and \
+in an included resource those in `x-present-included`.\n\
 * `Prefer: code=503` asks for an error with that status; faults of an account inject errors, too. Both have the code \
 `fault_injected` and any status from 400 to 599.";
 
@@ -244,9 +245,10 @@ fn close(schema: &mut Value) {
 
 fn headers() -> Value {
     let header = |about: &str, schema: Value| json!({ "description": about, "schema": schema });
+    let always = |about: &str, schema: Value| json!({ "description": about, "required": true, "schema": schema });
     json!({
-        "X-Request-Id": header("Id of the request, a UUID; also in every log line.", json!({ "type": "string", "minLength": 32, "maxLength": 45 })),
-        "Location": header("URL of the new resource.", json!({ "type": "string", "format": "uri" })),
+        "X-Request-Id": always("Id of the request, a UUID; also in every log line.", json!({ "type": "string", "minLength": 32, "maxLength": 45 })),
+        "Location": always("URL of the new resource.", json!({ "type": "string", "format": "uri" })),
         "Retry-After": header("Seconds to wait before a repetition.", json!({ "type": "integer", "minimum": 0 })),
         "Vary": header("Headers of the request that the answer depends on.", json!({ "type": "string" })),
         "Cache-Control": header("Who may store the answer.", json!({ "type": "string" })),
@@ -254,8 +256,8 @@ fn headers() -> Value {
         "Referrer-Policy": header("Keeps the address secret.", json!({ "type": "string" })),
         "X-Content-Type-Options": header("Forbids guesses at the media type.", json!({ "type": "string" })),
         "X-Robots-Tag": header("Keeps the page out of search engines.", json!({ "type": "string" })),
-        "Allow": header("Methods of the path.", json!({ "type": "string" })),
-        "WWW-Authenticate": header("Scheme of the key.", json!({ "type": "string" })),
+        "Allow": always("Methods of the path.", json!({ "type": "string" })),
+        "WWW-Authenticate": always("Scheme of the key.", json!({ "type": "string" })),
         "Accept-Encoding": header("Accepted encodings of bodies.", json!({ "type": "string" })),
     })
 }

@@ -8,14 +8,15 @@ use crate::concierge::event_types::{EVENT_TYPES, EventSubject, EventType};
 use crate::jsonapi::schema::Cardinality;
 use crate::webhooks::envelope::FAILURES;
 
-/// Describes one webhook for each event type.
-pub fn webhooks() -> Value {
-    Value::Object(EVENT_TYPES.iter().map(|event_type| (event_type.name.to_owned(), webhook(event_type))).collect())
+/// Describes one webhook for each event type. `examples` are recorded answers by `operationId`.
+pub fn webhooks(examples: &Value) -> Value {
+    let webhook = |event_type: &EventType| (event_type.name.to_owned(), webhook(event_type, examples));
+    Value::Object(EVENT_TYPES.iter().map(webhook).collect())
 }
 
-fn webhook(event_type: &EventType) -> Value {
+fn webhook(event_type: &EventType, examples: &Value) -> Value {
     let type_name = event_type.schema().type_name;
-    let content = json!({ "application/json": { "schema": reference(&event_component(event_type)), "example": example(event_type) } });
+    let content = json!({ "application/json": { "schema": reference(&event_component(event_type)), "example": example(event_type, examples) } });
     json!({ "post": {
         "tags": ["Events"],
         "operationId": event_type.name,
@@ -94,9 +95,24 @@ fn body(event_type: &EventType) -> Value {
     closed(members(document), &["data", "included"])
 }
 
-/// Returns an example of an event, without the resource.
-fn example(event_type: &EventType) -> Value {
+/// Returns an example of an event, with a recorded resource as others include it.
+fn example(event_type: &EventType, examples: &Value) -> Value {
     let schema = event_type.schema();
+    let operation = match event_type.subject {
+        EventSubject::Output(_) => "getOutput",
+        EventSubject::Request(_) => "getRequest",
+        EventSubject::User(_) => "getUser",
+        EventSubject::WithdrawalInstruction => "getWithdrawalInstruction",
+    };
+    let mut included = examples[operation]["data"].clone();
+    let is_shown = |name: &str| schema.attributes.iter().any(|known| known.name == name && known.when_included);
+    if let Some(attributes) = included["attributes"].as_object_mut() {
+        attributes.retain(|name, _| is_shown(name));
+    }
+    let is_linked = |name: &str| schema.relationships.iter().any(|known| known.name == name && known.when_included);
+    if let Some(linked) = included.get_mut("relationships").and_then(Value::as_object_mut) {
+        linked.retain(|name, _| is_linked(name));
+    }
     let mut relationships = json!({ "resource": { "data": { "type": schema.type_name, "id": schema.example_id } } });
     if let EventSubject::Output(_) = event_type.subject {
         relationships[FAILURES] = json!({ "data": [] });
@@ -112,6 +128,6 @@ fn example(event_type: &EventType) -> Value {
             },
             "relationships": relationships,
         },
-        "included": [],
+        "included": [included],
     })
 }

@@ -34,7 +34,7 @@ pub fn of_table(routes: &'static [Route], tag: fn(&'static str) -> &'static str,
                 summary: operation.summary.to_owned(),
                 operation: *operation,
                 tag: tag(route.path),
-                is_limited: is_limited && operation.key != Key::None,
+                is_limited,
             });
         }
     }
@@ -87,7 +87,7 @@ fn described_success(
     examples: &Value,
 ) -> Option<(u16, Value)> {
     let Described { id, operation, .. } = described;
-    let (status, mut success) = success(&operation.answer, operation.answer_headers, generator)?;
+    let (status, mut success) = success(&operation.answer, &described.summary, operation.answer_headers, generator)?;
     if let Some(example) = examples.get(id).filter(|_| success.get("content").is_some()) {
         for content in success["content"].as_object_mut().into_iter().flat_map(Map::values_mut).take(1) {
             content["example"] = example.clone();
@@ -164,7 +164,12 @@ pub fn update_name(schema: &Schema, path: &str) -> String {
     format!("{}Update{by_role}", component(schema))
 }
 
-fn success(answer: &Answer, own: &[&str], generator: &mut schemars::SchemaGenerator) -> Option<(u16, Value)> {
+fn success(
+    answer: &Answer,
+    summary: &str,
+    own: &[&str],
+    generator: &mut schemars::SchemaGenerator,
+) -> Option<(u16, Value)> {
     let json_api = |schema: Value| json!({ MEDIA_TYPE: { "schema": schema } });
     let document = |schema: &Schema| reference(&format!("{}Document", component(schema)));
     let (status, about, names, content): (u16, &str, &[&str], Option<Value>) = match answer {
@@ -181,11 +186,11 @@ fn success(answer: &Answer, own: &[&str], generator: &mut schemars::SchemaGenera
         Answer::Empty => (204, "Done; there is no body.", &[], None),
         Answer::Json(status, schema) => {
             let schema = schema(generator).to_value();
-            (*status, "Done.", &[], Some(json!({ "application/json": { "schema": schema } })))
+            (*status, summary, &[], Some(json!({ "application/json": { "schema": schema } })))
         }
         Answer::CreatedJson(schema) => {
             let schema = schema(generator).to_value();
-            (201, "Created.", &["Location"], Some(json!({ "application/json": { "schema": schema } })))
+            (201, summary, &["Location"], Some(json!({ "application/json": { "schema": schema } })))
         }
         Answer::JsonOrText(schema, media_type) => {
             let schema = schema(generator).to_value();
@@ -193,7 +198,7 @@ fn success(answer: &Answer, own: &[&str], generator: &mut schemars::SchemaGenera
                 "application/json": { "schema": schema },
                 *media_type: { "schema": { "type": "string" } },
             });
-            (200, "Done.", &[], Some(content))
+            (200, summary, &[], Some(content))
         }
         Answer::Files(media_types) => {
             let texts = media_types.iter().map(|name| ((*name).to_owned(), json!({ "schema": { "type": "string" } })));
@@ -209,10 +214,10 @@ fn success(answer: &Answer, own: &[&str], generator: &mut schemars::SchemaGenera
         }
         Answer::Structured(media_type) => {
             let schema = json!({ "type": "object", "additionalProperties": true });
-            (200, "Done.", &[], Some(json!({ *media_type: { "schema": schema } })))
+            (200, summary, &[], Some(json!({ *media_type: { "schema": schema } })))
         }
         Answer::Text(media_type) => {
-            (200, "Done.", &[], Some(json!({ *media_type: { "schema": { "type": "string" } } })))
+            (200, summary, &[], Some(json!({ *media_type: { "schema": { "type": "string" } } })))
         }
     };
     let mut headers = errors::EVERY_HEADER.to_vec();

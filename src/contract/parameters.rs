@@ -98,8 +98,8 @@ pub fn shared() -> Value {
         "PageSize": query("page[size]", "Size of a page. Also `page[per_page]` or `page[limit]`.", size),
         "PageNumber": query("page[number]", "Number of the page, from 1. Also `page[page]`.", number),
         "PageOffset": query("page[offset]", "Number of skipped entries. Excludes the other starts of a page.", offset),
-        "PageAfter": query("page[after]", "The page starts after this id. Excludes the other starts of a page.", id.clone()),
-        "PageBefore": query("page[before]", "The page ends before this id. Excludes the other starts of a page.", id),
+        "PageAfter": query("page[after]", "The page starts after this id, or after this number from the links of a page of the request log. Excludes the other starts of a page.", id.clone()),
+        "PageBefore": query("page[before]", "The page ends before this id, or before this number from the links of a page of the request log. Excludes the other starts of a page.", id),
         "Version": {
             "name": "Version",
             "in": "header",
@@ -211,7 +211,7 @@ fn filter(filter: &Filter) -> Value {
             single(&name, about, json!({ "type": "string", "pattern": pattern }))
         }
         Values::Checked { expected, .. } => {
-            single(&name, &format!("It must be {expected}."), json!({ "type": "string", "minLength": 1 }))
+            single(&name, &format!("Value: {expected}."), json!({ "type": "string", "minLength": 1 }))
         }
         Values::Since => {
             let about = "Only after the resource with this id, or from this time on (RFC 3339).";

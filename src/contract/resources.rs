@@ -7,6 +7,8 @@ use crate::jsonapi::schema::{Attribute, Cardinality, Input, Reference, Relations
 
 /// Name of the extension that lists members present without sparse fieldsets.
 pub const PRESENT: &str = "x-present";
+/// The same where the resource is included in another one's document.
+pub const PRESENT_INCLUDED: &str = "x-present-included";
 
 /// Returns the name of a resource's component: its type in Pascal case.
 pub fn component(schema: &Schema) -> String {
@@ -61,7 +63,8 @@ pub fn shared() -> Vec<(String, Value)> {
 /// Describes a resource. With sparse fieldsets any attribute may be absent, so none is required.
 fn resource(schema: &Schema) -> Value {
     let mut attributes = closed(answer_properties(schema.attributes), &[]);
-    attributes[PRESENT] = json!(present(schema.attributes));
+    attributes[PRESENT] = json!(present(schema.attributes, |_| true));
+    attributes[PRESENT_INCLUDED] = json!(present(schema.attributes, |attribute| attribute.when_included));
     let mut properties = json!({
         "id": { "type": "string", "description": "Id within the type." },
         "type": { "type": "string", "const": schema.type_name },
@@ -80,8 +83,9 @@ fn resource(schema: &Schema) -> Value {
     closed(members(properties), &["id", "type", "attributes"])
 }
 
-fn present(attributes: &[Attribute]) -> Vec<&'static str> {
-    attributes.iter().filter(|attribute| is_present(attribute)).map(|attribute| attribute.name).collect()
+fn present(attributes: &[Attribute], is_shown: fn(&Attribute) -> bool) -> Vec<&'static str> {
+    let present = attributes.iter().filter(|attribute| is_present(attribute) && is_shown(attribute));
+    present.map(|attribute| attribute.name).collect()
 }
 
 fn linkage(relationship: &Relationship) -> Value {

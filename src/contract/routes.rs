@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, Path, State};
 use axum::http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -137,7 +138,9 @@ async fn show_page(call: Call) -> Result<Response, Errors> {
     Ok(page("text/html; charset=utf-8", markup.into_string().into()))
 }
 
-async fn show_file(Path(name): Path<String>) -> Result<Response, Errors> {
+async fn show_file(name: Result<Path<String>, PathRejection>) -> Result<Response, Errors> {
+    // a name that is not UTF-8 names no file
+    let name = name.map(|Path(name)| name).unwrap_or_default();
     let Some((name, media_type)) = FILES.into_iter().find(|(known, _)| *known == name) else {
         let known = FILES.map(|(known, _)| known).join(", ");
         let detail = format!("{name:?} is not a file of /_sandbox/docs; its files are {known}");

@@ -51,8 +51,12 @@ const fn one<T: schemars::JsonSchema>() -> fn(&mut SchemaGenerator) -> schemars:
     SchemaGenerator::subschema_for::<T>
 }
 
-const ID: Attribute =
-    Attribute::new("id", ValueType::Text { longest: 255 }, "Id of an account; `me` is the caller's own.", r#""me""#);
+const ID: Attribute = Attribute::new(
+    "id",
+    ValueType::Text { longest: 255 },
+    "`me`, with a key of the account; any other id with the admin token, if the server has one.",
+    r#""me""#,
+);
 
 pub const LIVE: Operation =
     Operation::plain("getLiveness", "Answers while the process runs.", Key::None, Answer::Json(200, one::<Health>()))

@@ -2,6 +2,7 @@
 //! diagram.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -11,7 +12,9 @@ use crate::jsonapi::error::{Error, Errors, PARAMETER_INVALID, PARAMETER_UNKNOWN,
 use crate::jsonapi::query::read_each;
 
 /// `GET /_sandbox/state_machines/:name?format=json|mermaid`
-pub async fn show(Path(name): Path<String>, RawQuery(query): RawQuery) -> Result<Response, Errors> {
+pub async fn show(name: Result<Path<String>, PathRejection>, RawQuery(query): RawQuery) -> Result<Response, Errors> {
+    // a name that is not UTF-8 names no state machine
+    let name = name.map(|Path(name)| name).unwrap_or_default();
     let (document, mermaid) = match name.as_str() {
         "requests" => (requests::state::MACHINE.document(), requests::state::MACHINE.mermaid()),
         "outputs" => (outputs::state::MACHINE.document(), outputs::state::MACHINE.mermaid()),

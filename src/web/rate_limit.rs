@@ -1,4 +1,4 @@
-//! The limit_rate of requests per second, counted per key.
+//! The limit of requests per second, counted per key.
 
 use std::num::NonZeroU32;
 
@@ -10,36 +10,34 @@ use crate::jsonapi::error::{Error, Errors, RATE_LIMITED};
 /// Number of keys to remember before idle ones are forgotten.
 const REMEMBERED: usize = 10_000;
 
-/// The rate limiter of all keys, if a limit_rate is set.
+/// The rate limiter of all keys, if a limit is set.
 #[derive(Debug)]
 pub struct RateLimit(Option<(NonZeroU32, DefaultKeyedRateLimiter<[u8; 32]>)>);
 
 impl RateLimit {
-    /// Returns false if the server has no limit_rate.
+    /// Returns false if the server has no limit.
     pub fn is_set(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Sets the requests per second allowed for each key; `None` sets no limit_rate.
+    /// Sets the requests per second allowed for each key; `None` sets no limit.
     pub fn new(per_second: Option<u32>) -> Self {
-        let limit_rate = per_second.and_then(NonZeroU32::new);
-        Self(limit_rate.map(|limit_rate| (limit_rate, DefaultKeyedRateLimiter::keyed(Quota::per_second(limit_rate)))))
+        let limit = per_second.and_then(NonZeroU32::new);
+        Self(limit.map(|limit| (limit, DefaultKeyedRateLimiter::keyed(Quota::per_second(limit)))))
     }
 
     /// Counts a request of a key.
     ///
     /// # Errors
-    /// 429 with the time to wait, beyond the limit_rate.
+    /// 429 with the time to wait, beyond the limit.
     pub fn check(&self, key_sha256: &[u8; 32]) -> Result<(), Errors> {
-        let Some((limit_rate, limiter)) = &self.0 else { return Ok(()) };
+        let Some((limit, limiter)) = &self.0 else { return Ok(()) };
         if limiter.len() > REMEMBERED {
             limiter.retain_recent();
         }
         let Err(wait) = limiter.check_key(key_sha256) else { return Ok(()) };
         let wait = wait.wait_time_from(DefaultClock::default().now());
-        let detail = format!(
-            "the limit_rate of {limit_rate} requests per second for each key is exceeded; wait, then try again"
-        );
+        let detail = format!("the limit of {limit} requests per second for each key is exceeded; wait, then try again");
         Err(Errors::from(Error::new(RATE_LIMITED, detail)).retry_after(wait.as_secs() + 1))
     }
 }

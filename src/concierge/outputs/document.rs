@@ -33,7 +33,7 @@ pub static SCHEMA: Schema = Schema {
         Attribute::new(
             "amount",
             ValueType::Decimal,
-            "Money for the payee, in the currency of `port_code`; known from the quote on.",
+            "Money for the payee, in the currency of `port_code`. A body has either this or `budget`; the other one comes with the quote.",
             "1000",
         )
         .optional()
@@ -41,7 +41,7 @@ pub static SCHEMA: Schema = Schema {
         Attribute::new(
             "budget",
             ValueType::Decimal,
-            "Money from the payer, in the currency of the request; known from the quote on.",
+            "Money from the payer, in the currency of the request. A body has either this or `amount`; the other one comes with the quote.",
             "500",
         )
         .optional()

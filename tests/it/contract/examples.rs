@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::operations;
+use crate::support::contract::{DOCUMENT, validate};
 use crate::support::{Account, Answer, Sandbox, documented_output, sandbox, send};
 
 /// File with the examples of answers.
@@ -124,7 +125,7 @@ impl Examples<'_> {
 
     /// Returns the parameters in a place, components followed.
     fn parameters(&self, place: &str) -> Vec<&Value> {
-        let document = &*crate::support::contract::DOCUMENT;
+        let document = &*DOCUMENT;
         let followed = |parameter: &'static Value| match parameter["$ref"].as_str() {
             Some(reference) => document.pointer(&reference[1..]).unwrap(),
             None => parameter,
@@ -287,6 +288,17 @@ async fn every_example_of_a_parameter_works() {
         }
     })
     .await;
+}
+
+#[test]
+fn every_example_of_an_event_is_as_described() {
+    for (name, webhook) in DOCUMENT["webhooks"].as_object().unwrap() {
+        let media = &webhook["post"]["requestBody"]["content"]["application/json"];
+        assert_eq!(validate(&format!("webhook {name}"), &media["schema"], &media["example"]), Ok(()));
+        let resource = &media["example"]["data"]["relationships"]["resource"]["data"];
+        let included = &media["example"]["included"][0];
+        assert_eq!((&included["type"], &included["id"]), (&resource["type"], &resource["id"]), "{name}");
+    }
 }
 
 /// Writes the examples of answers to their file.

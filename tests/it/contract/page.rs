@@ -43,6 +43,12 @@ async fn other_files_of_the_page_do_not_exist() {
             assert_eq!(answer.status().as_u16(), expected, "{name}");
         }
         send(s.request(Method::GET, "/_sandbox/docs/x.js")).await.assert_error(404, "resource_not_found", "");
+        // bytes that are no UTF-8 name nothing, like any unknown name
+        for path in ["/_sandbox/docs/%FF", "/_sandbox/state_machines/%FF"] {
+            send(s.request(Method::GET, path)).await.assert_error(404, "resource_not_found", "");
+        }
+        let simulation = s.request(Method::POST, "/_sandbox/simulations/users/%FF/enable");
+        send(simulation).await.assert_error(404, "resource_not_found", "");
         send(s.request(Method::POST, "/_sandbox/docs")).await.assert_error(405, "method_not_allowed", "");
     })
     .await;

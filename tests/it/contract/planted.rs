@@ -77,6 +77,24 @@ fn each_undocumented_part_is_found() {
     assert!(unknown.contains("no response 200"), "{unknown}");
 }
 
+#[test]
+fn missing_header_is_found() {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static("application/vnd.api+json"));
+    let text = user().to_string();
+    let exchange =
+        Exchange { method: "GET", path: "/api/users/me", query: "", status: 200, headers: &headers, text: &text };
+    assert_eq!(fault(&exchange), Err("the header X-Request-Id is missing".to_owned()));
+}
+
+#[test]
+fn included_resource_without_a_member_is_found() {
+    let mut body = user();
+    body["included"] = json!([{"id": "20202", "type": "users", "attributes": {"name": null}}]);
+    let found = check(200, None, &body).expect_err("an incomplete resource");
+    assert!(found.contains("users without the attribute \"email\""), "{found}");
+}
+
 #[tokio::test]
 async fn answers_by_fault_and_preference_are_exempt_and_counted() {
     account(async |s| {

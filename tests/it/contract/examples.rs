@@ -78,7 +78,7 @@ fn setup(operation: &str) -> Vec<Step> {
             vec![manual(), output(), request_to("working"), output_to("returned")]
         }
         "getEvent" | "listEvents" => vec![draft()],
-        "redeliverEvent" => vec![receiver(), draft()],
+        "redeliverEvent" => vec![draft(), receiver()],
         "listLoggedRequests" | "getLoggedRequest" | "listAdvice" => vec![Get("/api/users/me")],
         "deleteSnapshot" | "restoreSnapshot" | "listSnapshots" => {
             vec![Post("/_sandbox/snapshots", json!({"name": "before-quote"}))]

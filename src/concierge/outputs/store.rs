@@ -167,7 +167,7 @@ pub struct CreationResult {
 /// Shared locks do not conflict, so outputs of one request are created concurrently.
 /// The counter of events is locked last, as in every transaction.
 /// A new output has no earlier event, so its event waits for no delivery.
-/// An id from before a reset belongs to another account and creates nothing.
+/// An id from before a reset belongs to another account and creates nothing, although the new account may use its number.
 pub const CREATE: &str = concat!(
     "with ",
     crate::caller!(),
@@ -223,6 +223,7 @@ pub const CREATE: &str = concat!(
             'concierge_request_output_accepting', 'concierge_request_outputs', o.id, m.at, q.snapshot, c.user_id, 0,
             'request', q.caused_by
         from caller c, moment m, counter i, created o join call q on q.id = o.id
+        where q.account_id = c.account_id
         returning account_id, id, resource_type, resource_id
     ), receiver as (
         select ",
@@ -247,7 +248,7 @@ pub const CREATE: &str = concat!(
     left join request r on r.id = q.request_id
     left join payee u on u.id = q.user_id
     left join instruction w on w.id = q.instruction_id
-    left join created o on o.id = q.id
+    left join created o on o.id = q.id and q.account_id = c.account_id
     order by q.position"
 );
 

@@ -3,6 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use concierge_sandbox::accounts::caller::Credentials;
+use concierge_sandbox::concierge::outputs::Output;
+use concierge_sandbox::concierge::outputs::state::State;
+use concierge_sandbox::concierge::outputs::store::{self, Creation};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -66,6 +70,41 @@ async fn restore_during_creates_leaves_no_earlier_output() {
             }
         },
     )
+    .await;
+}
+
+/// After a restore, a round trip may hold a call with an id of the account before, and one with the same id of the new.
+#[tokio::test]
+async fn equal_ids_of_two_accounts_create_one_output_and_one_event() {
+    sandbox(async |s| {
+        let account_id = s.count("select account_id from api_keys limit 1").await;
+        let creation = |account_id| Creation {
+            output: Output {
+                id: 32323,
+                request_id: 1010,
+                user_id: 20202,
+                withdrawal_instruction_id: 2121,
+                port_code: "cl_clp".to_owned(),
+                amount: Some(1000.into()),
+                budget: None,
+                state: State::Accepting,
+                rejection_reason: None,
+                failure_reason: None,
+            },
+            account_id,
+            now: s.clock.now(),
+            check_delay: Duration::from_secs(1),
+            outcome: None,
+            snapshot: r#"{"type": "concierge_request_outputs", "id": "32323"}"#.to_owned(),
+            caused_by: "test".into(),
+        };
+        let mut connection = s.database().acquire().await.unwrap();
+        let calls = vec![creation(account_id - 1), creation(account_id)];
+        let credentials = Credentials::read(Some(b"your_api_key")).unwrap();
+        let results = store::create(&mut connection, credentials, calls).await.unwrap();
+        assert_eq!(results.iter().map(|result| result.created).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(s.count("select count(*) from events").await, 1);
+    })
     .await;
 }
 

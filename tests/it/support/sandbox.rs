@@ -41,6 +41,7 @@ impl Sandbox {
     pub(super) async fn start(options: PgConnectOptions, pool: PgPool, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = settings();
         change(&mut config);
+        show_errors();
         let clock = Clock::manual(OffsetDateTime::from_unix_timestamp_nanos(START).unwrap());
         let server = Arc::new(Server::start_on(&config, clock.clone(), options).await.unwrap());
         let default = Account::default_of(Arc::clone(&server), clock.clone(), pool);
@@ -56,4 +57,11 @@ impl Sandbox {
         let mut connection = self.database().acquire().await.unwrap();
         create_account(&mut connection, key, &[(key, "write")], self.clock.now()).await.unwrap();
     }
+}
+
+/// Shows the errors of the servers in the output of a failed test.
+fn show_errors() {
+    let shown = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR).with_test_writer();
+    // the first test of the process has set it for all
+    let _ = shown.try_init();
 }

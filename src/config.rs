@@ -156,6 +156,49 @@ pub struct Config {
     )]
     pub body_timeout: Duration,
 
+    /// Time limit for the head of a request to arrive, 408 beyond
+    #[arg(
+        long, env = "SANDBOX_HEADER_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = timeout,
+        global = true
+    )]
+    pub header_timeout: Duration,
+
+    /// Time after which a connection without a request is closed
+    #[arg(
+        long, env = "SANDBOX_IDLE_TIMEOUT", value_name = "TIME", default_value = "75s", value_parser = timeout,
+        global = true
+    )]
+    pub idle_timeout: Duration,
+
+    /// Time after which a connection is closed whose client reads nothing of an answer
+    #[arg(
+        long, env = "SANDBOX_WRITE_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = timeout,
+        global = true
+    )]
+    pub write_timeout: Duration,
+
+    /// Maximum number of connections of clients, 503 beyond [default: 16384, or fewer, as file descriptors allow]
+    #[arg(
+        long, env = "SANDBOX_MAX_CONNECTIONS", value_name = "NUMBER",
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000), global = true
+    )]
+    pub max_connections: Option<u32>,
+
+    /// Maximum number of requests in progress, 503 beyond; waits and health checks don't count
+    #[arg(
+        long, env = "SANDBOX_MAX_REQUESTS", value_name = "NUMBER", default_value_t = 2048,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000), global = true
+    )]
+    pub max_requests: u32,
+
+    /// PEM file with the certificate for HTTPS, then those of its issuers [default: plain HTTP]
+    #[arg(long, env = "SANDBOX_TLS_CERT", value_name = "FILE", requires = "tls_key", global = true)]
+    pub tls_cert: Option<PathBuf>,
+
+    /// PEM file with the key of the certificate for HTTPS
+    #[arg(long, env = "SANDBOX_TLS_KEY", value_name = "FILE", requires = "tls_cert", global = true)]
+    pub tls_key: Option<PathBuf>,
+
     /// Networks that events may be sent to, such as 10.0.0.0/8,127.0.0.1,::1 [default: all]; link-local addresses,
     /// cloud metadata, multicast and the like are always refused
     #[arg(

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use concierge_sandbox::telemetry;
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -43,7 +45,7 @@ async fn run(cli: &Cli) -> Result<(), String> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve(&cli.config).await,
         Command::Migrate => migrate(&cli.config).await,
-        Command::Healthcheck => healthcheck(cli.config.listen).await,
+        Command::Healthcheck => healthcheck(cli.config.listen, cli.config.tls_cert.as_deref()).await,
         Command::Openapi { format } => openapi(&cli.config, format),
     }
 }
@@ -55,7 +57,8 @@ async fn serve(config: &Config) -> Result<(), String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let server = Server::start(config, Clock::machine()).await.map_err(|error| error.to_string())?;
-    println!("concierge-sandbox is ready on http://{}", server.address);
+    let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
+    println!("concierge-sandbox is ready on {scheme}://{}", server.address);
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("Ctrl-C: stopping"),
@@ -93,12 +96,12 @@ fn openapi(config: &Config, format: DocumentFormat) -> Result<(), String> {
 }
 
 /// Checks that a server is ready. Calls a server that listens on every address on the loopback address.
-async fn healthcheck(mut address: SocketAddr) -> Result<(), String> {
+async fn healthcheck(mut address: SocketAddr, certificate: Option<&Path>) -> Result<(), String> {
     const PATIENCE: Duration = Duration::from_secs(5);
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { [0, 0, 0, 0, 0, 0, 0, 1].into() });
     }
-    let status = tokio::time::timeout(PATIENCE, ask(address)).await;
+    let status = tokio::time::timeout(PATIENCE, ask(address, certificate)).await;
     match status {
         Ok(Ok(status)) if status.is_success() => Ok(()),
         Ok(Ok(status)) => Err(format!("the server on {address} is not ready: it answered {status}")),
@@ -107,8 +110,18 @@ async fn healthcheck(mut address: SocketAddr) -> Result<(), String> {
     }
 }
 
-async fn ask(address: SocketAddr) -> Result<hyper::StatusCode, Box<dyn std::error::Error>> {
+async fn ask(address: SocketAddr, certificate: Option<&Path>) -> Result<hyper::StatusCode, Box<dyn std::error::Error>> {
     let stream = TcpStream::connect(address).await?;
+    match certificate {
+        None => ask_on(stream, address).await,
+        Some(certificate) => ask_on(server::connect(certificate, stream).await?, address).await,
+    }
+}
+
+async fn ask_on(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    address: SocketAddr,
+) -> Result<hyper::StatusCode, Box<dyn std::error::Error>> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
     let request =

@@ -1,15 +1,15 @@
 //! The server as a value: binds its address, starts the background tasks and stops gracefully.
 
+mod descriptors;
+mod in_flight;
 mod router;
+mod serving;
 
-use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::ServiceExt;
-use axum::extract::Request;
 use sqlx::postgres::PgConnectOptions;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
@@ -36,16 +36,18 @@ use crate::metrics::Metrics;
 use crate::sandbox::seed::bootstrap::{Bootstrap, SeedFile, describe_faults, ensure_default_account};
 use crate::sandbox::state::ControlPlane;
 use crate::web::app::{App, AppState};
-use crate::web::connection::{Breaker, Connections};
 use crate::web::open_accounts::OpenAccounts;
 use crate::web::origin::OriginRules;
 use crate::web::rate_limit::RateLimit;
+use crate::web::stopping::Stopping;
 use crate::webhooks;
 use crate::webhooks::{Dispatcher, DispatcherHandle, ResultObservers};
 use router::router;
+use serving::{PhaseLimits, Rules as ServingRules, TlsError};
+pub use serving::{Tls, connect};
 
-/// Time limit of open requests, and of each background task, during a shutdown.
-const GRACE: Duration = Duration::from_secs(10);
+/// Time limit of each background task during a shutdown.
+const GRACE: Duration = Duration::from_secs(8);
 /// Time limit to close the connections to the database.
 const CLOSING: Duration = Duration::from_secs(1);
 
@@ -56,6 +58,8 @@ pub enum StartError {
     Database(#[from] DatabaseError),
     #[error("can't listen on {address}: {cause}. Choose another address with --listen; port 0 picks a free port")]
     Listen { address: SocketAddr, cause: std::io::Error },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("the prices in {file} can't be read: {cause}. Name an existing file with --prices, or leave it out")]
     PricesUnreadable { file: PathBuf, cause: std::io::Error },
     #[error("the prices in {file} are invalid: {cause}")]
@@ -76,7 +80,7 @@ pub struct Server {
     app: App,
     reached: watch::Receiver<Option<OffsetDateTime>>,
     stop: watch::Sender<bool>,
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
     lifecycle: JoinHandle<()>,
     delivery: JoinHandle<()>,
     sweeping: JoinHandle<()>,
@@ -90,7 +94,7 @@ impl Server {
     /// If the database or the address is unavailable, or the prices or the seed are invalid.
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
         // the fastest checks first, so that a taken port costs no database
-        let files = read_files(config)?;
+        let files = Files::read(config)?;
         let listener = listen(config.listen).await?;
         let (options, private) = database::locate(config.location()).await?;
         if private.as_ref().is_some_and(PrivatePostgres::is_temporary) {
@@ -104,7 +108,7 @@ impl Server {
     /// # Errors
     /// As in [`Server::start`].
     pub async fn start_on(config: &Config, clock: Clock, options: PgConnectOptions) -> Result<Self, StartError> {
-        let files = read_files(config)?;
+        let files = Files::read(config)?;
         let listener = listen(config.listen).await?;
         Self::start_with(config, clock, files, listener, options, None).await
     }
@@ -112,7 +116,7 @@ impl Server {
     async fn start_with(
         config: &Config,
         clock: Clock,
-        (prices, seed): (Prices, Option<SeedFile>),
+        Files { prices, seed, tls }: Files,
         listener: TcpListener,
         options: PgConnectOptions,
         private: Option<PrivatePostgres>,
@@ -123,12 +127,14 @@ impl Server {
         begin(&database, config, &clock, seed.as_ref()).await?;
         let origins = OriginRules {
             public_url: config.public_url(),
-            listening: own_url(address).into(),
+            listening: own_url(address, tls.is_some()).into(),
             trusts_proxy: config.trust_proxy,
         };
         let public_url = origins.public_url.as_ref().unwrap_or(&origins.listening);
         let rules = Rules { timing: config.timing(), prices: Arc::new(prices), public_url: Arc::clone(public_url) };
         let (dispatcher, commands) = DispatcherHandle::new();
+        let (stop, stopped) = watch::channel(false);
+        let stopping = Stopping::new(stopped.clone());
         let admin_token = config.admin_token.as_ref().map(|token| sha256(token.as_bytes()));
         let app = App::new(AppState {
             database: database.clone(),
@@ -152,9 +158,9 @@ impl Server {
             }),
             address_rules: config.address_rules(),
             body_timeout: config.body_timeout,
+            stopping: stopping.clone(),
         });
         let plane = ControlPlane::new(app.clone(), admin_token);
-        let (stop, stopped) = watch::channel(false);
         let (reached_sender, reached) = watch::channel(None);
         let observers = ResultObservers { metrics: app.metrics.clone(), watchers: app.watchers.clone() };
         let dispatcher = Dispatcher::new(database.clone(), clock.clone(), config.delivery(), observers);
@@ -162,7 +168,7 @@ impl Server {
         let sweeping = tokio::spawn(plane.sweeper.clone().run(database.clone(), stopped.clone()));
         let lifecycle = Lifecycle {
             database,
-            clock,
+            clock: clock.clone(),
             rules,
             alarm: app.alarm.clone(),
             deliveries: app.deliveries.clone(),
@@ -171,10 +177,21 @@ impl Server {
             reached: reached_sender,
         };
         let lifecycle = tokio::spawn(lifecycle.run(stopped.clone()));
-        let service = NormalizePathLayer::trim_trailing_slash().layer(router(&plane, Config::described()));
-        let service = ServiceExt::<Request>::into_make_service_with_connect_info::<Breaker>(service);
-        let serving = axum::serve(Connections(listener), service).with_graceful_shutdown(shutdown_requested(stopped));
-        let serving = tokio::spawn(serving.into_future());
+        let service = NormalizePathLayer::trim_trailing_slash().layer(router(
+            &plane,
+            Config::described(),
+            config.max_requests as usize,
+        ));
+        let rules = ServingRules {
+            phases: PhaseLimits { head: config.header_timeout, idle: config.idle_timeout },
+            write_timeout: config.write_timeout,
+            body_timeout: config.body_timeout,
+            connections: descriptors::most_connections(config),
+            tls,
+            clock,
+            stopping,
+        };
+        let serving = tokio::spawn(serving::serve(listener, service, rules));
         Ok(Self { address, app, reached, stop, serving, lifecycle, delivery, sweeping, private })
     }
 
@@ -196,13 +213,12 @@ impl Server {
         self.app.dispatcher.wait_until_idle(None).await;
     }
 
-    /// Stops the server: refuses new connections and waits for open requests (10 s at most). Background work in progress
+    /// Stops the server: refuses new connections, answers requests that wait, and waits for the others (8 s at most). Background work in progress
     /// is finished, then the private database stops.
     pub async fn stop(self) {
         self.stop.send_replace(true);
-        if tokio::time::timeout(GRACE, self.serving).await.is_err() {
-            tracing::warn!("open requests did not finish within {} s", GRACE.as_secs());
-        }
+        // it has a time limit of its own
+        drop(self.serving.await);
         if tokio::time::timeout(GRACE, self.lifecycle).await.is_err() {
             tracing::warn!("the background task did not finish");
         }
@@ -225,14 +241,14 @@ impl Server {
 
 /// Returns the URL of a server with these settings: the public one, else the one on this machine.
 pub fn url(config: &Config) -> String {
-    config.public_url.clone().unwrap_or_else(|| own_url(config.listen))
+    config.public_url.clone().unwrap_or_else(|| own_url(config.listen, config.tls_cert.is_some()))
 }
 
 /// Returns the server's URL on this machine.
-fn own_url(address: SocketAddr) -> String {
+fn own_url(address: SocketAddr, is_secure: bool) -> String {
     let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { address.ip().to_string() };
     let host = if host.contains(':') { format!("[{host}]") } else { host };
-    format!("http://{host}:{}", address.port())
+    format!("{}://{host}:{}", if is_secure { "https" } else { "http" }, address.port())
 }
 
 /// Reads the prices from a file, or returns the built-in ones.
@@ -246,12 +262,22 @@ fn read_prices(file: Option<&Path>) -> Result<Prices, StartError> {
     Prices::read(&text).map_err(|cause| StartError::Prices { file: file.to_owned(), cause })
 }
 
-/// Reads the files named by the settings: the prices and the seed.
-fn read_files(config: &Config) -> Result<(Prices, Option<SeedFile>), StartError> {
-    let prices = read_prices(config.prices.as_deref())?;
-    let unreadable = |file: &Path, cause| StartError::SeedUnreadable { file: file.to_owned(), cause };
-    let seed = config.seed.as_deref().map(|file| SeedFile::read(file).map_err(|cause| unreadable(file, cause)));
-    Ok((prices, seed.transpose()?))
+/// The files named by the settings.
+struct Files {
+    prices: Prices,
+    seed: Option<SeedFile>,
+    tls: Option<Tls>,
+}
+
+impl Files {
+    fn read(config: &Config) -> Result<Self, StartError> {
+        let prices = read_prices(config.prices.as_deref())?;
+        let unreadable = |file: &Path, cause| StartError::SeedUnreadable { file: file.to_owned(), cause };
+        let seed = config.seed.as_deref().map(|file| SeedFile::read(file).map_err(|cause| unreadable(file, cause)));
+        let pair = config.tls_cert.as_deref().zip(config.tls_key.as_deref());
+        let tls = pair.map(|(certificate, key)| Tls::read(certificate, key));
+        Ok(Self { prices, seed: seed.transpose()?, tls: tls.transpose()? })
+    }
 }
 
 /// Creates the default account unless it exists.
@@ -274,8 +300,4 @@ async fn begin(database: &Database, config: &Config, clock: &Clock, seed: Option
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|cause| StartError::Listen { address, cause })
-}
-
-async fn shutdown_requested(mut stopped: watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stopped| *stopped).await;
 }

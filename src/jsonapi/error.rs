@@ -41,12 +41,14 @@ codes! {
     FILTER_UNKNOWN = 400 "filter_unknown" "A filter is unknown";
     FIELD_UNKNOWN = 400 "field_unknown" "A field is unknown";
     HEADER_INVALID = 400 "header_invalid" "A header has an invalid value";
+    HTTP_INVALID = 400 "http_invalid" "The request is not valid HTTP";
     CLIENT_ID_FORBIDDEN = 403 "client_id_forbidden" "Ids are assigned by the server";
     ROUTE_UNKNOWN = 404 "route_unknown" "The path does not exist";
     RESOURCE_NOT_FOUND = 404 "resource_not_found" "The resource does not exist";
     RELATED_RESOURCE_NOT_FOUND = 404 "related_resource_not_found" "A related resource does not exist";
     METHOD_NOT_ALLOWED = 405 "method_not_allowed" "The path does not support this method";
     ACCEPT_UNSUPPORTED = 406 "accept_unsupported" "No acceptable media type is available";
+    HEAD_TIMEOUT = 408 "head_timeout" "The head of the request did not arrive in time";
     BODY_TIMEOUT = 408 "body_timeout" "The body did not arrive in time";
     TYPE_MISMATCH = 409 "type_mismatch" "The document's type does not match the endpoint";
     ID_MISMATCH = 409 "id_mismatch" "The document's id does not match the path";
@@ -60,6 +62,7 @@ codes! {
     RELATIONSHIP_MISSING = 422 "relationship_missing" "A relationship is missing";
     RELATIONSHIP_TYPE_MISMATCH = 422 "relationship_type_mismatch" "A relationship names a resource of the wrong type";
     RATE_LIMITED = 429 "rate_limited" "Too many requests";
+    HEADERS_TOO_LARGE = 431 "headers_too_large" "The head of the request is too large";
     INTERNAL = 500 "internal" "The server failed";
     UNAVAILABLE = 503 "unavailable" "The server is temporarily unavailable";
 }

@@ -19,8 +19,8 @@ use super::state::ControlPlane;
 use crate::faults::document::render;
 use crate::faults::{Effect, Fault, FaultTarget, RequestFault, When};
 use crate::jsonapi::error::Errors;
+use crate::web::breaker::Breaker;
 use crate::web::call::discard;
-use crate::web::connection::Breaker;
 
 /// Passes a request to the emulated API, unless a fault or a preference answers it.
 pub async fn intercept(State(plane): State<ControlPlane>, request: Request, next: Next) -> Response {
@@ -90,7 +90,11 @@ async fn exchange_with_faults(
     record.fault = Some(Box::new(AppliedFault::Fault(applied)));
     let RequestFault { latency, effect, .. } = fault;
     if let Some(latency) = latency {
-        request = delay(request, latency).await;
+        let delayed = plane.app.stopping.unless(delay(request, latency)).await;
+        request = match delayed {
+            Ok(delayed) => delayed,
+            Err(errors) => return record.end(errors.into_response()).await,
+        };
     }
     match effect {
         None => record.end(next.run(request).await).await,

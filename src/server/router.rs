@@ -7,6 +7,7 @@ use tower::ServiceBuilder;
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
+use super::in_flight::{InFlight, limit_in_flight};
 use crate::contract::ServerSetting;
 use crate::sandbox::intercept::intercept;
 use crate::sandbox::state::ControlPlane;
@@ -15,8 +16,8 @@ use crate::web::guard::{unknown_route, varying};
 use crate::{api, contract, receipts, sandbox, telemetry};
 
 /// Builds the router of all routes and their shared layers. The outermost layer comes first. `settings` are shown in the
-/// API document.
-pub fn router(plane: &ControlPlane, settings: Vec<ServerSetting>) -> Router {
+/// API document; at most `most_requests` are answered at a time.
+pub fn router(plane: &ControlPlane, settings: Vec<ServerSetting>, most_requests: usize) -> Router {
     let layers = ServiceBuilder::new()
         .map_request(telemetry::keep_valid_request_id)
         .layer(SetRequestIdLayer::new(telemetry::REQUEST_ID, telemetry::NewRequestId))
@@ -27,7 +28,8 @@ pub fn router(plane: &ControlPlane, settings: Vec<ServerSetting>) -> Router {
                 .on_request(())
                 .on_response(telemetry::log_response)
                 .on_failure(()),
-        );
+        )
+        .layer(from_fn_with_state(InFlight::new(most_requests), limit_in_flight));
     let app = &plane.app;
     let cross_origins = app.cross_origins.as_ref();
     let api = api::routes(app).layer(from_fn_with_state(plane.clone(), intercept));

@@ -11,6 +11,7 @@ use super::cors::CrossOrigins;
 use super::open_accounts::OpenAccounts;
 use super::origin::OriginRules;
 use super::rate_limit::RateLimit;
+use super::stopping::Stopping;
 use crate::accounts::caller::{Caller, Credentials};
 use crate::accounts::ids::Ids;
 use crate::accounts::watchers::Watchers;
@@ -56,6 +57,8 @@ pub struct AppState {
     pub address_rules: AddressRules,
     /// Time limit for a body to arrive.
     pub body_timeout: Duration,
+    /// Ends what only waits, when the server stops.
+    pub stopping: Stopping,
     pub create_outputs: Batch<Credentials, store::Creation, store::CreationResult>,
     pub find_outputs: Batch<Credentials, i64, (Caller, Option<OutputDetails>)>,
 }

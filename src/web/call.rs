@@ -148,7 +148,7 @@ where
         let is_anonymous = authorization.is_none();
         check_version(headers)?;
         negotiation::check_accept(text(headers, "Accept")?.as_deref())?;
-        let body = read_body(headers, body, app.body_timeout).await?;
+        let body = app.stopping.unless(read_body(headers, body, app.body_timeout)).await??;
         // a body has no effect on other methods, so its type does not matter
         let has_effect = !body.is_empty() && matches!(parts.method, Method::POST | Method::PUT | Method::PATCH);
         if has_effect {

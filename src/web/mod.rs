@@ -4,8 +4,8 @@
 //! Left to others: the routes and the meaning of a request.
 
 pub mod app;
+pub mod breaker;
 pub mod call;
-pub mod connection;
 pub mod cors;
 pub mod guard;
 pub mod include;
@@ -17,3 +17,4 @@ pub mod origin;
 pub mod rate_limit;
 pub mod remarks;
 pub mod route;
+pub mod stopping;

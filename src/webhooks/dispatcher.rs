@@ -28,7 +28,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The same interval while a client waits for an idle dispatcher.
 const SHORT_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Time for attempts in flight to finish at shutdown.
-const GRACE: Duration = Duration::from_secs(3);
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Settings of delivery.
 #[derive(Debug, Clone)]

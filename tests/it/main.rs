@@ -11,6 +11,7 @@ mod batch;
 mod cash_wallets;
 mod causes;
 mod clocks;
+mod connections;
 mod contract;
 mod cors;
 mod documents;

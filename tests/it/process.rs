@@ -7,6 +7,8 @@ use concierge_sandbox::config::Cli;
 use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use sqlx::postgres::PgPool;
+use sqlx::{Executor, Postgres, Transaction};
 use tokio::net::TcpStream;
 
 use crate::support::{
@@ -44,6 +46,21 @@ async fn program_with_private_database_decides_in_real_time() {
     server.stop().await;
 }
 
+/// Posts an output whose statement waits until the transaction ends.
+async fn held_post(pool: &PgPool, address: &str) -> (Wire, Transaction<'static, Postgres>) {
+    let mut holding = pool.begin().await.unwrap();
+    holding.execute("lock table concierge_request_outputs in share mode").await.unwrap();
+    let document = documented_output().to_string();
+    let mut wire = Wire::open(address).await;
+    wire.post(OUTPUTS, &format!("Content-Length: {}", document.len())).await;
+    wire.send(&document).await;
+    let waiting = "select count(*) from pg_locks l join pg_database d on d.oid = l.database
+        where not l.granted and d.datname = current_database()";
+    let waiting = async || sqlx::query_scalar::<_, i64>(waiting).fetch_one(pool).await.unwrap();
+    within(async { while waiting().await == 0 {} }).await;
+    (wire, holding)
+}
+
 #[tokio::test]
 async fn stop_signal_lets_requests_in_progress_finish() {
     for signal in [Signal::TERM, Signal::INT] {
@@ -56,16 +73,11 @@ async fn stop_signal_lets_requests_in_progress_finish() {
             idle.send("GET /_sandbox/health/live HTTP/1.1\r\nHost: x\r\n\r\n").await;
             idle.answer().await.expect(200);
 
-            let document = documented_output().to_string();
-            let (start, end) = document.split_at(document.len() / 2);
-            let mut wire = Wire::open(&address).await;
-            wire.post(OUTPUTS, &format!("Expect: 100-continue\r\nContent-Length: {}", document.len())).await;
-            wire.wait_for_continue().await;
-            wire.send(start).await;
+            let (mut wire, holding) = held_post(database.pool(), &address).await;
             server.signal(signal);
             within(async { while TcpStream::connect(&address).await.is_ok() {} }).await;
             assert_eq!(idle.rest().await, "");
-            wire.send(end).await;
+            holding.commit().await.unwrap();
             let answer = wire.answer().await;
             assert_eq!(answer.headers["connection"], "close");
             assert_eq!(answer.expect(201)["data"]["id"], "32323");
@@ -81,10 +93,9 @@ async fn stop_signal_lets_requests_in_progress_finish() {
 
 #[tokio::test]
 async fn second_interrupt_ends_the_program_at_once() {
-    program(&[], async |server| {
-        let mut wire = Wire::open(server.address()).await;
-        wire.post(OUTPUTS, "Expect: 100-continue\r\nContent-Length: 1000").await;
-        wire.wait_for_continue().await;
+    database(async |database| {
+        let server = database.program(&[]).await;
+        let (mut wire, _holding) = held_post(database.pool(), server.address()).await;
         server.signal(Signal::INT);
         within(async { while TcpStream::connect(server.address()).await.is_ok() {} }).await;
         server.signal(Signal::INT);

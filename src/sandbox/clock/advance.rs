@@ -156,10 +156,11 @@ impl Advance<'_> {
     async fn deliver(&self) -> Result<(), Errors> {
         let app = &self.plane.app;
         app.deliveries.wake(self.account_id);
-        if self.turn.tell(app.dispatcher.wait_until_idle(Some(self.account_id))).await {
+        let delivering = self.turn.tell(app.dispatcher.wait_until_idle(Some(self.account_id)));
+        if app.stopping.unless(delivering).await.unwrap_or(false) {
             return Ok(());
         }
-        let detail = "the server is stopping; repeat the request in a moment";
+        let detail = "the server is stopping; the clock has advanced in part; look at it before you repeat the request";
         Err(Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1))
     }
 

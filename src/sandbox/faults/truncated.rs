@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
-use crate::web::connection::Breaker;
+use crate::web::breaker::Breaker;
 
 /// A body that breaks in the middle and ends its connection.
 #[derive(Debug)]

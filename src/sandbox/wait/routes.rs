@@ -19,6 +19,7 @@ use crate::sandbox::timeline::Present;
 use crate::sandbox::timeline::read::present;
 use crate::web::app::App;
 use crate::web::call::{Call, not_found};
+use crate::web::stopping::stopping;
 
 /// Interval between polls. Changes by other servers send no notification.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -50,6 +51,7 @@ pub async fn wait(State(app): State<App>, call: Call) -> Result<Json<WaitResult>
         tokio::select! {
             () = happened => {}
             () = tokio::time::sleep(POLL_INTERVAL) => {}
+            () = app.stopping.requested() => return Err(stopping()),
             () = tokio::time::sleep_until(deadline) => {
                 let waited = humantime::format_duration(timeout);
                 let detail = format!("`timeout` of {waited} is over; {}", reason.detail);

@@ -81,13 +81,13 @@ impl Program {
             panic!("the program ended before it was ready: {:?}", within(self.stderr.rest()).await);
         };
         let base = line.strip_prefix("concierge-sandbox is ready on ").unwrap_or_else(|| panic!("{line:?}"));
-        assert!(base.starts_with("http://"), "{line:?}");
+        assert!(base.starts_with("http://") || base.starts_with("https://"), "{line:?}");
         base.clone_into(&mut self.base);
     }
 
     /// Returns host and port of a ready server.
     pub fn address(&self) -> &str {
-        self.base.strip_prefix("http://").unwrap()
+        self.base.split_once("://").unwrap().1
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -39,12 +39,6 @@ impl Wire {
         self.0.shutdown().await.unwrap();
     }
 
-    /// Waits for `100 Continue`: the server has read the head and wants the body.
-    pub async fn wait_for_continue(&mut self) {
-        assert_eq!(self.line().await, "HTTP/1.1 100 Continue");
-        assert_eq!(self.line().await, "");
-    }
-
     /// Reads the next answer.
     pub async fn answer(&mut self) -> Answer {
         let start = self.line().await;

@@ -1,0 +1,59 @@
+//! The end of the server while connections are open.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::{Receiver, Wire, client, database, send, within};
+
+/// Time for the whole program to end. Alone it takes a tenth of it.
+const SOON: Duration = Duration::from_secs(3);
+
+#[tokio::test]
+async fn whatever_waits_is_answered_and_the_server_ends() {
+    database(async |database| {
+        let server = database.program(&[]).await;
+        let receiver = Receiver::hanging().await;
+        let url = json!({"data": {"type": "users", "id": "1", "attributes": {"webhook_url": receiver.url()}}});
+        let set = server.request(&client(), reqwest::Method::PATCH, "/api/users/me").json(&url);
+        send(set).await.expect(200);
+        let fault = json!({"data": [{"method": "DELETE", "path": "/api/withdrawal_instructions/*", "latency": "1m"}]});
+        let set = server.request(&client(), reqwest::Method::PUT, "/_sandbox/faults").json(&fault);
+        send(set).await.expect(200);
+        server.create_output().await;
+
+        let head = "HTTP/1.1\r\nHost: x\r\nAuthorization: your_api_key\r\n";
+        let wait = "GET /_sandbox/wait?resource=concierge_requests/1010&state=cancelled&timeout=10m";
+        let mut waiting = Vec::new();
+        for request in [
+            format!("{wait} {head}\r\n"),
+            format!("POST /_sandbox/clock/settle {head}\r\n"),
+            format!("DELETE /api/withdrawal_instructions/2121 {head}\r\n"),
+            format!("POST /api/users {head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"),
+        ] {
+            let mut wire = Wire::open(server.address()).await;
+            wire.send(&request).await;
+            waiting.push((request, wire));
+        }
+        let mut half = Wire::open(server.address()).await;
+        half.send("GET / HTTP/1.1\r\nHost").await;
+        // a request on a later connection is answered: the earlier ones are at work
+        server.get("/_sandbox/faults").await;
+        let began = Instant::now();
+        server.signal(Signal::TERM);
+        for (request, mut wire) in waiting {
+            let answer = wire.answer().await;
+            assert_eq!(answer.status, 503, "{request}: {answer:?}");
+            assert!(answer.text.contains("the server is stopping"), "{request}: {answer:?}");
+            assert_eq!(answer.headers["retry-after"], "1");
+            assert_eq!(answer.headers["connection"], "close", "{request}");
+            assert_eq!(wire.rest().await, "");
+        }
+        assert_eq!(half.rest().await, "");
+        let ended = within(server.ended()).await;
+        assert!(ended.status.success(), "{ended:?}");
+        assert!(began.elapsed() < SOON, "{:?}: {ended:?}", began.elapsed());
+    })
+    .await;
+}

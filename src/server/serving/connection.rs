@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
-use axum::http::{Request, Response};
+use axum::http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
@@ -115,6 +115,9 @@ async fn answer(
     parts.extensions.insert(ConnectInfo(breaker.clone()));
     let Ok(mut response) = service.oneshot(Request::from_parts(parts, body)).await;
     rest.settle(&mut response, rules.body_timeout, &rules.stopping).await;
+    if rules.stopping.is_requested() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     Ok(response.map(|body| AnswerBody::new(body, pulse.clone())))
 }
 

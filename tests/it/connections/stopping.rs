@@ -28,7 +28,7 @@ async fn whatever_waits_is_answered_and_the_server_ends() {
         let mut waiting = Vec::new();
         for request in [
             format!("{wait} {head}\r\n"),
-            format!("POST /_sandbox/clock/settle {head}\r\n"),
+            format!("POST /_sandbox/settle {head}\r\n"),
             format!("DELETE /api/withdrawal_instructions/2121 {head}\r\n"),
             format!("POST /api/users {head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"),
         ] {

@@ -115,18 +115,22 @@ async fn startup_failure_is_reported_in_one_line() {
     for (url, reason) in [
         (refusing.as_str(), "refused"),
         (&silent, "did not answer within 5 s"),
-        (&wrong_name, "does not exist"),
+        (&wrong_name, "does not exist. Create it with `createdb no_test_"),
         ("postgres://me:secret@host.invalid/x", "host.invalid"),
         ("postgres://me:secret@/tmp", "DATABASE_URL"),
         ("postgres://me:secret@localhost:port/x", "DATABASE_URL is invalid: "),
         ("nonsense", "Its form is postgres://USER:PASSWORD@HOST:5432/DATABASE"),
         ("mysql://me:secret@localhost/x", "does not begin with postgres://"),
     ] {
-        let message = failure_message(&[], &[free, ("DATABASE_URL", url)]).await;
+        let message = failure_message(&["--database-wait", "0"], &[free, ("DATABASE_URL", url)]).await;
         assert!(message.contains(reason) && message.contains("DATABASE_URL"), "{url}: {message}");
         assert!(!message.contains("secret"), "{message}");
     }
-    assert!(failure_message(&["migrate"], &[("DATABASE_URL", &refusing)]).await.contains("refused"));
+    assert!(
+        failure_message(&["migrate", "--database-wait", "0s"], &[("DATABASE_URL", &refusing)])
+            .await
+            .contains("refused")
+    );
 }
 
 #[tokio::test]

@@ -32,9 +32,9 @@ pub enum DatabaseError {
 
 impl DatabaseError {
     /// Returns the reason for a failed connection.
-    pub(super) fn unreachable(options: &PgConnectOptions, at: &str, cause: sqlx::Error) -> Self {
+    pub(super) fn unreachable(options: &PgConnectOptions, at: &str, cause: &sqlx::Error) -> Self {
         let (at, user) = (at.to_owned(), options.get_username().to_owned());
-        let sqlx::Error::Database(error) = &cause else {
+        let sqlx::Error::Database(error) = cause else {
             return Self::Unreachable { at, cause: cause.to_string() };
         };
         // the message alone: the rest names lines of PostgreSQL's own source

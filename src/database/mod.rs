@@ -140,7 +140,7 @@ impl Database {
     /// If the database is unreachable or too old, or its schema can't be migrated.
     pub async fn open(options: PgConnectOptions, connections: u32, wait: Duration) -> Result<Self, DatabaseError> {
         let at = describe(&options);
-        let unreachable = |cause| DatabaseError::unreachable(&options, &at, cause);
+        let unreachable = |cause| DatabaseError::unreachable(&options, &at, &cause);
         // statements rather than startup options, which PgBouncer refuses; all of them in one round trip
         let settings = SESSION.map(|(name, value)| format!("set {name} = {value}")).join("; ");
         let settings = format!("{settings}; {NEWER_SETTINGS}");

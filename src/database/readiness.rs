@@ -3,8 +3,7 @@
 use sqlx::Executor;
 use sqlx::postgres::PgConnection;
 
-use super::StoreError;
-use super::error::{DATABASE_READ_ONLY, SCHEMA_MISSING, refused};
+use super::error::{DATABASE_READ_ONLY, SCHEMA_MISSING, StoreError, refused};
 
 /// Checks a database. `is_full`: an earlier write found its disk full, so this checks that there is room again.
 ///

@@ -241,9 +241,9 @@ async fn logs_carry_the_request_id_and_no_private_data() {
         server.get("/api/withdrawal_instructions").await;
         // make a statement fail
         let pool = database.pool();
-        sqlx::query("alter table concierge_request_outputs rename to mislaid").execute(pool).await.unwrap();
+        sqlx::query("alter table concierge_request_outputs rename amount to mislaid").execute(pool).await.unwrap();
         let failed = send(server.post(&client)).await;
-        sqlx::query("alter table mislaid rename to concierge_request_outputs").execute(pool).await.unwrap();
+        sqlx::query("alter table concierge_request_outputs rename mislaid to amount").execute(pool).await.unwrap();
         failed.assert_error(500, "internal", "");
         let request_id = failed.headers["x-request-id"].to_str().unwrap();
 

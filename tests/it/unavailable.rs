@@ -1,9 +1,10 @@
 //! What a 503 says: whether the request was done, why not, and whether to repeat it.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -46,19 +47,51 @@ async fn counted(s: &Sandbox, query: &'static str, expected: i64) {
     within(async { while s.count(query).await != expected {} }).await;
 }
 
+/// Sends a request until its change is stored while its answer is lost. Each earlier answer has to say that nothing was
+/// stored: the loss hit a read before the change.
+async fn lose_answer(
+    s: &Sandbox,
+    proxy: &Proxy,
+    lose: impl Fn(&Proxy),
+    (path, document): (&str, &Value),
+    stored: &str,
+) {
+    let count = async || -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from {stored}")))
+            .fetch_one(s.database())
+            .await
+            .unwrap()
+    };
+    let before = count().await;
+    within(async {
+        loop {
+            lose(proxy);
+            let mut posting = pin!(s.post(path, document));
+            let stored = async { while count().await == before {} };
+            let answer = tokio::select! {
+                answer = &mut posting => answer,
+                () = stored => {
+                    proxy.carry_answers();
+                    posting.await
+                }
+            };
+            proxy.carry_answers();
+            if count().await > before {
+                assert_unknown(&answer);
+                assert_eq!(count().await, before + 1, "it was stored once, and never sent again");
+                return;
+            }
+            assert_not_done(&answer, "unavailable");
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn write_whose_answer_is_lost_has_an_unknown_outcome() {
     through_proxy(async |s, proxy| {
-        let stored = "select count(*) from concierge_request_outputs";
-        proxy.lose_answers();
-        let document = documented_output();
-        let losing = async {
-            counted(s, stored, 2).await;
-            proxy.carry_answers();
-        };
-        let (answer, ()) = tokio::join!(s.post(OUTPUTS, &document), losing);
-        assert_unknown(&answer);
-        assert_eq!(s.count(stored).await, 2, "it was stored once, and never sent again");
+        let output = (OUTPUTS, &documented_output());
+        lose_answer(s, &proxy, Proxy::lose_answers, output, "concierge_request_outputs").await;
     })
     .await;
 }
@@ -68,14 +101,7 @@ async fn commit_whose_answer_is_lost_has_an_unknown_outcome() {
     through_proxy(async |s, proxy| {
         let draft = json!({"data": {"type": "concierge_requests", "attributes": {"port_code": "ar_ars"}}});
         s.create(REQUESTS, &draft).await;
-        let before = s.count("select count(*) from concierge_requests").await;
-        proxy.lose_answers_of_commits();
-        let losing = async {
-            within(async { while s.count("select count(*) from concierge_requests").await == before {} }).await;
-            proxy.carry_answers();
-        };
-        let (answer, ()) = tokio::join!(s.post(REQUESTS, &draft), losing);
-        assert_unknown(&answer);
+        lose_answer(s, &proxy, Proxy::lose_answers_of_commits, (REQUESTS, &draft), "concierge_requests").await;
     })
     .await;
 }
@@ -272,16 +298,16 @@ async fn full_disk_is_not_ready_until_there_is_room() {
         assert_not_done(&s.post("/api/users", &user).await, "database_full");
         // stands for a disk without room for another page
         s.sql(
-            "create function full() returns event_trigger language plpgsql as
+            "create function no_room() returns event_trigger language plpgsql as
              $$ begin raise exception 'full' using errcode = '53100'; end $$",
         )
         .await;
-        s.sql("create event trigger full on ddl_command_start execute function full()").await;
+        s.sql("create event trigger no_room on ddl_command_start execute function no_room()").await;
         for _ in 0..2 {
             assert_not_done(&s.get(READY).await, "database_full");
         }
         s.get("/api/users/me").await.expect(200);
-        s.sql("drop event trigger full").await;
+        s.sql("drop event trigger no_room").await;
         s.sql("drop trigger fail on users").await;
         s.get(READY).await.expect(200);
         s.post("/api/users", &user).await.expect(201);
@@ -302,9 +328,9 @@ async fn settings_of_the_database_change_nothing() {
             };
             for setting in [
                 &*level,
-                "statement_timeout = '2ms'",
+                "statement_timeout = '1ms'",
                 "lock_timeout = '1ms'",
-                "idle_session_timeout = '1ms'",
+                "idle_session_timeout = '50ms'",
                 "idle_in_transaction_session_timeout = '1ms'",
                 "datestyle = 'SQL, DMY'",
                 "intervalstyle = 'sql_standard'",

@@ -96,6 +96,13 @@ pub struct Config {
     )]
     pub database_connections: u32,
 
+    /// Time to wait for the database at the start, such as 30s; 0s: it has to be there
+    #[arg(
+        long, env = "SANDBOX_DATABASE_WAIT", value_name = "TIME", default_value = "30s", value_parser = delay,
+        global = true
+    )]
+    pub database_wait: Duration,
+
     /// API keys to accept: only keys of existing accounts, or any key, where an unknown key creates its account
     #[arg(long, env = "SANDBOX_ACCOUNTS", value_name = "POLICY", default_value = "closed", global = true)]
     pub accounts: AccountPolicy,

@@ -56,7 +56,13 @@ async fn serve(config: &Config) -> Result<(), String> {
     let no_signals = |error| format!("can't receive signals: {error}");
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    let server = Server::start(config, Clock::machine()).await.map_err(|error| error.to_string())?;
+    let starting = Server::start(config, Clock::machine());
+    let server = tokio::select! {
+        server = starting => server.map_err(|error| error.to_string())?,
+        // the database may take its time
+        _ = terminate.recv() => return Err("stopped by SIGTERM before it was ready".into()),
+        _ = interrupt.recv() => return Err("stopped by Ctrl-C before it was ready".into()),
+    };
     let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
     println!("concierge-sandbox is ready on {scheme}://{}", server.address);
     tokio::select! {
@@ -72,7 +78,7 @@ async fn serve(config: &Config) -> Result<(), String> {
 async fn migrate(config: &Config) -> Result<(), String> {
     telemetry::start(&config.log, config.log_format);
     let (options, private) = database::locate(config.location()).await.map_err(|error| error.to_string())?;
-    let opened = Database::open(options, config.database_connections).await;
+    let opened = Database::open(options, config.database_connections, config.database_wait).await;
     if let Ok(database) = &opened {
         database.close().await;
         tracing::info!("the schema is up to date");

@@ -123,7 +123,7 @@ impl Server {
     ) -> Result<Self, StartError> {
         let cannot_listen = |cause| StartError::Listen { address: config.listen, cause };
         let address = listener.local_addr().map_err(cannot_listen)?;
-        let database = Database::open(options, config.database_connections).await?;
+        let database = Database::open(options, config.database_connections, config.database_wait).await?;
         begin(&database, config, &clock, seed.as_ref()).await?;
         let origins = OriginRules {
             public_url: config.public_url(),
@@ -150,10 +150,10 @@ impl Server {
             open_accounts: (config.accounts == AccountPolicy::Open).then(|| OpenAccounts::new(admin_token)),
             metrics: Metrics::default(),
             rate_limit: RateLimit::new(config.rate_limit),
-            create_outputs: Batch::new(database.clone(), |connection, credentials, calls| {
+            create_outputs: Batch::writing(database.clone(), |connection, credentials, calls| {
                 Box::pin(store::create(connection, credentials, calls))
             }),
-            find_outputs: Batch::new(database.clone(), |connection, credentials, calls| {
+            find_outputs: Batch::reading(database.clone(), |connection, credentials, calls| {
                 Box::pin(store::find(connection, credentials, calls))
             }),
             address_rules: config.address_rules(),

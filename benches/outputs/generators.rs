@@ -103,7 +103,8 @@ impl Pgbench<'_> {
             ("clients", clients.to_string()),
         ];
         let mut command = Command::new(&self.program);
-        let session = SESSION.map(|(name, value)| format!("-c {name}={value}"));
+        let session =
+            SESSION.map(|(name, value)| format!("-c {name}={}", value.trim_matches('\'').replace(' ', "\\ ")));
         command.env("PGOPTIONS", session.join(" "));
         command.args(["-M", "prepared", "-n", "-j", "1", "-f", "-", "-c", &clients.to_string()]);
         command.args(["-T", &duration.as_secs().to_string()]);

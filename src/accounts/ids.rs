@@ -100,7 +100,8 @@ impl Ids {
                 continue; // another task leased a block meanwhile
             }
             let size = (last.0 * 2).clamp(FIRST_LEASE, LARGEST_LEASE);
-            let leased = database.run(async |connection| lease_block(connection, account_id, type_name, size).await);
+            let leased =
+                database.run_repeatable(async |connection| lease_block(connection, account_id, type_name, size).await);
             let Some(first) = leased.await? else {
                 self.forget(account_id);
                 continue; // the account has ended: its key is gone, or belongs to a new account
@@ -115,7 +116,8 @@ impl Ids {
         if let Some(account_id) = known {
             return Ok(account_id);
         }
-        let found = database.run(async |connection| authenticate(connection, credentials, Access::Write).await);
+        let found =
+            database.run_repeatable(async |connection| authenticate(connection, credentials, Access::Write).await);
         let caller = found.await?;
         self.0.accounts.lock().insert(credentials.key_sha256, caller.account_id);
         Ok(caller.account_id)

@@ -49,7 +49,9 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     };
     let now = match credentials {
         Some(credentials) => {
-            let found = app.database.run(async |connection| authenticate(connection, credentials, Access::Read).await);
+            let found = app
+                .database
+                .run_repeatable(async |connection| authenticate(connection, credentials, Access::Read).await);
             found.await?.time.now(&app.clock)
         }
         None => app.clock.now(),

@@ -47,7 +47,8 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors
 /// Finds the caller, whose account may have its own origin of links. The ports need no key, so any other is ignored.
 async fn find_caller(app: &App, call: &Call) -> Result<Option<Caller>, Errors> {
     let Ok(credentials) = call.credentials() else { return Ok(None) };
-    let found = app.database.run(async |connection| authenticate(connection, credentials, Access::Read).await);
+    let found =
+        app.database.run_repeatable(async |connection| authenticate(connection, credentials, Access::Read).await);
     match found.await {
         Err(errors) if errors.status() == 401 => Ok(None),
         found => found.map(Some),

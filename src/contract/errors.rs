@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::resources::reference;
 use super::values::{closed, members};
 use crate::accounts::caller::{self, ACTING_USER_UNKNOWN, INVALID_API_KEY, NOT_ENOUGH_PERMISSIONS};
+use crate::database::OUTCOME_UNKNOWN;
 use crate::jsonapi::error::{
     ACCEPT_UNSUPPORTED, ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, ATTRIBUTE_UNKNOWN, BODY_TIMEOUT, BODY_TOO_LARGE,
     CLIENT_ID_FORBIDDEN, CONTENT_ENCODING_UNSUPPORTED, Code, DOCUMENT_INVALID, FIELD_UNKNOWN, FILTER_UNKNOWN,
@@ -18,7 +19,7 @@ use crate::jsonapi::query::Target;
 use crate::jsonapi::{self, MEDIA_TYPE};
 use crate::sandbox::accounts::INVALID_ADMIN_TOKEN;
 use crate::web::route::{Body, Key, Operation, QueryOf};
-use crate::{concierge, sandbox};
+use crate::{concierge, database, sandbox};
 
 /// Headers of every answer.
 pub const EVERY_HEADER: [&str; 2] = ["X-Request-Id", "Vary"];
@@ -27,7 +28,7 @@ const CODES: &str = "x-error-codes";
 
 /// Returns all error codes.
 pub fn all() -> Vec<Code> {
-    let rooms = [jsonapi::error::CODES, caller::CODES];
+    let rooms = [jsonapi::error::CODES, database::error::CODES, caller::CODES];
     let mut codes: Vec<Code> =
         rooms.into_iter().chain(concierge::CODES).chain(sandbox::CODES).flatten().copied().collect();
     codes.sort_by_key(|code| (code.status, code.name));
@@ -72,6 +73,9 @@ pub fn components() -> Vec<(String, Value)> {
 /// Returns every error that an operation may answer. `is_limited` says that the rate limit counts it.
 pub fn of(path: &str, operation: &Operation, is_limited: bool) -> Vec<Code> {
     let mut codes = vec![INTERNAL, UNAVAILABLE];
+    // requests that change nothing can always be repeated
+    let of_database = database::error::CODES.iter().copied();
+    codes.extend(of_database.filter(|code| *code != OUTCOME_UNKNOWN || operation.method != "GET"));
     if operation.is_checked {
         codes.extend([HEADER_INVALID, ACCEPT_UNSUPPORTED, BODY_TIMEOUT, BODY_TOO_LARGE, MEDIA_TYPE_UNSUPPORTED]);
         // a body that ends before its declared length
@@ -164,7 +168,11 @@ pub fn share_responses(paths: &mut Value) -> Map<String, Value> {
     let responses = operations.flat_map(Map::values_mut).filter_map(|operation| operation["responses"].as_object_mut());
     for (status, response) in responses.flatten() {
         let Some(codes) = response[CODES].as_array() else { continue };
-        let codes: Vec<&str> = codes.iter().filter_map(Value::as_str).collect();
+        let codes = codes.iter().filter_map(Value::as_str);
+        // every operation has these
+        let is_general =
+            |name: &str| database::error::CODES.iter().any(|code| code.name == name && *code != OUTCOME_UNKNOWN);
+        let codes: Vec<&str> = codes.filter(|name| !is_general(name)).collect();
         // the name tells the codes only, so the headers must follow from the status
         if response["headers"] != headers(status.parse().unwrap_or_default(), &[]) {
             continue;

@@ -15,13 +15,17 @@ use parking_lot::Mutex;
 use sqlx::postgres::PgConnection;
 use tokio::sync::oneshot;
 
-use super::{Database, StoreError};
+use super::error::is_conflict;
+use super::{Database, OUTCOME_UNKNOWN, Progress, StoreError, outcome_unknown, silence};
 use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
 
 /// Concurrent round trips of one caller: one runs while the commit of another reaches the disk.
 const ROUND_TRIPS: usize = 2;
 /// Maximum number of calls in one round trip.
 const CALLS: usize = 64;
+
+/// Maximum number of attempts of a round trip that loses against concurrent changes.
+const ATTEMPTS: u32 = 4;
 
 /// Time limit of a round trip. Without one, a connection that went silent would block the caller's later calls.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,6 +42,8 @@ pub type Statement<K, C, A> =
 pub struct Batch<K, C, A> {
     database: Database,
     statement: Statement<K, C, A>,
+    /// The statement changes nothing.
+    is_safe: bool,
     lanes: Arc<Mutex<HashMap<K, Lane<C, A>>>>,
 }
 
@@ -53,14 +59,20 @@ struct Lane<C, A> {
 
 impl<K, C, A> Clone for Batch<K, C, A> {
     fn clone(&self) -> Self {
-        Self { database: self.database.clone(), statement: self.statement, lanes: Arc::clone(&self.lanes) }
+        let Self { database, statement, is_safe, lanes } = self;
+        Self { database: database.clone(), statement: *statement, is_safe: *is_safe, lanes: Arc::clone(lanes) }
     }
 }
 
-impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + 'static> Batch<K, C, A> {
-    /// Creates the batch of a statement.
-    pub fn new(database: Database, statement: Statement<K, C, A>) -> Self {
-        Self { database, statement, lanes: Arc::default() }
+impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Clone + Send + 'static, A: Send + 'static> Batch<K, C, A> {
+    /// Creates the batch of a statement that changes something.
+    pub fn writing(database: Database, statement: Statement<K, C, A>) -> Self {
+        Self { database, statement, is_safe: false, lanes: Arc::default() }
+    }
+
+    /// Creates the batch of a statement that changes nothing.
+    pub fn reading(database: Database, statement: Statement<K, C, A>) -> Self {
+        Self { database, statement, is_safe: true, lanes: Arc::default() }
     }
 
     /// Calls the statement.
@@ -69,6 +81,10 @@ impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + '
     /// 401 for the caller; 503 if the database is unavailable.
     pub async fn call(&self, key: K, call: C) -> Result<A, Errors> {
         let (sender, answer) = oneshot::channel();
+        let progress = Progress::current();
+        if !self.is_safe {
+            progress.begin();
+        }
         {
             let mut lanes = self.lanes.lock();
             let lane = lanes.entry(key).or_insert(Lane { waiting: Vec::new(), round_trips: 0 });
@@ -80,21 +96,31 @@ impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + '
                 tokio::spawn(trips.run());
             }
         }
-        answer.await.unwrap_or_else(|_| {
+        let answer = answer.await.unwrap_or_else(|_| {
+            if !self.is_safe {
+                return Err(outcome_unknown("the server is stopping"));
+            }
             let detail = "the server is stopping; repeat the request in a moment";
             Err(Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1))
-        })
+        });
+        if !self.is_safe {
+            progress.end(match &answer {
+                Ok(_) => true,
+                Err(errors) => errors.as_slice().iter().any(|error| error.code == OUTCOME_UNKNOWN),
+            });
+        }
+        answer
     }
 }
 
 /// A task that makes round trips until no call waits.
-struct RoundTrips<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + 'static> {
+struct RoundTrips<K: Copy + Eq + Hash + Send + Sync + 'static, C: Clone + Send + 'static, A: Send + 'static> {
     batch: Batch<K, C, A>,
     key: K,
     ended: bool,
 }
 
-impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + 'static> RoundTrips<K, C, A> {
+impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Clone + Send + 'static, A: Send + 'static> RoundTrips<K, C, A> {
     async fn run(mut self) {
         while let Some(waiting) = self.next() {
             let (calls, senders): (Vec<C>, Vec<_>) = waiting.into_iter().unzip();
@@ -135,14 +161,25 @@ impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + '
     async fn round_trip(&self, calls: Vec<C>) -> Result<Vec<A>, Errors> {
         let (statement, key) = (self.batch.statement, self.key);
         let answers = self.batch.database.run(async |connection| {
-            let answers = tokio::time::timeout(PATIENCE, statement(connection, key, calls)).await;
-            answers.unwrap_or(Err(sqlx::Error::PoolTimedOut.into()))
+            let answering = async {
+                for _ in 1..ATTEMPTS {
+                    match statement(connection, key, calls.clone()).await {
+                        // rolled back, so nothing is done twice
+                        Err(StoreError::Database(error)) if is_conflict(&error) => {}
+                        answers => return answers,
+                    }
+                }
+                statement(connection, key, calls).await
+            };
+            tokio::time::timeout(PATIENCE, answering).await.unwrap_or_else(|_| Err(silence(PATIENCE).into()))
         });
-        answers.await
+        Progress::new(self.batch.is_safe).scope(answers).await
     }
 }
 
-impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Send + 'static, A: Send + 'static> Drop for RoundTrips<K, C, A> {
+impl<K: Copy + Eq + Hash + Send + Sync + 'static, C: Clone + Send + 'static, A: Send + 'static> Drop
+    for RoundTrips<K, C, A>
+{
     fn drop(&mut self) {
         // cut short: without its lane, a waiting call fails instead of waiting for ever
         if !self.ended {

@@ -9,7 +9,9 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnection;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::error::{StoreError, is_unavailable};
+use super::error::{self, StoreError};
+use super::outage::Outage;
+use super::progress::Progress;
 use crate::jsonapi::error::Errors;
 
 /// Idle connections, ready for the next request.
@@ -34,6 +36,9 @@ pub struct LeasedConnection {
     pub(super) connection: PoolConnection<Postgres>,
     pub(super) idle: Arc<Mutex<Idle>>,
     pub(super) generation: u64,
+    pub(super) outage: Arc<Outage>,
+    /// The progress of the request; `None` for work that can be repeated.
+    pub(super) progress: Option<Progress>,
     // dropped last, so that the next holder of the permit finds the connection
     pub(super) permit: OwnedSemaphorePermit,
 }
@@ -41,6 +46,14 @@ pub struct LeasedConnection {
 impl LeasedConnection {
     /// Releases the connection after successful work, for immediate reuse.
     pub fn release(self) {
+        self.outage.end();
+        if let Some(progress) = &self.progress {
+            progress.end(true);
+        }
+        self.put_back();
+    }
+
+    fn put_back(self) {
         let mut idle = self.idle.lock();
         // a connection leased before another one failed may be broken too
         if idle.generation == self.generation {
@@ -53,7 +66,8 @@ impl LeasedConnection {
     /// Releases the connection with the outcome of its work. Logs a failure here, once, and converts it to an answer.
     ///
     /// # Errors
-    /// The refusal of the request; 503 if the database is unavailable, else 500.
+    /// The refusal of the request; 503 if the database is unavailable, else 500. The 503 says whether the work may be
+    /// stored.
     pub fn finish<T>(self, outcome: Result<T, impl Into<StoreError>>) -> Result<T, Errors> {
         match outcome.map_err(Into::into) {
             Ok(value) => {
@@ -61,15 +75,28 @@ impl LeasedConnection {
                 Ok(value)
             }
             Err(StoreError::Refused(errors)) => {
-                self.release();
+                self.outage.end();
+                if let Some(progress) = &self.progress {
+                    progress.end(false);
+                }
+                self.put_back();
                 Err(errors)
             }
             Err(StoreError::Database(error)) => {
-                if is_unavailable(&error) {
+                if error::is_unavailable(&error) {
+                    self.outage.note(&error);
                     // idle connections may be broken too
                     self.idle.lock().discard();
                 }
-                Err(error.into())
+                let is_unknown = match &self.progress {
+                    Some(progress) => {
+                        let is_lost = error::is_lost(&error, progress.is_committing()) && progress.may_have_changed();
+                        progress.end(is_lost);
+                        progress.is_changed()
+                    }
+                    None => Progress::current().is_changed(),
+                };
+                Err(error::answer(&error, is_unknown))
             }
         }
     }

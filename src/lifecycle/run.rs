@@ -16,7 +16,7 @@ use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::concierge::impossible;
 use crate::concierge::rules::Rules;
-use crate::database::{Database, is_unavailable};
+use crate::database::{Database, is_unavailable, silence};
 use crate::metrics::Metrics;
 
 /// Minimum interval of batches after a turn without moves. It groups a steady stream of work into batches.
@@ -129,19 +129,10 @@ impl Lifecycle {
         if accounts.as_ref().is_some_and(Vec::is_empty) {
             return Some(PollResult::default());
         }
-        let connection = self.database.connection().await;
-        let mut connection = connection
-            .inspect_err(|error| tracing::warn!(%error, "the database is unavailable; due work waits for it"))
-            .ok()?;
+        let mut connection = self.database.connection().await.ok()?;
         let work = self.poll_and_step(&mut connection, accounts.as_deref(), now, held_up);
-        let outcome = match tokio::time::timeout(LONGEST_STEP, work).await {
-            Ok(outcome) => connection.finish(outcome).ok(),
-            Err(_) => {
-                tracing::warn!("the database did not answer a step of due work");
-                self.database.discard_idle();
-                None
-            }
-        };
+        let outcome = tokio::time::timeout(LONGEST_STEP, work).await;
+        let outcome = connection.finish(outcome.unwrap_or_else(|_| Err(silence(LONGEST_STEP)))).ok();
         if outcome.is_none() {
             accounts.iter().flatten().for_each(|account_id| self.alarm.schedule(*account_id, now));
         }

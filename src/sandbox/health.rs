@@ -5,13 +5,13 @@ use axum::extract::State;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
+use crate::jsonapi::error::Errors;
 use crate::web::app::App;
 
 /// Health of the server.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Health {
-    /// The part of the server that was checked: `live` is the process, `ready` also the database.
+    /// The part of the server that was checked: `live` is the process, `ready` also the database and its schema.
     status: HealthStatus,
 }
 
@@ -28,11 +28,8 @@ pub async fn live() -> Json<Health> {
     Json(Health { status: HealthStatus::Live })
 }
 
-/// `GET /_sandbox/health/ready`: 200 while the database answers too, else 503.
+/// `GET /_sandbox/health/ready`: 200 while the database answers and accepts writes, else 503 with the reason.
 pub async fn ready(State(app): State<App>) -> Result<Json<Health>, Errors> {
-    if app.database.is_ready().await {
-        return Ok(Json(Health { status: HealthStatus::Ready }));
-    }
-    Err(Errors::from(Error::new(UNAVAILABLE, "the database is unavailable; repeat the request in a moment"))
-        .retry_after(1))
+    app.database.check_ready().await?;
+    Ok(Json(Health { status: HealthStatus::Ready }))
 }

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use tower::ServiceBuilder;
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
@@ -12,7 +12,7 @@ use crate::contract::ServerSetting;
 use crate::sandbox::intercept::intercept;
 use crate::sandbox::state::ControlPlane;
 use crate::web::cors::with_cors;
-use crate::web::guard::{unknown_route, varying};
+use crate::web::guard::{follow_progress, unknown_route, varying};
 use crate::{api, contract, receipts, sandbox, telemetry};
 
 /// Builds the router of all routes and their shared layers. The outermost layer comes first. `settings` are shown in the
@@ -29,7 +29,8 @@ pub fn router(plane: &ControlPlane, settings: Vec<ServerSetting>, most_requests:
                 .on_response(telemetry::log_response)
                 .on_failure(()),
         )
-        .layer(from_fn_with_state(InFlight::new(most_requests), limit_in_flight));
+        .layer(from_fn_with_state(InFlight::new(most_requests), limit_in_flight))
+        .layer(from_fn(follow_progress));
     let app = &plane.app;
     let cross_origins = app.cross_origins.as_ref();
     let api = api::routes(app).layer(from_fn_with_state(plane.clone(), intercept));

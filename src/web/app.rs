@@ -20,8 +20,8 @@ use crate::clock::Clock;
 use crate::concierge::impossible;
 use crate::concierge::outputs::{OutputDetails, store};
 use crate::concierge::rules::Rules;
-use crate::database::Database;
 use crate::database::batch::Batch;
+use crate::database::{Database, Progress};
 use crate::events::address::AddressRules;
 use crate::jsonapi::error::Errors;
 use crate::lifecycle::catch_up;
@@ -125,7 +125,7 @@ impl Deref for App {
 
 /// Runs work in a separate task, so that it completes even if the client hangs up.
 pub async fn run_to_completion<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
-    match tokio::spawn(work).await {
+    match tokio::spawn(Progress::current().scope(work)).await {
         Ok(done) => done,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }

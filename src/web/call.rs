@@ -86,7 +86,8 @@ impl Call {
         read: Result<T, Errors>,
     ) -> Result<(Caller, T), Errors> {
         let credentials = self.credentials()?;
-        let caller = app.database.run(async |connection| authenticate(connection, credentials, access).await).await?;
+        let caller =
+            app.database.run_repeatable(async |connection| authenticate(connection, credentials, access).await).await?;
         Ok((caller, read?))
     }
 
@@ -124,7 +125,7 @@ impl Call {
     pub async fn authorize_parsed<T>(&self, app: &App, access: Access, read: Result<T, Errors>) -> Result<T, Errors> {
         let credentials = self.credentials()?;
         let Err(faults) = read else { return read };
-        app.database.run(async |connection| authenticate(connection, credentials, access).await).await?;
+        app.database.run_repeatable(async |connection| authenticate(connection, credentials, access).await).await?;
         Err(faults)
     }
 }

@@ -16,6 +16,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use super::app::App;
 use super::origin::PROXY_HEADERS;
 use crate::accounts::caller::Credentials;
+use crate::database::{Progress, outcome_unknown};
 use crate::jsonapi::error::{Error, Errors, INTERNAL, METHOD_NOT_ALLOWED, ROUTE_UNKNOWN, UNAVAILABLE};
 
 /// Time limit of a request, beyond that of its body.
@@ -36,9 +37,18 @@ pub fn time_limited<S: Clone + Send + Sync + 'static>(routes: Router<S>, app: &A
 async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Result<Response<Body>, Errors> {
     let limit = app.body_timeout + GRACE;
     tokio::time::timeout(limit, next.run(request)).await.map_err(|_| {
-        let detail = format!("the request exceeded its time limit of {} s; it can be repeated", limit.as_secs());
+        let fault = format!("the request exceeded its time limit of {} s", limit.as_secs());
+        if Progress::current().may_have_changed() {
+            return outcome_unknown(&fault);
+        }
+        let detail = format!("{fault} and was not done; repeat it in a moment");
         Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1)
     })
+}
+
+/// Follows the progress of each request in the database, so that a failure says whether the request may have been done.
+pub async fn follow_progress(request: Request, next: Next) -> Response<Body> {
+    Progress::new(request.method().is_safe()).scope(next.run(request)).await
 }
 
 /// Creates the account of an unknown key before a request goes on, where accounts are open.

@@ -54,13 +54,13 @@ impl OpenAccounts {
     /// Makes the account of a request's key, unless it is there. A header that can't be a key makes none.
     ///
     /// # Errors
-    /// 503 where the database is away.
+    /// 503 if the database is unavailable.
     pub async fn ensure(&self, database: &Database, clock: &Clock, headers: &HeaderMap) -> Result<(), Errors> {
         let Some(key) = usable_key(headers) else { return Ok(()) };
         if self.knows(&key) || self.admin_token == Some(key) {
             return Ok(());
         }
-        let ensured = database.run(async |connection| {
+        let ensured = database.run_repeatable(async |connection| {
             if has_key(connection, key).await? {
                 return Ok(());
             }

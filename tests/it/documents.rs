@@ -12,7 +12,7 @@ use concierge_sandbox::concierge::{outputs, requests};
 use concierge_sandbox::config::Cli;
 use concierge_sandbox::jsonapi::error::Code;
 use concierge_sandbox::sandbox::advice::AdviceKind;
-use concierge_sandbox::{accounts, concierge, jsonapi, sandbox};
+use concierge_sandbox::{accounts, concierge, database, jsonapi, sandbox};
 
 const README: &str = "README.md";
 const CONTRIBUTING: &str = ".github/CONTRIBUTING.md";
@@ -109,7 +109,7 @@ fn anchor(heading: &str) -> String {
 
 #[test]
 fn errors_lists_every_error_code() {
-    let rooms = [jsonapi::error::CODES, accounts::caller::CODES];
+    let rooms = [jsonapi::error::CODES, database::error::CODES, accounts::caller::CODES];
     let codes = rooms.into_iter().chain(concierge::CODES).chain(sandbox::CODES).flatten();
     let row = |code: &Code| format!("| {} | `{}` | {} |", code.status, code.name, code.title);
     let expected: BTreeSet<String> = codes.map(row).collect();

@@ -45,6 +45,7 @@ mod snapshots;
 mod test_values;
 mod timeline;
 mod transport;
+mod unavailable;
 mod wait;
 mod webhook_setting;
 mod webhook_urls;

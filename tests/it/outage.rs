@@ -35,10 +35,19 @@ async fn send_many(account: &Account, count: usize) -> Vec<Answer> {
     within(sending.join_all()).await
 }
 
-/// Counts the failed answers, and asserts that each reports the database as unavailable.
+/// Counts the failed answers, and asserts that each reports a loss of the database.
 fn failures(answers: &[Answer]) -> usize {
     let failed = answers.iter().filter(|answer| answer.status >= 400);
-    failed.inspect(|answer| assert_unavailable(answer)).count()
+    failed.inspect(|answer| assert_lost(answer)).count()
+}
+
+/// Asserts that an answer reports a loss, and invites a repetition unless the outcome is unknown.
+#[track_caller]
+fn assert_lost(answer: &Answer) {
+    let [(status, code, source)] = &answer.errors()[..] else { panic!("{answer:?}") };
+    assert_eq!((status.as_str(), source.as_str()), ("503", ""), "{answer:?}");
+    assert!(["unavailable", "database_stopping", "outcome_unknown"].contains(&code.as_str()), "{answer:?}");
+    assert_eq!(answer.headers.contains_key("retry-after"), code != "outcome_unknown", "{answer:?}");
 }
 
 #[track_caller]

@@ -126,18 +126,22 @@ async fn startup_failure_is_reported_in_one_line() {
     for (url, reason) in [
         (refusing.as_str(), "refused"),
         (&silent, "did not answer within 5 s"),
-        (&wrong_name, "does not exist"),
+        (&wrong_name, "does not exist. Create it with `createdb no_test_"),
         ("postgres://me:secret@host.invalid/x", "host.invalid"),
         ("postgres://me:secret@/tmp", "DATABASE_URL"),
         ("postgres://me:secret@localhost:port/x", "DATABASE_URL is invalid: "),
         ("nonsense", "Its form is postgres://USER:PASSWORD@HOST:5432/DATABASE"),
         ("mysql://me:secret@localhost/x", "does not begin with postgres://"),
     ] {
-        let message = failure_message(&[], &[free, ("DATABASE_URL", url)]).await;
+        let message = failure_message(&["--database-wait", "0"], &[free, ("DATABASE_URL", url)]).await;
         assert!(message.contains(reason) && message.contains("DATABASE_URL"), "{url}: {message}");
         assert!(!message.contains("secret"), "{message}");
     }
-    assert!(failure_message(&["migrate"], &[("DATABASE_URL", &refusing)]).await.contains("refused"));
+    assert!(
+        failure_message(&["migrate", "--database-wait", "0s"], &[("DATABASE_URL", &refusing)])
+            .await
+            .contains("refused")
+    );
 }
 
 #[tokio::test]
@@ -248,9 +252,9 @@ async fn logs_carry_the_request_id_and_no_private_data() {
         server.get("/api/withdrawal_instructions").await;
         // make a statement fail
         let pool = database.pool();
-        sqlx::query("alter table concierge_request_outputs rename to mislaid").execute(pool).await.unwrap();
+        sqlx::query("alter table concierge_request_outputs rename amount to mislaid").execute(pool).await.unwrap();
         let failed = send(server.post(&client)).await;
-        sqlx::query("alter table mislaid rename to concierge_request_outputs").execute(pool).await.unwrap();
+        sqlx::query("alter table concierge_request_outputs rename mislaid to amount").execute(pool).await.unwrap();
         failed.assert_error(500, "internal", "");
         let request_id = failed.headers["x-request-id"].to_str().unwrap();
 

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use sqlx::postgres::PgConnection;
 use tokio::time::Instant;
 
-use crate::database::Database;
+use crate::database::{Database, silence};
 use crate::faults::store::{FaultClaim, List};
 use crate::faults::{FaultTarget, RequestFault, store};
 use crate::jsonapi::error::Errors;
@@ -118,7 +118,7 @@ impl FaultCache {
             let work = async |connection: &mut PgConnection| {
                 with_timeout(store::claim(connection, known.account_id, list, &ids)).await
             };
-            match self.database.run(work).await? {
+            match self.database.run_repeatable(work).await? {
                 FaultClaim::Acts(id) => {
                     return Ok(matching.into_iter().find(|(known, _)| *known == id).map(|(_, fault)| fault.clone()));
                 }
@@ -161,7 +161,7 @@ impl FaultCache {
             let found = with_timeout(store::find(connection, key_sha256)).await?;
             Ok::<_, sqlx::Error>((since, found))
         };
-        let (since, found) = self.database.run(work).await?;
+        let (since, found) = self.database.run_repeatable(work).await?;
         let known = found.map(|(account_id, list)| Arc::new(CachedAccount { account_id, list }));
         entry.known.lock().clone_from(&known.as_ref().map(|known| (since, Arc::clone(known))));
         if known.is_none() {
@@ -191,5 +191,5 @@ impl CachedAccount {
 }
 
 async fn with_timeout<T>(statement: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    tokio::time::timeout(STATEMENT_TIMEOUT, statement).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    tokio::time::timeout(STATEMENT_TIMEOUT, statement).await.unwrap_or_else(|_| Err(silence(STATEMENT_TIMEOUT)))
 }

@@ -7,7 +7,7 @@ use sqlx::Acquire;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use crate::database::Database;
+use crate::database::{Database, silence};
 use crate::webhooks::delivery::{Delivery, DeliveryKey, FinishedAttempt};
 use crate::webhooks::store;
 use crate::webhooks::store::{DeliveryClaim, DueTimes};
@@ -101,21 +101,12 @@ pub async fn save_and_release(
     .await
 }
 
-/// Runs `work` with a connection. Returns `None` and logs if the database is unavailable.
+/// Runs `work` with a connection. Returns `None` if the database is unavailable.
 async fn with_connection<T>(
     database: &Database,
     work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
 ) -> Option<T> {
-    let connection = database.connection().await;
-    let mut connection = connection
-        .inspect_err(|error| tracing::warn!(%error, "the database is unavailable; deliveries wait for it"))
-        .ok()?;
-    match tokio::time::timeout(LONGEST, work(&mut connection)).await {
-        Ok(outcome) => connection.finish(outcome).ok(),
-        Err(_) => {
-            tracing::warn!("the database did not answer a poll for due events");
-            database.discard_idle();
-            None
-        }
-    }
+    let mut connection = database.connection().await.ok()?;
+    let outcome = tokio::time::timeout(LONGEST, work(&mut connection)).await;
+    connection.finish(outcome.unwrap_or_else(|_| Err(silence(LONGEST)))).ok()
 }

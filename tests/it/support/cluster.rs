@@ -1,6 +1,7 @@
 //! One private PostgreSQL for the whole run, and a database for each test, copied from a migrated one.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use concierge_sandbox::database::private::{Options, PrivatePostgres};
 use concierge_sandbox::database::{Database, connect_options};
@@ -43,6 +44,6 @@ async fn start() -> PrivatePostgres {
     let mut connection = connect_options(&cluster, "postgres").connect().await.unwrap();
     sqlx::query("create database migrated").execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
-    Database::open(connect_options(&cluster, "migrated"), 2).await.unwrap().close().await;
+    Database::open(connect_options(&cluster, "migrated"), 2, Duration::ZERO).await.unwrap().close().await;
     cluster
 }

@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 pub use account::Account;
 pub use answer::{Answer, send};
 pub use cluster::fresh_database;
-pub use database::{database, empty_database};
+pub use database::{Database, database, empty_database};
 pub use program::{Ended, Program, count, program, url_of};
 pub use proxy::Proxy;
 pub use receiver::{Call, Receiver};

@@ -103,6 +103,12 @@ impl Program {
         Ended { status, stdout, stderr }
     }
 
+    /// Stops a server with SIGTERM, and returns its unread log lines.
+    pub async fn ended_by_stop(self) -> Vec<String> {
+        self.signal(Signal::TERM);
+        self.ended().await.stderr
+    }
+
     /// Stops a server with SIGTERM, and checks that it ended cleanly.
     pub async fn stop(self) {
         self.signal(Signal::TERM);

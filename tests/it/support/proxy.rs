@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use sqlx::postgres::PgConnectOptions;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -21,6 +22,23 @@ pub struct Proxy {
     cuts: watch::Sender<u32>,
     /// Counts the silences: each one mutes the connections before it.
     silences: watch::Sender<u32>,
+    answers: watch::Sender<Answers>,
+}
+
+/// The fate of the answers to questions from now on.
+#[derive(Debug, Clone, Copy)]
+enum Answers {
+    Carried,
+    Lost,
+    /// Lost from the next commit of a transaction on.
+    OfCommitsLost,
+}
+
+#[derive(Clone)]
+struct Signals {
+    cuts: watch::Receiver<u32>,
+    silences: watch::Receiver<u32>,
+    answers: watch::Receiver<Answers>,
 }
 
 impl Proxy {
@@ -31,7 +49,8 @@ impl Proxy {
         let address = port.local_addr().unwrap();
         let socket = PathBuf::from(options.get_host()).join(format!(".s.PGSQL.{}", options.get_port()));
         let (cuts, silences) = (watch::Sender::new(0), watch::Sender::new(0));
-        let proxy = Self { address, socket, _port: port, listening: Mutex::default(), cuts, silences };
+        let answers = watch::Sender::new(Answers::Carried);
+        let proxy = Self { address, socket, _port: port, listening: Mutex::default(), cuts, silences, answers };
         proxy.open();
         proxy
     }
@@ -46,12 +65,9 @@ impl Proxy {
         let socket = reusable();
         socket.bind(self.address).unwrap();
         let listener = socket.listen(1024).unwrap();
-        let listening = tokio::spawn(accept_connections(
-            listener,
-            self.socket.clone(),
-            self.cuts.subscribe(),
-            self.silences.subscribe(),
-        ));
+        let (cuts, silences, answers) = (self.cuts.subscribe(), self.silences.subscribe(), self.answers.subscribe());
+        let signals = Signals { cuts, silences, answers };
+        let listening = tokio::spawn(accept_connections(listener, self.socket.clone(), signals));
         *self.listening.lock() = Some(listening);
     }
 
@@ -63,6 +79,27 @@ impl Proxy {
     /// Keeps every open connection, but carries nothing on it any more, not even its end.
     pub fn silence(&self) {
         self.silences.send_modify(|silences| *silences += 1);
+    }
+
+    /// Carries questions, but loses their answers.
+    pub fn lose_answers(&self) {
+        self.answers.send_replace(Answers::Lost);
+    }
+
+    /// Loses the answers to commits of transactions, and all after them.
+    pub fn lose_answers_of_commits(&self) {
+        self.answers.send_replace(Answers::OfCommitsLost);
+    }
+
+    /// Carries answers again, on new connections.
+    pub fn carry_answers(&self) {
+        self.answers.send_replace(Answers::Carried);
+        self.cut();
+    }
+
+    /// Returns the URL of the same database, through this proxy.
+    pub fn url(&self, direct: &PgConnectOptions) -> String {
+        format!("postgres://{}@{}/{}", direct.get_username(), self.address, direct.get_database().unwrap())
     }
 
     /// Ends every connection and refuses new ones.
@@ -85,23 +122,48 @@ fn reusable() -> TcpSocket {
     socket
 }
 
-async fn accept_connections(
-    listener: TcpListener,
-    socket: PathBuf,
-    cuts: watch::Receiver<u32>,
-    silences: watch::Receiver<u32>,
-) {
+async fn accept_connections(listener: TcpListener, socket: PathBuf, signals: Signals) {
     while let Ok((mut client, _)) = listener.accept().await {
-        let (socket, mut cuts, mut silences) = (socket.clone(), cuts.clone(), silences.clone());
-        cuts.mark_unchanged();
-        silences.mark_unchanged();
+        let (socket, mut signals) = (socket.clone(), signals.clone());
+        signals.cuts.mark_unchanged();
+        signals.silences.mark_unchanged();
         tokio::spawn(async move {
             let Ok(mut server) = UnixStream::connect(socket).await else { return };
+            let is_mute = AtomicBool::new(false);
+            let (mut client_reader, mut client_writer) = client.split();
+            let (mut server_reader, mut server_writer) = server.split();
+            let answers = signals.answers.clone();
+            let asking = carry(&mut client_reader, &mut server_writer, |question| {
+                let answers = *answers.borrow();
+                let is_lost = match answers {
+                    Answers::Carried => false,
+                    Answers::Lost => true,
+                    Answers::OfCommitsLost => question.windows(6).any(|word| word == b"COMMIT"),
+                };
+                is_mute.fetch_or(is_lost, Ordering::SeqCst);
+                true
+            });
+            let answering = carry(&mut server_reader, &mut client_writer, |_| !is_mute.load(Ordering::SeqCst));
             tokio::select! {
-                _ = copy_bidirectional(&mut client, &mut server) => {}
-                _ = cuts.changed() => {}
-                _ = silences.changed() => drop(cuts.changed().await),
+                () = asking => {}
+                () = answering => {}
+                _ = signals.cuts.changed() => {}
+                _ = signals.silences.changed() => drop(signals.cuts.changed().await),
             }
         });
+    }
+}
+
+/// Carries bytes one way until either end closes. `passes` decides for each piece.
+async fn carry(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    passes: impl Fn(&[u8]) -> bool,
+) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        if passes(&buffer[..length]) && to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
     }
 }

@@ -22,6 +22,7 @@ mod headers;
 mod impossible_transitions;
 mod jsonapi;
 mod lifecycle;
+mod lists;
 mod migrations;
 mod misspelt;
 mod origins;

@@ -14,9 +14,8 @@ mod withdrawal_instructions;
 use axum::Router;
 use axum::routing::any;
 
-use crate::web::answers::bounded;
 use crate::web::app::App;
-use crate::web::guard::{guarded, rate_limited, time_limited, unknown_route, with_open_accounts};
+use crate::web::guard::{bounded, guarded, rate_limited, time_limited, unknown_route, with_open_accounts};
 
 crate::routes! {
     /// All paths of the emulated API.

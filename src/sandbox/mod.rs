@@ -25,8 +25,7 @@ use axum::routing::post;
 
 use crate::jsonapi::error::Code;
 use crate::sandbox::state::ControlPlane;
-use crate::web::answers::bounded;
-use crate::web::guard::{guarded, time_limited, with_open_accounts};
+use crate::web::guard::{bounded, guarded, time_limited, with_open_accounts};
 use crate::web::route::Route;
 
 /// Returns every route of the control plane with its layers.

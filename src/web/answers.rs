@@ -4,16 +4,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
-use axum::http::{Method, Response};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::http::Response;
 use axum::response::IntoResponse;
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::app::App;
 use crate::jsonapi::error::{ANSWER_TOO_LARGE, Error, Errors, UNAVAILABLE};
 use crate::jsonapi::render::LARGEST_ANSWER;
 
@@ -57,7 +53,7 @@ impl AnswerMemory {
         permit.map(|permit| ReservedMemory { permit }).map_err(|_| {
             let detail = format!(
                 "the large answers under way hold the {} MiB that --answer-memory allows; repeat the request in a moment",
-                self.total * UNIT >> 20
+                (self.total * UNIT) >> 20
             );
             Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1)
         })
@@ -82,29 +78,25 @@ pub fn with_memory(mut response: Response<Body>, reserved: Option<ReservedMemory
     response
 }
 
-/// Reserves the memory of each large answer until its body was sent or dropped.
-pub fn bounded<S: Clone + Send + Sync + 'static>(routes: Router<S>, app: &App) -> Router<S> {
-    routes.layer(from_fn_with_state(app.clone(), reserve))
-}
-
-async fn reserve(State(app): State<App>, request: Request, next: Next) -> Response<Body> {
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    let mut response = next.run(request).await;
-    let size = hyper::body::Body::size_hint(response.body()).exact().unwrap_or_default();
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let carried = response.extensions_mut().remove::<Carried>();
-    if size < SMALLEST {
-        return response;
-    }
-    let reserved = match carried.and_then(|Carried(reserved)| Arc::into_inner(reserved)) {
-        Some(mut reserved) => app.answers.extend(&mut reserved, size).map(|()| reserved),
-        None => app.answers.reserve(size),
-    };
-    match reserved {
-        Ok(reserved) => response.map(|body| Body::new(Held { body, reserved: Arc::new(reserved) })),
-        Err(refused) if is_read => refused.into_response(),
-        // the change is made, so its answer has to arrive
-        Err(_) => response,
+impl AnswerMemory {
+    /// Gives an answer the memory that it needs until it was sent or dropped. A refusal replaces the answer to a read; a
+    /// change is made by then, so its answer has to arrive.
+    pub fn hold(&self, mut response: Response<Body>, is_read: bool) -> Response<Body> {
+        let size = hyper::body::Body::size_hint(response.body()).exact().unwrap_or_default();
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let carried = response.extensions_mut().remove::<Carried>();
+        if size < SMALLEST {
+            return response;
+        }
+        let reserved = match carried.and_then(|Carried(reserved)| Arc::into_inner(reserved)) {
+            Some(mut reserved) => self.extend(&mut reserved, size).map(|()| reserved),
+            None => self.reserve(size),
+        };
+        match reserved {
+            Ok(reserved) => response.map(|body| Body::new(Held { body, reserved: Arc::new(reserved) })),
+            Err(refused) if is_read => refused.into_response(),
+            Err(_) => response,
+        }
     }
 }
 

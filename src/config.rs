@@ -103,6 +103,13 @@ pub struct Config {
     )]
     pub database_wait: Duration,
 
+    /// Memory of all large answers under way, in MiB; a GET beyond it is 503
+    #[arg(
+        long, env = "SANDBOX_ANSWER_MEMORY", value_name = "MIB", default_value_t = 128,
+        value_parser = clap::value_parser!(u32).range(1..=65_536), global = true
+    )]
+    pub answer_memory: u32,
+
     /// API keys to accept: only keys of existing accounts, or any key, where an unknown key creates its account
     #[arg(long, env = "SANDBOX_ACCOUNTS", value_name = "POLICY", default_value = "closed", global = true)]
     pub accounts: AccountPolicy,

@@ -35,6 +35,7 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::sandbox::seed::bootstrap::{Bootstrap, SeedFile, describe_faults, ensure_default_account};
 use crate::sandbox::state::ControlPlane;
+use crate::web::answers::AnswerMemory;
 use crate::web::app::{App, AppState};
 use crate::web::open_accounts::OpenAccounts;
 use crate::web::origin::OriginRules;
@@ -150,6 +151,7 @@ impl Server {
             open_accounts: (config.accounts == AccountPolicy::Open).then(|| OpenAccounts::new(admin_token)),
             metrics: Metrics::default(),
             rate_limit: RateLimit::new(config.rate_limit),
+            answers: AnswerMemory::new(config.answer_memory),
             create_outputs: Batch::writing(database.clone(), |connection, credentials, calls| {
                 Box::pin(store::create(connection, credentials, calls))
             }),

@@ -68,10 +68,11 @@ impl Request {
                     "array[1]",
                     "array[null]",
                     "array['5b3d8ef0-6f2a-4f0e-9d3e-2f9a3f9f1c11']",
+                    "array[true]",
                 ];
                 (CREATE, setup, &parameters.clone())
             }
-            Self::Get => (FIND, "", &[":key", ":actor", "array[:base]"]),
+            Self::Get => (FIND, "", &[":key", ":actor", "array[:base]", "array[true]"]),
         };
         // from the last, so that $1 does not match in $10
         let numbered = parameters.iter().enumerate().rev();

@@ -40,7 +40,7 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors
     let page = Numbered::read(&call, &SCHEMA);
     let page = call.authorize_parsed(&app, Access::Read, page).await?;
     let (caller, wallets) = find(&app, &call, currencies()).await?;
-    Ok(page.respond(wallets.iter().map(render).collect(), call.origin.for_caller(&caller)))
+    page.respond(wallets.iter().map(render).collect(), call.origin.for_caller(&caller))
 }
 
 /// `GET /api/cash_wallets/:currency`: ignores the case of the currency.

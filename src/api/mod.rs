@@ -15,7 +15,7 @@ use axum::Router;
 use axum::routing::any;
 
 use crate::web::app::App;
-use crate::web::guard::{guarded, rate_limited, time_limited, unknown_route, with_open_accounts};
+use crate::web::guard::{bounded, guarded, rate_limited, time_limited, unknown_route, with_open_accounts};
 
 crate::routes! {
     /// All paths of the emulated API.
@@ -49,5 +49,5 @@ pub fn routes(app: &App) -> Router {
     let routes = rate_limited(with_open_accounts(table(), app), app)
         .route("/api", any(unknown_route))
         .route("/api/{*path}", any(unknown_route));
-    guarded(time_limited(routes, app), app.clone())
+    guarded(time_limited(bounded(routes, app), app), app.clone())
 }

@@ -10,14 +10,15 @@ use crate::concierge::outputs::document::{
     INSTRUCTION_OF_ANOTHER_USER, OUTCOME, REQUEST_NOT_DRAFT, SCHEMA, explain, read_new, read_outcome, render,
 };
 use crate::concierge::outputs::scenario::{SCENARIOS, Scenario};
-use crate::concierge::outputs::store::{Creation, CreationResult};
+use crate::concierge::outputs::store::{Creation, CreationResult, Search};
 use crate::concierge::outputs::{OutputDetails, store};
 use crate::concierge::{users, withdrawal_instructions};
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::{Errors, RELATED_RESOURCE_NOT_FOUND};
-use crate::jsonapi::query::Target;
+use crate::jsonapi::query::{Query, Target};
 use crate::jsonapi::render::{Resource, render_included};
 use crate::jsonapi::schema::{Attribute, ValueType};
+use crate::web::answers::Blamed;
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
 use crate::web::remarks::remarked;
@@ -60,8 +61,7 @@ pub const SHOW: Operation = Operation::show("getOutput", "Shows an output.", &SC
 
 /// `GET /api/concierge_request_outputs`
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
-    let render = |complete: &OutputDetails| render(&complete.output);
-    listing::respond(&app, &call, &SCHEMA, &store::TABLE, render, related).await
+    listing::respond(&app, &call, &SCHEMA, &store::TABLE, render).await
 }
 
 /// `POST /api/concierge_request_outputs`: creates an accepting output; its checks run in the background.
@@ -83,12 +83,13 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
             outcome: outcome.map(Scenario::name),
             snapshot: render_included(&resource, &app.rules.public_url),
             caused_by: call.request_id.clone(),
+            shows_body: shows_body(&query),
         };
         let result = app.create_outputs.call(*credentials, creation);
         async { result.await.map(|result| (result.caller.clone(), (result, output, resource))) }
     };
     let (id, caller, creation) = app.ids.with(&app.database, credentials, SCHEMA.type_name, create).await?;
-    let (result, output, resource) = creation;
+    let (result, output, mut resource) = creation;
     let CreationResult {
         user: Some(user),
         withdrawal_instruction: Some(withdrawal_instruction),
@@ -104,15 +105,21 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
     if told {
         app.notify(&caller);
     }
-    let known = related(&OutputDetails { output, user, withdrawal_instruction });
-    let document = include::document(&app, (&call, &caller), &resource, known, &query).await?;
+    let known = related(OutputDetails { output, user, withdrawal_instruction });
+    let document = include::document(&app, (&call, &caller), &mut resource, known, &query, None).await?;
     let response = created(call.origin.for_caller(&caller), &SCHEMA, &resource.id, document);
     Ok(remarked(response, reader.strays(&SCHEMA, &[])))
 }
 
+/// Returns whether an answer shows the body of an output's instruction.
+fn shows_body(query: &Query) -> bool {
+    let instructions = withdrawal_instructions::document::SCHEMA.type_name;
+    query.includes(instructions) && query.shows(instructions, withdrawal_instructions::document::BODY)
+}
+
 /// Renders the related resources in an output's row.
-fn related(complete: &OutputDetails) -> Vec<Resource> {
-    let instruction = withdrawal_instructions::document::render(&complete.withdrawal_instruction);
+fn related(complete: OutputDetails) -> Vec<Resource> {
+    let instruction = withdrawal_instructions::document::render_owned(complete.withdrawal_instruction);
     vec![users::document::render(&complete.user), instruction]
 }
 
@@ -120,9 +127,12 @@ fn related(complete: &OutputDetails) -> Vec<Resource> {
 pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
     let query = call.authorize_parsed(&app, Access::Read, query).await?;
-    let (caller, complete) = app.find_outputs.call(*call.credentials()?, id_number(&call.id)).await?;
+    let search = Search { id: id_number(&call.id), shows_body: shows_body(&query) };
+    let (caller, complete) = app.find_outputs.call(*call.credentials()?, search).await?;
     let complete = complete.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
-    let output = render(&complete.output);
-    let document = include::document(&app, (&call, &caller), &output, related(&complete), &query).await?;
+    let mut output = render(&complete.output);
+    let document =
+        include::document(&app, (&call, &caller), &mut output, related(complete), &query, Some(Blamed::Include))
+            .await?;
     Ok(answer(StatusCode::OK, document))
 }

@@ -41,7 +41,7 @@ pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors
     });
     let caller = find_caller(&app, &call).await?;
     let origin = caller.as_ref().map_or(call.origin.without_account(), |caller| call.origin.for_caller(caller));
-    Ok(page.respond(found.map(render).collect(), origin))
+    page.respond(found.map(render).collect(), origin)
 }
 
 /// Finds the caller, whose account may have its own origin of links. The ports need no key, so any other is ignored.

@@ -16,6 +16,7 @@ use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::{ATTRIBUTE_INVALID, Errors, RELATED_RESOURCE_NOT_FOUND};
 use crate::jsonapi::query::{Query, Target};
 use crate::jsonapi::schema::{Attribute, Input, ValueType};
+use crate::web::answers::Blamed;
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
 use crate::web::remarks::remarked;
@@ -81,7 +82,7 @@ const fn action(id: &'static str, summary: &'static str, attributes: &'static [A
 
 /// `GET /api/concierge_requests`
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
-    listing::respond(&app, &call, &SCHEMA, &store::TABLE, render, |_| Vec::new()).await
+    listing::respond(&app, &call, &SCHEMA, &store::TABLE, render).await
 }
 
 /// `POST /api/concierge_requests`: creates a draft.
@@ -104,8 +105,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         return Err(id.refused(reader.into_errors()));
     };
     app.notify(&caller);
-    let request = render(&request);
-    let document = include::document(&app, (&call, &caller), &request, Vec::new(), &query).await?;
+    let mut request = render(&request);
+    let document = include::document(&app, (&call, &caller), &mut request, Vec::new(), &query, None).await?;
     let response = created(call.origin.for_caller(&caller), &SCHEMA, &request.id, document);
     Ok(remarked(response, reader.strays(&SCHEMA, &[])))
 }
@@ -116,7 +117,7 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
     let query = call.authorize_parsed(&app, Access::Read, query).await?;
     let (credentials, id) = (call.credentials()?, id_number(&call.id));
     let found = app.database.run(async |connection| store::find(connection, credentials, id).await).await?;
-    respond(&app, &call, found, &query).await
+    respond(&app, &call, found, &query, Some(Blamed::Include)).await
 }
 
 /// `PATCH /api/concierge_requests/:id`
@@ -130,7 +131,7 @@ pub async fn update(State(app): State<App>, call: Call) -> Result<Response, Erro
         let now = app.clock.now();
         store::update(connection, credentials, id, &changes, now).await
     });
-    let response = respond(&app, &call, updated.await?, &query).await?;
+    let response = respond(&app, &call, updated.await?, &query, None).await?;
     Ok(remarked(response, strays))
 }
 
@@ -166,12 +167,19 @@ async fn act(app: &App, call: &Call, action: Result<Action, Errors>) -> Result<R
         app.schedule(caller, Some(caller.time.at(now))).await;
         app.notify(caller);
     }
-    respond(app, call, found, &query).await
+    respond(app, call, found, &query, None).await
 }
 
-/// Answers the document of a request, or 404.
-async fn respond(app: &App, call: &Call, found: store::FoundRequest, query: &Query) -> Result<Response, Errors> {
+/// Answers the document of a request, or 404. A GET is `blamed` for its size.
+async fn respond(
+    app: &App,
+    call: &Call,
+    found: store::FoundRequest,
+    query: &Query,
+    blamed: Option<Blamed>,
+) -> Result<Response, Errors> {
     let (caller, request) = found;
-    let request = render(&request.ok_or_else(|| not_found(&SCHEMA, &call.id))?);
-    Ok(answer(StatusCode::OK, include::document(app, (call, &caller), &request, Vec::new(), query).await?))
+    let mut request = render(&request.ok_or_else(|| not_found(&SCHEMA, &call.id))?);
+    let document = include::document(app, (call, &caller), &mut request, Vec::new(), query, blamed).await?;
+    Ok(answer(StatusCode::OK, document))
 }

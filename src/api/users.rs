@@ -65,7 +65,7 @@ pub const UPDATE: Operation =
 
 /// `GET /api/users`: the master user and its managed users.
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
-    listing::respond(&app, &call, &SCHEMA, &store::TABLE, render, |_| Vec::new()).await
+    listing::respond(&app, &call, &SCHEMA, &store::TABLE, render).await
 }
 
 /// `POST /api/users`: creates a user and schedules its approval.

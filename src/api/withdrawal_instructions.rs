@@ -7,12 +7,15 @@ use axum::response::{IntoResponse, Response};
 use crate::accounts::caller::Access;
 use crate::concierge::users;
 use crate::concierge::withdrawal_instructions::actions::Deletion;
-use crate::concierge::withdrawal_instructions::document::{INSTRUCTION_IN_USE, SCHEMA, misspellings, read_new, render};
+use crate::concierge::withdrawal_instructions::document::{
+    BODY, INSTRUCTION_IN_USE, SCHEMA, misspellings, read_new, render, render_owned,
+};
 use crate::concierge::withdrawal_instructions::{actions, store};
 use crate::events::Cause;
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::{Error, Errors, RELATED_RESOURCE_NOT_FOUND};
 use crate::jsonapi::query::Target;
+use crate::web::answers::Blamed;
 use crate::web::app::App;
 use crate::web::call::{Call, answer, created, not_found};
 use crate::web::remarks::remarked;
@@ -50,7 +53,7 @@ pub const DELETE: Operation = Operation::write(
 
 /// `GET /api/withdrawal_instructions`
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
-    listing::respond(&app, &call, &SCHEMA, &store::TABLE, render, |_| Vec::new()).await
+    listing::respond(&app, &call, &SCHEMA, &store::TABLE, render).await
 }
 
 /// `POST /api/withdrawal_instructions`
@@ -72,8 +75,8 @@ pub async fn create(State(app): State<App>, call: Call) -> Result<Response, Erro
         return Err(id.refused(reader.into_errors()));
     };
     app.notify(&caller);
-    let instruction = render(&instruction);
-    let document = include::document(&app, (&call, &caller), &instruction, Vec::new(), &query).await?;
+    let mut instruction = render_owned(instruction);
+    let document = include::document(&app, (&call, &caller), &mut instruction, Vec::new(), &query, None).await?;
     let response = created(call.origin.for_caller(&caller), &SCHEMA, &instruction.id, document);
     let response = remarked(response, reader.strays(&SCHEMA, &[]));
     Ok(remarked(response, misspellings(&new, &mut reader)))
@@ -84,10 +87,13 @@ pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors
     let query = call.query(&SCHEMA, Target::Single);
     let query = call.authorize_parsed(&app, Access::Read, query).await?;
     let (credentials, id) = (call.credentials()?, id_number(&call.id));
-    let found = app.database.run(async |connection| store::find(connection, credentials, id).await);
+    let shows_body = query.shows(SCHEMA.type_name, BODY);
+    let found = app.database.run(async |connection| store::find(connection, credentials, id, shows_body).await);
     let (caller, instruction) = found.await?;
-    let instruction = render(&instruction.ok_or_else(|| not_found(&SCHEMA, &call.id))?);
-    Ok(answer(StatusCode::OK, include::document(&app, (&call, &caller), &instruction, Vec::new(), &query).await?))
+    let mut instruction = render_owned(instruction.ok_or_else(|| not_found(&SCHEMA, &call.id))?);
+    let blamed = Some(Blamed::Include);
+    let document = include::document(&app, (&call, &caller), &mut instruction, Vec::new(), &query, blamed).await?;
+    Ok(answer(StatusCode::OK, document))
 }
 
 /// `DELETE /api/withdrawal_instructions/:id`: refused while an output in a non-final state uses it.

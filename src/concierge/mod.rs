@@ -50,7 +50,25 @@ pub const CODES: [&[Code]; 4] = [
     withdrawal_instructions::document::CODES,
 ];
 
-/// Loads resources of one type, for included resources and events.
+/// Loads resources of one type for a document, without the bodies of instructions: they may be large, and [`withdrawal_instructions::store::bodies`]
+/// loads the ones to show.
+///
+/// # Errors
+/// Database errors.
+pub async fn load_for_document(
+    connection: &mut PgConnection,
+    account_id: i64,
+    schema: &'static Schema,
+    ids: &[i64],
+) -> Result<Vec<Resource>, sqlx::Error> {
+    if schema.type_name != withdrawal_instructions::document::SCHEMA.type_name {
+        return load(connection, account_id, schema, ids).await;
+    }
+    let found = withdrawal_instructions::store::load_without_bodies(connection, account_id, ids).await?;
+    Ok(found.into_iter().map(withdrawal_instructions::document::render_owned).collect())
+}
+
+/// Loads resources of one type, for events and simulations.
 ///
 /// # Errors
 /// Database errors.

@@ -42,6 +42,7 @@ codes! {
     FIELD_UNKNOWN = 400 "field_unknown" "A field is unknown";
     HEADER_INVALID = 400 "header_invalid" "A header has an invalid value";
     HTTP_INVALID = 400 "http_invalid" "The request is not valid HTTP";
+    ANSWER_TOO_LARGE = 400 "answer_too_large" "The answer would be too large";
     CLIENT_ID_FORBIDDEN = 403 "client_id_forbidden" "Ids are assigned by the server";
     ROUTE_UNKNOWN = 404 "route_unknown" "The path does not exist";
     RESOURCE_NOT_FOUND = 404 "resource_not_found" "The resource does not exist";

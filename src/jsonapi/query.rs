@@ -132,6 +132,16 @@ impl Query {
         if reading.faults.is_empty() { Ok(reading.query) } else { Err(Errors::new(reading.faults)) }
     }
 
+    /// Returns whether the answer may show a field of a type: all fields, or the ones that the client named.
+    pub fn shows(&self, type_name: &str, field: &str) -> bool {
+        self.fields_of(type_name).is_none_or(|fields| fields.contains(&field))
+    }
+
+    /// Returns whether the answer includes resources of a type.
+    pub fn includes(&self, type_name: &str) -> bool {
+        self.include.iter().flatten().any(|step| step.relationship.target.type_name == type_name)
+    }
+
     /// Returns the requested fields of a type, if the client named any.
     pub fn fields_of(&self, type_name: &str) -> Option<&[&'static str]> {
         self.fields.iter().find(|(name, _)| *name == type_name).map(|(_, fields)| fields.as_slice())

@@ -1,6 +1,7 @@
 //! Renders documents: resources as data in, bytes out, with sparse fieldsets applied.
 
 use std::collections::HashMap;
+use std::io;
 
 use bigdecimal::BigDecimal;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
@@ -42,7 +43,12 @@ pub enum Value {
     Objects(Vec<Vec<(&'static str, Value)>>),
     /// JSON, passed through unread.
     Json(Box<RawValue>),
+    /// Large JSON that is not loaded. The document leaves it out.
+    Unread,
 }
+
+/// Maximum size of an answer to a GET, in bytes.
+pub const LARGEST_ANSWER: usize = 32 << 20;
 
 /// The ids linked by a relationship. The schema names their type; a reference names its own.
 #[derive(Debug, Clone)]
@@ -123,6 +129,11 @@ impl Included {
         }
     }
 
+    /// Returns the loaded resources.
+    pub fn loaded_mut(&mut self) -> &mut [Resource] {
+        &mut self.loaded
+    }
+
     /// Appends a resource in its stored, rendered form. Stored resources come last.
     pub fn show_stored(&mut self, resource: Box<RawValue>) {
         self.stored.push(resource);
@@ -144,14 +155,22 @@ pub fn render_absent(query: &Query, origin: &str) -> Vec<u8> {
 }
 
 /// Renders the document of a page of a collection, with links under `origin`.
+///
+/// # Errors
+/// The size of the document if it exceeds [`LARGEST_ANSWER`]; nothing is rendered then.
 pub fn render_collection(
     resources: &[Resource],
     included: &Included,
     query: &Query,
     origin: &str,
     links: &Links,
-) -> Vec<u8> {
-    write(&Document { data: Data::Many(resources), included, query, origin, links: Some(links) })
+) -> Result<Vec<u8>, usize> {
+    write_within(&Document { data: Data::Many(resources), included, query, origin, links: Some(links) })
+}
+
+/// Returns the size of a resource in a document of `query`, in bytes.
+pub fn size_of_included(resource: &Resource, query: &Query, origin: &str) -> usize {
+    size_of(&View { resource, query, origin, primary: false })
 }
 
 /// Renders a resource as included in another one's document, with its default fields and links under `origin`.
@@ -160,8 +179,43 @@ pub fn render_included(resource: &Resource, origin: &str) -> String {
     serde_json::to_string(&View { resource, query: &query, origin, primary: false }).unwrap_or_default()
 }
 
+/// Writes JSON into memory of exactly its size.
+///
+/// # Errors
+/// The size of the JSON if it exceeds [`LARGEST_ANSWER`]; nothing is written then.
+pub fn write_within(value: &impl Serialize) -> Result<Vec<u8>, usize> {
+    let size = size_of(value);
+    if size > LARGEST_ANSWER {
+        return Err(size);
+    }
+    let mut bytes = Vec::with_capacity(size);
+    // as in `write`
+    serde_json::to_writer(&mut bytes, value).unwrap_or_default();
+    Ok(bytes)
+}
+
+/// Returns the size of a value as JSON, in bytes.
+fn size_of(value: &impl Serialize) -> usize {
+    struct Counter(usize);
+    impl io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter(0);
+    // as in `write`
+    serde_json::to_writer(&mut counter, value).unwrap_or_default();
+    counter.0
+}
+
 fn write(document: &Document<'_>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(1024);
+    // memory that doubles as it fills would be twice as large in the end
+    let mut bytes = Vec::with_capacity(1024 + document.large_parts());
     // writing to memory can't fail, and all our keys are strings
     serde_json::to_writer(&mut bytes, document).unwrap_or_default();
     bytes
@@ -173,6 +227,20 @@ struct Document<'a> {
     query: &'a Query,
     origin: &'a str,
     links: Option<&'a Links>,
+}
+
+impl Document<'_> {
+    /// Returns the size of the parts that are passed through unread, in bytes.
+    fn large_parts(&self) -> usize {
+        let primary = match self.data {
+            Data::One(resource) => std::slice::from_ref(resource),
+            Data::None | Data::Many(_) => &[],
+        };
+        let large = |(_, value): &(&str, Value)| if let Value::Json(json) = value { json.get().len() } else { 0 };
+        let attributes = primary.iter().chain(self.included.shown()).flat_map(|resource| &resource.attributes);
+        let stored: usize = self.included.stored.iter().map(|resource| resource.get().len()).sum();
+        attributes.map(large).sum::<usize>() + stored
+    }
 }
 
 enum Data<'a> {
@@ -257,7 +325,10 @@ impl Serialize for View<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", id)?;
         map.serialize_entry("type", schema.type_name)?;
-        let shown = attributes.iter().filter(|(name, _)| {
+        let shown = attributes.iter().filter(|(name, value)| {
+            if matches!(value, Value::Unread) {
+                return false;
+            }
             let declared = schema.attributes.iter().find(|attribute| attribute.name == *name);
             declared.is_some_and(|attribute| self.shows(name, attribute.when_included))
         });
@@ -358,7 +429,7 @@ impl Serialize for ShownValue<'_> {
             Value::Integer(value) => serializer.serialize_i64(*value),
             Value::Time(instant) => serializer.collect_str(&timestamp(*instant)),
             Value::Link(path) => serializer.collect_str(&format_args!("{}{path}", self.origin)),
-            Value::Null => serializer.serialize_unit(),
+            Value::Null | Value::Unread => serializer.serialize_unit(),
         }
     }
 }

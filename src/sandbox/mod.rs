@@ -25,7 +25,7 @@ use axum::routing::post;
 
 use crate::jsonapi::error::Code;
 use crate::sandbox::state::ControlPlane;
-use crate::web::guard::{guarded, time_limited, with_open_accounts};
+use crate::web::guard::{bounded, guarded, time_limited, with_open_accounts};
 use crate::web::route::Route;
 
 /// Returns every route of the control plane with its layers.
@@ -33,7 +33,7 @@ pub fn routes(plane: &ControlPlane) -> Router {
     let app = &plane.app;
     let quick = time_limited(public().merge(with_open_accounts(quick(), app)), app);
     let patient = with_open_accounts(patient(), app);
-    guarded(quick.merge(patient).merge(of_all_accounts()), plane.clone())
+    guarded(bounded(quick.merge(patient).merge(of_all_accounts()), app), plane.clone())
 }
 
 /// Every path of the control plane, group by group; simulations have a path for each verb.

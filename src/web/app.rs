@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use time::OffsetDateTime;
 
+use super::answers::AnswerMemory;
 use super::cors::CrossOrigins;
 use super::open_accounts::OpenAccounts;
 use super::origin::OriginRules;
@@ -53,6 +54,8 @@ pub struct AppState {
     pub open_accounts: Option<OpenAccounts>,
     pub metrics: Metrics,
     pub rate_limit: RateLimit,
+    /// Memory of the large answers under way.
+    pub answers: AnswerMemory,
     /// Rules for the addresses of webhook URLs.
     pub address_rules: AddressRules,
     /// Time limit for a body to arrive.
@@ -60,7 +63,7 @@ pub struct AppState {
     /// Ends what only waits, when the server stops.
     pub stopping: Stopping,
     pub create_outputs: Batch<Credentials, store::Creation, store::CreationResult>,
-    pub find_outputs: Batch<Credentials, i64, (Caller, Option<OutputDetails>)>,
+    pub find_outputs: Batch<Credentials, store::Search, (Caller, Option<OutputDetails>)>,
 }
 
 impl App {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Response, header};
+use axum::http::{HeaderValue, Method, Response, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
 use tower::ServiceExt;
@@ -49,6 +49,16 @@ async fn limit_time(State(app): State<App>, request: Request, next: Next) -> Res
 /// Follows the progress of each request in the database, so that a failure says whether the request may have been done.
 pub async fn follow_progress(request: Request, next: Next) -> Response<Body> {
     Progress::new(request.method().is_safe()).scope(next.run(request)).await
+}
+
+/// Holds the memory of each large answer until its body was sent or dropped.
+pub fn bounded<S: Clone + Send + Sync + 'static>(routes: Router<S>, app: &App) -> Router<S> {
+    routes.layer(from_fn_with_state(app.clone(), hold_memory))
+}
+
+async fn hold_memory(State(app): State<App>, request: Request, next: Next) -> Response<Body> {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    app.answers.hold(next.run(request).await, is_read)
 }
 
 /// Creates the account of an unknown key before a request goes on, where accounts are open.

@@ -1,30 +1,42 @@
-//! Loads the related resources of a document's `include` paths.
+//! Loads the related resources of a document's `include` paths, and the large parts of a document.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use super::answers::{Blamed, ReservedMemory};
 use super::app::App;
 use super::call::Call;
 use crate::accounts::caller::Caller;
-use crate::concierge::load;
+use crate::concierge::load_for_document;
+use crate::concierge::withdrawal_instructions::document::{BODY, SCHEMA as INSTRUCTIONS};
+use crate::concierge::withdrawal_instructions::store::{SizedBody, bodies};
 use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::Errors;
 use crate::jsonapi::query::Query;
-use crate::jsonapi::render;
-use crate::jsonapi::render::{Included, Linkage, Resource};
+use crate::jsonapi::render::{self, Included, LARGEST_ANSWER, Linkage, Resource, Value};
 
-/// Follows every include path from the primary resources.
-/// Resources in `known` are not loaded again, so default includes need no extra statement.
+/// Number of related resources to load at once. Between two loads the size of the document is checked.
+const AT_ONCE: usize = 1000;
+/// Bytes of bodies to load at once.
+const BYTES_AT_ONCE: usize = 4 << 20;
+
+/// Follows every include path from the primary resources, then loads the bodies to show, of the primary resources too.
+/// Resources in `known` are not loaded again, so the default includes of a single output need no extra statement.
+///
+/// Returns the memory reserved for the bodies, if they are large.
 ///
 /// # Errors
-/// 503 if the database is unavailable.
+/// 400 if `blamed` leads to an answer that is too large; `None` sets no limit. 503 if the database is unavailable, or
+/// other answers hold the memory.
 pub async fn follow(
     app: &App,
-    account_id: i64,
-    primary: &[Resource],
+    (account_id, origin): (i64, &str),
+    primary: &mut [Resource],
     known: Vec<Resource>,
     query: &Query,
-) -> Result<Included, Errors> {
+    blamed: Option<Blamed>,
+) -> Result<(Included, Option<ReservedMemory>), Errors> {
     let mut included = Included::default();
+    let mut size = 0;
     for resource in known {
         included.add(resource);
     }
@@ -47,11 +59,14 @@ pub async fn follow(
             }
             let unknown: Vec<i64> =
                 ids.iter().filter(|id| included.get(target.type_name, id).is_none()).map(|id| id_number(id)).collect();
-            if !unknown.is_empty() {
-                let load = app.database.run(async |connection| load(connection, account_id, target, &unknown).await);
+            for some in unknown.chunks(AT_ONCE) {
+                let load =
+                    app.database.run(async |connection| load_for_document(connection, account_id, target, some).await);
                 for resource in Box::pin(load).await? {
+                    size += render::size_of_included(&resource, query, origin);
                     included.add(resource);
                 }
+                check(size, blamed)?;
             }
             for id in &ids {
                 included.show(target.type_name, id);
@@ -59,20 +74,94 @@ pub async fn follow(
             reached = Some(ids);
         }
     }
-    Ok(included)
+    let reserved = load_bodies(app, account_id, primary, &mut included, query, (size, blamed)).await?;
+    Ok((included, reserved))
 }
 
-/// Renders the document of one resource with its included resources, as an answer to `caller`.
+fn check(size: usize, blamed: Option<Blamed>) -> Result<(), Errors> {
+    match blamed {
+        Some(blamed) if size > LARGEST_ANSWER => Err(blamed.too_large(size)),
+        _ => Ok(()),
+    }
+}
+
+/// Loads the bodies that the document shows. Their size is known before they are loaded.
+async fn load_bodies(
+    app: &App,
+    account_id: i64,
+    primary: &mut [Resource],
+    included: &mut Included,
+    query: &Query,
+    (size, blamed): (usize, Option<Blamed>),
+) -> Result<Option<ReservedMemory>, Errors> {
+    if !query.shows(INSTRUCTIONS.type_name, BODY) {
+        return Ok(None);
+    }
+    // one place for each id: an included resource that is primary too isn't shown twice
+    let mut places: HashMap<i64, &mut Value> = HashMap::new();
+    for resource in included.loaded_mut().iter_mut().chain(primary) {
+        let id = id_number(&resource.id);
+        let unread = resource.attributes.iter_mut().find(|(_, value)| matches!(value, Value::Unread));
+        places.extend(unread.map(|(_, value)| (id, value)));
+    }
+    if places.is_empty() {
+        return Ok(None);
+    }
+    let mut ids: Vec<i64> = places.keys().copied().collect();
+    ids.sort_unstable();
+    let load = async |ids: &[i64]| {
+        let work = app.database.run(async |connection| bodies(connection, account_id, ids, BYTES_AT_ONCE).await);
+        Box::pin(work).await
+    };
+    let mut put = |found: Vec<SizedBody>| {
+        for SizedBody { id, body, .. } in found {
+            if let (Some(place), Some(body)) = (places.get_mut(&id), body) {
+                **place = Value::Json(body);
+            }
+        }
+    };
+    let found = load(&ids).await?;
+    let total: usize = found.iter().map(|sized| sized.size).sum();
+    check(size + total, blamed)?;
+    if total <= BYTES_AT_ONCE {
+        put(found);
+        return Ok(None);
+    }
+    let reserved = match blamed {
+        Some(_) => Some(app.answers.reserve(total)?),
+        None => None,
+    };
+    let mut rest = found.as_slice();
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fitting = rest.iter().take_while(|sized| {
+            bytes += sized.size;
+            bytes <= BYTES_AT_ONCE
+        });
+        // a body is smaller than a load
+        let (some, later) = rest.split_at(fitting.count().max(1));
+        let ids: Vec<i64> = some.iter().map(|sized| sized.id).collect();
+        put(load(&ids).await?);
+        rest = later;
+    }
+    Ok(reserved)
+}
+
+/// Renders the document of one resource with its included resources, as an answer to `caller`. A GET blames its
+/// `include` for its size. After a change the answer has to arrive, so nothing is blamed.
 ///
 /// # Errors
 /// As [`follow`].
 pub async fn document(
     app: &App,
     (call, caller): (&Call, &Caller),
-    resource: &Resource,
+    resource: &mut Resource,
     known: Vec<Resource>,
     query: &Query,
+    blamed: Option<Blamed>,
 ) -> Result<Vec<u8>, Errors> {
-    let included = follow(app, caller.account_id, std::slice::from_ref(resource), known, query).await?;
-    Ok(render::render_document(resource, &included, query, call.origin.for_caller(caller)))
+    let origin = call.origin.for_caller(caller);
+    let (at, primary) = ((caller.account_id, origin), std::slice::from_mut(&mut *resource));
+    let (included, _reserved) = follow(app, at, primary, known, query, blamed).await?;
+    Ok(render::render_document(resource, &included, query, origin))
 }

@@ -3,6 +3,7 @@
 //!
 //! Left to others: the routes and the meaning of a request.
 
+pub mod answers;
 pub mod app;
 pub mod breaker;
 pub mod call;

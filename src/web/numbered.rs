@@ -5,6 +5,7 @@
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::answers::Blamed;
 use super::call::{Call, answer};
 use crate::jsonapi::error::{Error, Errors, PARAMETER_INVALID};
 use crate::jsonapi::links::{Links, PageOf};
@@ -80,11 +81,16 @@ impl Numbered {
     }
 
     /// Answers the requested page of `resources`: the whole collection by ascending id. Links are under `origin`.
-    pub fn respond(&self, mut resources: Vec<Resource>, origin: &str) -> Response {
+    ///
+    /// # Errors
+    /// 400 if the page is too large.
+    pub fn respond(&self, mut resources: Vec<Resource>, origin: &str) -> Result<Response, Errors> {
         if self.query.sort.first().is_some_and(|key| key.descending) {
             resources.reverse();
         }
         let (page, links) = self.page(resources, origin);
-        answer(StatusCode::OK, render_collection(&page, &Included::default(), &self.query, origin, &links))
+        let document = render_collection(&page, &Included::default(), &self.query, origin, &links);
+        let document = document.map_err(|size| Blamed::PageSize(self.query.page.size).too_large(size))?;
+        Ok(answer(StatusCode::OK, document))
     }
 }

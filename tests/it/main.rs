@@ -23,6 +23,7 @@ mod headers;
 mod impossible_transitions;
 mod jsonapi;
 mod lifecycle;
+mod lists;
 mod migrations;
 mod misspelt;
 mod origins;

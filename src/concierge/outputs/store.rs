@@ -51,7 +51,7 @@ macro_rules! output_columns {
 
 const COLUMNS: usize = 10;
 
-/// Columns of an output, its payee and its instruction.
+/// Columns of an output, its payee and its instruction, whose body is read for the calls that show it.
 macro_rules! complete_columns {
     ($t:literal) => {
         concat!(
@@ -59,7 +59,7 @@ macro_rules! complete_columns {
             ", ",
             crate::user_columns!("u"),
             ", ",
-            crate::withdrawal_instruction_columns!("w")
+            crate::withdrawal_instruction_columns!("w", "case when q.shows_body then w.body end")
         )
     };
 }
@@ -84,13 +84,8 @@ macro_rules! complete_joins {
 }
 
 /// The collection.
-pub const TABLE: Table<OutputDetails> = Table {
-    name: "concierge_request_outputs",
-    columns: complete_columns!("t"),
-    joins: complete_joins!("t"),
-    condition: "",
-    read: read_complete,
-};
+pub const TABLE: Table<Output> =
+    Table { name: "concierge_request_outputs", columns: crate::output_columns!("t"), joins: "", condition: "", read };
 
 /// Reads an output from the columns at `at`.
 ///
@@ -143,6 +138,8 @@ pub struct Creation {
     pub snapshot: String,
     /// `X-Request-Id` of the call.
     pub caused_by: Arc<str>,
+    /// True if the answer shows the instruction's body, which may be large.
+    pub shows_body: bool,
 }
 
 /// Result of creating an output, with the resources found.
@@ -191,10 +188,10 @@ pub const CREATE: &str = concat!(
     ), call as (
         select * from unnest(
             $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::numeric[], $9::numeric[], $12::text[],
-            $14::bigint[], $15::text[], $16::text[]
+            $14::bigint[], $15::text[], $16::text[], $17::boolean[]
         ) with ordinality as q (
             id, request_id, user_id, instruction_id, port_code, amount, budget, snapshot, account_id, outcome, caused_by,
-            position
+            shows_body, position
         )
     ), created as (
         insert into concierge_request_outputs (
@@ -241,7 +238,7 @@ pub const CREATE: &str = concat!(
     ", o.id, o.due_at, (select id from receiver) is not null, r.state, ",
     crate::user_columns!("u"),
     ", ",
-    crate::withdrawal_instruction_columns!("w"),
+    crate::withdrawal_instruction_columns!("w", "case when q.shows_body then w.body end"),
     "
     from caller c
     left join call q on true
@@ -278,6 +275,7 @@ pub async fn create(
         .bind(calls.iter().map(|call| call.account_id).collect::<Vec<_>>())
         .bind(calls.iter().map(|call| call.outcome).collect::<Vec<_>>())
         .bind(calls.iter().map(|call| &*call.caused_by).collect::<Vec<_>>())
+        .bind(calls.iter().map(|call| call.shows_body).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     let caller = Caller::authorize(rows.first(), Access::Write)?;
@@ -316,12 +314,20 @@ pub const FIND: &str = concat!(
     complete_columns!("o"),
     "
     from caller c
-    left join unnest($3::bigint[]) with ordinality as q (id, position) on true
+    left join unnest($3::bigint[], $4::boolean[]) with ordinality as q (id, shows_body, position) on true
     left join concierge_request_outputs o on o.account_id = c.account_id and o.id = q.id",
     complete_joins!("o"),
     "
     order by q.position"
 );
+
+/// An output to find.
+#[derive(Debug, Clone, Copy)]
+pub struct Search {
+    pub id: i64,
+    /// True if the answer shows the instruction's body, which may be large.
+    pub shows_body: bool,
+}
 
 /// Finds outputs of the caller's account.
 ///
@@ -330,9 +336,11 @@ pub const FIND: &str = concat!(
 pub async fn find(
     connection: &mut PgConnection,
     credentials: Credentials,
-    ids: Vec<i64>,
+    calls: Vec<Search>,
 ) -> Answers<(Caller, Option<OutputDetails>)> {
-    let rows = credentials.query(FIND).bind(ids).fetch_all(connection).await?;
+    let ids: Vec<i64> = calls.iter().map(|call| call.id).collect();
+    let shows: Vec<bool> = calls.iter().map(|call| call.shows_body).collect();
+    let rows = credentials.query(FIND).bind(ids).bind(shows).fetch_all(connection).await?;
     let caller = Caller::authorize(rows.first(), Access::Read)?;
     let complete = |row: &PgRow| {
         let found: Option<i64> = row.try_get(caller::COLUMNS)?;

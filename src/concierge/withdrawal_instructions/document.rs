@@ -114,16 +114,24 @@ pub fn misspellings(new: &NewWithdrawalInstruction, reader: &mut Reader) -> Vec<
     new.label.as_deref().and_then(Misspelling::of_label).into_iter().chain(number).collect()
 }
 
+/// Name of the attribute that may be large.
+pub const BODY: &str = "body";
+
 /// Renders an instruction as a resource.
 pub fn render(instruction: &WithdrawalInstruction) -> Resource {
+    render_owned(instruction.clone())
+}
+
+/// Renders an instruction as a resource, without a copy of its body.
+pub fn render_owned(instruction: WithdrawalInstruction) -> Resource {
     Resource {
         schema: &SCHEMA,
         id: instruction.id.to_string(),
         attributes: vec![
-            ("label", Value::Text(instruction.label.clone())),
-            ("schema", Value::Text(Some(instruction.schema.clone()))),
-            ("body", Value::Json(instruction.body.clone())),
-            ("payment_method_type", Value::Text(instruction.payment_method_type.clone())),
+            ("label", Value::Text(instruction.label)),
+            ("schema", Value::Text(Some(instruction.schema))),
+            (BODY, instruction.body.map_or(Value::Unread, Value::Json)),
+            ("payment_method_type", Value::Text(instruction.payment_method_type)),
         ],
         relationships: vec![("user", Linkage::ToOne(instruction.user_id.to_string()))],
     }

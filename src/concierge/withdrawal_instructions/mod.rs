@@ -16,8 +16,8 @@ pub struct WithdrawalInstruction {
     pub user_id: i64,
     pub label: Option<String>,
     pub schema: String,
-    /// The client's object, not interpreted.
-    pub body: Box<RawValue>,
+    /// The client's object, not interpreted. `None`: not loaded.
+    pub body: Option<Box<RawValue>>,
     pub payment_method_type: Option<String>,
 }
 

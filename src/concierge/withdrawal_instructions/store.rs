@@ -12,10 +12,13 @@ use crate::concierge::listing::Table;
 use crate::database::StoreError;
 use crate::jsonapi::document::Identifier;
 
-/// Columns for [`read`], prefixed with a table alias.
+/// Columns for [`read`], prefixed with a table alias. `$body` is the expression of the body, which may be large.
 #[macro_export]
 macro_rules! withdrawal_instruction_columns {
     ($t:literal) => {
+        $crate::withdrawal_instruction_columns!($t, $t, ".body")
+    };
+    ($t:literal, $($body:expr),+) => {
         concat!(
             $t,
             ".id, ",
@@ -25,8 +28,8 @@ macro_rules! withdrawal_instruction_columns {
             ".label, ",
             $t,
             ".schema, ",
-            $t,
-            ".body, ",
+            $($body,)+
+            ", ",
             $t,
             ".payment_method_type"
         )
@@ -36,10 +39,10 @@ macro_rules! withdrawal_instruction_columns {
 /// Number of these columns.
 pub const COLUMNS: usize = 6;
 
-/// The collection, without deleted instructions.
+/// The collection, without deleted instructions and without bodies: see [`bodies`].
 pub const TABLE: Table<WithdrawalInstruction> = Table {
     name: "withdrawal_instructions",
-    columns: crate::withdrawal_instruction_columns!("t"),
+    columns: crate::withdrawal_instruction_columns!("t", "null::json"),
     joins: "",
     condition: "and t.deleted_at is null",
     read,
@@ -50,13 +53,13 @@ pub const TABLE: Table<WithdrawalInstruction> = Table {
 /// # Errors
 /// A decoding error if the row does not match.
 pub fn read(row: &PgRow, at: usize) -> Result<WithdrawalInstruction, sqlx::Error> {
-    let Json(body): Json<Box<RawValue>> = row.try_get(at + 4)?;
+    let body: Option<Json<Box<RawValue>>> = row.try_get(at + 4)?;
     Ok(WithdrawalInstruction {
         id: row.try_get(at)?,
         user_id: row.try_get(at + 1)?,
         label: row.try_get(at + 2)?,
         schema: row.try_get(at + 3)?,
-        body,
+        body: body.map(|Json(body)| body),
         payment_method_type: row.try_get(at + 5)?,
     })
 }
@@ -109,7 +112,7 @@ pub async fn create(
     Ok((caller, found(row.as_ref())?))
 }
 
-/// Finds an instruction of the caller's account.
+/// Finds an instruction of the caller's account. Its body, which may be large, is read on request.
 ///
 /// # Errors
 /// 401 if the caller is not allowed; database errors.
@@ -117,6 +120,7 @@ pub async fn find(
     connection: &mut PgConnection,
     credentials: &Credentials,
     id: i64,
+    shows_body: bool,
 ) -> Result<(Caller, Option<WithdrawalInstruction>), StoreError> {
     const SQL: &str = concat!(
         "with ",
@@ -124,11 +128,11 @@ pub async fn find(
         " select ",
         crate::caller_columns!(),
         ", ",
-        crate::withdrawal_instruction_columns!("w"),
+        crate::withdrawal_instruction_columns!("w", "case when $4 then w.body end"),
         " from caller c
         left join withdrawal_instructions w on w.account_id = c.account_id and w.id = $3 and w.deleted_at is null"
     );
-    let row = credentials.query(SQL).bind(id).fetch_optional(connection).await?;
+    let row = credentials.query(SQL).bind(id).bind(shows_body).fetch_optional(connection).await?;
     let caller = Caller::authorize(row.as_ref(), Access::Read)?;
     Ok((caller, found(row.as_ref())?))
 }
@@ -155,6 +159,58 @@ pub async fn load(
     );
     let rows = sqlx::query(SQL).bind(account_id).bind(ids).fetch_all(connection).await?;
     rows.iter().map(|row| read(row, 0)).collect()
+}
+
+/// Loads instructions as [`load`] does, without bodies: see [`bodies`].
+///
+/// # Errors
+/// Database errors.
+pub async fn load_without_bodies(
+    connection: &mut PgConnection,
+    account_id: i64,
+    ids: &[i64],
+) -> Result<Vec<WithdrawalInstruction>, sqlx::Error> {
+    const SQL: &str = concat!(
+        "select ",
+        crate::withdrawal_instruction_columns!("w", "null::json"),
+        " from withdrawal_instructions w where w.account_id = $1 and w.id = any($2)"
+    );
+    let rows = sqlx::query(SQL).bind(account_id).bind(ids).fetch_all(connection).await?;
+    rows.iter().map(|row| read(row, 0)).collect()
+}
+
+/// The body of an instruction, with its size in bytes. `None`: the bodies together are too large for one statement.
+#[derive(Debug)]
+pub struct SizedBody {
+    pub id: i64,
+    pub size: usize,
+    pub body: Option<Box<RawValue>>,
+}
+
+/// Loads bodies of one account by instruction, if they have at most `most` bytes together; otherwise their sizes only.
+///
+/// # Errors
+/// Database errors.
+pub async fn bodies(
+    connection: &mut PgConnection,
+    account_id: i64,
+    ids: &[i64],
+    most: usize,
+) -> Result<Vec<SizedBody>, sqlx::Error> {
+    let sql = "with sized as materialized (
+            select id, octet_length(body::text) as size from withdrawal_instructions
+            where account_id = $1 and id = any($2)
+        )
+        select s.id, s.size, w.body from sized s left join withdrawal_instructions w
+            on w.account_id = $1 and w.id = s.id and (select sum(size) from sized) <= $3";
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = sqlx::query(sql).bind(account_id).bind(ids).bind(most).fetch_all(connection).await?;
+    let read = |row: PgRow| {
+        let body: Option<Json<Box<RawValue>>> = row.try_get(2)?;
+        let size = usize::try_from(row.try_get::<i32, _>(1)?).unwrap_or_default();
+        Ok(SizedBody { id: row.try_get(0)?, size, body: body.map(|Json(body)| body) })
+    };
+    rows.into_iter().map(read).collect()
 }
 
 /// Locks an instruction, so that no new output uses it: a new output needs a shared lock.

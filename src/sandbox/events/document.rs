@@ -153,25 +153,30 @@ pub fn render(record: &EventRow) -> Resource {
 
 /// Renders the document of one event, with its delivery attempts and its resource in the state at the event. `include=`
 /// omits the resource.
-pub fn document(event: &EventDetails, mut query: Query, origin: &str) -> Vec<u8> {
+pub fn document(event: EventDetails, mut query: Query, origin: &str) -> Vec<u8> {
     let mut resource = render(&event.record);
-    resource.attributes.push(("attempts", Value::Objects(event.attempts.iter().map(render_attempt).collect())));
+    resource.attributes.push(("attempts", Value::Objects(event.attempts.into_iter().map(render_attempt).collect())));
     let mut included = Included::default();
-    if !query.is_compound {
-        query.is_compound = true;
-        event.resource.iter().for_each(|resource| included.show_stored(resource.clone()));
+    if shows_resource(&query) {
+        event.resource.into_iter().for_each(|resource| included.show_stored(resource));
     }
+    query.is_compound = true;
     render::render_document(&resource, &included, &query, origin)
 }
 
-fn render_attempt(attempt: &AttemptRow) -> Vec<(&'static str, Value)> {
+/// Returns whether the document of an event has its resource. `include=` omits it.
+pub const fn shows_resource(query: &Query) -> bool {
+    !query.is_compound
+}
+
+fn render_attempt(attempt: AttemptRow) -> Vec<(&'static str, Value)> {
     vec![
         ("number", Value::Integer(attempt.number.into())),
         ("at", Value::Time(attempt.at)),
         ("status", attempt.status.map_or(Value::Null, |status| Value::Integer(status.into()))),
-        ("error", Value::Text(attempt.error.clone())),
+        ("error", Value::Text(attempt.error)),
         ("duration_ms", Value::Integer(attempt.duration.into())),
-        ("response", Value::Text(Some(attempt.response.clone()))),
+        ("response", Value::Text(Some(attempt.response))),
         ("next_attempt_at", attempt.next_at.map_or(Value::Null, Value::Time)),
     ]
 }

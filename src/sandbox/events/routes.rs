@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use sqlx::postgres::PgConnection;
 
-use super::document::{RecoveredEvents, SCHEMA, document, read_new, read_since, render};
+use super::document::{RecoveredEvents, SCHEMA, document, read_new, read_since, render, shows_resource};
 use super::store::queue::Repeated;
 use super::{EventDetails, WEBHOOK_URL_MISSING, redeliver, store, trigger as made_up};
 use crate::accounts::caller::{Access, Caller, authenticate};
@@ -21,16 +21,16 @@ use crate::web::listing;
 
 /// `GET /_sandbox/events`
 pub async fn list(State(app): State<App>, call: Call) -> Result<Response, Errors> {
-    listing::respond(&app, &call, &SCHEMA, &store::TABLE, render, |_| Vec::new()).await
+    listing::respond(&app, &call, &SCHEMA, &store::TABLE, render).await
 }
 
 /// `GET /_sandbox/events/:id`: shows an event with its delivery attempts and its resource.
 pub async fn show(State(app): State<App>, call: Call) -> Result<Response, Errors> {
     let query = call.query(&SCHEMA, Target::Single);
     let query = call.authorize_parsed(&app, Access::Read, query).await?;
-    let (caller, event) = find(&app, &call, id_number(&call.id)).await?;
+    let (caller, event) = find(&app, &call, (id_number(&call.id), shows_resource(&query))).await?;
     let event = event.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
-    Ok(answer(StatusCode::OK, document(&event, query, call.origin.for_caller(&caller))))
+    Ok(answer(StatusCode::OK, document(event, query, call.origin.for_caller(&caller))))
 }
 
 /// `POST /_sandbox/events/:id/redeliver`: sends the same bytes of an event again.
@@ -40,7 +40,8 @@ pub async fn redeliver(State(app): State<App>, call: Call) -> Result<Response, E
     let id = id_number(&call.id);
     loop {
         let work = async |connection: &mut PgConnection| {
-            let (caller, event) = store::find(connection, call.credentials()?, Access::Write, id, &call.origin).await?;
+            let (caller, event) =
+                store::find(connection, call.credentials()?, Access::Write, (id, false), &call.origin).await?;
             let event = event.ok_or_else(|| not_found(&SCHEMA, &call.id))?;
             let now = caller.time.now(&app.clock);
             let repeated = redeliver::redeliver(connection, caller.account_id, &event.record, now).await?;
@@ -51,13 +52,13 @@ pub async fn redeliver(State(app): State<App>, call: Call) -> Result<Response, E
             return Err(no_receiver());
         }
         // read before the dispatcher wakes, so the answer shows the event before its delivery
-        let found = find(&app, &call, id).await;
+        let found = find(&app, &call, (id, shows_resource(&query))).await;
         app.notify(&caller);
         // after a reset meanwhile, the event is looked up again in the new account
         if let (then, Some(event)) = found?
             && then.account_id == caller.account_id
         {
-            return Ok(answer(StatusCode::ACCEPTED, document(&event, query, call.origin.for_caller(&then))));
+            return Ok(answer(StatusCode::ACCEPTED, document(event, query, call.origin.for_caller(&then))));
         }
     }
 }
@@ -89,22 +90,22 @@ pub async fn trigger(State(app): State<App>, call: Call) -> Result<Response, Err
         let cause = Cause::simulation(&call.request_id);
         let work = async |connection: &mut PgConnection| {
             let origins = (&*app.rules.public_url, &call.origin);
-            made_up::trigger(connection, call.credentials()?, &new, now, origins, cause).await
+            made_up::trigger(connection, call.credentials()?, &new, now, origins, cause, shows_resource(&query)).await
         };
         // after a reset meanwhile, the event is created again in the new account
         if let Some((caller, event)) = app.database.run(work).await? {
             app.notify(&caller);
             let origin = call.origin.for_caller(&caller);
             let id = event.record.id.to_string();
-            return Ok(created(origin, &SCHEMA, &id, document(&event, query, origin)));
+            return Ok(created(origin, &SCHEMA, &id, document(event, query, origin)));
         }
     }
 }
 
-async fn find(app: &App, call: &Call, id: i64) -> Result<(Caller, Option<EventDetails>), Errors> {
+async fn find(app: &App, call: &Call, which: (i64, bool)) -> Result<(Caller, Option<EventDetails>), Errors> {
     let credentials = call.credentials()?;
     app.database
-        .run(async |connection| store::find(connection, credentials, Access::Read, id, &call.origin).await)
+        .run(async |connection| store::find(connection, credentials, Access::Read, which, &call.origin).await)
         .await
 }
 

@@ -146,7 +146,7 @@ fn instruction() -> withdrawal_instructions::WithdrawalInstruction {
         user_id: PAYEE,
         label: None,
         schema: "bitex".to_owned(),
-        body: RawValue::from_string(INSTRUCTION_BODY.to_owned()).unwrap_or_default(),
+        body: Some(RawValue::from_string(INSTRUCTION_BODY.to_owned()).unwrap_or_default()),
         payment_method_type: None,
     }
 }

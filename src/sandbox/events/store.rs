@@ -61,7 +61,7 @@ fn read(row: &PgRow, at: usize) -> Result<EventRow, sqlx::Error> {
 }
 
 /// Finds an event of the caller's account with its delivery attempts, one in each row. Only the first row has the
-/// resource, as it may be large.
+/// resource, and only if `shows_resource`, as it may be large.
 ///
 /// Its links are those of the delivery. Without a receiver they are under the origin of the call.
 ///
@@ -71,7 +71,7 @@ pub async fn find(
     connection: &mut PgConnection,
     credentials: &Credentials,
     access: Access,
-    id: i64,
+    (id, shows_resource): (i64, bool),
     origin: &Origin,
 ) -> Result<(Caller, Option<EventDetails>), StoreError> {
     const SQL: &str = concat!(
@@ -81,7 +81,7 @@ pub async fn find(
         crate::caller_columns!(),
         ", ",
         record_columns!(),
-        ", case when row_number() over (order by a.number) = 1 then e.resource end, e.links, coalesce(",
+        ", case when $7 and row_number() over (order by a.number) = 1 then e.resource end, e.links, coalesce(",
         crate::event_origin!("c.public_url", "$4"),
         ", case when maker.webhook_url is null and master.webhook_url is null then $5 end),
             a.number, a.at, a.status, a.error, a.duration, a.response, a.next_at
@@ -98,7 +98,7 @@ pub async fn find(
     const FIRST: usize = caller::COLUMNS;
     const RESOURCE: usize = FIRST + COLUMNS;
     let query = credentials.query(SQL).bind(id).bind(origin.public_url.as_deref()).bind(&*origin.request);
-    let rows = query.bind(MASTER_USER).fetch_all(connection).await?;
+    let rows = query.bind(MASTER_USER).bind(shows_resource).fetch_all(connection).await?;
     let caller = Caller::authorize(rows.first(), access)?;
     let Some(first) = rows.first() else { return Ok((caller, None)) };
     if first.try_get::<Option<i64>, _>(FIRST)?.is_none() {

@@ -32,6 +32,7 @@ pub async fn trigger(
     now: OffsetDateTime,
     (origin, shown): (&str, &Origin),
     cause: Cause,
+    shows_resource: bool,
 ) -> Result<Option<(Caller, EventDetails)>, StoreError> {
     let work = async |transaction: &mut PgConnection| {
         let caller = authenticate(transaction, credentials, Access::Write).await?;
@@ -53,7 +54,7 @@ pub async fn trigger(
         events::store::record(transaction, &[event]).await?;
         // this transaction locks the counter of ids, so no later event exists
         let id = events::store::last_id(transaction, account_id).await?;
-        let (_, event) = store::find(transaction, credentials, Access::Write, id, shown).await?;
+        let (_, event) = store::find(transaction, credentials, Access::Write, (id, shows_resource), shown).await?;
         Ok(event.map(|event| (caller, event)))
     };
     transaction(connection, work).await

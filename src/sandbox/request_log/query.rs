@@ -117,6 +117,11 @@ impl LogQuery {
         (page, Links::new(origin, SCHEMA.path, &self.query, page_of))
     }
 
+    /// Returns the maximum number of exchanges on a page.
+    pub const fn page_size(&self) -> u32 {
+        self.query.page.size
+    }
+
     /// Checks that the exchange in `filter[since]` exists.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -11,11 +12,12 @@ use super::query::LogQuery;
 use crate::accounts::caller::Access;
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
 use crate::sandbox::state::ControlPlane;
+use crate::web::answers::Blamed;
 use crate::web::call::Call;
 use crate::web::list::List;
 
 /// A page of an account's exchanges.
-pub type RequestList = List<LoggedRequest, RequestLogMeta>;
+pub type RequestList<'a> = List<LoggedRequest<'a>, RequestLogMeta>;
 
 /// Facts about the log of an account.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -29,7 +31,7 @@ pub struct RequestLogMeta {
 }
 
 /// `GET /_sandbox/requests`: lists exchanges, the newest first.
-pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<RequestList>, Errors> {
+pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Response, Errors> {
     let (caller, query) = call.authorize(&plane.app, Access::Read, LogQuery::read(&call)).await?;
     let exchanges = plane.request_log.exchanges(caller.account_id);
     query.check(&exchanges)?;
@@ -39,11 +41,11 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
     let (page, links) = query.page(&found, call.origin.for_caller(&caller));
     let data = page.iter().map(|(_, exchange)| render(exchange)).collect();
     let meta = RequestLogMeta { total: found.len(), kept, kept_by: "this server, in memory" };
-    Ok(Json(List { data, meta, links }))
+    List { data, meta, links }.respond(Blamed::PageSize(query.page_size()))
 }
 
 /// `GET /_sandbox/requests/:id`: shows an exchange. Its id is the answer's `X-Request-Id`.
-pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<LoggedRequest>, Errors> {
+pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Response, Errors> {
     let (caller, ()) = call.authorize(&plane.app, Access::Read, call.no_query()).await?;
     let exchanges = plane.request_log.exchanges(caller.account_id);
     let (_, found) = exchanges.iter().find(|(_, exchange)| *exchange.id == *call.id).ok_or_else(|| {
@@ -53,7 +55,7 @@ pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
         );
         Error::new(RESOURCE_NOT_FOUND, detail)
     })?;
-    Ok(Json(render(found)))
+    Ok(Json(render(found)).into_response())
 }
 
 /// `DELETE /_sandbox/requests`: deletes the exchanges, and the advice drawn from them.

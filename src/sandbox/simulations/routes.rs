@@ -60,9 +60,9 @@ pub async fn simulate(
     run_to_completion(done).await?;
     let work =
         async |connection: &mut PgConnection| concierge::load(connection, caller.account_id, schema, &[number]).await;
-    let found = app.database.run(work).await?;
-    let resource = found.first().ok_or_else(|| not_found(schema, &id))?;
-    let document = include::document(&app, (&call, &caller), resource, Vec::new(), &query).await?;
+    let mut found = app.database.run(work).await?;
+    let resource = found.first_mut().ok_or_else(|| not_found(schema, &id))?;
+    let document = include::document(&app, (&call, &caller), resource, Vec::new(), &query, None).await?;
     Ok(answer(StatusCode::OK, document))
 }
 

@@ -79,6 +79,7 @@ async fn equal_ids_of_two_accounts_create_one_output_and_one_event() {
     sandbox(async |s| {
         let account_id = s.count("select account_id from api_keys limit 1").await;
         let creation = |account_id| Creation {
+            shows_body: true,
             output: Output {
                 id: 32323,
                 request_id: 1010,

@@ -90,6 +90,10 @@ impl Program {
         self.base.split_once("://").unwrap().1
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(self.child.as_ref().unwrap()), signal).unwrap();
     }

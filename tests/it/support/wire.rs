@@ -39,6 +39,11 @@ impl Wire {
         self.0.shutdown().await.unwrap();
     }
 
+    /// Waits for the first byte of an answer, and leaves the rest unread.
+    pub async fn wait_for_start(&mut self) {
+        assert!(!within(self.0.fill_buf()).await.unwrap().is_empty(), "the connection ended");
+    }
+
     /// Reads the next answer.
     pub async fn answer(&mut self) -> Answer {
         let start = self.line().await;

@@ -1,22 +1,25 @@
 //! Every setting in one place: its flag, its environment variable, its default and its help.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::accounts::timing::Timing;
+use crate::concierge::fixtures::DEFAULT_KEYS;
 use crate::contract::ServerSetting;
 use crate::database::Location;
 use crate::events::address::{AddressRules, read_network};
 use crate::jsonapi::duration::LONGEST_SPAN;
 use crate::telemetry::LogFormat;
 use crate::web::cors::CrossOrigins;
+use crate::web::host::AllowedHosts;
 use crate::web::origin::{EXPECTED_URL, read_public_url};
 use crate::webhooks;
 use crate::webhooks::concurrency::ConcurrencyLimits;
@@ -80,6 +83,13 @@ pub struct Config {
     )]
     pub cors_origin: Option<CrossOrigins>,
 
+    /// Hosts that requests may name, besides addresses, local names and that of --public-url, such as
+    /// `sandbox.example.com,*.ci.example.com`, or `*` for all [default: none]
+    #[arg(
+        long, env = "SANDBOX_ALLOWED_HOSTS", value_name = "HOSTS", value_parser = AllowedHosts::read, global = true
+    )]
+    pub allowed_hosts: Option<AllowedHosts>,
+
     /// Database on PostgreSQL 15 or newer, as `postgres://USER:PASSWORD@HOST:5432/DATABASE` [default: a private server
     /// is started from the PostgreSQL programs of this machine]
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true, global = true)]
@@ -114,8 +124,23 @@ pub struct Config {
     #[arg(long, env = "SANDBOX_ACCOUNTS", value_name = "POLICY", default_value = "closed", global = true)]
     pub accounts: AccountPolicy,
 
-    /// Token required in `Authorization` to create, list and delete accounts [default: none required]
-    #[arg(long, env = "SANDBOX_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true, global = true)]
+    /// Maximum number of accounts in the database, 409 beyond
+    #[arg(
+        long, env = "SANDBOX_MAX_ACCOUNTS", value_name = "NUMBER", default_value_t = 10_000,
+        value_parser = clap::value_parser!(u32).range(1..=10_000_000), global = true
+    )]
+    pub max_accounts: u32,
+
+    /// Maximum number of new accounts a second, 429 beyond
+    #[arg(long, env = "SANDBOX_ACCOUNT_RATE", value_name = "NUMBER", default_value = "100", global = true)]
+    pub account_rate: NonZeroU32,
+
+    /// Token required in `Authorization` to create accounts; it also lists, shows and deletes all [default: everybody may
+    /// create accounts]
+    #[arg(
+        long, env = "SANDBOX_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true, value_parser = admin_token,
+        global = true
+    )]
     pub admin_token: Option<String>,
 
     /// Time from a new output to the end of its preliminary checks, such as 1s, 250ms, 0s or 2h
@@ -287,12 +312,25 @@ pub enum AccountPolicy {
     Open,
 }
 
+impl Cli {
+    /// Reads the command line and the environment. An empty variable counts as none. Ends the program on a fault, or after
+    /// help.
+    pub fn read() -> Self {
+        let is_empty =
+            |arg: &Arg| arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()));
+        let command = <Self as CommandFactory>::command()
+            .mut_args(|arg| if is_empty(&arg) { arg.env(None::<&str>) } else { arg });
+        let read = command.try_get_matches().and_then(|matches| Self::from_arg_matches(&matches));
+        read.unwrap_or_else(|error| error.exit())
+    }
+}
+
 impl Config {
     /// Returns all settings at their defaults, without the environment.
     pub fn defaults() -> Self {
-        let command = <Cli as clap::CommandFactory>::command().mut_args(|arg| arg.env(None::<&str>));
+        let command = <Cli as CommandFactory>::command().mut_args(|arg| arg.env(None::<&str>));
         let matches = command.get_matches_from(["concierge-sandbox"]);
-        match <Cli as clap::FromArgMatches>::from_arg_matches(&matches) {
+        match <Cli as FromArgMatches>::from_arg_matches(&matches) {
             Ok(cli) => cli.config,
             Err(error) => error.exit(),
         }
@@ -300,7 +338,7 @@ impl Config {
 
     /// Returns every setting with its flag, its environment variable, its default and its help.
     pub fn described() -> Vec<ServerSetting> {
-        let command = <Cli as clap::CommandFactory>::command();
+        let command = <Cli as CommandFactory>::command();
         let described = command.get_arguments().filter_map(|argument| {
             let defaults: Vec<&str> = argument.get_default_values().iter().filter_map(|value| value.to_str()).collect();
             Some(ServerSetting {
@@ -326,6 +364,11 @@ impl Config {
     /// Returns the URL of this server as seen by clients, if it is set.
     pub fn public_url(&self) -> Option<Arc<str>> {
         self.public_url.as_deref().map(Into::into)
+    }
+
+    /// Returns the hosts that requests may name besides the local ones.
+    pub fn allowed_hosts(&self) -> AllowedHosts {
+        self.allowed_hosts.clone().unwrap_or(AllowedHosts::Listed(Vec::new())).with(self.public_url.as_deref())
     }
 
     /// Returns the rules for the addresses of webhook URLs.
@@ -373,6 +416,21 @@ fn log_filter(text: &str) -> Result<Targets, String> {
 
 fn public_url(text: &str) -> Result<String, String> {
     read_public_url(text).ok_or_else(|| format!("it must be {EXPECTED_URL}"))
+}
+
+fn admin_token(text: &str) -> Result<String, String> {
+    let is_sendable = text.trim() == text && text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b';');
+    match text {
+        "" => Err("it must not be empty; leave the flag out for no token".into()),
+        _ if !is_sendable => {
+            Err("it must be printable ASCII without `;` and without spaces around it, so that a header can carry it"
+                .into())
+        }
+        token if DEFAULT_KEYS.iter().any(|(key, _)| *key == token) => {
+            Err("it must not be a documented key of the default account".into())
+        }
+        token => Ok(token.to_owned()),
+    }
 }
 
 fn delay(text: &str) -> Result<Duration, String> {

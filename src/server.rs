@@ -35,6 +35,7 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::sandbox::seed::bootstrap::{Bootstrap, SeedFile, describe_faults, ensure_default_account};
 use crate::sandbox::state::ControlPlane;
+use crate::web::account_limits::AccountLimits;
 use crate::web::answers::AnswerMemory;
 use crate::web::app::{App, AppState};
 use crate::web::open_accounts::OpenAccounts;
@@ -126,10 +127,18 @@ impl Server {
         let address = listener.local_addr().map_err(cannot_listen)?;
         let database = Database::open(options, config.database_connections, config.database_wait).await?;
         begin(&database, config, &clock, seed.as_ref()).await?;
+        if config.admin_token.is_none() && !address.ip().is_loopback() {
+            tracing::warn!(
+                %address,
+                "everybody in the network can create accounts and use the documented keys: set --admin-token, or listen \
+                 on 127.0.0.1"
+            );
+        }
         let origins = OriginRules {
             public_url: config.public_url(),
             listening: own_url(address, tls.is_some()).into(),
             trusts_proxy: config.trust_proxy,
+            allowed_hosts: config.allowed_hosts(),
         };
         let public_url = origins.public_url.as_ref().unwrap_or(&origins.listening);
         let rules = Rules { timing: config.timing(), prices: Arc::new(prices), public_url: Arc::clone(public_url) };
@@ -148,6 +157,7 @@ impl Server {
             deliveries: Alarm::default(),
             dispatcher,
             watchers: Watchers::default(),
+            account_limits: AccountLimits::new(config.max_accounts, config.account_rate),
             open_accounts: (config.accounts == AccountPolicy::Open).then(|| OpenAccounts::new(admin_token)),
             metrics: Metrics::default(),
             rate_limit: RateLimit::new(config.rate_limit),
@@ -215,8 +225,8 @@ impl Server {
         self.app.dispatcher.wait_until_idle(None).await;
     }
 
-    /// Stops the server: refuses new connections, answers requests that wait, and waits for the others (8 s at most). Background work in progress
-    /// is finished, then the private database stops.
+    /// Stops the server: refuses new connections, answers requests that wait, and waits for the others (8 s at most).
+    /// Background work in progress is finished, then the private database stops.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         // it has a time limit of its own

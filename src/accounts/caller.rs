@@ -21,6 +21,7 @@ crate::codes! {
     INVALID_API_KEY = 401 "invalid_api_key" "Invalid Api Key";
     NOT_ENOUGH_PERMISSIONS = 401 "not_enough_permissions" "Not enough permissions";
     ACTING_USER_UNKNOWN = 401 "acting_user_unknown" "The acting user does not exist";
+    TOO_MANY_ACCOUNTS = 409 "too_many_accounts" "The server has too many accounts";
 }
 
 /// SQL of the caller, the first part of every statement's `with`.
@@ -102,6 +103,25 @@ impl Credentials {
     /// Bind the statement's own parameters from `$3` on.
     pub fn query(&self, sql: &'static str) -> Query<'_, Postgres, PgArguments> {
         sqlx::query(sql).bind(self.key_sha256.as_slice()).bind(self.acting_as)
+    }
+}
+
+/// A key as it is stored: by hashes only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredKey {
+    /// Finds the key. Every event shows it to the receiver, in `WEBHOOK-AUTH`.
+    pub sha256: [u8; 32],
+    /// Leads to the addresses of receipts, so it must not follow from `sha256`.
+    pub receipt_secret: [u8; 32],
+    /// `write` or `read`.
+    pub level: &'static str,
+}
+
+impl StoredKey {
+    /// Returns what is stored of a key with this level.
+    pub fn of(key: &str, level: &'static str) -> Self {
+        let receipt_secret = Sha256::new_with_prefix(b"receipts ").chain_update(key).finalize().into();
+        Self { sha256: sha256(key.as_bytes()), receipt_secret, level }
     }
 }
 

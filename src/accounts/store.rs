@@ -98,6 +98,15 @@ pub async fn count(connection: &mut PgConnection) -> Result<Option<i64>, sqlx::E
     Ok(Some(counted).filter(|counted| *counted <= COUNTED))
 }
 
+/// Returns whether there are more accounts than this.
+///
+/// # Errors
+/// Database errors.
+pub async fn has_more_than(connection: &mut PgConnection, number: u32) -> Result<bool, sqlx::Error> {
+    let sql = "select exists (select from accounts a where a.name is not null offset $1)";
+    sqlx::query_scalar(sql).bind(i64::from(number)).fetch_one(connection).await
+}
+
 /// Returns whether any user of an account has a `webhook_url`.
 ///
 /// # Errors

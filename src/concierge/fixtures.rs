@@ -5,7 +5,7 @@ use sqlx::postgres::PgConnection;
 use time::OffsetDateTime;
 
 use super::requests::quote::prune_at;
-use crate::accounts::caller::sha256;
+use crate::accounts::caller::{StoredKey, sha256};
 use crate::accounts::reserved::{FIRST_IDS, MASTER_USER};
 use crate::accounts::store::has_key;
 use crate::accounts::time::AccountTime;
@@ -43,7 +43,7 @@ pub async fn has_default_account(connection: &mut PgConnection) -> Result<bool, 
 /// # Errors
 /// Database errors; if another server was faster, `api_keys_pkey` or `accounts_name_idx` is violated.
 pub async fn make_default_account(transaction: &mut PgConnection, now: OffsetDateTime) -> Result<i64, Error> {
-    let keys = DEFAULT_KEYS.map(|(key, level)| (sha256(key.as_bytes()), level));
+    let keys = DEFAULT_KEYS.map(|(key, level)| StoredKey::of(key, level));
     make_account(transaction, DEFAULT_NAME, &keys, AccountTime::default(), now).await
 }
 
@@ -54,23 +54,23 @@ pub async fn make_default_account(transaction: &mut PgConnection, now: OffsetDat
 pub async fn create_account(
     connection: &mut PgConnection,
     name: &str,
-    keys: &[(&str, &str)],
+    keys: &[(&str, &'static str)],
     now: OffsetDateTime,
 ) -> Result<i64, Error> {
-    let keys: Vec<_> = keys.iter().map(|(key, level)| (sha256(key.as_bytes()), *level)).collect();
+    let keys: Vec<_> = keys.iter().map(|(key, level)| StoredKey::of(key, level)).collect();
     create_account_for(connection, name, &keys, None, now).await
 }
 
 /// Creates an account with all fixtures in one transaction and returns its id.
 ///
-/// `keys` are SHA-256 hashes with their levels. `now` is the server's time, and the account's unless `time` is given.
+/// `now` is the server's time, and the account's unless `time` is given.
 ///
 /// # Errors
 /// Database errors; a duplicate key violates `api_keys_pkey`, a duplicate name `accounts_name_idx`.
 pub async fn create_account_for(
     connection: &mut PgConnection,
     name: &str,
-    keys: &[([u8; 32], &str)],
+    keys: &[StoredKey],
     time: Option<AccountTime>,
     now: OffsetDateTime,
 ) -> Result<i64, Error> {
@@ -81,7 +81,7 @@ pub async fn create_account_for(
 async fn make_account(
     transaction: &mut PgConnection,
     name: &str,
-    keys: &[([u8; 32], &str)],
+    keys: &[StoredKey],
     time: AccountTime,
     now: OffsetDateTime,
 ) -> Result<i64, Error> {
@@ -91,30 +91,28 @@ async fn make_account(
         .bind(name)
         .execute(&mut *transaction)
         .await?;
-    for (key, level) in keys {
-        add_key(&mut *transaction, account_id, *key, level, time.at(now)).await?;
+    for key in keys {
+        add_key(&mut *transaction, account_id, key, time.at(now)).await?;
     }
     Ok(account_id)
 }
 
 /// Adds a key of the master user to an account.
-///
-/// # Errors
-/// Database errors; a duplicate key violates `api_keys_pkey`.
-pub async fn add_key(
+async fn add_key(
     connection: &mut PgConnection,
     account_id: i64,
-    key_sha256: [u8; 32],
-    level: &str,
+    key: &StoredKey,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    let sql = "insert into api_keys (key_sha256, account_id, user_id, level, created_at) values ($1, $2, $3, $4, $5)";
+    let sql = "insert into api_keys (key_sha256, account_id, user_id, level, created_at, receipt_secret)
+        values ($1, $2, $3, $4, $5, $6)";
     sqlx::query(sql)
-        .bind(key_sha256.as_slice())
+        .bind(key.sha256.as_slice())
         .bind(account_id)
         .bind(MASTER_USER)
-        .bind(level)
+        .bind(key.level)
         .bind(now)
+        .bind(key.receipt_secret.as_slice())
         .execute(connection)
         .await
         .map(|_| ())

@@ -6,15 +6,15 @@ use serde_json::{Map, Value, json};
 
 use super::resources::reference;
 use super::values::{closed, members};
-use crate::accounts::caller::{self, ACTING_USER_UNKNOWN, INVALID_API_KEY, NOT_ENOUGH_PERMISSIONS};
+use crate::accounts::caller::{self, ACTING_USER_UNKNOWN, INVALID_API_KEY, NOT_ENOUGH_PERMISSIONS, TOO_MANY_ACCOUNTS};
 use crate::database::OUTCOME_UNKNOWN;
 use crate::jsonapi::error::{
     ACCEPT_UNSUPPORTED, ANSWER_TOO_LARGE, ATTRIBUTE_INVALID, ATTRIBUTE_MISSING, ATTRIBUTE_UNKNOWN, BODY_TIMEOUT,
     BODY_TOO_LARGE, CLIENT_ID_FORBIDDEN, CONTENT_ENCODING_UNSUPPORTED, Code, DOCUMENT_INVALID, FIELD_UNKNOWN,
-    FILTER_UNKNOWN, HEADER_INVALID, ID_MISMATCH, INCLUDE_UNKNOWN, INTERNAL, JSON_INVALID, MEDIA_TYPE_UNSUPPORTED,
-    METHOD_NOT_ALLOWED, PARAMETER_INVALID, PARAMETER_UNKNOWN, RATE_LIMITED, RELATIONSHIP_MISSING,
-    RELATIONSHIP_TYPE_MISMATCH, RESOURCE_NOT_FOUND, ROUTE_UNKNOWN, SORT_UNKNOWN, TYPE_MISMATCH, UNAVAILABLE,
-    URL_TOO_LONG,
+    FILTER_UNKNOWN, HEADER_INVALID, HOST_NOT_ALLOWED, ID_MISMATCH, INCLUDE_UNKNOWN, INTERNAL, JSON_INVALID,
+    MEDIA_TYPE_UNSUPPORTED, METHOD_NOT_ALLOWED, ORIGIN_NOT_ALLOWED, PARAMETER_INVALID, PARAMETER_UNKNOWN, RATE_LIMITED,
+    RELATIONSHIP_MISSING, RELATIONSHIP_TYPE_MISMATCH, RESOURCE_NOT_FOUND, ROUTE_UNKNOWN, SORT_UNKNOWN, TYPE_MISMATCH,
+    UNAVAILABLE, URL_TOO_LONG,
 };
 use crate::jsonapi::query::Target;
 use crate::jsonapi::{self, MEDIA_TYPE};
@@ -90,9 +90,15 @@ pub fn of(path: &str, operation: &Operation, is_limited: bool) -> Vec<Code> {
         Key::Optional | Key::Read => codes.extend([INVALID_API_KEY, ACTING_USER_UNKNOWN]),
         Key::Write => codes.extend([INVALID_API_KEY, ACTING_USER_UNKNOWN, NOT_ENOUGH_PERMISSIONS]),
         Key::Admin => codes.push(INVALID_ADMIN_TOKEN),
-        Key::OwnerOrAdmin => {
-            codes.extend([INVALID_API_KEY, ACTING_USER_UNKNOWN, NOT_ENOUGH_PERMISSIONS, INVALID_ADMIN_TOKEN]);
-        }
+        Key::OwnerOrAdmin => codes.extend([INVALID_API_KEY, ACTING_USER_UNKNOWN, NOT_ENOUGH_PERMISSIONS]),
+    }
+    // an unknown key may create its account
+    if operation.key != Key::None {
+        codes.extend([RATE_LIMITED, TOO_MANY_ACCOUNTS]);
+    }
+    codes.push(HOST_NOT_ALLOWED);
+    if path.starts_with("/_sandbox/") {
+        codes.push(ORIGIN_NOT_ALLOWED);
     }
     if is_limited {
         codes.push(RATE_LIMITED);

@@ -106,8 +106,7 @@ fn security(key: Key) -> Value {
         Key::Optional => json!([{}, { "apiKey": [] }]),
         Key::Read | Key::Write => json!([{ "apiKey": [] }]),
         Key::Admin => json!([{}, { "adminToken": [] }]),
-        // only a server with an admin token asks for a key, except for `me`
-        Key::OwnerOrAdmin => json!([{}, { "apiKey": [] }, { "adminToken": [] }]),
+        Key::OwnerOrAdmin => json!([{ "apiKey": [] }, { "adminToken": [] }]),
     }
 }
 

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRef, Path, State};
+use axum::extract::{FromRef, State};
 use axum::http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, html};
@@ -19,7 +18,7 @@ use super::yaml;
 use crate::jsonapi::error::{Error, Errors, INTERNAL, RESOURCE_NOT_FOUND};
 use crate::jsonapi::schema::{Attribute, ValueType};
 use crate::web::app::App;
-use crate::web::call::Call;
+use crate::web::call::{Call, PathOf};
 use crate::web::guard::{guarded, time_limited};
 use crate::web::route::{Answer, Key, Operation};
 
@@ -138,9 +137,7 @@ async fn show_page(call: Call) -> Result<Response, Errors> {
     Ok(page("text/html; charset=utf-8", markup.into_string().into()))
 }
 
-async fn show_file(name: Result<Path<String>, PathRejection>) -> Result<Response, Errors> {
-    // a name that is not UTF-8 names no file
-    let name = name.map(|Path(name)| name).unwrap_or_default();
+async fn show_file(PathOf(name): PathOf<String>) -> Result<Response, Errors> {
     let Some((name, media_type)) = FILES.into_iter().find(|(known, _)| *known == name) else {
         let known = FILES.map(|(known, _)| known).join(", ");
         let detail = format!("{name:?} is not a file of /_sandbox/docs; its files are {known}");

@@ -28,15 +28,31 @@ const NEVER: [(IpNet, &str); 14] = [
 ];
 const METADATA: &str = "a cloud's metadata";
 
-/// IPv6 addresses for gateways to IPv4; the last 32 bits are the IPv4 address (RFC 6052).
-const TRANSLATED: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
+/// IPv6 networks whose addresses lead to an IPv4 address in them, with the places of its four octets.
+const LEADING_TO_IPV4: [(Ipv6Net, [usize; 4]); 8] = [
+    (net6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96), [12, 13, 14, 15]), // translated, RFC 6052
+    // translated in a local network (RFC 8215), with each length of prefix (RFC 6052, 2.2)
+    (net6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48), [12, 13, 14, 15]),
+    (net6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48), [9, 10, 11, 12]),
+    (net6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48), [7, 9, 10, 11]),
+    (net6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48), [6, 7, 9, 10]),
+    (net6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16), [2, 3, 4, 5]), // 6to4, RFC 3056
+    (net6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32), [4, 5, 6, 7]), // Teredo's server, RFC 4380
+    (net6([0, 0, 0, 0, 0, 0, 0, 0], 96), [12, 13, 14, 15]), // compatible, RFC 4291, 2.5.5.1
+];
+/// Teredo addresses end with the client's IPv4 address, each bit inverted.
+const TEREDO: Ipv6Net = net6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32);
+
+const fn net6(address: [u16; 8], bits: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::from_segments(address), bits)
+}
 
 const fn v4(address: [u8; 4], bits: u8) -> IpNet {
     IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::from_octets(address), bits))
 }
 
 const fn v6(address: [u16; 8], bits: u8) -> IpNet {
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::from_segments(address), bits))
+    IpNet::V6(net6(address, bits))
 }
 
 /// Allowed and denied networks, besides the networks that are always refused.
@@ -54,15 +70,16 @@ impl AddressRules {
     }
 
     /// Checks an address. An IPv4-mapped IPv6 address counts as its IPv4 address.
-    /// An address translated by a gateway must be allowed, and neither it nor its IPv4 address may be refused.
+    /// An address that leads to an IPv4 address must be allowed, and neither of the two may be refused.
     ///
     /// # Errors
     /// The reason of the refusal.
     pub fn check(&self, address: IpAddr) -> Result<(), Refusal> {
         let address = address.to_canonical();
         let refuse = |reason| Err(Refusal { address, reason });
-        let reached = [Some(address), translated(address)];
-        let lies_in = |network: &IpNet| reached.iter().flatten().any(|address| network.contains(address));
+        let mut reached = vec![address];
+        reached.extend(contained(address));
+        let lies_in = |network: &IpNet| reached.iter().any(|address| network.contains(address));
         if let Some((_, description)) = NEVER.iter().find(|(network, _)| lies_in(network)) {
             return refuse(RefusalReason::Never(description));
         }
@@ -117,9 +134,19 @@ fn as_ipv4(network: IpNet) -> IpNet {
     }
 }
 
-/// Returns the IPv4 address into which a gateway translates an IPv6 address.
-fn translated(address: IpAddr) -> Option<IpAddr> {
-    let IpAddr::V6(address) = address else { return None };
-    let [.., a, b, c, d] = address.octets();
-    TRANSLATED.contains(&address).then(|| Ipv4Addr::new(a, b, c, d).into())
+/// Returns the IPv4 addresses to which an IPv6 address may lead: through a gateway or a tunnel.
+fn contained(address: IpAddr) -> impl Iterator<Item = IpAddr> {
+    // both are addresses of their own
+    let address = match address {
+        IpAddr::V6(address) if !address.is_loopback() && !address.is_unspecified() => Some(address),
+        _ => None,
+    };
+    address.into_iter().flat_map(|address| {
+        let octets = address.octets();
+        let leading = LEADING_TO_IPV4.iter().filter(move |(network, _)| network.contains(&address));
+        let found = leading.map(move |(_, places)| Ipv4Addr::from_octets(places.map(|place| octets[place])));
+        let [.., a, b, c, d] = octets;
+        let client = TEREDO.contains(&address).then(|| Ipv4Addr::new(!a, !b, !c, !d));
+        found.chain(client).map(IpAddr::V4)
+    })
 }

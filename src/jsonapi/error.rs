@@ -44,6 +44,7 @@ codes! {
     HTTP_INVALID = 400 "http_invalid" "The request is not valid HTTP";
     ANSWER_TOO_LARGE = 400 "answer_too_large" "The answer would be too large";
     CLIENT_ID_FORBIDDEN = 403 "client_id_forbidden" "Ids are assigned by the server";
+    ORIGIN_NOT_ALLOWED = 403 "origin_not_allowed" "Pages of another origin may not call the control plane";
     ROUTE_UNKNOWN = 404 "route_unknown" "The path does not exist";
     RESOURCE_NOT_FOUND = 404 "resource_not_found" "The resource does not exist";
     RELATED_RESOURCE_NOT_FOUND = 404 "related_resource_not_found" "A related resource does not exist";
@@ -57,6 +58,7 @@ codes! {
     URL_TOO_LONG = 414 "url_too_long" "The URL is too long";
     CONTENT_ENCODING_UNSUPPORTED = 415 "content_encoding_unsupported" "The body's encoding is not supported";
     MEDIA_TYPE_UNSUPPORTED = 415 "media_type_unsupported" "The body's media type is not supported";
+    HOST_NOT_ALLOWED = 421 "host_not_allowed" "The server does not answer for this host";
     ATTRIBUTE_MISSING = 422 "attribute_missing" "An attribute is missing";
     ATTRIBUTE_INVALID = 422 "attribute_invalid" "An attribute has an invalid value";
     ATTRIBUTE_UNKNOWN = 422 "attribute_unknown" "An attribute is unknown";

@@ -1,7 +1,6 @@
 //! `/receipts/:token` and `/credit_notes/:token`
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,6 +11,7 @@ use crate::jsonapi::{MEDIA_TYPE, negotiation};
 use crate::receipts::document::{self, CreditNoteOutput, ReceiptDocument, ReceiptOutput};
 use crate::receipts::{PageKind, Receipt, page, store};
 use crate::web::app::App;
+use crate::web::call::PathOf;
 use crate::web::guard::{guarded, time_limited};
 use crate::web::route::{Answer, Key, Operation};
 use axum::{Json, Router};
@@ -60,32 +60,28 @@ pub fn routes(app: &App) -> Router {
     guarded(time_limited(table(), app), app.clone())
 }
 
-/// The token in a page's address. An unreadable token counts as unknown.
-type Token = Result<Path<String>, PathRejection>;
-
 /// Maximum length of a token, in bytes. Longer texts get 404 without a query.
 const LONGEST_TOKEN: usize = 128;
 
 /// `GET /receipts/:token`
-pub async fn show_receipt(State(app): State<App>, token: Token, parts: Parts) -> Response {
-    respond(&app, token, &parts, PageKind::Receipt).await
+pub async fn show_receipt(State(app): State<App>, PathOf(token): PathOf<String>, parts: Parts) -> Response {
+    respond(&app, &token, &parts, PageKind::Receipt).await
 }
 
 /// `GET /credit_notes/:token`
-pub async fn show_credit_note(State(app): State<App>, token: Token, parts: Parts) -> Response {
-    respond(&app, token, &parts, PageKind::CreditNote).await
+pub async fn show_credit_note(State(app): State<App>, PathOf(token): PathOf<String>, parts: Parts) -> Response {
+    respond(&app, &token, &parts, PageKind::CreditNote).await
 }
 
-async fn respond(app: &App, token: Token, parts: &Parts, kind: PageKind) -> Response {
-    let token = token.map(|Path(token)| token).unwrap_or_default();
+async fn respond(app: &App, token: &str, parts: &Parts, kind: PageKind) -> Response {
     let found = match app.origins.read(parts) {
-        Ok(origin) => find(app, &token, kind).await.map(|receipt| (receipt, origin)),
+        Ok(origin) => find(app, token, kind).await.map(|receipt| (receipt, origin)),
         Err(error) => Err(error.into()),
     };
     let response = match (found, prefers_html(&parts.headers)) {
         (Ok((receipt, origin)), true) => {
             let origin = receipt.public_url.as_deref().unwrap_or_else(|| origin.without_account());
-            html(StatusCode::OK, page::render(&receipt, kind, &token, origin))
+            html(StatusCode::OK, page::render(&receipt, kind, token, origin))
         }
         (Ok((receipt, _)), false) => match kind {
             PageKind::Receipt => Json(document::receipt(&receipt)).into_response(),

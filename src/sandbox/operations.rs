@@ -54,7 +54,7 @@ const fn one<T: schemars::JsonSchema>() -> fn(&mut SchemaGenerator) -> schemars:
 const ID: Attribute = Attribute::new(
     "id",
     ValueType::Text { longest: 255 },
-    "`me`, with a key of the account; any other id with the admin token, if the server has one.",
+    "`me` or its id with a key of the account; any id with the admin token.",
     r#""me""#,
 );
 
@@ -343,8 +343,8 @@ pub const RESTORE_SNAPSHOT: Operation = Operation::plain(
 
 pub const LIST_ACCOUNTS: Operation = Operation::plain(
     "listAccounts",
-    "Lists accounts.",
-    Key::Admin,
+    "Lists the account of the key, or all accounts for the admin token.",
+    Key::OwnerOrAdmin,
     Answer::Json(200, list::<AccountDocument, ListMeta>()),
 )
 .query(QueryOf::Resource(Target::List, &super::accounts::routes::SCHEMA));

@@ -2,19 +2,17 @@
 //! diagram.
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery};
+use axum::extract::RawQuery;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use crate::concierge::{outputs, requests};
 use crate::jsonapi::error::{Error, Errors, PARAMETER_INVALID, PARAMETER_UNKNOWN, RESOURCE_NOT_FOUND};
 use crate::jsonapi::query::read_each;
+use crate::web::call::PathOf;
 
 /// `GET /_sandbox/state_machines/:name?format=json|mermaid`
-pub async fn show(name: Result<Path<String>, PathRejection>, RawQuery(query): RawQuery) -> Result<Response, Errors> {
-    // a name that is not UTF-8 names no state machine
-    let name = name.map(|Path(name)| name).unwrap_or_default();
+pub async fn show(PathOf(name): PathOf<String>, RawQuery(query): RawQuery) -> Result<Response, Errors> {
     let (document, mermaid) = match name.as_str() {
         "requests" => (requests::state::MACHINE.document(), requests::state::MACHINE.mermaid()),
         "outputs" => (outputs::state::MACHINE.document(), outputs::state::MACHINE.mermaid()),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use time::OffsetDateTime;
 
+use super::account_limits::AccountLimits;
 use super::answers::AnswerMemory;
 use super::cors::CrossOrigins;
 use super::open_accounts::OpenAccounts;
@@ -50,6 +51,7 @@ pub struct AppState {
     pub dispatcher: DispatcherHandle,
     /// Clients that wait for a change in an account.
     pub watchers: Watchers,
+    pub account_limits: AccountLimits,
     /// Makes accounts of unknown keys, if the server does that.
     pub open_accounts: Option<OpenAccounts>,
     pub metrics: Metrics,
@@ -106,7 +108,7 @@ impl App {
     /// 503 if the database is unavailable.
     pub async fn admit(&self, headers: &HeaderMap) -> Result<(), Errors> {
         match &self.open_accounts {
-            Some(open) => open.ensure(&self.database, &self.clock, headers).await,
+            Some(open) => open.ensure(self, headers).await,
             None => Ok(()),
         }
     }

@@ -1,14 +1,17 @@
 //! Requests and answers for the handlers: the border between HTTP and JSON:API.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRef, FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
 
 use super::app::App;
 use super::origin::{Origin, text};
@@ -130,6 +133,21 @@ impl Call {
     }
 }
 
+/// The parameters of a path. Text that is not UTF-8 or has a NUL names nothing, so it counts as empty.
+#[derive(Debug)]
+pub struct PathOf<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default + Send> FromRequestParts<S> for PathOf<T> {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        // no name has a NUL, and the database can't compare with one
+        let is_readable = !parts.uri.path().contains("%00");
+        let path = Path::<T>::from_request_parts(parts, state).await.ok().filter(|_| is_readable);
+        Ok(Self(path.map(|Path(read)| read).unwrap_or_default()))
+    }
+}
+
 impl<S: Send + Sync> FromRequest<S> for Call
 where
     App: FromRef<S>,
@@ -139,9 +157,8 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Errors> {
         let app = App::from_ref(state);
         let (mut parts, body) = request.into_parts();
-        // an id that is not UTF-8 names no resource, like any id that is not a number
-        let path = RawPathParams::from_request_parts(&mut parts, state).await.ok();
-        let id = path.and_then(|path| path.iter().next().map(|(_, id)| id.to_owned())).unwrap_or_default();
+        let Ok(PathOf(path)) = PathOf::<Vec<(String, String)>>::from_request_parts(&mut parts, state).await;
+        let id = path.into_iter().next().map(|(_, id)| id).unwrap_or_default();
         let origin = app.origins.read(&parts)?;
         let headers = &parts.headers;
         let authorization = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);

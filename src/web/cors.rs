@@ -42,6 +42,14 @@ impl CrossOrigins {
         text.split(',').map(|item| origin(item.trim())).collect::<Result<_, _>>().map(Self::Listed)
     }
 
+    /// Returns whether pages of an origin, as a browser sends it, may call the API.
+    pub fn allow(&self, origin: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(origins) => origins.iter().any(|allowed| allowed == origin),
+        }
+    }
+
     fn layer(&self) -> CorsLayer {
         let (allowed, vary) = match self {
             Self::Any => (AllowOrigin::any(), Vary::list([])),

@@ -3,12 +3,15 @@
 //!
 //! Left to others: the routes and the meaning of a request.
 
+pub mod account_limits;
 pub mod answers;
 pub mod app;
 pub mod breaker;
+pub mod browsers;
 pub mod call;
 pub mod cors;
 pub mod guard;
+pub mod host;
 pub mod include;
 pub mod list;
 pub mod listing;

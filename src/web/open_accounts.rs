@@ -7,11 +7,11 @@ use axum::http::{HeaderMap, header};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::accounts::caller::{Credentials, hex};
+use super::app::App;
+use crate::accounts::caller::{Credentials, StoredKey, hex};
 use crate::accounts::store::has_key;
-use crate::clock::Clock;
 use crate::concierge::fixtures::create_account_for;
-use crate::database::Database;
+use crate::database::StoreError;
 use crate::jsonapi::error::Errors;
 
 /// Time for which a found key counts as known.
@@ -54,35 +54,38 @@ impl OpenAccounts {
     /// Makes the account of a request's key, unless it is there. A header that can't be a key makes none.
     ///
     /// # Errors
-    /// 503 if the database is unavailable.
-    pub async fn ensure(&self, database: &Database, clock: &Clock, headers: &HeaderMap) -> Result<(), Errors> {
+    /// 409 and 429 beyond the limits on accounts; 503 if the database is unavailable.
+    pub async fn ensure(&self, app: &App, headers: &HeaderMap) -> Result<(), Errors> {
         let Some(key) = usable_key(headers) else { return Ok(()) };
-        if self.knows(&key) || self.admin_token == Some(key) {
+        let sha256 = key.sha256;
+        if self.knows(&sha256) || self.admin_token == Some(sha256) {
             return Ok(());
         }
-        let ensured = database.run_repeatable(async |connection| {
-            if has_key(connection, key).await? {
+        let ensured = app.database.run_repeatable(async |connection| {
+            if has_key(connection, sha256).await? {
                 return Ok(());
             }
-            let name = hex(&key[..16]);
-            match create_account_for(connection, &name, &[(key, "write")], None, clock.now()).await {
+            app.account_limits.check_rate()?;
+            app.account_limits.check_room(connection).await?;
+            let name = hex(&sha256[..16]);
+            match create_account_for(connection, &name, &[key], None, app.clock.now()).await {
                 // a concurrent request created it
                 Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(()),
-                done => done.map(|_| ()),
+                done => done.map(|_| ()).map_err(StoreError::from),
             }
         });
         ensured.await?;
-        self.remember(key);
+        self.remember(sha256);
         Ok(())
     }
 }
 
-/// The SHA-256 of a key that somebody could have chosen: one word, as keys are.
-fn usable_key(headers: &HeaderMap) -> Option<[u8; 32]> {
+/// Returns a key that somebody could have chosen: one word, as keys are.
+fn usable_key(headers: &HeaderMap) -> Option<StoredKey> {
     let header = headers.get(header::AUTHORIZATION)?;
     let key = header.to_str().ok()?.split(';').next()?.trim();
     if key.is_empty() || key.contains(' ') {
         return None;
     }
-    Credentials::read(Some(header.as_bytes())).ok().map(|credentials| credentials.key_sha256)
+    Credentials::read(Some(header.as_bytes())).ok().map(|_| StoredKey::of(key, "write"))
 }

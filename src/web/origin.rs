@@ -3,14 +3,13 @@
 //! The first of these leads a link: the account's `public_url`, the server's, the origin of the request.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use url::Url;
 
+use super::host::{AllowedHosts, Host, Scheme};
 use crate::accounts::caller::Caller;
 use crate::jsonapi::error::{Error, HEADER_INVALID};
 use crate::jsonapi::negotiation::split_quoted;
@@ -29,6 +28,8 @@ pub struct OriginRules {
     pub listening: Arc<str>,
     /// True if the headers of a proxy count.
     pub trusts_proxy: bool,
+    /// Hosts that requests may name besides the local ones.
+    pub allowed_hosts: AllowedHosts,
 }
 
 /// The origins that a request may get links with, before its account is known.
@@ -68,11 +69,30 @@ impl OriginRules {
         let request = if self.trusts_proxy {
             let Forwarded { scheme, host, prefix } = Forwarded::read(&parts.headers)?;
             let host = host.or(own);
-            self.render(scheme, host.as_ref(), &prefix)
+            self.render(scheme.unwrap_or_else(|| self.scheme()), host.as_ref(), &prefix)
         } else {
-            self.render(Scheme::Http, own.as_ref(), "")
+            self.render(self.scheme(), own.as_ref(), "")
         };
         Ok(Origin { public_url: self.public_url.clone(), request: request.into() })
+    }
+
+    /// Returns the scheme that the server itself speaks.
+    fn scheme(&self) -> Scheme {
+        if self.listening.starts_with("https:") { Scheme::Https } else { Scheme::Http }
+    }
+
+    /// Returns whether the `Origin` of a request is the one to which it was sent, or that of the public URL.
+    ///
+    /// # Errors
+    /// As in [`OriginRules::read`].
+    pub fn is_own(&self, origin: &str, parts: &Parts) -> Result<bool, Error> {
+        let Some(origin) = read_browser_origin(origin) else { return Ok(false) };
+        let Origin { public_url, request } = self.read(parts)?;
+        let is_of = |url: &str| {
+            // a path may follow: the prefix of a proxy
+            url.to_ascii_lowercase().strip_prefix(&origin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        Ok(is_of(&request) || public_url.as_deref().is_some_and(is_of))
     }
 
     fn render(&self, scheme: Scheme, host: Option<&Host>, prefix: &str) -> String {
@@ -84,7 +104,10 @@ impl OriginRules {
 }
 
 /// Reads the host of the request's target, or else of its `Host` header.
-fn read_own_host(parts: &Parts) -> Result<Option<Host>, Error> {
+///
+/// # Errors
+/// 400 for a host that is none.
+pub fn read_own_host(parts: &Parts) -> Result<Option<Host>, Error> {
     let named = match parts.uri.authority() {
         Some(authority) => Some(authority.as_str().into()),
         None => text(&parts.headers, "Host")?,
@@ -94,7 +117,7 @@ fn read_own_host(parts: &Parts) -> Result<Option<Host>, Error> {
 
 /// What a proxy says about the request that it received.
 struct Forwarded {
-    scheme: Scheme,
+    scheme: Option<Scheme>,
     host: Option<Host>,
     prefix: String,
 }
@@ -113,7 +136,7 @@ impl Forwarded {
         }
         let prefix = text(headers, "X-Forwarded-Prefix")?.unwrap_or_default();
         let prefix = read_prefix(&prefix).ok_or_else(|| invalid("X-Forwarded-Prefix", &prefix, EXPECTED_PREFIX))?;
-        Ok(Self { scheme: scheme.unwrap_or(Scheme::Http), host, prefix })
+        Ok(Self { scheme, host, prefix })
     }
 }
 
@@ -200,73 +223,6 @@ fn is_segment(segment: &str) -> bool {
     let mut escapes = segment.split('%').skip(1).map(|rest| rest.as_bytes().get(..2));
     let are_escapes = escapes.all(|digits| digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)));
     !matches!(segment, "" | "." | "..") && segment.bytes().all(is_usable) && are_escapes
-}
-
-/// A scheme that clients reach this server by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scheme {
-    Http,
-    Https,
-}
-
-impl Scheme {
-    const EXPECTED: &str = "http or https";
-
-    fn read(text: &str) -> Option<Self> {
-        [Self::Http, Self::Https].into_iter().find(|scheme| text.eq_ignore_ascii_case(scheme.name()))
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
-    const fn default_port(self) -> u16 {
-        match self {
-            Self::Http => 80,
-            Self::Https => 443,
-        }
-    }
-}
-
-/// A host name or address with its port, in lower case.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Host {
-    name: String,
-    port: Option<u16>,
-}
-
-impl Host {
-    const EXPECTED: &str = "a host name or address, with or without a port, such as localhost:8080";
-
-    fn read(text: &str) -> Option<Self> {
-        let colon = text.rfind(':').filter(|colon| !text[*colon..].contains(']'));
-        let (name, port) = colon.map_or((text, ""), |colon| (&text[..colon], &text[colon + 1..]));
-        let is_name = (1..=253).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
-        let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        if !is_name && address.is_none_or(|address| address.parse::<Ipv6Addr>().is_err()) {
-            return None;
-        }
-        let port = match port {
-            "" => None,
-            digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Some(digits.parse().ok().filter(|port| *port > 0)?)
-            }
-            _ => return None,
-        };
-        Some(Self { name: name.to_ascii_lowercase(), port })
-    }
-
-    /// Shows the host in a URL, without the default port of the scheme.
-    fn behind(&self, scheme: Scheme) -> impl fmt::Display {
-        fmt::from_fn(move |formatter| match self.port.filter(|port| *port != scheme.default_port()) {
-            Some(port) => write!(formatter, "{}:{port}", self.name),
-            None => formatter.write_str(&self.name),
-        })
-    }
 }
 
 /// What a public URL must be; continues the words "must be".

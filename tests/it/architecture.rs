@@ -35,7 +35,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
             "accounts",
         ],
     ),
-    ("config", &["contract", "web", "webhooks", "events", "accounts"]),
+    ("config", &["contract", "web", "concierge", "webhooks", "events", "accounts"]),
     (
         "contract",
         &["sandbox", "api", "receipts", "web", "lifecycle", "concierge", "webhooks", "events", "faults", "accounts"],

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::document::{AccountDocument, CreatedAccount, NewAccount, read_initial_state, read_new, render};
 use super::replace::{Replacement, replace};
 use super::{INVALID_ADMIN_TOKEN, KEY_TAKEN, OWN};
-use crate::accounts::caller::{Access, sha256};
+use crate::accounts::caller::{Access, StoredKey};
 use crate::accounts::store::{self, Account};
 use crate::concierge::fixtures::create_account_for;
 use crate::database::{StoreError, transaction};
@@ -30,29 +30,28 @@ pub static SCHEMA: Schema = Schema::list("accounts", "/_sandbox/accounts");
 /// A page of the accounts.
 pub type AccountList = List<AccountDocument, ListMeta>;
 
-/// Checks that the caller may administer the whole server.
-fn check_admin(plane: &ControlPlane, call: &Call) -> Result<(), Errors> {
-    let Some(token) = &plane.admin_token else { return Ok(()) };
+/// Returns whether the caller has the server's admin token.
+fn is_admin(plane: &ControlPlane, call: &Call) -> bool {
     // comparing hashes leaks nothing about the token through timing
-    let is_given = call.credentials().is_ok_and(|credentials| credentials.key_sha256 == *token);
-    if is_given {
-        return Ok(());
-    }
-    let detail = "`Authorization` must be the server's --admin-token, to create, list and delete accounts";
-    Err(Error::new(INVALID_ADMIN_TOKEN, detail).header("Authorization").into())
+    call.credentials().is_ok_and(|credentials| plane.admin_token == Some(credentials.key_sha256))
 }
 
 /// `POST /_sandbox/accounts`: creates an account with fresh data and its own keys.
 pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Response, Errors> {
-    check_admin(&plane, &call)?;
+    if plane.admin_token.is_some() && !is_admin(&plane, &call) {
+        let detail = "`Authorization` must be the server's --admin-token, to create accounts";
+        return Err(Error::new(INVALID_ADMIN_TOKEN, detail).header("Authorization").into());
+    }
     call.no_query()?;
     let NewAccount { key, read_only_key, beginning } = read_new(&call.body)?;
     let (now, name) = (plane.app.clock.now(), Uuid::new_v4().to_string());
-    let keys = [(sha256(key.as_bytes()), "write"), (sha256(read_only_key.as_bytes()), "read")];
-    if keys.iter().any(|(key, _)| plane.admin_token == Some(*key)) {
+    let keys = [StoredKey::of(&key, "write"), StoredKey::of(&read_only_key, "read")];
+    if keys.iter().any(|key| plane.admin_token == Some(key.sha256)) {
         return Err(key_taken());
     }
+    plane.app.account_limits.check_rate()?;
     let work = async |connection: &mut PgConnection| {
+        plane.app.account_limits.check_room(connection).await?;
         let created = create_account_for(connection, &name, &keys, Some(beginning.time(now)), now).await;
         match created {
             Err(sqlx::Error::Database(error)) if error.constraint() == Some("api_keys_pkey") => Err(key_taken().into()),
@@ -66,19 +65,32 @@ pub async fn create(State(plane): State<ControlPlane>, call: Call) -> Result<Res
     Ok((StatusCode::CREATED, location, Json(shown)).into_response())
 }
 
-/// `GET /_sandbox/accounts`: lists all accounts in pages. A reset moves an account to the end.
+/// `GET /_sandbox/accounts`: lists all accounts in pages for the admin token, the caller's own for a key. A reset moves an
+/// account to the end.
 pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Json<AccountList>, Errors> {
-    check_admin(&plane, &call)?;
-    let page = Numbered::read_list(&call, &SCHEMA)?;
-    let work = async |connection: &mut PgConnection| {
-        let total = store::count(connection).await?;
-        // one more than the page has, to see whether it is the last
-        Ok::<_, sqlx::Error>((total, store::list(connection, page.skipped(), page.size() + 1).await?))
+    let page = Numbered::read_list(&call, &SCHEMA);
+    let (page, (total, accounts)) = if is_admin(&plane, &call) {
+        let page = page?;
+        let listed = list_all(&plane, &page).await?;
+        (page, listed)
+    } else {
+        let account = own(&plane, &call, Access::Read).await?;
+        let page = page?;
+        let shown = if page.skipped() == 0 { vec![account] } else { Vec::new() };
+        (page, (Some(1), shown))
     };
-    let (total, accounts) = plane.app.database.run(work).await?;
     let (now, more) = (plane.app.clock.now(), accounts.len() > page.size());
     let shown = accounts.iter().take(page.size()).map(|account| render(account, now)).collect();
     Ok(Json(List::new((shown, page.links(more, total, call.origin.without_account())))))
+}
+
+/// Counts all accounts, and reads a page of them and one more, to see whether it is the last.
+async fn list_all(plane: &ControlPlane, page: &Numbered) -> Result<(Option<i64>, Vec<Account>), Errors> {
+    let work = async |connection: &mut PgConnection| {
+        let total = store::count(connection).await?;
+        Ok::<_, sqlx::Error>((total, store::list(connection, page.skipped(), page.size() + 1).await?))
+    };
+    plane.app.database.run(work).await
 }
 
 /// `GET /_sandbox/accounts/:id`: shows an account. `me` is the caller's own.
@@ -88,19 +100,23 @@ pub async fn show(State(plane): State<ControlPlane>, call: Call) -> Result<Json<
     Ok(Json(render(&account, plane.app.clock.now())))
 }
 
-/// Finds the account in the path, if the caller has this access to it.
+/// Finds the account in the path, if the caller has this access to it: the admin token, or a key of the account.
 async fn find(plane: &ControlPlane, call: &Call, access: Access) -> Result<Account, Errors> {
     if call.id == OWN {
+        plane.app.admit(&call.headers).await?;
         return own(plane, call, access).await;
     }
-    check_admin(plane, call)?;
-    let account = plane.app.database.run(async |connection| store::find_named(connection, &call.id).await).await?;
-    account.ok_or_else(|| not_found(&call.id))
+    if is_admin(plane, call) {
+        let account = plane.app.database.run(async |connection| store::find_named(connection, &call.id).await).await?;
+        return account.ok_or_else(|| not_found(&call.id));
+    }
+    // the account of somebody else is answered as one that nobody has
+    let account = own(plane, call, access).await?;
+    if account.name == call.id { Ok(account) } else { Err(not_found(&call.id)) }
 }
 
 /// Finds the caller's own account.
 async fn own(plane: &ControlPlane, call: &Call, access: Access) -> Result<Account, Errors> {
-    plane.app.admit(&call.headers).await?;
     loop {
         let caller = call.authorize(&plane.app, access, Ok(())).await?.0;
         let database = &plane.app.database;

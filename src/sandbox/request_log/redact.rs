@@ -1,10 +1,15 @@
 //! Redacts secrets in recorded exchanges: keys in headers, passwords in queries and bodies.
+//!
+//! Bodies are recorded as they came, so a client that sends another format than JSON by mistake has its passwords
+//! redacted, too: quoted by apostrophes, as a form, or as a multipart document ([`multipart`]).
+
+mod multipart;
 
 use std::borrow::Cow;
 
 use axum::http::{HeaderMap, HeaderName, header};
-use memchr::{memchr_iter, memchr2_iter};
-use percent_encoding::percent_decode_str;
+use memchr::{memchr, memchr_iter, memchr2_iter};
+use percent_encoding::percent_decode;
 
 use crate::telemetry::REQUEST_ID;
 
@@ -47,17 +52,26 @@ fn authorization(value: &str) -> Cow<'static, str> {
 
 /// Returns a query with [`REDACTED`] for each password.
 pub fn query(query: &str) -> Box<str> {
-    let shown = |parameter| match str::split_once(parameter, '=') {
-        Some((name, _)) if names_password(name) => format!("{name}={REDACTED}").into(),
-        _ => Cow::from(parameter),
+    // only whole ASCII parts are replaced
+    String::from_utf8_lossy(&form(query.as_bytes())).into()
+}
+
+/// Returns a form with [`REDACTED`] for each password.
+fn form(form: &[u8]) -> Vec<u8> {
+    let shown = |parameter: &[u8]| {
+        let name = parameter.iter().position(|byte| *byte == b'=').map(|end| &parameter[..=end]);
+        match name {
+            Some(name) if names_password(&name[..name.len() - 1]) => [name, REDACTED.as_bytes()].concat(),
+            _ => parameter.to_vec(),
+        }
     };
-    query.split('&').map(shown).collect::<Vec<_>>().join("&").into_boxed_str()
+    form.split(|byte| *byte == b'&').map(shown).collect::<Vec<_>>().join(&b'&')
 }
 
 /// Returns whether an encoded parameter's name is that of a password, as a whole or within brackets.
-fn names_password(name: &str) -> bool {
-    let name = percent_decode_str(name).decode_utf8_lossy();
-    name.split(['[', ']']).any(|part| part.eq_ignore_ascii_case(PASSWORD))
+fn names_password(name: &[u8]) -> bool {
+    let name = percent_decode(name).decode_utf8_lossy();
+    name.trim().split(['[', ']']).any(|part| part.eq_ignore_ascii_case(PASSWORD))
 }
 
 /// Returns a body with [`REDACTED`] for each password. The body may be cut anywhere.
@@ -65,32 +79,52 @@ pub fn body(body: Vec<u8>) -> Box<[u8]> {
     if !may_name_password(&body) {
         return body.into();
     }
+    let kept = json(&body);
+    let start = blanks_end(&kept, 0);
+    match kept.get(start..).unwrap_or_default() {
+        [b'{' | b'[' | b'"', ..] => kept,
+        [b'-', b'-', ..] => multipart::redact(&kept),
+        _ => form(&kept),
+    }
+    .into()
+}
+
+/// Redacts members of JSON, also of what passes for it with names in apostrophes.
+fn json(body: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(body.len());
     let mut at = 0;
     while let Some(byte) = body.get(at) {
-        if *byte != b'"' {
+        // elsewhere, an apostrophe is one of plain text
+        let is_name = *byte == b'"' || *byte == b'\'' && is_password_in_apostrophes(&body[at..]);
+        if !is_name {
             kept.push(*byte);
             at += 1;
             continue;
         }
-        let end = string_end(&body, at);
+        let end = string_end(body, at);
         kept.extend_from_slice(&body[at..end]);
-        let colon = blanks_end(&body, end);
-        if body.get(colon) == Some(&b':') && is_password(&body[at..end]) {
-            let value = blanks_end(&body, colon + 1);
+        let colon = blanks_end(body, end);
+        if body.get(colon) == Some(&b':') && (*byte == b'\'' || is_password(&body[at..end])) {
+            let value = blanks_end(body, colon + 1);
             kept.extend_from_slice(&body[end..value]);
             if value < body.len() {
                 kept.extend_from_slice(format!("{REDACTED:?}").as_bytes());
             }
-            at = value_end(&body, value);
+            at = value_end(body, value);
         } else {
             at = end;
         }
     }
-    kept.into()
+    kept
 }
 
-/// Returns false if the body can't name a password: it contains neither the name nor a `\u` escape.
+/// Returns whether a body begins with the name of a password in apostrophes.
+fn is_password_in_apostrophes(body: &[u8]) -> bool {
+    let name = body.get(1..=PASSWORD.len());
+    name.is_some_and(|name| name.eq_ignore_ascii_case(PASSWORD.as_bytes())) && body.get(PASSWORD.len() + 1) == Some(&b'\'')
+}
+
+/// Returns false if the body can't name a password: it contains neither the name, nor an escape of JSON or a form.
 fn may_name_password(body: &[u8]) -> bool {
     // a search for its rarest letter is faster than a comparison at each byte
     const RAREST: usize = 4;
@@ -101,6 +135,7 @@ fn may_name_password(body: &[u8]) -> bool {
     };
     memchr2_iter(b'w', b'W', body).any(is_name)
         || memchr_iter(b'\\', body).any(|place| body.get(place + 1) == Some(&b'u'))
+        || memchr(b'%', body).is_some()
 }
 
 /// Returns whether a JSON string is the name of a password.
@@ -111,12 +146,12 @@ fn is_password(string: &[u8]) -> bool {
     read.is_some_and(|name| name.eq_ignore_ascii_case(PASSWORD))
 }
 
-/// Returns the end of the string that begins at `at`.
+/// Returns the end of the string that begins at `at`. It ends with the quote that it begins with.
 fn string_end(body: &[u8], at: usize) -> usize {
     let mut place = at + 1;
     while let Some(byte) = body.get(place) {
         match byte {
-            b'"' => return place + 1,
+            quote if *quote == body[at] => return place + 1,
             b'\\' => place += 2,
             _ => place += 1,
         }
@@ -133,7 +168,7 @@ fn value_end(body: &[u8], at: usize) -> usize {
     let (mut place, mut depth) = (at, 0);
     while let Some(byte) = body.get(place) {
         match byte {
-            b'"' => {
+            b'"' | b'\'' => {
                 place = string_end(body, place);
                 if depth == 0 {
                     return place;

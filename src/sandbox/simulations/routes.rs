@@ -1,7 +1,6 @@
 //! `/_sandbox/simulations`
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use sqlx::postgres::PgConnection;
@@ -18,11 +17,11 @@ use crate::concierge::users::state::ComplianceState;
 use crate::database::StoreError;
 use crate::events::Cause;
 use crate::jsonapi::document::{Reader, id_number};
-use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND, ROUTE_UNKNOWN};
+use crate::jsonapi::error::{Error, Errors, ROUTE_UNKNOWN};
 use crate::jsonapi::query::Target;
 use crate::jsonapi::schema::Schema;
 use crate::web::app::{App, run_to_completion};
-use crate::web::call::{Call, answer, not_found};
+use crate::web::call::{Call, PathOf, answer, not_found};
 use crate::web::include;
 
 /// Verb that moves a resource to a given state.
@@ -44,11 +43,9 @@ enum Simulation {
 /// `POST /_sandbox/simulations/:type/:id/:verb`: runs a simulation and answers with the resource.
 pub async fn simulate(
     State(app): State<App>,
-    path: Result<Path<(String, String, String)>, PathRejection>,
+    PathOf((type_name, id, verb)): PathOf<(String, String, String)>,
     call: Call,
 ) -> Result<Response, Errors> {
-    let Path((type_name, id, verb)) =
-        path.map_err(|_| Error::new(RESOURCE_NOT_FOUND, "the path is not UTF-8, so it names no resource"))?;
     let schema = schema(&type_name)?;
     let read = call.query(schema, Target::Single).and_then(|query| Ok((query, read(&app, schema, &verb, &call.body)?)));
     let (caller, (query, simulation)) = call.authorize(&app, Access::Write, read).await?;

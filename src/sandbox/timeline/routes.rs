@@ -1,8 +1,7 @@
 //! `/_sandbox/timeline`
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
@@ -15,18 +14,14 @@ use crate::jsonapi::document::id_number;
 use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND};
 use crate::jsonapi::query::Target;
 use crate::web::app::App;
-use crate::web::call::{Call, not_found};
-
-/// Type and id of a resource. Unreadable ones count as unknown.
-type ResourcePath = Result<Path<(String, String)>, PathRejection>;
+use crate::web::call::{Call, PathOf, not_found};
 
 /// `GET /_sandbox/timeline/:type/:id`
 pub async fn show(
     State(app): State<App>,
-    resource: ResourcePath,
+    PathOf((type_name, id)): PathOf<(String, String)>,
     call: Call,
 ) -> Result<Json<TimelineDocument>, Errors> {
-    let (type_name, id) = resource.map(|Path(resource)| resource).unwrap_or_default();
     let known = || {
         let detail =
             format!("{type_name:?} is not a resource type with timelines; use one of {}", RESOURCE_TYPES.join(", "));

@@ -281,7 +281,7 @@ pub async fn read_locked(connection: &mut PgConnection, requests: &[(i64, i64)])
 
 /// Saves locked requests.
 /// A finished request gets the token in the URLs of its receipt and credit note.
-/// The token cannot be guessed: it derives from the account's oldest key with write access.
+/// The token cannot be guessed: it derives from a secret of the account's oldest key with write access.
 ///
 /// # Errors
 /// Database errors.
@@ -294,9 +294,9 @@ pub async fn save(connection: &mut PgConnection, requests: &[Progress]) -> Resul
             cancellation_reason = m.cancellation_reason, total_to_spend = m.total_to_spend,
             money_returned = m.money_returned, held_prices = m.held_prices::json, outputs_open = m.outputs_open,
             receipt_token = case when m.state = 'finished' then coalesce(r.receipt_token, encode(sha256(coalesce((
-                select k.key_sha256 from api_keys k where k.account_id = m.account_id
+                select k.receipt_secret from api_keys k where k.account_id = m.account_id
                 order by k.level = 'write' desc, k.created_at, k.key_sha256 limit 1
-            ), convert_to('account ' || m.account_id, 'UTF8')) || convert_to('receipt ' || m.id, 'UTF8')), 'hex')) end
+            ), uuid_send(gen_random_uuid())) || convert_to('receipt ' || m.id, 'UTF8')), 'hex')) end
         from unnest(
             $1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bigint[],
             $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[],

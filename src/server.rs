@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use time::OffsetDateTime;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::Layer;
@@ -74,7 +74,7 @@ pub enum StartError {
     Fixtures(sqlx::Error),
 }
 
-/// A running server. Dropping it leaves it running; [`Server::stop`] ends it.
+/// A running server. [`Server::stop`] ends it in order; dropping it ends it without waiting.
 #[derive(Debug)]
 pub struct Server {
     /// The address it listens on, with the actual port.
@@ -97,7 +97,7 @@ impl Server {
     pub async fn start(config: &Config, clock: Clock) -> Result<Self, StartError> {
         // the fastest checks first, so that a taken port costs no database
         let files = Files::read(config)?;
-        let listener = listen(config.listen).await?;
+        let listener = listen(config.listen)?;
         let (options, private) = database::locate(config.location()).await?;
         if private.as_ref().is_some_and(PrivatePostgres::is_temporary) {
             tracing::info!("the private database is deleted on exit: keep its data with --data-dir");
@@ -111,7 +111,7 @@ impl Server {
     /// As in [`Server::start`].
     pub async fn start_on(config: &Config, clock: Clock, options: PgConnectOptions) -> Result<Self, StartError> {
         let files = Files::read(config)?;
-        let listener = listen(config.listen).await?;
+        let listener = listen(config.listen)?;
         Self::start_with(config, clock, files, listener, options, None).await
     }
 
@@ -310,6 +310,20 @@ async fn begin(database: &Database, config: &Config, clock: &Clock, seed: Option
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|cause| StartError::Listen { address, cause })
+/// Maximum number of new connections that the system keeps for the server.
+const BACKLOG: u32 = 1024;
+/// Send buffer of each connection, in bytes: a client that reads slowly is then seen to read. The system doubles it.
+const SEND_BUFFER: u32 = 128 << 10;
+
+fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let open = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // a server that was just stopped leaves connections behind
+        socket.set_reuseaddr(true)?;
+        // connections have the size of their listener
+        socket.set_send_buffer_size(SEND_BUFFER)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    open().map_err(|cause| StartError::Listen { address, cause })
 }

@@ -19,7 +19,7 @@ use crate::jsonapi::error::{Error, Errors, INTERNAL, RESOURCE_NOT_FOUND};
 use crate::jsonapi::schema::{Attribute, ValueType};
 use crate::web::app::App;
 use crate::web::call::{Call, PathOf};
-use crate::web::guard::{guarded, time_limited};
+use crate::web::guard::{bounded, guarded, time_limited};
 use crate::web::route::{Answer, Key, Operation};
 
 /// Makes the document of a server at an origin with these settings.
@@ -89,7 +89,7 @@ fn any_object(_: &mut SchemaGenerator) -> Schema {
 /// Returns the routes of the contract. `settings` are those of the server.
 pub fn routes(app: &App, settings: Vec<ServerSetting>, document: Document) -> Router {
     let contract = Contract { app: app.clone(), settings: settings.into(), document };
-    guarded(time_limited(table(), app), contract)
+    guarded(bounded(time_limited(table(), app), app), contract)
 }
 
 async fn show_json(State(contract): State<Contract>, call: Call) -> Result<Response, Errors> {

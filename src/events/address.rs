@@ -38,7 +38,7 @@ const LEADING_TO_IPV4: [(Ipv6Net, [usize; 4]); 8] = [
     (net6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48), [6, 7, 9, 10]),
     (net6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16), [2, 3, 4, 5]), // 6to4, RFC 3056
     (net6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32), [4, 5, 6, 7]), // Teredo's server, RFC 4380
-    (net6([0, 0, 0, 0, 0, 0, 0, 0], 96), [12, 13, 14, 15]), // compatible, RFC 4291, 2.5.5.1
+    (net6([0, 0, 0, 0, 0, 0, 0, 0], 96), [12, 13, 14, 15]),  // compatible, RFC 4291, 2.5.5.1
 ];
 /// Teredo addresses end with the client's IPv4 address, each bit inverted.
 const TEREDO: Ipv6Net = net6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32);

@@ -129,9 +129,9 @@ impl Included {
         }
     }
 
-    /// Returns the loaded resources.
-    pub fn loaded_mut(&mut self) -> &mut [Resource] {
-        &mut self.loaded
+    /// Returns the resources to show, in the order of their loading.
+    pub fn shown_mut(&mut self) -> impl Iterator<Item = &mut Resource> {
+        self.loaded.iter_mut().zip(&self.is_shown).filter(|(_, is_shown)| **is_shown).map(|(resource, _)| resource)
     }
 
     /// Appends a resource in its stored, rendered form. Stored resources come last.

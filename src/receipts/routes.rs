@@ -12,7 +12,7 @@ use crate::receipts::document::{self, CreditNoteOutput, ReceiptDocument, Receipt
 use crate::receipts::{PageKind, Receipt, page, store};
 use crate::web::app::App;
 use crate::web::call::PathOf;
-use crate::web::guard::{guarded, time_limited};
+use crate::web::guard::{bounded, guarded, time_limited};
 use crate::web::route::{Answer, Key, Operation};
 use axum::{Json, Router};
 use schemars::SchemaGenerator;
@@ -57,7 +57,7 @@ crate::routes! {
 
 /// Returns the routes of receipts and credit notes.
 pub fn routes(app: &App) -> Router {
-    guarded(time_limited(table(), app), app.clone())
+    guarded(bounded(time_limited(table(), app), app), app.clone())
 }
 
 /// Maximum length of a token, in bytes. Longer texts get 404 without a query.

@@ -2,6 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::serving::REFUSALS;
 use crate::config::Config;
 
 /// Maximum number of connections without a setting.
@@ -11,7 +12,7 @@ const RESERVE: usize = 64;
 
 /// Raises this process's limit of descriptors as far as it may, and returns the maximum number of connections.
 pub fn most_connections(config: &Config) -> usize {
-    let others = RESERVE + config.database_connections as usize + usize::from(config.webhook_deliveries);
+    let others = RESERVE + REFUSALS + config.database_connections as usize + usize::from(config.webhook_deliveries);
     let room = raise().saturating_sub(others).max(1);
     let wanted = config.max_connections.map_or(MOST, |most| most as usize);
     if config.max_connections.is_some() && wanted > room {

@@ -28,10 +28,10 @@ pub use tls::{Tls, TlsError, connect};
 
 /// Time limit of requests at work during a shutdown. Docker kills after 10 s.
 const GRACE: Duration = Duration::from_secs(8);
-/// Pause after a failed accept, unless a connection ends earlier.
+/// Pause after a failed accept.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Maximum number of refusals at a time. Further connections are closed without an answer.
-const REFUSALS: usize = 64;
+pub const REFUSALS: usize = 64;
 /// Time for a refused client to read its answer.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
@@ -100,7 +100,8 @@ async fn accept(
             }
             continue;
         };
-        is_full = false;
+        // at the limit, places come and go: that is one trouble
+        is_full &= places.available_permits() < rules.connections.div_ceil(10);
         let (service, rules) = (service.clone(), Arc::clone(rules));
         let (mut stages, guard) = (stages.clone(), guard.clone());
         tokio::spawn(async move {

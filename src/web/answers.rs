@@ -145,8 +145,12 @@ impl hyper::body::Body for Held {
 /// The parameter that made an answer as large as it is.
 #[derive(Debug, Clone, Copy)]
 pub enum Blamed {
-    /// `page[size]`, with its value.
-    PageSize(u32),
+    /// `page[size]`.
+    PageSize {
+        asked: u32,
+        /// Number of entries on the page.
+        entries: usize,
+    },
     Include,
 }
 
@@ -155,10 +159,10 @@ impl Blamed {
     pub fn too_large(self, size: usize) -> Errors {
         let (most, size_in_mebibytes) = (LARGEST_ANSWER >> 20, size.div_ceil(1 << 20));
         match self {
-            Self::PageSize(entries) => {
-                let fitting = (u64::from(entries) * LARGEST_ANSWER as u64 / size.max(1) as u64).max(1);
+            Self::PageSize { asked, entries } => {
+                let fitting = (entries as u64 * LARGEST_ANSWER as u64 / size.max(1) as u64).max(1);
                 let detail = format!(
-                    "`page[size]` is {entries}, and this page would have {size_in_mebibytes} MiB or more; an answer has at \
+                    "`page[size]` is {asked}, and this page would have {size_in_mebibytes} MiB or more; an answer has at \
                      most {most} MiB. Use page[size]={fitting} or less, or leave large fields out"
                 );
                 Error::new(ANSWER_TOO_LARGE, detail).parameter("page[size]").into()

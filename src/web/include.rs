@@ -99,7 +99,7 @@ async fn load_bodies(
     }
     // one place for each id: an included resource that is primary too isn't shown twice
     let mut places: HashMap<i64, &mut Value> = HashMap::new();
-    for resource in included.loaded_mut().iter_mut().chain(primary) {
+    for resource in included.shown_mut().chain(primary) {
         let id = id_number(&resource.id);
         let unread = resource.attributes.iter_mut().find(|(_, value)| matches!(value, Value::Unread));
         places.extend(unread.map(|(_, value)| (id, value)));

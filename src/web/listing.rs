@@ -34,7 +34,8 @@ pub async fn respond<T>(
     let mut resources: Vec<Resource> = page.resources.iter().map(render).collect();
     drop(page.resources);
     let origin = call.origin.for_caller(&page.caller);
-    let (at, blamed) = ((page.caller.account_id, origin), Blamed::PageSize(query.page.size));
+    let (at, blamed) =
+        ((page.caller.account_id, origin), Blamed::PageSize { asked: query.page.size, entries: resources.len() });
     let (included, reserved) = include::follow(app, at, &mut resources, Vec::new(), &query, Some(blamed)).await?;
     let ends = resources.first().zip(resources.last()).map(|(first, last)| (first.id.as_str(), last.id.as_str()));
     let links = Links::new(origin, schema.path, &query, PageOf { ends, more: page.more, total: page.total });

@@ -90,7 +90,8 @@ impl Numbered {
         }
         let (page, links) = self.page(resources, origin);
         let document = render_collection(&page, &Included::default(), &self.query, origin, &links);
-        let document = document.map_err(|size| Blamed::PageSize(self.query.page.size).too_large(size))?;
+        let document = document
+            .map_err(|size| Blamed::PageSize { asked: self.query.page.size, entries: page.len() }.too_large(size))?;
         Ok(answer(StatusCode::OK, document))
     }
 }

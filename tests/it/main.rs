@@ -8,6 +8,7 @@ mod advice;
 mod architecture;
 mod attempts;
 mod batch;
+mod browsers;
 mod cash_wallets;
 mod causes;
 mod clocks;

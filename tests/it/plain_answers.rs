@@ -1,6 +1,7 @@
 //! Plain JSON of the control plane: the text of single things, the envelope of lists, and the pages of lists.
 
 use concierge_sandbox::concierge::machine::StateMachine;
+use concierge_sandbox::config::Config;
 use concierge_sandbox::sandbox::accounts::document::CreatedAccount;
 use concierge_sandbox::sandbox::accounts::routes::AccountList;
 use concierge_sandbox::sandbox::advice::routes::AdviceList;
@@ -20,7 +21,7 @@ use reqwest::Method;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::support::{Account, account, sandbox, send};
+use crate::support::{Account, account, sandbox, sandbox_with, send};
 
 const LISTS: [&str; 6] = [
     "/_sandbox/accounts",
@@ -30,6 +31,12 @@ const LISTS: [&str; 6] = [
     "/_sandbox/snapshots",
     "/_sandbox/test_values",
 ];
+
+const ADMIN: &str = "let me in";
+
+fn with_admin(config: &mut Config) {
+    config.admin_token = Some(ADMIN.to_owned());
+}
 
 /// Returns path and query of a link.
 fn path_of(link: &Value) -> &str {
@@ -191,7 +198,7 @@ async fn new_account_is_shown_with_its_keys() {
             r#"{{"id":{id},"created_at":"2030-01-01T00:00:00.000Z","clock":{{"now":"2030-01-01T00:00:00.000Z","frozen":true}},"progression":"auto"#
         );
         assert_eq!(made.text, format!(r#"{account}","key":"k","read_only_key":{read_only}}}"#));
-        let shown = s.get(&format!("/_sandbox/accounts/{}", id.as_str().unwrap())).await;
+        let shown = Account::of(&s.url(""), "k").get(&format!("/_sandbox/accounts/{}", id.as_str().unwrap())).await;
         assert_eq!(shown.text, format!(r#"{account}"}}"#));
     })
     .await;
@@ -199,12 +206,13 @@ async fn new_account_is_shown_with_its_keys() {
 
 #[tokio::test]
 async fn every_list_has_one_envelope_and_the_same_pages() {
-    sandbox(async |s| {
+    sandbox_with(with_admin, async |s| {
+        let admin = Account::of(&s.url(""), ADMIN);
         let fault = json!({"path": "/api/users/7", "status": 500});
         let put = s.send(Method::PUT, "/_sandbox/faults", &json!({"data": [fault, fault, fault]})).await.expect(200);
         for name in ["a", "b", "c"] {
             s.post("/_sandbox/snapshots", &json!({ "name": name })).await.expect(201);
-            s.post("/_sandbox/accounts", &json!({})).await.expect(201);
+            admin.post("/_sandbox/accounts", &json!({})).await.expect(201);
             // three requests, and three pieces of advice
             s.post_text("/api/users", "{").await.expect(400);
         }
@@ -216,6 +224,8 @@ async fn every_list_has_one_envelope_and_the_same_pages() {
         }
         assert_eq!(put, s.get("/_sandbox/faults").await.expect(200));
         for path in LISTS {
+            // a key lists its own account
+            let s = if path == "/_sandbox/accounts" { &admin } else { &**s };
             let all = s.get(path).await.expect(200);
             assert_eq!(members(&all), ["data", "meta", "links"], "{path}");
             assert_eq!(members(&all["links"]), ["self", "first", "prev", "next", "last"], "{path}");
@@ -283,17 +293,22 @@ async fn bad_pages_are_refused_alike_by_every_list() {
 
 #[tokio::test]
 async fn every_account_can_be_reached() {
-    sandbox(async |s| {
+    sandbox_with(with_admin, async |s| {
+        let admin = Account::of(&s.url(""), ADMIN);
         let mut made = vec![json!("default")];
         for _ in 0..6 {
-            made.push(s.post("/_sandbox/accounts", &json!({})).await.expect(201)["id"].clone());
+            made.push(admin.post("/_sandbox/accounts", &json!({})).await.expect(201)["id"].clone());
         }
-        let pages = walk(s, "/_sandbox/accounts?page[size]=3", "id").await;
+        let pages = walk(&admin, "/_sandbox/accounts?page[size]=3", "id").await;
         assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 1]);
         assert_eq!(pages.concat(), made, "the oldest first");
         s.post("/_sandbox/reset", &json!({})).await.expect(204);
         made.rotate_left(1);
-        assert_eq!(walk(s, "/_sandbox/accounts?page[size]=3", "id").await.concat(), made, "a reset moves to the end");
+        assert_eq!(
+            walk(&admin, "/_sandbox/accounts?page[size]=3", "id").await.concat(),
+            made,
+            "a reset moves to the end"
+        );
     })
     .await;
 }
@@ -342,6 +357,41 @@ async fn shown_list_of_faults_can_be_sent_again() {
         older.assert_error(400, "document_invalid", "");
         assert!(older.text.contains("`data` is missing"), "{}", older.text);
         assert_eq!(s.get("/_sandbox/faults").await.expect(200), shown);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn names_that_cannot_be_read_are_unknown() {
+    sandbox_with(with_admin, async |s| {
+        let admin = Account::of(&s.url(""), ADMIN);
+        for name in ["%00", "a%00b", "%ff"] {
+            for (method, path) in [
+                (Method::GET, format!("/_sandbox/accounts/{name}")),
+                (Method::DELETE, format!("/_sandbox/accounts/{name}")),
+            ] {
+                for caller in [&**s, &admin] {
+                    let answer = send(caller.request(method.clone(), &path)).await;
+                    answer.assert_error(404, "resource_not_found", "");
+                }
+            }
+            for (method, path) in [
+                (Method::DELETE, format!("/_sandbox/snapshots/{name}")),
+                (Method::POST, format!("/_sandbox/snapshots/{name}/restore")),
+                (Method::GET, format!("/_sandbox/state_machines/{name}")),
+                (Method::GET, format!("/_sandbox/timeline/users/{name}")),
+                (Method::GET, format!("/_sandbox/timeline/{name}/1")),
+                (Method::POST, format!("/_sandbox/simulations/{name}/1/enable")),
+                (Method::GET, format!("/_sandbox/docs/{name}")),
+                (Method::GET, format!("/_sandbox/requests/{name}")),
+                (Method::GET, format!("/_sandbox/events/{name}")),
+                (Method::GET, format!("/receipts/{name}")),
+                (Method::GET, format!("/api/cash_wallets/{name}")),
+            ] {
+                let answer = send(s.request(method, &path)).await;
+                answer.assert_error(404, "resource_not_found", "");
+            }
+        }
     })
     .await;
 }

@@ -160,6 +160,14 @@ async fn invalid_setting_is_a_usage_error() {
         ("--log", "concierge_sandbox=loud"),
         ("--body-timeout", "0s"),
         ("--webhook-timeout", "0ms"),
+        ("--admin-token", ""),
+        ("--admin-token", "a;b"),
+        ("--admin-token", " a"),
+        ("--admin-token", "ключ"),
+        ("--admin-token", "your_api_key"),
+        ("--allowed-hosts", "a.example:80"),
+        ("--max-accounts", "0"),
+        ("--account-rate", "0"),
         ("--unheard-of", "1"),
         ("unheard-of", "1"),
     ] {
@@ -169,6 +177,35 @@ async fn invalid_setting_is_a_usage_error() {
     }
     let ended = run(&[], &[("SANDBOX_APPROVAL", "perhaps")]).await;
     assert_eq!(ended.status.code(), Some(2), "{ended:?}");
+}
+
+#[tokio::test]
+async fn empty_variable_counts_as_none() {
+    let command = Cli::command();
+    let names: Vec<&str> = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str()).collect();
+    assert!(names.contains(&"SANDBOX_ADMIN_TOKEN") && names.contains(&"DATABASE_URL"), "{names:?}");
+    let empty: Vec<(&str, &str)> = names.iter().map(|name| (*name, "")).collect();
+    let ended = run(&["openapi"], &empty).await;
+    assert!(ended.status.success(), "{ended:?}");
+    let wrong = failure_message(&["migrate", "--database-url", "nonsense"], &empty).await;
+    assert!(wrong.contains("DATABASE_URL"), "a flag counts all the same: {wrong}");
+}
+
+#[tokio::test]
+async fn open_server_without_a_token_warns_once() {
+    database(async |database| {
+        for (arguments, is_warned) in [
+            (&["--listen", "0.0.0.0:0"][..], true),
+            (&["--listen", "0.0.0.0:0", "--admin-token", "let me in"], false),
+            (&["--listen", "127.0.0.1:0"], false),
+        ] {
+            let server = database.program(arguments).await;
+            let lines = server.ended_by_stop().await;
+            let warnings = lines.iter().filter(|line| line.contains("set --admin-token")).count();
+            assert_eq!(warnings, usize::from(is_warned), "{arguments:?}: {lines:#?}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::support::{Account, account, documented_output, sandbox, send, within};
 
@@ -160,6 +161,36 @@ async fn finished_request_links_receipt_and_credit_note() {
         let decimal = |value: &Value| value.to_string().parse::<bigdecimal::BigDecimal>().unwrap();
         let left = decimal(&json!(1_000_000)) - decimal(&receipt["paid"]);
         assert_eq!(decimal(&wallet["data"]["attributes"]["balance"]), left);
+    })
+    .await;
+}
+
+/// Finishes the documented request of an account, and returns the path of its receipt.
+async fn receipt_path(account: &Account) -> String {
+    account.create_output().await;
+    let path = "/_sandbox/simulations/concierge_requests/1010/transition";
+    account.post(path, &json!({"state": "finished", "through": true})).await.expect(200);
+    let url = account.attributes_of("1010").await["receipt_url"].as_str().unwrap().to_owned();
+    url.strip_prefix(&account.url("")).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn address_of_a_receipt_follows_from_the_key_and_from_nothing_shown() {
+    sandbox(async |s| {
+        let (one, two) = (s.account(json!({"key": "one"})).await, s.account(json!({"key": "two"})).await);
+        let path = receipt_path(&one).await;
+        // WEBHOOK-AUTH, which every receiver gets, is the SHA-256 of the key
+        let shown = Sha256::digest(b"one");
+        let spelt = shown.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        for hash in [shown.to_vec(), spelt.into_bytes()] {
+            let guess = Sha256::new_with_prefix(hash).chain_update(b"receipt 1010").finalize();
+            let guess = guess.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            assert_ne!(path, format!("/receipts/{guess}"));
+        }
+        assert_ne!(path, receipt_path(&two).await);
+        // the same calls with the same key have the same answers
+        one.post("/_sandbox/reset", &json!({})).await.expect(204);
+        assert_eq!(path, receipt_path(&one).await);
     })
     .await;
 }

@@ -35,6 +35,33 @@ fn passwords_in_bodies_are_redacted() {
         (r#"{"password": "#, r#"{"password": "#),
         (r#"{"password""#, r#"{"password""#),
         (r#"{"password"#, r#"{"password"#),
+        // what passes for JSON
+        (r"{'password':'x'}", r#"{'password':"[redacted]"}"#),
+        (r"{'Password' : 'x\'y', 'b': 'it'}", r#"{'Password' : "[redacted]", 'b': 'it'}"#),
+        (r"{'password':'x", r#"{'password':"[redacted]""#),
+        (r#"it's {"password":"x"}"#, r#"it's {"password":"[redacted]"}"#),
+        // forms
+        ("a=1&password=x%26y&b=2", "a=1&password=[redacted]&b=2"),
+        ("user[password]=x", "user[password]=[redacted]"),
+        ("user%5BPassword%5D=x&p%61ssword=y", "user%5BPassword%5D=[redacted]&p%61ssword=[redacted]"),
+        ("password=x", "password=[redacted]"),
+        ("passwords=x&a=password", "passwords=x&a=password"),
+        // multipart documents
+        (
+            "--b\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nx\r\ny\r\n--b\r\n\
+             Content-Disposition: form-data; name=\"a\"\r\n\r\npassword\r\n--b--\r\n",
+            "--b\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n[redacted]\r\n--b\r\n\
+             Content-Disposition: form-data; name=\"a\"\r\n\r\npassword\r\n--b--\r\n",
+        ),
+        (
+            "--b\r\ncontent-disposition:form-data;name=user[password];filename=\"f\"\r\nX: y\r\n\r\nx",
+            "--b\r\ncontent-disposition:form-data;name=user[password];filename=\"f\"\r\nX: y\r\n\r\n[redacted]",
+        ),
+        (
+            "--b\r\nContent-Disposition: form-data; name=\"password",
+            "--b\r\nContent-Disposition: form-data; name=\"password",
+        ),
+        ("--password", "--password"),
         // `password` as a value or a part of a name
         (r#"{"a":"password","b":"password"}"#, r#"{"a":"password","b":"password"}"#),
         (r#"["password"]"#, r#"["password"]"#),
@@ -52,6 +79,11 @@ proptest! {
         if !body.contains("\"password\"") {
             prop_assert_eq!(&*kept, body.as_bytes());
         }
+    }
+
+    #[test]
+    fn redaction_of_any_form_or_multipart_document_ends(body in "(--)?[-=&%a\r\n\"';]{0,20}(name=password)?[-=&%61\r\n\"']{0,20}") {
+        redact::body(body.into_bytes());
     }
 
     #[test]

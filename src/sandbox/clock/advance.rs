@@ -15,7 +15,7 @@ use super::locks::ClockLock;
 use crate::accounts::store;
 use crate::accounts::store::clock;
 use crate::concierge::impossible;
-use crate::database::StoreError;
+use crate::database::{StoreError, outcome_unknown};
 use crate::events::store::last_id;
 use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
 use crate::lifecycle::Agenda;
@@ -132,7 +132,7 @@ impl Advance<'_> {
                     at = self.move_to(at, if skips { to } else { next }, skips).await?;
                 }
                 Some(_) if agenda.earliest().is_some_and(|earliest| earliest <= at) => self.step(&agenda, at).await?,
-                Some(_) => self.deliver().await?,
+                Some(_) => self.deliver(until).await?,
             }
         }
     }
@@ -153,15 +153,24 @@ impl Advance<'_> {
     }
 
     /// Waits until every delivery due at the clock's instant was attempted.
-    async fn deliver(&self) -> Result<(), Errors> {
+    async fn deliver(&self, until: Until) -> Result<(), Errors> {
         let app = &self.plane.app;
         app.deliveries.wake(self.account_id);
         let delivering = self.turn.tell(app.dispatcher.wait_until_idle(Some(self.account_id)));
         if app.stopping.unless(delivering).await.unwrap_or(false) {
             return Ok(());
         }
-        let detail = "the server is stopping; the clock has advanced in part; look at it before you repeat the request";
-        Err(Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1))
+        match until {
+            // repeated, it would go on too far
+            Until::Moved(Distance::By(_)) => {
+                Err(outcome_unknown("the server is stopping and the clock has advanced in part"))
+            }
+            Until::Moved(Distance::To(_)) | Until::Quiet(_) => {
+                let detail =
+                    "the server is stopping, and the clock has advanced in part; repeat the request in a moment";
+                Err(Errors::from(Error::new(UNAVAILABLE, detail)).retry_after(1))
+            }
+        }
     }
 
     /// Moves the clock from `at` towards `to`, and returns the instant reached.

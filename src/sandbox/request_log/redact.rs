@@ -121,7 +121,8 @@ fn json(body: &[u8]) -> Vec<u8> {
 /// Returns whether a body begins with the name of a password in apostrophes.
 fn is_password_in_apostrophes(body: &[u8]) -> bool {
     let name = body.get(1..=PASSWORD.len());
-    name.is_some_and(|name| name.eq_ignore_ascii_case(PASSWORD.as_bytes())) && body.get(PASSWORD.len() + 1) == Some(&b'\'')
+    name.is_some_and(|name| name.eq_ignore_ascii_case(PASSWORD.as_bytes()))
+        && body.get(PASSWORD.len() + 1) == Some(&b'\'')
 }
 
 /// Returns false if the body can't name a password: it contains neither the name, nor an escape of JSON or a form.

@@ -41,7 +41,8 @@ pub async fn list(State(plane): State<ControlPlane>, call: Call) -> Result<Respo
     let (page, links) = query.page(&found, call.origin.for_caller(&caller));
     let data = page.iter().map(|(_, exchange)| render(exchange)).collect();
     let meta = RequestLogMeta { total: found.len(), kept, kept_by: "this server, in memory" };
-    List { data, meta, links }.respond(Blamed::PageSize(query.page_size()))
+    let blamed = Blamed::PageSize { asked: query.page_size(), entries: page.len() };
+    List { data, meta, links }.respond(blamed)
 }
 
 /// `GET /_sandbox/requests/:id`: shows an exchange. Its id is the answer's `X-Request-Id`.

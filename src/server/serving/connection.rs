@@ -28,6 +28,8 @@ use crate::web::breaker::Breaker;
 
 /// Time for a client to read a last answer and end its side.
 const PARTING: Duration = Duration::from_secs(1);
+/// The same while the server stops.
+const LAST_PARTING: Duration = Duration::from_millis(200);
 /// Maximum number of bytes read of what a client still sends meanwhile.
 const LARGEST_PARTING: usize = 4 << 20;
 
@@ -54,15 +56,21 @@ pub async fn serve(transport: Transport, service: Service, rules: &Rules, mut st
         .max_buf_size(LARGEST_HEAD)
         .serve_connection(TokioIo::new(stream), answering);
     let end = drive(&mut connection, &pulse, rules.phases, &mut stage).await;
-    let stream = connection.into_parts().io.into_inner();
-    let last = match end {
+    let parts = connection.into_parts();
+    let stream = parts.io.into_inner();
+    let last = match &end {
         // nobody reads the answer to a request that was not begun
         End::Late(Phase::Head) if stream.has_read() => Some(late_head(rules.phases)),
-        End::Unreadable(error) => unreadable_request(&stream, &error),
+        // the start of a head came together with the request before it
+        End::Late(Phase::Idle) if !parts.read_buf.is_empty() => Some(late_head(rules.phases)),
+        End::Unreadable(error) => unreadable_request(&stream, error),
         _ => None,
     };
-    if stream.is_whole() {
-        part(stream, last.map(|errors| render(&errors, &rules.clock)), &pulse, &mut stage).await;
+    // between two requests there is no answer to wait for
+    let is_over = last.is_none() && matches!(end, End::Stopped | End::Late(_));
+    if stream.is_whole() && !is_over {
+        pulse.enter(Phase::Parting);
+        part(stream, last.map(|errors| render(&errors, &rules.clock)), &mut stage).await;
     }
 }
 
@@ -110,11 +118,14 @@ async fn answer(
     pulse: &Pulse,
 ) -> Result<Response<AnswerBody>, Infallible> {
     pulse.enter(Phase::Working);
+    let begun = Instant::now();
     let (mut parts, incoming) = request.into_parts();
     let (body, rest) = watched(&parts.headers, incoming);
     parts.extensions.insert(ConnectInfo(breaker.clone()));
     let Ok(mut response) = service.oneshot(Request::from_parts(parts, body)).await;
-    rest.settle(&mut response, rules.body_timeout, &rules.stopping).await;
+    // the time of a body is that of its reader and of what is left together
+    let time = rules.body_timeout.saturating_sub(begun.elapsed());
+    rest.settle(&mut response, time, &rules.stopping).await;
     if rules.stopping.is_requested() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -132,8 +143,7 @@ fn unreadable_request(stream: &ClientStream, error: &hyper::Error) -> Option<Err
 }
 
 /// Ends a connection, so that the client can read the last answer: closing with unread bytes would reset it.
-async fn part(mut stream: ClientStream, last: Option<Vec<u8>>, pulse: &Pulse, stage: &mut watch::Receiver<Stage>) {
-    pulse.enter(Phase::Working);
+async fn part(mut stream: ClientStream, last: Option<Vec<u8>>, stage: &mut watch::Receiver<Stage>) {
     let parting = async {
         if let Some(last) = last {
             stream.write_all(&last).await?;
@@ -149,15 +159,21 @@ async fn part(mut stream: ClientStream, last: Option<Vec<u8>>, pulse: &Pulse, st
         }
         Ok::<_, std::io::Error>(())
     };
+    let stopping = async {
+        let stops = stage.wait_for(|stage| *stage >= Stage::Stopping).await.is_ok();
+        if stops {
+            drop(timeout(LAST_PARTING, stage.wait_for(|stage| *stage == Stage::Cut)).await);
+        }
+    };
     tokio::select! {
         _ = timeout(PARTING, parting) => {}
-        _ = stage.wait_for(|stage| *stage == Stage::Cut) => {}
+        () = stopping => {}
     }
 }
 
 /// A connection of the HTTP layer, whose type can't be named.
 trait Exchanges {
-    /// Runs the connection, and leaves its stream open at the end.
+    /// Runs the connection to its end, with everything sent. Its stream stays open.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>>;
 
     /// Ends the connection after the present request.
@@ -170,7 +186,8 @@ where
     F: Future<Output = Result<Response<AnswerBody>, Infallible>> + Unpin,
 {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        self.poll_without_shutdown(context)
+        // without its shutdown, which the stream ignores, the HTTP layer may leave the end of an answer unsent
+        Pin::new(self).poll(context)
     }
 
     fn stop(&mut self) {

@@ -17,6 +17,8 @@ pub enum Phase {
     Working,
     /// The end of an answer is being sent.
     Sending,
+    /// The HTTP layer has ended the connection; the client may still read the last answer.
+    Parting,
 }
 
 /// Time limits of the phases between answers.
@@ -62,7 +64,7 @@ impl Pulse {
         match phase {
             Phase::Idle => Some(since + limits.idle),
             Phase::Head => Some(since + limits.head),
-            Phase::Working | Phase::Sending => None,
+            Phase::Working | Phase::Sending | Phase::Parting => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -39,6 +39,8 @@ pub struct ClientStream {
     stalled: Option<Pin<Box<Sleep>>>,
     /// The end of [`PATIENCE`] after the client closed its sending side.
     parting: Option<Pin<Box<Sleep>>>,
+    /// The reader that waits although the client closed its sending side.
+    reader: Option<Waker>,
     /// True if anything was read.
     has_read: bool,
     /// Status of the HTTP layer's own answer. It has no body, so it is held back.
@@ -55,6 +57,7 @@ impl ClientStream {
             write_timeout,
             stalled: None,
             parting: None,
+            reader: None,
             has_read: false,
             held_back: None,
         }
@@ -86,7 +89,7 @@ impl ClientStream {
     /// a request that it can't read: it comes between answers, or behind the last one.
     fn of_service(&self, bytes: &[u8]) -> usize {
         match self.pulse.phase() {
-            Phase::Working => bytes.len(),
+            Phase::Working | Phase::Parting => bytes.len(),
             Phase::Idle | Phase::Head => 0,
             Phase::Sending => bare_answer(bytes).unwrap_or(bytes.len()),
         }
@@ -154,10 +157,21 @@ impl AsyncRead for ClientStream {
         if buffer.filled().len() > before {
             self.has_read = true;
             self.pulse.pass(Phase::Idle, Phase::Head);
-        } else if matches!(read, Poll::Ready(Ok(()))) && self.pulse.phase() == Phase::Working {
-            // the HTTP layer takes an end for a client that has gone, and drops its request
-            let parting = self.parting.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
-            std::task::ready!(parting.as_mut().poll(context));
+            return read;
+        }
+        // the HTTP layer takes an end for a client that has gone, and drops its request or the rest of its answer
+        match self.pulse.phase() {
+            Phase::Working if matches!(read, Poll::Ready(Ok(()))) => {
+                self.reader = Some(context.waker().clone());
+                let parting = self.parting.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+                ready!(parting.as_mut().poll(context));
+            }
+            Phase::Sending if matches!(read, Poll::Ready(Ok(()))) => {
+                // writing has its own limit
+                self.reader = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            _ => {}
         }
         read
     }
@@ -208,12 +222,16 @@ impl AsyncWrite for ClientStream {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
             }
             self.pulse.pass(Phase::Sending, Phase::Idle);
+            if let Some(reader) = self.reader.take() {
+                reader.wake();
+            }
         }
         flushed.map(Ok)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.breaker.is_reset() {
+        // the end is another one's decision
+        if self.breaker.is_reset() || self.pulse.phase() != Phase::Parting {
             return Poll::Ready(Ok(()));
         }
         let closed = self.transport().poll_shutdown(context);

@@ -53,24 +53,26 @@ async fn accounts_are_shown_and_listed_without_keys() {
         for name in ["key", "read_only_key"] {
             made.as_object_mut().unwrap().remove(name);
         }
-        // by name with any key, and as `me` with each of its keys
-        assert_eq!(s.get(&location).await.expect(200), made);
+        // by name, as `me` and in the list, with each of its keys
         for key in [key, read_only_key] {
             let account = Account::of(&s.url(""), key.as_str().unwrap());
             assert_eq!(account.get("/_sandbox/accounts/me").await.expect(200), made);
+            assert_eq!(account.get(&location).await.expect(200), made);
+            let listed = account.get(ACCOUNTS).await.expect(200);
+            assert_eq!((&listed["data"], &listed["meta"]["total"]), (&json!([made]), &json!(1)));
+            let beyond = account.get(&format!("{ACCOUNTS}?page[number]=2")).await.expect(200);
+            assert_eq!((&beyond["data"], &beyond["links"]["next"]), (&json!([]), &Value::Null));
         }
         assert_eq!(s.get("/_sandbox/accounts/me").await.expect(200)["id"], "default");
-        let listed = s.get(ACCOUNTS).await.expect(200)["data"].clone();
-        let names: Vec<&Value> = listed.as_array().unwrap().iter().map(|account| &account["id"]).collect();
-        assert_eq!(
-            names,
-            [&json!("default"), &made["id"]],
-            "the internal account for estimates without a key isn't listed"
-        );
+        // that of somebody else is as one that nobody has
+        s.get(&location).await.assert_error(404, "resource_not_found", "");
         s.get("/_sandbox/accounts/nobody").await.assert_error(404, "resource_not_found", "");
         s.get("/_sandbox/accounts?x=1").await.assert_error(400, "parameter_unknown", "x");
-        let stranger = s.client.get(s.url("/_sandbox/accounts/me")).header("Authorization", "nobody's");
-        send(stranger).await.assert_error(401, "invalid_api_key", "Authorization");
+        for path in [ACCOUNTS, "/_sandbox/accounts/me", "/_sandbox/accounts/default", &location] {
+            let stranger = s.client.get(s.url(path)).header("Authorization", "nobody's");
+            send(stranger).await.assert_error(401, "invalid_api_key", "Authorization");
+            send(s.client.get(s.url(path))).await.assert_error(401, "invalid_api_key", "Authorization");
+        }
     })
     .await;
 }

@@ -40,9 +40,15 @@ async fn account_delete_removes_every_row() {
         let read_only = Account::of(&s.url(""), &accounts[0].read_only_key);
         read_only.delete("/_sandbox/accounts/me").await.assert_error(401, "not_enough_permissions", "Authorization");
         let path = format!("{ACCOUNTS}/{}", accounts[0].name);
-        s.delete(&format!("{path}?now=1")).await.assert_error(400, "parameter_unknown", "now");
+        read_only.delete(&path).await.assert_error(401, "not_enough_permissions", "Authorization");
+        accounts[0].delete(&format!("{path}?now=1")).await.assert_error(400, "parameter_unknown", "now");
+        // a key of another account finds none
+        for stranger in [&accounts[1], s] {
+            stranger.delete(&path).await.assert_error(404, "resource_not_found", "");
+        }
+        send(s.client.delete(s.url(&path))).await.assert_error(401, "invalid_api_key", "Authorization");
         assert!(rows(s.database(), row).await > 0);
-        s.delete(&path).await.expect(204);
+        accounts[0].delete(&path).await.expect(204);
         assert_eq!(rows(s.database(), row).await, 0);
         for key in [&accounts[0].key, &accounts[0].read_only_key] {
             let request = s.client.get(s.url("/api/users/me")).header("Authorization", key);

@@ -1,5 +1,7 @@
 //! Access to accounts: `--accounts open` and `--admin-token`.
 
+use std::num::NonZeroU32;
+
 use concierge_sandbox::config::{AccountPolicy, Config};
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -104,14 +106,16 @@ async fn admin_token_is_required_to_manage_accounts() {
                 send(request.header("Content-Type", "application/json").body("{}"))
             };
             for token in [None, Some("let me"), Some("your_api_key"), Some("Bearer let me in"), Some("")] {
+                call(Method::POST, ACCOUNTS, token).await.assert_error(401, "invalid_admin_token", "Authorization");
                 for (method, path) in [
-                    (Method::POST, ACCOUNTS),
                     (Method::GET, ACCOUNTS),
                     (Method::GET, "/_sandbox/accounts/default"),
                     (Method::DELETE, "/_sandbox/accounts/default"),
                     (Method::DELETE, "/_sandbox/accounts/nobody"),
                 ] {
-                    call(method, path, token).await.assert_error(401, "invalid_admin_token", "Authorization");
+                    if token != Some("your_api_key") {
+                        call(method, path, token).await.assert_error(401, "invalid_api_key", "Authorization");
+                    }
                 }
             }
             let made = call(Method::POST, ACCOUNTS, Some("let me in")).await.expect(201);
@@ -125,8 +129,9 @@ async fn admin_token_is_required_to_manage_accounts() {
             let account = Account::of(&s.url(""), made["key"].as_str().unwrap());
             assert_eq!(account.get("/_sandbox/accounts/me").await.expect(200)["id"], made["id"]);
             account.post(super::RESET, &json!({})).await.expect(204);
-            account.get(&path).await.assert_error(401, "invalid_admin_token", "Authorization");
-            account.delete("/_sandbox/accounts/me").await.expect(204);
+            assert_eq!(account.get(&path).await.expect(200)["id"], made["id"]);
+            account.get("/_sandbox/accounts/default").await.assert_error(404, "resource_not_found", "");
+            call(Method::DELETE, &path, Some("let me in")).await.expect(204);
             call(Method::GET, &path, Some("let me in")).await.assert_error(404, "resource_not_found", "");
             // the token isn't a key
             call(Method::GET, "/_sandbox/accounts/me", Some("let me in")).await.assert_error(
@@ -150,10 +155,10 @@ async fn account_management_calls_create_no_account_for_their_key() {
                 let before = s.count(COUNT).await;
                 let guess = Account::of(&s.url(""), "guess");
                 let status = |status: u16| if refused { 401 } else { status };
-                guess.get(ACCOUNTS).await.expect(status(200));
-                guess.get(&format!("{ACCOUNTS}/?page=1")).await.expect(status(400));
-                guess.get(&format!("{ACCOUNTS}/nobody")).await.expect(status(404));
-                guess.delete(&format!("{ACCOUNTS}/nobody")).await.expect(status(404));
+                guess.get(ACCOUNTS).await.expect(401);
+                guess.get(&format!("{ACCOUNTS}/?page=1")).await.expect(401);
+                guess.get(&format!("{ACCOUNTS}/nobody")).await.expect(401);
+                guess.delete(&format!("{ACCOUNTS}/nobody")).await.expect(401);
                 assert_eq!(s.count(COUNT).await, before);
                 // an account can be created for the caller's own key
                 guess.post(ACCOUNTS, &json!({"key": "guess"})).await.expect(status(201));
@@ -163,6 +168,45 @@ async fn account_management_calls_create_no_account_for_their_key() {
         )
         .await;
     }
+}
+
+#[tokio::test]
+async fn accounts_are_limited_in_number_and_rate() {
+    sandbox_with(
+        |config| (config.accounts, config.max_accounts) = (AccountPolicy::Open, 3),
+        async |s| {
+            let made = s.account(json!({})).await;
+            Account::of(&s.url(""), "open").get("/api/users/me").await.expect(200);
+            let before = s.count(COUNT).await;
+            let refused = s.post(ACCOUNTS, &json!({})).await;
+            refused.assert_error(409, "too_many_accounts", "");
+            assert!(refused.text.contains("3 accounts, as many as --max-accounts allows"), "{refused:?}");
+            for path in ["/api/users/me", "/_sandbox/clock"] {
+                let stranger = Account::of(&s.url(""), "another");
+                stranger.get(path).await.assert_error(409, "too_many_accounts", "");
+            }
+            assert_eq!(s.count(COUNT).await, before);
+            // existing ones are as before, and a place becomes free
+            made.post(super::RESET, &json!({})).await.expect(204);
+            made.delete("/_sandbox/accounts/me").await.expect(204);
+            Account::of(&s.url(""), "another").get("/api/users/me").await.expect(200);
+        },
+    )
+    .await;
+    sandbox_with(
+        |config| (config.accounts, config.account_rate) = (AccountPolicy::Open, NonZeroU32::MIN),
+        async |s| {
+            s.post(ACCOUNTS, &json!({})).await.expect(201);
+            let refused = s.post(ACCOUNTS, &json!({})).await;
+            refused.assert_error(429, "rate_limited", "");
+            assert_eq!(refused.headers["retry-after"], "1");
+            assert!(refused.text.contains("--account-rate"), "{refused:?}");
+            let stranger = Account::of(&s.url(""), "another");
+            stranger.get("/api/users/me").await.assert_error(429, "rate_limited", "");
+            s.get("/api/users/me").await.expect(200);
+        },
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -118,7 +118,9 @@ pub fn relationship_object(identifier: Value, cardinality: Cardinality) -> Value
 
 /// Describes the document of one resource.
 fn document(schema: &'static Schema, data: Value) -> Value {
-    closed(members(json!({ "data": data, "included": included(schema) })), &["data"])
+    let omitted = json!({ "type": "string", "description": "Why a change's answer has no included resources." });
+    let meta = closed(members(json!({ "omitted": omitted })), &["omitted"]);
+    closed(members(json!({ "data": data, "included": included(schema), "meta": meta })), &["data"])
 }
 
 /// Describes the document of one resource, or of none.

@@ -10,6 +10,9 @@ use super::error::is_full;
 /// Minimum time between two lines.
 pub const PAUSE: Duration = Duration::from_secs(1);
 
+/// Time for which a disk counts as full after a write found it so, in the log.
+const FULL: Duration = Duration::from_secs(5);
+
 /// The present outage, if any.
 #[derive(Debug, Default)]
 pub struct Outage(Mutex<State>);
@@ -19,8 +22,10 @@ struct State {
     /// Begin of the outage.
     since: Option<Instant>,
     logged: Option<Instant>,
-    /// A write found the disk full.
+    /// A write found the disk full, and no check found room since.
     is_full: bool,
+    /// Time of the last such write.
+    found_full: Option<Instant>,
 }
 
 impl Outage {
@@ -28,7 +33,10 @@ impl Outage {
     pub fn note(&self, error: &sqlx::Error) {
         let now = Instant::now();
         let mut state = self.0.lock();
-        state.is_full |= is_full(error);
+        if is_full(error) {
+            state.is_full = true;
+            state.found_full = Some(now);
+        }
         state.since.get_or_insert(now);
         if state.logged.is_none_or(|logged| now - logged >= PAUSE) {
             state.logged = Some(now);
@@ -41,7 +49,7 @@ impl Outage {
     pub fn end(&self) {
         let mut state = self.0.lock();
         // reads succeed on a full disk
-        if state.is_full {
+        if state.found_full.is_some_and(|found| found.elapsed() < FULL) {
             return;
         }
         let Some(since) = state.since.take() else { return };
@@ -49,14 +57,17 @@ impl Outage {
         tracing::info!(outage = ?since.elapsed(), "the database is back");
     }
 
-    /// Returns whether a write found the disk full, and none was tried since.
+    /// Returns whether a write found the disk full, and no [check](Self::has_room) found room since.
     pub fn is_full(&self) -> bool {
         self.0.lock().is_full
     }
 
     /// Notes that a write found room again.
     pub fn has_room(&self) {
-        self.0.lock().is_full = false;
+        {
+            let mut state = self.0.lock();
+            (state.is_full, state.found_full) = (false, None);
+        }
         self.end();
     }
 }

@@ -147,6 +147,7 @@ fn contained(address: IpAddr) -> impl Iterator<Item = IpAddr> {
         let found = leading.map(move |(_, places)| Ipv4Addr::from_octets(places.map(|place| octets[place])));
         let [.., a, b, c, d] = octets;
         let client = TEREDO.contains(&address).then(|| Ipv4Addr::new(!a, !b, !c, !d));
-        found.chain(client).map(IpAddr::V4)
+        // 0.0.0.0/8 is this machine only as an address of its own; here it is a place without an address
+        found.chain(client).filter(|address| address.octets()[0] != 0).map(IpAddr::V4)
     })
 }

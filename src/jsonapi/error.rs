@@ -169,6 +169,11 @@ impl Errors {
         self
     }
 
+    /// Returns whether these are a single error of a code.
+    pub fn is(&self, code: Code) -> bool {
+        matches!(self.errors.as_slice(), [error] if error.code == code)
+    }
+
     /// Returns the status of the answer: the common one of the errors, else the general one of their class.
     pub fn status(&self) -> u16 {
         let first = self.errors.first().map_or(500, |error| error.code.status);

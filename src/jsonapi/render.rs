@@ -146,12 +146,18 @@ impl Included {
 
 /// Renders the document of one resource, with links under `origin`.
 pub fn render_document(resource: &Resource, included: &Included, query: &Query, origin: &str) -> Vec<u8> {
-    write(&Document { data: Data::One(resource), included, query, origin, links: None })
+    write(&Document { data: Data::One(resource), included, query, origin, links: None, omitted: None })
+}
+
+/// Renders the document of one resource without the included ones. `omitted` says why, in its `meta`.
+pub fn render_document_alone(resource: &Resource, query: &Query, origin: &str, omitted: &str) -> Vec<u8> {
+    let (data, included) = (Data::One(resource), &Included::default());
+    write(&Document { data, included, query, origin, links: None, omitted: Some(omitted) })
 }
 
 /// Renders the document of a resource that does not exist, where that is no error.
 pub fn render_absent(query: &Query, origin: &str) -> Vec<u8> {
-    write(&Document { data: Data::None, included: &Included::default(), query, origin, links: None })
+    write(&Document { data: Data::None, included: &Included::default(), query, origin, links: None, omitted: None })
 }
 
 /// Renders the document of a page of a collection, with links under `origin`.
@@ -165,7 +171,7 @@ pub fn render_collection(
     origin: &str,
     links: &Links,
 ) -> Result<Vec<u8>, usize> {
-    write_within(&Document { data: Data::Many(resources), included, query, origin, links: Some(links) })
+    write_within(&Document { data: Data::Many(resources), included, query, origin, links: Some(links), omitted: None })
 }
 
 /// Returns the size of a resource in a document of `query`, in bytes.
@@ -227,6 +233,8 @@ struct Document<'a> {
     query: &'a Query,
     origin: &'a str,
     links: Option<&'a Links>,
+    /// The reason why the included resources are left out.
+    omitted: Option<&'a str>,
 }
 
 impl Document<'_> {
@@ -268,7 +276,9 @@ impl Serialize for Document<'_> {
                 (*resources, resources.first().map(|resource| resource.schema))
             }
         };
-        if self.query.is_compound {
+        if let Some(reason) = self.omitted {
+            map.serialize_entry("meta", &HashMap::from([("omitted", reason)]))?;
+        } else if self.query.is_compound {
             let primary = |resource: &Resource| {
                 schema.is_some_and(|schema| schema.type_name == resource.schema.type_name)
                     && first.iter().any(|primary| primary.id == resource.id)

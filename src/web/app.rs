@@ -108,7 +108,7 @@ impl App {
     /// 503 if the database is unavailable.
     pub async fn admit(&self, headers: &HeaderMap) -> Result<(), Errors> {
         match &self.open_accounts {
-            Some(open) => open.ensure(self, headers).await,
+            Some(open) => open.ensure(&self.database, &self.clock, &self.account_limits, headers).await,
             None => Ok(()),
         }
     }

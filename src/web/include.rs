@@ -10,7 +10,7 @@ use crate::concierge::load_for_document;
 use crate::concierge::withdrawal_instructions::document::{BODY, SCHEMA as INSTRUCTIONS};
 use crate::concierge::withdrawal_instructions::store::{SizedBody, bodies};
 use crate::jsonapi::document::id_number;
-use crate::jsonapi::error::Errors;
+use crate::jsonapi::error::{ANSWER_TOO_LARGE, Errors};
 use crate::jsonapi::query::Query;
 use crate::jsonapi::render::{self, Included, LARGEST_ANSWER, Linkage, Resource, Value};
 
@@ -19,14 +19,18 @@ const AT_ONCE: usize = 1000;
 /// Bytes of bodies to load at once.
 const BYTES_AT_ONCE: usize = 4 << 20;
 
+/// Reason in the answer to a change whose `include` leads to too much.
+const OMITTED: &str = "the resources of `include` have more than 32 MiB together, so they are left out; the request was \
+    done; list them in pages";
+
 /// Follows every include path from the primary resources, then loads the bodies to show, of the primary resources too.
 /// Resources in `known` are not loaded again, so the default includes of a single output need no extra statement.
 ///
 /// Returns the memory reserved for the bodies, if they are large.
 ///
 /// # Errors
-/// 400 if `blamed` leads to an answer that is too large; `None` sets no limit. 503 if the database is unavailable, or
-/// other answers hold the memory.
+/// 400 if `blamed` (`include` for `None`) leads to an answer that is too large. 503 if the database is unavailable, or
+/// other answers hold the memory; with `None` they are not asked.
 pub async fn follow(
     app: &App,
     (account_id, origin): (i64, &str),
@@ -79,10 +83,7 @@ pub async fn follow(
 }
 
 fn check(size: usize, blamed: Option<Blamed>) -> Result<(), Errors> {
-    match blamed {
-        Some(blamed) if size > LARGEST_ANSWER => Err(blamed.too_large(size)),
-        _ => Ok(()),
-    }
+    if size > LARGEST_ANSWER { Err(blamed.unwrap_or(Blamed::Include).too_large(size)) } else { Ok(()) }
 }
 
 /// Loads the bodies that the document shows. Their size is known before they are loaded.
@@ -148,7 +149,8 @@ async fn load_bodies(
 }
 
 /// Renders the document of one resource with its included resources, as an answer to `caller`. A GET blames its
-/// `include` for its size. After a change the answer has to arrive, so nothing is blamed.
+/// `include` for its size. After a change the answer has to arrive, so nothing is blamed: the answer says that it leaves
+/// the included resources out.
 ///
 /// # Errors
 /// As [`follow`].
@@ -162,6 +164,11 @@ pub async fn document(
 ) -> Result<Vec<u8>, Errors> {
     let origin = call.origin.for_caller(caller);
     let (at, primary) = ((caller.account_id, origin), std::slice::from_mut(&mut *resource));
-    let (included, _reserved) = follow(app, at, primary, known, query, blamed).await?;
-    Ok(render::render_document(resource, &included, query, origin))
+    match follow(app, at, primary, known, query, blamed).await {
+        Ok((included, _reserved)) => Ok(render::render_document(resource, &included, query, origin)),
+        Err(errors) if blamed.is_none() && errors.is(ANSWER_TOO_LARGE) => {
+            Ok(render::render_document_alone(resource, query, origin, OMITTED))
+        }
+        Err(errors) => Err(errors),
+    }
 }

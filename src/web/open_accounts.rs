@@ -7,11 +7,12 @@ use axum::http::{HeaderMap, header};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::app::App;
+use super::account_limits::AccountLimits;
 use crate::accounts::caller::{Credentials, StoredKey, hex};
 use crate::accounts::store::has_key;
+use crate::clock::Clock;
 use crate::concierge::fixtures::create_account_for;
-use crate::database::StoreError;
+use crate::database::{Database, StoreError};
 use crate::jsonapi::error::Errors;
 
 /// Time for which a found key counts as known.
@@ -55,20 +56,26 @@ impl OpenAccounts {
     ///
     /// # Errors
     /// 409 and 429 beyond the limits on accounts; 503 if the database is unavailable.
-    pub async fn ensure(&self, app: &App, headers: &HeaderMap) -> Result<(), Errors> {
+    pub async fn ensure(
+        &self,
+        database: &Database,
+        clock: &Clock,
+        limits: &AccountLimits,
+        headers: &HeaderMap,
+    ) -> Result<(), Errors> {
         let Some(key) = usable_key(headers) else { return Ok(()) };
         let sha256 = key.sha256;
         if self.knows(&sha256) || self.admin_token == Some(sha256) {
             return Ok(());
         }
-        let ensured = app.database.run_repeatable(async |connection| {
+        let ensured = database.run_repeatable(async |connection| {
             if has_key(connection, sha256).await? {
                 return Ok(());
             }
-            app.account_limits.check_rate()?;
-            app.account_limits.check_room(connection).await?;
+            limits.check_rate()?;
+            limits.check_room(connection).await?;
             let name = hex(&sha256[..16]);
-            match create_account_for(connection, &name, &[key], None, app.clock.now()).await {
+            match create_account_for(connection, &name, &[key], None, clock.now()).await {
                 // a concurrent request created it
                 Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(()),
                 done => done.map(|_| ()).map_err(StoreError::from),

@@ -55,6 +55,10 @@ async fn a_page_above_32_mib_is_refused_and_names_a_size_that_fits() {
         let ids = large_instructions(s, 36).await;
         let detail = too_large(&s.get(INSTRUCTIONS).await, "page[size]");
         assert!(detail.contains("is 100") && detail.contains("35 MiB"), "{detail}");
+        // the size that it names fits
+        let (_, fitting) = detail.split_once("page[size]=").unwrap();
+        let fitting = fitting.split_once(' ').unwrap().0;
+        s.get(&format!("{INSTRUCTIONS}?page[size]={fitting}")).await.expect(200);
         too_large(&s.get(&format!("{INSTRUCTIONS}?page[size]=36")).await, "page[size]");
         let page = s.get(&format!("{INSTRUCTIONS}?page[size]=33")).await.expect(200);
         assert_eq!(page["data"].as_array().unwrap().len(), 33);
@@ -71,6 +75,11 @@ async fn a_page_above_32_mib_is_refused_and_names_a_size_that_fits() {
         too_large(&s.get(path).await, "include");
         too_large(&s.get(&path.replace("/1010", "")).await, "page[size]");
         s.get(&format!("{path}&fields[withdrawal_instructions]=label")).await.expect(200);
+        // a change is made, so its answer arrives, and says what it leaves out
+        let change = json!({"data": {"type": "concierge_requests", "id": "1010", "attributes": {}}});
+        let changed = s.patch(path, &change).await.expect(200);
+        assert!(changed.get("included").is_none(), "{changed}");
+        assert!(changed["meta"]["omitted"].as_str().unwrap().contains("the request was done"), "{changed}");
     })
     .await;
 }

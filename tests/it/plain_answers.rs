@@ -381,7 +381,7 @@ async fn names_that_cannot_be_read_are_unknown() {
                 (Method::GET, format!("/_sandbox/state_machines/{name}")),
                 (Method::GET, format!("/_sandbox/timeline/users/{name}")),
                 (Method::GET, format!("/_sandbox/timeline/{name}/1")),
-                (Method::POST, format!("/_sandbox/simulations/{name}/1/enable")),
+                (Method::POST, format!("/_sandbox/simulations/users/{name}/enable")),
                 (Method::GET, format!("/_sandbox/docs/{name}")),
                 (Method::GET, format!("/_sandbox/requests/{name}")),
                 (Method::GET, format!("/_sandbox/events/{name}")),

@@ -259,7 +259,7 @@ async fn migrate_and_healthcheck_report_by_exit_code() {
             assert!(ended.status.success() && ended.stdout.is_empty(), "{ended:?}");
             assert_eq!(count(database, "select count(*) from accounts where id > 0").await, 0);
         }
-        let server = database.program(&["--listen", "0.0.0.0:0"]).await;
+        let server = database.program(&["--listen", "0.0.0.0:0", "--admin-token", "let me in"]).await;
         let port = server.address().split(':').next_back().unwrap().to_owned();
         for address in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}")] {
             let ended = run(&["healthcheck"], &[("SANDBOX_LISTEN", &address)]).await;

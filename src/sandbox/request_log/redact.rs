@@ -83,7 +83,7 @@ pub fn body(body: Vec<u8>) -> Box<[u8]> {
     let start = blanks_end(&kept, 0);
     match kept.get(start..).unwrap_or_default() {
         [b'{' | b'[' | b'"', ..] => kept,
-        [b'-', b'-', ..] => multipart::redact(&kept),
+        [b'-', b'-', ..] => multipart::redact(&kept, names_password, REDACTED.as_bytes()),
         _ => form(&kept),
     }
     .into()

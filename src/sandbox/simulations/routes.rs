@@ -17,7 +17,7 @@ use crate::concierge::users::state::ComplianceState;
 use crate::database::StoreError;
 use crate::events::Cause;
 use crate::jsonapi::document::{Reader, id_number};
-use crate::jsonapi::error::{Error, Errors, ROUTE_UNKNOWN};
+use crate::jsonapi::error::{Error, Errors, RESOURCE_NOT_FOUND, ROUTE_UNKNOWN};
 use crate::jsonapi::query::Target;
 use crate::jsonapi::schema::Schema;
 use crate::web::app::{App, run_to_completion};
@@ -46,6 +46,9 @@ pub async fn simulate(
     PathOf((type_name, id, verb)): PathOf<(String, String, String)>,
     call: Call,
 ) -> Result<Response, Errors> {
+    if type_name.is_empty() {
+        return Err(Error::new(RESOURCE_NOT_FOUND, "the path can't be read as UTF-8, so it names no resource").into());
+    }
     let schema = schema(&type_name)?;
     let read = call.query(schema, Target::Single).and_then(|query| Ok((query, read(&app, schema, &verb, &call.body)?)));
     let (caller, (query, simulation)) = call.authorize(&app, Access::Write, read).await?;

@@ -1,6 +1,6 @@
 //! The limits of connections, in number and time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -28,12 +28,14 @@ async fn late_head_is_answered_with_408() {
                 assert!(answer.text.contains("after 200ms"), "{answer:?}");
                 assert_eq!(wire.rest().await, "");
             }
-            // also behind an answer
-            let mut wire = wire(s).await;
-            wire.send(GET).await;
-            wire.answer().await.expect(200);
-            wire.send("GET ").await;
-            wire.answer().await.assert_error(408, "head_timeout", "");
+            // also behind an answer, and together with the request before it
+            for (first, later) in [(GET.to_owned(), "GET "), (format!("{GET}GET /"), "x")] {
+                let mut wire = wire(s).await;
+                wire.send(first).await;
+                wire.answer().await.expect(200);
+                wire.send(later).await;
+                wire.answer().await.assert_error(408, "head_timeout", "");
+            }
         },
     )
     .await;
@@ -109,6 +111,29 @@ async fn connections_are_limited() {
             second.answer().await.expect(200);
             drop(first);
             within(async { while first_status(s).await != 200 {} }).await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn place_of_a_client_that_has_gone_is_free_at_once() {
+    sandbox_with(
+        |config| config.max_connections = Some(4),
+        async |s| {
+            let began = Instant::now();
+            for ending in ["", "Connection: close\r\n"] {
+                for _ in 0..20 {
+                    let mut wire = wire(s).await;
+                    wire.send(format!("GET {LIVE} HTTP/1.1\r\nHost: x\r\n{ending}\r\n")).await;
+                    // a place is free as soon as the server saw the end of another connection
+                    if wire.answer().await.status != 200 {
+                        assert!(began.elapsed() < Duration::from_secs(5));
+                    }
+                }
+            }
+            // with a second for each, it would take ten
+            assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         },
     )
     .await;

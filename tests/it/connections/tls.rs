@@ -28,8 +28,10 @@ async fn server_speaks_https_with_its_certificate() {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let client = reqwest::Client::builder().tls_backend_preconfigured(tls).build().unwrap();
-        let document = send(server.post(&client)).await.expect(201);
-        assert_eq!(document["data"]["id"], "32323");
+        let created = send(server.post(&client)).await;
+        // links lead where the client came from
+        assert_eq!(created.headers["location"], format!("{}/api/concierge_request_outputs/32323", server.base));
+        assert_eq!(created.expect(201)["data"]["id"], "32323");
         let health = ["healthcheck", "--listen", server.address(), "--tls-cert", certificate, "--tls-key", key];
         let checked = Program::run(&health, &[]).ended().await;
         assert!(checked.status.success(), "{checked:?}");

@@ -65,17 +65,21 @@ async fn account_delete_removes_every_row() {
 
 #[tokio::test]
 async fn account_delete_works_for_the_default_account() {
-    sandbox(async |s| {
-        s.create_output().await;
-        s.delete("/_sandbox/accounts/default").await.expect(204);
-        s.get("/api/users").await.assert_error(401, "invalid_api_key", "Authorization");
-        assert_eq!(s.get(ACCOUNTS).await.expect(200)["data"], json!([]));
-        // an estimate needs neither key nor account
-        let estimate = json!({"data": {"type": "concierge_estimates", "attributes": {"port_code": "cl_clp",
+    let token = "let me in";
+    sandbox_with(
+        |config| config.admin_token = Some(token.to_owned()),
+        async |s| {
+            s.create_output().await;
+            s.delete("/_sandbox/accounts/default").await.expect(204);
+            s.get("/api/users").await.assert_error(401, "invalid_api_key", "Authorization");
+            assert_eq!(Account::of(&s.url(""), token).get(ACCOUNTS).await.expect(200)["data"], json!([]));
+            // an estimate needs neither key nor account
+            let estimate = json!({"data": {"type": "concierge_estimates", "attributes": {"port_code": "cl_clp",
             "outputs": [{"port_code": "us_usd", "budget": 1}]}}});
-        let request = s.client.post(s.url("/api/concierge_estimates"));
-        send(request.header("Content-Type", "application/json").body(estimate.to_string())).await.expect(201);
-    })
+            let request = s.client.post(s.url("/api/concierge_estimates"));
+            send(request.header("Content-Type", "application/json").body(estimate.to_string())).await.expect(201);
+        },
+    )
     .await;
 }
 
@@ -154,7 +158,8 @@ async fn account_delete_completes_after_the_client_hangs_up() {
         let hold = "select 1 from accounts where id = $1 for no key update";
         sqlx::query(hold).bind(row).execute(&mut *holding).await.unwrap();
         let mut wire = Wire::open(s.server().address).await;
-        wire.send(format!("DELETE {ACCOUNTS}/{} HTTP/1.1\r\nHost: x\r\n\r\n", account.name)).await;
+        let (path, key) = (format!("{ACCOUNTS}/{}", account.name), &account.key);
+        wire.send(format!("DELETE {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n\r\n")).await;
         let waiting = "select count(*) from pg_stat_activity
             where datname = current_database() and wait_event_type = 'Lock' and query like '%for no key update of a'";
         within(async { while s.count(waiting).await == 0 {} }).await;

@@ -88,9 +88,10 @@ pub fn of(path: &str, operation: &Operation, is_limited: bool) -> Vec<Code> {
     match operation.key {
         Key::None => {}
         Key::Optional | Key::Read => codes.extend([INVALID_API_KEY, ACTING_USER_UNKNOWN]),
-        Key::Write => codes.extend([INVALID_API_KEY, ACTING_USER_UNKNOWN, NOT_ENOUGH_PERMISSIONS]),
+        Key::Write | Key::OwnerOrAdmin => {
+            codes.extend([INVALID_API_KEY, ACTING_USER_UNKNOWN, NOT_ENOUGH_PERMISSIONS]);
+        }
         Key::Admin => codes.push(INVALID_ADMIN_TOKEN),
-        Key::OwnerOrAdmin => codes.extend([INVALID_API_KEY, ACTING_USER_UNKNOWN, NOT_ENOUGH_PERMISSIONS]),
     }
     // an unknown key may create its account
     if operation.key != Key::None {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use concierge_sandbox::accounts::caller::hex;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -181,11 +182,10 @@ async fn address_of_a_receipt_follows_from_the_key_and_from_nothing_shown() {
         let path = receipt_path(&one).await;
         // WEBHOOK-AUTH, which every receiver gets, is the SHA-256 of the key
         let shown = Sha256::digest(b"one");
-        let spelt = shown.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let spelt = hex(&shown);
         for hash in [shown.to_vec(), spelt.into_bytes()] {
             let guess = Sha256::new_with_prefix(hash).chain_update(b"receipt 1010").finalize();
-            let guess = guess.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-            assert_ne!(path, format!("/receipts/{guess}"));
+            assert_ne!(path, format!("/receipts/{}", hex(&guess)));
         }
         assert_ne!(path, receipt_path(&two).await);
         // the same calls with the same key have the same answers

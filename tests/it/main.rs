@@ -22,6 +22,7 @@ mod events_api;
 mod faults;
 mod headers;
 mod impossible_transitions;
+mod isolation;
 mod jsonapi;
 mod lifecycle;
 mod lists;

@@ -57,6 +57,9 @@ const CLOSING: Duration = Duration::from_secs(1);
 pub enum StartError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The private PostgreSQL ended again and again.
+    #[error("{0}")]
+    Lost(String),
     #[error("can't listen on {address}: {cause}. Choose another address with --listen; port 0 picks a free port")]
     Listen { address: SocketAddr, cause: std::io::Error },
     #[error(transparent)]
@@ -101,7 +104,11 @@ impl Server {
         if private.as_ref().is_some_and(PrivatePostgres::is_temporary) {
             tracing::info!("the private database is deleted on exit: keep its data with --data-dir");
         }
-        Self::start_with(config, clock, files, listener, options, private).await
+        let lost = lost(private.as_ref());
+        tokio::select! {
+            server = Self::start_with(config, clock, files, listener, options, private) => server,
+            sentence = lost => Err(StartError::Lost(sentence)),
+        }
     }
 
     /// Starts a server on an existing database.
@@ -215,9 +222,17 @@ impl Server {
         self.app.dispatcher.wait_until_idle(None).await;
     }
 
+    /// Waits until the server can't go on, because its private database is lost. Returns a sentence with the remedy.
+    pub fn lost(&self) -> impl Future<Output = String> + use<> {
+        lost(self.private.as_ref())
+    }
+
     /// Stops the server: refuses new connections, answers requests that wait, and waits for the others (8 s at most). Background work in progress
     /// is finished, then the private database stops.
     pub async fn stop(self) {
+        if let Some(private) = &self.private {
+            private.leave();
+        }
         self.stop.send_replace(true);
         // it has a time limit of its own
         drop(self.serving.await);
@@ -237,6 +252,17 @@ impl Server {
         }
         if let Some(private) = self.private {
             tokio::task::spawn_blocking(|| private.stop()).await.ok();
+        }
+    }
+}
+
+/// Waits until a private database is lost; for ever without one.
+fn lost(private: Option<&PrivatePostgres>) -> impl Future<Output = String> + use<> {
+    let lost = private.map(PrivatePostgres::lost);
+    async {
+        match lost {
+            Some(lost) => lost.await,
+            None => std::future::pending().await,
         }
     }
 }

@@ -42,6 +42,7 @@ use crate::web::origin::OriginRules;
 use crate::web::rate_limit::RateLimit;
 use crate::web::stopping::Stopping;
 use crate::webhooks;
+use crate::webhooks::trust::{Trust, TrustError};
 use crate::webhooks::{Dispatcher, DispatcherHandle, ResultObservers};
 use router::router;
 use serving::{PhaseLimits, Rules as ServingRules, TlsError};
@@ -64,6 +65,8 @@ pub enum StartError {
     Listen { address: SocketAddr, cause: std::io::Error },
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     #[error("the prices in {file} can't be read: {cause}. Name an existing file with --prices, or leave it out")]
     PricesUnreadable { file: PathBuf, cause: std::io::Error },
     #[error("the prices in {file} are invalid: {cause}")]
@@ -124,7 +127,7 @@ impl Server {
     async fn start_with(
         config: &Config,
         clock: Clock,
-        Files { prices, seed, tls }: Files,
+        Files { prices, seed, tls, trust }: Files,
         listener: TcpListener,
         options: PgConnectOptions,
         private: Option<PrivatePostgres>,
@@ -172,7 +175,7 @@ impl Server {
         let plane = ControlPlane::new(app.clone(), admin_token);
         let (reached_sender, reached) = watch::channel(None);
         let observers = ResultObservers { metrics: app.metrics.clone(), watchers: app.watchers.clone() };
-        let dispatcher = Dispatcher::new(database.clone(), clock.clone(), config.delivery(), observers);
+        let dispatcher = Dispatcher::new(database.clone(), clock.clone(), config.delivery(trust), observers);
         let delivery = tokio::spawn(webhooks::run(dispatcher, app.deliveries.clone(), commands, stopped.clone()));
         let sweeping = tokio::spawn(plane.sweeper.clone().run(database.clone(), stopped.clone()));
         let lifecycle = Lifecycle {
@@ -295,6 +298,7 @@ struct Files {
     prices: Prices,
     seed: Option<SeedFile>,
     tls: Option<Tls>,
+    trust: Trust,
 }
 
 impl Files {
@@ -304,7 +308,8 @@ impl Files {
         let seed = config.seed.as_deref().map(|file| SeedFile::read(file).map_err(|cause| unreadable(file, cause)));
         let pair = config.tls_cert.as_deref().zip(config.tls_key.as_deref());
         let tls = pair.map(|(certificate, key)| Tls::read(certificate, key));
-        Ok(Self { prices, seed: seed.transpose()?, tls: tls.transpose()? })
+        let trust = Trust::read(&config.webhook_ca, config.webhook_insecure)?;
+        Ok(Self { prices, seed: seed.transpose()?, tls: tls.transpose()?, trust })
     }
 }
 

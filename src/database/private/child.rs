@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::account::OsAccount;
 use super::error::{PrivateError, failed};
-use super::orphans;
+use super::orphans::{forget_child, know_child, reap_orphans};
 
 /// Time limit of a child to end after a signal, before it gets the next one.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
@@ -69,7 +69,7 @@ impl Tied {
         // Out of the terminal's foreground, so that Ctrl-C reaches us only.
         command.process_group(0);
         let mut child = command.spawn().map_err(failed("run", program))?;
-        orphans::know(child.id());
+        know_child(child.id());
         let mut command = account.command("/bin/sh");
         command.args(["-c", WATCHER, "sh", &child.id().to_string()]).arg(doomed);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
@@ -78,7 +78,7 @@ impl Tied {
             Err(error) => {
                 // Waiting closes its standard input, so that it ends.
                 let _ = child.wait();
-                orphans::forget(child.id());
+                forget_child(child.id());
                 return Err(failed("run", Path::new("/bin/sh"))(error));
             }
         };
@@ -108,9 +108,9 @@ impl Tied {
         }
         let status = self.child.wait();
         let _ = self.watcher.wait();
-        orphans::forget(self.child.id());
+        forget_child(self.child.id());
         if !status.as_ref().is_ok_and(ExitStatus::success) {
-            orphans::reap();
+            reap_orphans();
         }
         status
     }

@@ -24,6 +24,7 @@ use crate::web::origin::{EXPECTED_URL, read_public_url};
 use crate::webhooks;
 use crate::webhooks::concurrency::ConcurrencyLimits;
 use crate::webhooks::retries::Retries;
+use crate::webhooks::trust::Trust;
 
 /// The command line.
 #[derive(Debug, Clone, Parser)]
@@ -253,6 +254,15 @@ pub struct Config {
     )]
     pub webhook_deny: Vec<IpNet>,
 
+    /// PEM file with more certificates to trust for receivers: of issuers, or of receivers themselves; may be repeated
+    /// [default: only those trusted by this machine]
+    #[arg(long, env = "SANDBOX_WEBHOOK_CA", value_name = "FILE", value_delimiter = ',', global = true)]
+    pub webhook_ca: Vec<PathBuf>,
+
+    /// Accept any certificate of receivers on loopback and private addresses
+    #[arg(long, env = "SANDBOX_WEBHOOK_INSECURE", value_parser = BoolishValueParser::new(), global = true)]
+    pub webhook_insecure: bool,
+
     /// Time limit of one delivery attempt, from the name lookup to the end of the answer
     #[arg(
         long, env = "SANDBOX_WEBHOOK_TIMEOUT", value_name = "TIME", default_value = "15s", value_parser = timeout,
@@ -377,10 +387,11 @@ impl Config {
     }
 
     /// Returns the rules of webhook delivery.
-    pub fn delivery(&self) -> webhooks::DeliveryRules {
+    pub fn delivery(&self, trust: Trust) -> webhooks::DeliveryRules {
         webhooks::DeliveryRules {
             addresses: self.address_rules(),
             timeout: self.webhook_timeout,
+            trust,
             limits: ConcurrencyLimits {
                 total: self.webhook_deliveries.into(),
                 receiver: self.webhook_deliveries_per_receiver.into(),

@@ -55,6 +55,8 @@ async fn serve(config: &Config) -> Result<(), String> {
     let no_signals = |error| format!("can't receive signals: {error}");
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    // in a container we may be process 1; elsewhere we act as it would
+    database::private::adopt();
     let starting = Server::start(config, Clock::machine());
     let server = tokio::select! {
         server = starting => server.map_err(|error| error.to_string())?,
@@ -64,12 +66,19 @@ async fn serve(config: &Config) -> Result<(), String> {
     };
     let scheme = if config.tls_cert.is_some() { "https" } else { "http" };
     println!("concierge-sandbox is ready on {scheme}://{}", server.address);
+    let outcome = tokio::select! {
+        _ = terminate.recv() => {
+            tracing::info!("SIGTERM: stopping");
+            Ok(())
+        }
+        _ = interrupt.recv() => {
+            tracing::info!("Ctrl-C: stopping");
+            Ok(())
+        }
+        sentence = server.lost() => Err(sentence),
+    };
     tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("Ctrl-C: stopping"),
-    }
-    tokio::select! {
-        () = server.stop() => Ok(()),
+        () = server.stop() => outcome,
         _ = interrupt.recv() => Err("stopped at once by a second Ctrl-C; open requests were cut off".into()),
     }
 }

@@ -43,6 +43,7 @@ use crate::web::origin::OriginRules;
 use crate::web::rate_limit::RateLimit;
 use crate::web::stopping::Stopping;
 use crate::webhooks;
+use crate::webhooks::trust::{Trust, TrustError};
 use crate::webhooks::{Dispatcher, DispatcherHandle, ResultObservers};
 use router::router;
 use serving::{PhaseLimits, Rules as ServingRules, TlsError};
@@ -58,10 +59,15 @@ const CLOSING: Duration = Duration::from_secs(1);
 pub enum StartError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The private PostgreSQL ended again and again.
+    #[error("{0}")]
+    Lost(String),
     #[error("can't listen on {address}: {cause}. Choose another address with --listen; port 0 picks a free port")]
     Listen { address: SocketAddr, cause: std::io::Error },
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     #[error("the prices in {file} can't be read: {cause}. Name an existing file with --prices, or leave it out")]
     PricesUnreadable { file: PathBuf, cause: std::io::Error },
     #[error("the prices in {file} are invalid: {cause}")]
@@ -102,7 +108,11 @@ impl Server {
         if private.as_ref().is_some_and(PrivatePostgres::is_temporary) {
             tracing::info!("the private database is deleted on exit: keep its data with --data-dir");
         }
-        Self::start_with(config, clock, files, listener, options, private).await
+        let lost = lost(private.as_ref());
+        tokio::select! {
+            server = Self::start_with(config, clock, files, listener, options, private) => server,
+            sentence = lost => Err(StartError::Lost(sentence)),
+        }
     }
 
     /// Starts a server on an existing database.
@@ -118,7 +128,7 @@ impl Server {
     async fn start_with(
         config: &Config,
         clock: Clock,
-        Files { prices, seed, tls }: Files,
+        Files { prices, seed, tls, trust }: Files,
         listener: TcpListener,
         options: PgConnectOptions,
         private: Option<PrivatePostgres>,
@@ -175,7 +185,7 @@ impl Server {
         let plane = ControlPlane::new(app.clone(), admin_token);
         let (reached_sender, reached) = watch::channel(None);
         let observers = ResultObservers { metrics: app.metrics.clone(), watchers: app.watchers.clone() };
-        let dispatcher = Dispatcher::new(database.clone(), clock.clone(), config.delivery(), observers);
+        let dispatcher = Dispatcher::new(database.clone(), clock.clone(), config.delivery(trust), observers);
         let delivery = tokio::spawn(webhooks::run(dispatcher, app.deliveries.clone(), commands, stopped.clone()));
         let sweeping = tokio::spawn(plane.sweeper.clone().run(database.clone(), stopped.clone()));
         let lifecycle = Lifecycle {
@@ -225,9 +235,17 @@ impl Server {
         self.app.dispatcher.wait_until_idle(None).await;
     }
 
+    /// Waits until the server can't go on, because its private database is lost. Returns a sentence with the remedy.
+    pub fn lost(&self) -> impl Future<Output = String> + use<> {
+        lost(self.private.as_ref())
+    }
+
     /// Stops the server: refuses new connections, answers requests that wait, and waits for the others (8 s at most).
     /// Background work in progress is finished, then the private database stops.
     pub async fn stop(self) {
+        if let Some(private) = &self.private {
+            private.leave();
+        }
         self.stop.send_replace(true);
         // it has a time limit of its own
         drop(self.serving.await);
@@ -247,6 +265,17 @@ impl Server {
         }
         if let Some(private) = self.private {
             tokio::task::spawn_blocking(|| private.stop()).await.ok();
+        }
+    }
+}
+
+/// Waits until a private database is lost; for ever without one.
+fn lost(private: Option<&PrivatePostgres>) -> impl Future<Output = String> + use<> {
+    let lost = private.map(PrivatePostgres::lost);
+    async {
+        match lost {
+            Some(lost) => lost.await,
+            None => std::future::pending().await,
         }
     }
 }
@@ -279,6 +308,7 @@ struct Files {
     prices: Prices,
     seed: Option<SeedFile>,
     tls: Option<Tls>,
+    trust: Trust,
 }
 
 impl Files {
@@ -288,7 +318,8 @@ impl Files {
         let seed = config.seed.as_deref().map(|file| SeedFile::read(file).map_err(|cause| unreadable(file, cause)));
         let pair = config.tls_cert.as_deref().zip(config.tls_key.as_deref());
         let tls = pair.map(|(certificate, key)| Tls::read(certificate, key));
-        Ok(Self { prices, seed: seed.transpose()?, tls: tls.transpose()? })
+        let trust = Trust::read(&config.webhook_ca, config.webhook_insecure)?;
+        Ok(Self { prices, seed: seed.transpose()?, tls: tls.transpose()?, trust })
     }
 }
 

@@ -15,7 +15,7 @@ macro_rules! file {
 }
 
 /// Every migration, in order.
-pub const FILES: [File; 10] = [
+pub const FILES: [File; 11] = [
     file!(1, "0001_accounts_and_payouts"),
     file!(2, "0002_prices_money_and_deadlines"),
     file!(3, "0003_webhooks"),
@@ -25,6 +25,7 @@ pub const FILES: [File; 10] = [
     file!(7, "0007_snapshots"),
     file!(8, "0008_walks"),
     file!(9, "0009_origins"),
+    file!(10, "0010_calls_of_attempts"),
     file!(11, "0011_receipt_secrets"),
 ];
 

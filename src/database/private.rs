@@ -1,7 +1,7 @@
 //! A private Postgres server, for machines without a configured one.
 //!
 //! It is a child process that runs the programs installed on this machine and listens on a unix socket only. It ends
-//! with this process, even after `kill -9`.
+//! with this process, even after `kill -9`. If it ends by itself, it is started again.
 //!
 //! This file starts and stops a server; the modules below provide the parts. Left to others: the choice of a private server,
 //! connections to it, and its schema.
@@ -10,23 +10,28 @@ mod account; // the account that runs it
 mod child; // a process that ends when we end
 mod error; // failures and their remedies
 mod folders; // its socket and its data
+mod orphans; // processes that it leaves behind
 mod programs; // initdb and postgres: search and execution
+mod supervisor; // starts after an end
 
+pub use orphans::adopt;
 pub use programs::program_folders;
 
 use crate::database::private::programs::PORT;
 use crate::database::private::programs::USER;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use account::OsAccount;
-use child::Tied;
+use child::ProcessLog;
 pub use error::PrivateError;
 use folders::{DataDir, Scratch};
-use programs::Programs;
+use programs::{Programs, Service};
+use supervisor::Supervised;
 
 /// Longest wait for the server of a killed owner to leave a data directory.
 const HANDOVER: Duration = Duration::from_secs(8);
@@ -46,7 +51,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct PrivatePostgres {
     // Dropped in this order: the server before its folder, the lock on the data last.
-    server: Tied,
+    server: Supervised,
     scratch: Scratch,
     data: Option<DataDir>,
 }
@@ -74,12 +79,15 @@ impl PrivatePostgres {
             Some(data) => data.cluster(&programs)?,
             None => (scratch.cluster(&programs[0])?, &programs[0]),
         };
+        let programs = programs.clone();
         // Only kept data needs an orderly shutdown.
         let signals: &[Signal] = if data.is_some() { &[Signal::INT, Signal::QUIT] } else { &[Signal::QUIT] };
-        let serve = || programs.serve(&cluster, &scratch.folder, &options.settings, signals);
+        let service =
+            Service { programs, cluster, scratch: scratch.folder.clone(), settings: options.settings, signals };
+        let progress = Arc::new(ProcessLog::default());
 
         let deadline = Instant::now() + HANDOVER;
-        let mut served = serve();
+        let mut served = service.start(&progress);
         while let (Err(PrivateError::Failed { log }), Some(data)) = (&served, &data)
             && is_taken(log)
         {
@@ -88,9 +96,28 @@ impl PrivatePostgres {
             }
             #[expect(clippy::disallowed_methods, reason = "no notification exists for another process's child")]
             thread::sleep(Duration::from_millis(200));
-            served = serve();
+            served = service.start(&progress);
         }
-        Ok(Self { server: served?, scratch, data })
+        Ok(Self { server: Supervised::watch(served?, service, progress), scratch, data })
+    }
+
+    /// Waits until the server is lost: it failed three times within a minute, and is not started again. Returns a sentence
+    /// with the remedy.
+    pub fn lost(&self) -> impl Future<Output = String> + use<> {
+        let mut lost = self.server.lost();
+        async move {
+            let sentence = lost.wait_for(Option::is_some).await.ok().and_then(|lost| lost.clone());
+            match sentence {
+                Some(sentence) => sentence,
+                // It was stopped.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Leaves the server alone: from now on it is not started again.
+    pub fn leave(&self) {
+        self.server.leave();
     }
 
     /// Returns the folder of the server's socket, closed to all accounts but the server's.
@@ -113,7 +140,7 @@ impl PrivatePostgres {
         self.data.is_none()
     }
 
-    /// Returns the id of the server's main process.
+    /// Returns the id of the main process of the present server.
     pub fn pid(&self) -> u32 {
         self.server.pid()
     }

@@ -113,6 +113,14 @@ pub enum RefusalReason {
     NotAllowed,
 }
 
+/// Returns whether an address is on this machine or in a private network. A gateway to IPv4 is neither.
+pub fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+    }
+}
+
 /// Reads one network of a setting: `10.0.0.0/8`, `fd00::/8`, or a single address.
 ///
 /// # Errors

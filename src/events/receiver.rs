@@ -10,6 +10,10 @@ use super::address::{AddressRules, Refusal};
 /// Longest URL, in characters.
 pub const LONGEST: usize = 2048;
 
+/// Longest host name and longest label, in characters (RFC 1035, 2.3.4).
+const LONGEST_NAME: usize = 253;
+const LONGEST_LABEL: usize = 63;
+
 /// Reads the URL of a receiver.
 ///
 /// # Errors
@@ -37,14 +41,40 @@ pub fn read(text: &str, rules: &AddressRules) -> Result<Url, UrlFault> {
     match url.host() {
         Some(Host::Ipv4(address)) => rules.check(address.into())?,
         Some(Host::Ipv6(address)) => rules.check(address.into())?,
-        Some(Host::Domain(_)) => {}
+        Some(Host::Domain(name)) => check_name(name)?,
         None => return Err(UrlFault::Malformed(url::ParseError::EmptyHost)),
     }
-    // the parser accepts names such as `{`
+    if url.port() == Some(0) {
+        return Err(UrlFault::Port);
+    }
+    // the parser accepts more in a path than HTTP
     if Uri::try_from(url.as_str()).is_err() {
         return Err(UrlFault::NotForHttp);
     }
     Ok(url)
+}
+
+/// Checks that a name may have an address. Resolvers accept an underscore; a dot at the end makes a name absolute.
+fn check_name(name: &str) -> Result<(), UrlFault> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let fault = |label: &str| {
+        if label.is_empty() {
+            Some("an empty label, before or after a dot")
+        } else if label.len() > LONGEST_LABEL {
+            Some("a label of more than 63 characters")
+        } else if label.starts_with('-') || label.ends_with('-') {
+            Some("a label with a hyphen at its begin or end")
+        } else if !label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+            Some("a character besides letters, digits, hyphen, underscore and dot")
+        } else {
+            None
+        }
+    };
+    match name.split('.').find_map(fault) {
+        Some(fault) => Err(UrlFault::Name(fault)),
+        None if name.len() > LONGEST_NAME => Err(UrlFault::Name("more than 253 characters")),
+        None => Ok(()),
+    }
 }
 
 /// A fault of a URL. Each message continues the words "must be".
@@ -54,6 +84,10 @@ pub enum UrlFault {
     NotHttp,
     #[error("a valid URL; this one has an {0}")]
     Malformed(url::ParseError),
+    #[error("a URL with a host name such as app.example.com; this one has {0}")]
+    Name(&'static str),
+    #[error("a URL with a port from 1 to 65535; no receiver listens on port 0")]
+    Port,
     #[error("a URL allowed in HTTP; this one has an invalid character")]
     NotForHttp,
     #[error("at most {LONGEST} characters long; it has {0}")]

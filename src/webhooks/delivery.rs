@@ -26,6 +26,8 @@ impl From<(i64, i64)> for DeliveryKey {
 #[derive(Debug, Clone)]
 pub struct Delivery {
     pub account_id: i64,
+    /// Public name of the account.
+    pub account_name: String,
     pub receiver_id: i64,
     pub due_at: OffsetDateTime,
     /// Attempts since the event was queued.

@@ -17,6 +17,7 @@ use super::queue::DeliveryQueue;
 use super::retries::Retries;
 use super::send::AttemptContext;
 use super::store::DeliveryClaim;
+use super::trust::Trust;
 use super::waiters::Waiters;
 use crate::alarm::Alarm;
 use crate::clock::Clock;
@@ -36,6 +37,8 @@ pub struct DeliveryRules {
     pub addresses: AddressRules,
     /// Time limit of one attempt.
     pub timeout: Duration,
+    /// The certificates that are trusted for receivers, besides those of this machine.
+    pub trust: Trust,
     pub limits: ConcurrencyLimits,
     pub retries: Retries,
     /// The server's public URL, for links in events.
@@ -64,7 +67,7 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// Returns a dispatcher without deliveries.
     pub fn new(database: Database, clock: Clock, rules: DeliveryRules, observers: ResultObservers) -> Self {
-        let DeliveryRules { addresses, timeout, limits, retries, public_url } = rules;
+        let DeliveryRules { addresses, timeout, trust, limits, retries, public_url } = rules;
         let server = Uuid::new_v4();
         let context = AttemptContext { clock: clock.clone(), retries, database: database.clone(), server };
         Self {
@@ -72,7 +75,7 @@ impl Dispatcher {
             server,
             public_url,
             queue: DeliveryQueue::new(limits),
-            in_flight: InFlight::new(context, addresses, timeout),
+            in_flight: InFlight::new(context, addresses, timeout, trust),
             poll: Poller::new(database, observers),
             waiters: Waiters::default(),
         }

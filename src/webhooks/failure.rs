@@ -4,9 +4,10 @@ use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::iter::successors;
 
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 
 use super::resolve::Unresolved;
+use super::trust::is_about_the_issuer;
 use crate::events::address::Refusal;
 
 const CLOSED: &str = "the connection was closed before the answer";
@@ -69,8 +70,30 @@ fn describe_tls(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InvalidCertificate(fault) => format!("the certificate is not valid: {}", describe_fault(fault)),
         rustls::Error::InvalidMessage(_) => "the receiver does not speak TLS".to_owned(),
-        error => format!("the TLS connection failed: {error}"),
+        rustls::Error::PeerIncompatible(_) => {
+            "the TLS handshake failed: the receiver has neither TLS 1.2 nor TLS 1.3, or no common cipher".to_owned()
+        }
+        rustls::Error::AlertReceived(alert) => {
+            format!("the TLS handshake failed: the receiver refused it ({})", describe_alert(*alert))
+        }
+        _ => "the TLS handshake failed".to_owned(),
     }
+}
+
+/// Returns the name of an alert as in RFC 8446, such as `handshake_failure`.
+fn describe_alert(alert: AlertDescription) -> String {
+    let Some(name) = alert.as_str() else { return format!("alert {}", u8::from(alert)) };
+    let mut words = String::new();
+    let mut previous = 'A';
+    for character in name.chars() {
+        // an abbreviation such as CA is one word
+        if character.is_ascii_uppercase() && previous.is_ascii_lowercase() {
+            words.push('_');
+        }
+        words.push(character.to_ascii_lowercase());
+        previous = character;
+    }
+    words
 }
 
 fn describe_fault(fault: &CertificateError) -> String {
@@ -82,8 +105,12 @@ fn describe_fault(fault: &CertificateError) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "it is for another name".to_owned()
         }
-        CertificateError::UnknownIssuer => "its issuer is not trusted".to_owned(),
         CertificateError::Revoked => "it is revoked".to_owned(),
-        fault => fault.to_string(),
+        CertificateError::BadEncoding => "it can't be read".to_owned(),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "it is not for servers".to_owned()
+        }
+        fault if is_about_the_issuer(fault) => "its issuer is not trusted; name its file with --webhook-ca".to_owned(),
+        _ => "it has an unknown or unsafe form".to_owned(),
     }
 }

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
+use url::{Position, Url};
 
 use super::client::WebhookClient;
 use super::delivery::{Delivery, DeliveryKey, FinishedAttempt};
+use super::envelope::Envelope;
 use super::send::{Attempt, AttemptContext};
+use super::trust::Trust;
 use crate::events::address::AddressRules;
 use crate::jsonapi::render::timestamp;
 
@@ -22,6 +25,7 @@ pub struct InFlight {
     addresses: AddressRules,
     /// Time limit of one attempt.
     timeout: Duration,
+    trust: Trust,
     /// Created on first use, because it reads the machine's certificates.
     client: Option<WebhookClient>,
     tasks: JoinSet<Option<FinishedAttempt>>,
@@ -67,16 +71,16 @@ impl AttemptEnd {
 
 impl InFlight {
     /// Returns a set without attempts. `timeout` limits one attempt.
-    pub fn new(context: AttemptContext, addresses: AddressRules, timeout: Duration) -> Self {
+    pub fn new(context: AttemptContext, addresses: AddressRules, timeout: Duration, trust: Trust) -> Self {
         let (tasks, attempts) = (JoinSet::new(), HashMap::new());
-        Self { context, addresses, timeout, client: None, tasks, attempts }
+        Self { context, addresses, timeout, trust, client: None, tasks, attempts }
     }
 
     /// Returns the HTTP client; `None` and a log line if it can't be created.
     pub async fn client(&mut self) -> Option<WebhookClient> {
         if self.client.is_none() {
-            let (addresses, timeout) = (self.addresses.clone(), self.timeout);
-            let created = tokio::task::spawn_blocking(move || WebhookClient::new(addresses, timeout)).await;
+            let (addresses, timeout, trust) = (self.addresses.clone(), self.timeout, self.trust.clone());
+            let created = tokio::task::spawn_blocking(move || WebhookClient::new(addresses, timeout, trust)).await;
             match created {
                 Ok(Ok(client)) => self.client = Some(client),
                 Ok(Err(error)) => tracing::error!(%error, "the HTTP client for webhooks can't be created"),
@@ -153,12 +157,25 @@ impl InFlight {
 /// Logs an attempt, unless the event was received.
 fn log_failure(attempt: &FinishedAttempt) {
     let Some(error) = &attempt.outcome.error else { return };
-    let DeliveryKey { account_id: account, event_id: event } = attempt.delivery.key();
+    let delivery = &attempt.delivery;
+    let (account, number) = (&delivery.account_name, delivery.tries + 1);
+    let Envelope { event_id: event, event_type, resource_type, resource_id, .. } = &delivery.envelope;
+    let resource = format_args!("{resource_type}/{resource_id}");
+    // neither user name nor password nor query: they may be secrets
+    let url = delivery.url.as_deref().and_then(|url| Url::parse(url).ok());
+    let host = url.as_ref().map(|url| url[Position::BeforeHost..Position::AfterPort].to_owned());
+    let path = url.as_ref().map(Url::path);
     match attempt.next_at {
         Some(next) => {
             let next = timestamp(next);
-            tracing::info!(account, event, %error, next, "an event was not received; it will be retried");
+            tracing::info!(
+                account, event, event_type, %resource, host, path, attempt = number, %error, next,
+                "an event was not received; it will be retried"
+            );
         }
-        None => tracing::warn!(account, event, %error, "an event was not received; it is given up"),
+        None => tracing::warn!(
+            account, event, event_type, %resource, host, path, attempt = number, %error,
+            "an event was not received; it is given up"
+        ),
     }
 }

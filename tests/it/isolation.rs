@@ -38,7 +38,7 @@ async fn fill(s: &Account, receiver: &Receiver) -> Vec<String> {
     let logged = s.get(&format!("/api/concierge_requests/{REQUEST}")).await;
     let logged = logged.headers["x-request-id"].to_str().unwrap().to_owned();
     s.post("/_sandbox/snapshots", &json!({"name": SNAPSHOT})).await.expect(201);
-    let fault = json!({"data": [{"path": format!("/api/{MARKER}"), "status": 503}]});
+    let fault = json!({"data": [{"path": format!("/api/concierge_requests/{REQUEST}"), "status": 503}]});
     s.send(Method::PUT, "/_sandbox/faults", &fault).await.expect(200);
     let names = [USER, INSTRUCTION, REQUEST, OUTPUT, SNAPSHOT, &s.name, &logged].map(str::to_owned);
     let last_event = s.events().await.pop().unwrap().0;
@@ -152,7 +152,7 @@ async fn no_operation_shows_or_changes_anything_of_another_account() {
             shown
         };
         let before = shown().await;
-        assert!(before.iter().filter(|row| row.contains(MARKER)).count() >= 5, "{before:#?}");
+        assert!(before.iter().filter(|row| row.contains(MARKER)).count() >= 3, "{before:#?}");
 
         let mut calls = 0;
         let operations = operations();
@@ -173,8 +173,9 @@ async fn no_operation_shows_or_changes_anything_of_another_account() {
                 }
                 calls += 2;
             }
-            // later calls must reach the API
+            // later calls must reach the API, and the log has what was sent
             stranger.delete("/_sandbox/faults").await.expect(204);
+            stranger.delete("/_sandbox/requests").await.expect(204);
         }
         assert!(operations.len() > 80 && calls > 1000, "{} operations, {calls} calls", operations.len());
         assert_eq!(shown().await, before);

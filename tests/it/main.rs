@@ -34,6 +34,7 @@ mod outputs;
 mod payouts;
 mod plain_answers;
 mod private_database;
+mod private_restarts;
 mod process;
 mod properties;
 mod receipts;

@@ -37,6 +37,8 @@ async fn invalid_and_forbidden_urls_are_rejected() {
         for (answer, _) in set(s, &json!("https://example.com/before")).await {
             assert!(answer.status < 300, "{answer:?}");
         }
+        let long_label = format!("http://{}.example/", "a".repeat(64));
+        let long_name = format!("http://{}example/", "abc.".repeat(62));
         for (url, reason) in [
             ("", NOT_HTTP),
             ("hook", NOT_HTTP),
@@ -53,7 +55,19 @@ async fn invalid_and_forbidden_urls_are_rejected() {
             ("http://[fe80::1%25eth0]/", "this one has an invalid IPv6 address"),
             ("http://1.2.3.4.5/", "this one has an invalid IPv4 address"),
             ("http://a<b/", "this one has an invalid international domain name"),
-            ("http://{name}/", "a URL allowed in HTTP; this one has an invalid character"),
+            ("http://{name}/", "this one has a character besides letters, digits, hyphen, underscore and dot"),
+            ("http://*.x/", "this one has a character besides letters"),
+            ("http://a!b.example/", "this one has a character besides letters"),
+            ("http://app..local/", "this one has an empty label"),
+            ("http://.local/", "this one has an empty label"),
+            ("http://local../", "this one has an empty label"),
+            ("http://./", "this one has an empty label"),
+            ("http://-app-:3000/", "this one has a label with a hyphen at its begin or end"),
+            ("http://app.lo-/", "this one has a label with a hyphen at its begin or end"),
+            (&long_label, "this one has a label of more than 63 characters"),
+            (&long_name, "this one has more than 253 characters"),
+            ("http://127.0.0.1:0/", "a port from 1 to 65535"),
+            ("https://app.local:00/hook", "a port from 1 to 65535"),
             (" http://example.com", "without white space"),
             ("http://example.com/a b", "without white space"),
             ("http://example.com/\n", "without white space"),
@@ -98,6 +112,7 @@ async fn invalid_and_forbidden_urls_are_rejected() {
 async fn allowed_url_is_stored_and_shown_unchanged() {
     account(async |s| {
         let longest = format!("https://example.com/{}", "é".repeat(2048 - 20));
+        let longest_name = format!("http://{}.{}/", "a".repeat(63), "abc.".repeat(47) + "a");
         for url in [
             "http://localhost:3000/hook",
             "http://127.0.0.1/hook",
@@ -107,6 +122,10 @@ async fn allowed_url_is_stored_and_shown_unchanged() {
             "http://[fd12:3456::1]/",
             "http://receiver:8080/hook",
             "http://host.docker.internal/",
+            "http://my_app:3000/hook",
+            "http://_app.my_net./",
+            "http://a-b.xn--mnchen-3ya.example:1/",
+            &longest_name,
             "HTTPS://Example.com/Hook?a=b&c=%20",
             "https://example.com:8443/ñ/{x}|y?q=[1]",
             "https://münchen.example/",

@@ -108,6 +108,17 @@ pub enum PrivateError {
         /// Its last lines.
         log: String,
     },
+    /// It ran, and ended again and again.
+    #[error(
+        "the private PostgreSQL failed three times within a minute (at last: {how}; its last line: {last_line:?}): see \
+         that it has memory and disk space and that nothing kills it, or bring your own by setting DATABASE_URL"
+    )]
+    Lost {
+        /// The last failure.
+        how: String,
+        /// Its last line about itself.
+        last_line: String,
+    },
     /// initdb did not end, or postgres did not become ready, in time.
     #[error(
         "PostgreSQL was not ready within {limit} s, try again when this machine is less busy; its last lines:\n{log}",

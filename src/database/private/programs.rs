@@ -7,11 +7,12 @@ use std::cmp::Reverse;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::process::Signal;
 
 use super::account::OsAccount;
-use super::child::{ProcessState, Tied};
+use super::child::{ProcessLog, ProcessState, Tied, Wish};
 use super::error::PrivateError;
 use crate::database::private::error::{OLDEST, START_LIMIT};
 
@@ -64,7 +65,7 @@ fn install_command() -> &'static str {
 }
 
 /// The programs of one Postgres installation, and the account to run them as.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Programs {
     folder: PathBuf,
     /// The major version.
@@ -105,40 +106,50 @@ impl Programs {
         let mut args: Vec<OsString> = vec!["-D".into(), cluster.into(), format!("--username={USER}").into()];
         args.extend(INITDB.iter().chain(flags).map(OsString::from));
         let program = self.folder.join("initdb");
-        let mut initdb = Tied::spawn(self.account, &program, &args, doomed, &[Signal::QUIT])?;
+        let mut initdb = Tied::spawn(self.account, &program, &args, doomed, &[Signal::QUIT], &Arc::default())?;
         let progress = initdb.wait_until(START_LIMIT, |progress| progress.ended);
         if !progress.ended {
             return Err(PrivateError::TimedOut { log: progress.lines() });
         }
-        if initdb.finish() { Ok(()) } else { Err(progress.failure(cluster)) }
+        if initdb.finish().is_ok_and(|status| status.success()) { Ok(()) } else { Err(progress.failure(cluster)) }
     }
+}
 
-    /// Starts the server on `cluster` with its socket in `scratch`, and waits until it is ready.
-    pub(super) fn serve(
-        &self,
-        cluster: &Path,
-        scratch: &Path,
-        settings: &[(&'static str, String)],
-        signals: &'static [Signal],
-    ) -> Result<Tied, PrivateError> {
+/// A database to serve: the same at each start.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) programs: Programs,
+    /// The folder of the database.
+    pub(super) cluster: PathBuf,
+    /// The folder of the socket, removed if we are killed.
+    pub(super) scratch: PathBuf,
+    pub(super) settings: Vec<(&'static str, String)>,
+    /// The signals that stop the server, the gentlest first.
+    pub(super) signals: &'static [Signal],
+}
+
+impl Service {
+    /// Starts the server, with its progress in `log`, and waits until it is ready. Gives up as soon as it is not to run.
+    pub(super) fn start(&self, log: &Arc<ProcessLog>) -> Result<Tied, PrivateError> {
         let ours = [
             ("listen_addresses", String::new()),
-            ("unix_socket_directories", format!("\"{}\"", scratch.display())),
+            ("unix_socket_directories", format!("\"{}\"", self.scratch.display())),
             ("port", PORT.to_string()),
             // We read its log: on standard error, in English.
             ("lc_messages", "C".into()),
             ("logging_collector", "off".into()),
             ("log_destination", "stderr".into()),
         ];
-        let mut args: Vec<OsString> = vec!["-D".into(), cluster.into()];
-        for (name, value) in ours.iter().chain(settings) {
+        let mut args: Vec<OsString> = vec!["-D".into(), self.cluster.as_os_str().into()];
+        for (name, value) in ours.iter().chain(&self.settings) {
             args.extend(["-c".into(), format!("{name}={value}").into()]);
         }
-        let server = Tied::spawn(self.account, &self.folder.join("postgres"), &args, scratch, signals)?;
-        match server.wait_until(START_LIMIT, |progress| progress.ready || progress.ended) {
-            progress @ ProcessState { ended: true, .. } => Err(progress.failure(cluster)),
+        let Programs { folder, account, .. } = &self.programs;
+        let server = Tied::spawn(*account, &folder.join("postgres"), &args, &self.scratch, self.signals, log)?;
+        match server.wait_until(START_LIMIT, |state| state.ready || state.ended || state.wish > Wish::Run) {
+            state @ ProcessState { ended: true, .. } => Err(state.failure(&self.cluster)),
             ProcessState { ready: true, .. } => Ok(server),
-            progress => Err(PrivateError::TimedOut { log: progress.lines() }),
+            state => Err(PrivateError::TimedOut { log: state.lines() }),
         }
     }
 }

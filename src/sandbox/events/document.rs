@@ -15,9 +15,23 @@ use crate::jsonapi::since::Since;
 use crate::webhooks::envelope::FAILURES;
 
 /// A delivery attempt.
-static ATTEMPT: [Attribute; 7] = [
+static ATTEMPT: [Attribute; 9] = [
     Attribute::new("number", ValueType::Integer { least: 1, most: i64::MAX }, "Number of the attempt, from 1.", "1"),
     Attribute::new("at", ValueType::Time, "Time of the attempt.", r#""2019-11-25T12:53:02.741Z""#),
+    Attribute::new(
+        "url",
+        ValueType::Text { longest: usize::MAX },
+        "URL to call, without user name and password; null if there was none.",
+        r#""http://127.0.0.1:3000/hook""#,
+    )
+    .nullable(),
+    Attribute::new(
+        "headers",
+        ValueType::Free,
+        "Headers of the call, by lower-case name; null if there was none.",
+        r#"{"host":"127.0.0.1:3000","webhook-id":"1"}"#,
+    )
+    .nullable(),
     Attribute::new(
         "status",
         ValueType::Integer { least: 0, most: 999 },
@@ -173,6 +187,8 @@ fn render_attempt(attempt: AttemptRow) -> Vec<(&'static str, Value)> {
     vec![
         ("number", Value::Integer(attempt.number.into())),
         ("at", Value::Time(attempt.at)),
+        ("url", Value::Text(attempt.url)),
+        ("headers", attempt.headers.map_or(Value::Null, Value::Json)),
         ("status", attempt.status.map_or(Value::Null, |status| Value::Integer(status.into()))),
         ("error", Value::Text(attempt.error)),
         ("duration_ms", Value::Integer(attempt.duration.into())),

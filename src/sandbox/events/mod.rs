@@ -56,6 +56,10 @@ pub struct AttemptRow {
     /// Counts from 1.
     pub number: i32,
     pub at: OffsetDateTime,
+    /// URL to call. `None`: there was none.
+    pub url: Option<String>,
+    /// JSON object of the headers of the call. `None`: there was no call.
+    pub headers: Option<Box<RawValue>>,
     /// Status of the answer, if there was one.
     pub status: Option<i16>,
     /// Reason of the failure. `None`: delivered.

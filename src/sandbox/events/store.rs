@@ -84,7 +84,7 @@ pub async fn find(
         ", case when $7 and row_number() over (order by a.number) = 1 then e.resource end, e.links, coalesce(",
         crate::event_origin!("c.public_url", "$4"),
         ", case when maker.webhook_url is null and master.webhook_url is null then $5 end),
-            a.number, a.at, a.status, a.error, a.duration, a.response, a.next_at
+            a.number, a.at, a.status, a.error, a.duration, a.response, a.next_at, a.url, a.headers
         from caller c left join ",
         records!(),
         " t on t.account_id = c.account_id and t.id = $3
@@ -119,9 +119,13 @@ pub async fn find(
 
 fn read_attempt(row: &PgRow, at: usize) -> Result<Option<AttemptRow>, sqlx::Error> {
     let Some(number) = row.try_get(at)? else { return Ok(None) };
+    let headers: Option<String> = row.try_get(at + 8)?;
+    let headers = headers.map(RawValue::from_string).transpose();
     Ok(Some(AttemptRow {
         number,
         at: row.try_get(at + 1)?,
+        url: row.try_get(at + 7)?,
+        headers: headers.map_err(|error| sqlx::Error::Decode(error.into()))?,
         status: row.try_get(at + 2)?,
         error: row.try_get(at + 3)?,
         duration: row.try_get(at + 4)?,

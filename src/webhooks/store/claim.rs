@@ -47,7 +47,7 @@ const CLAIM: &str = concat!(
         select a.id, ",
     crate::account_time!("a", "$1"),
     " as now, $11 or a.frozen_at is not null as leaps, a.frozen_at is not null as stands,
-        a.frozen_at, a.ahead, a.public_url
+        a.frozen_at, a.ahead, a.public_url, a.name
         from unnest($14::bigint[]) as i (id) join accounts a on a.id = i.id and ",
     crate::account_lives!("a"),
     "
@@ -111,7 +111,7 @@ const CLAIM: &str = concat!(
         exists (select from faults f where f.account_id = d.account_id and f.is_of_webhooks), d.held_for,
         e.links, ",
     crate::event_origin!("a.public_url", "$15"),
-    "
+    ", a.name
     from claimed d
     join account a on a.id = d.account_id
     join events e on e.account_id = d.account_id and e.id = d.event_id
@@ -165,6 +165,7 @@ fn read(row: &PgRow) -> Result<Delivery, sqlx::Error> {
     let (links, origin): (Option<Vec<i32>>, Option<&str>) = (row.try_get(19)?, row.try_get(20)?);
     Ok(Delivery {
         account_id: row.try_get(0)?,
+        account_name: row.try_get::<Option<_>, _>(21)?.unwrap_or_default(),
         receiver_id: row.try_get(1)?,
         due_at: row.try_get(2)?,
         tries: usize::try_from(tries).unwrap_or_default(),

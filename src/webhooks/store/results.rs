@@ -28,8 +28,8 @@ pub async fn save_results(
     let write = "with ended as (
             select * from unnest(
                 $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
-                $8::smallint[], $9::text[], $10::integer[], $11::text[]
-            ) as e (account_id, event_id, state, at, ended_at, next_at, status, error, duration, response)
+                $8::smallint[], $9::text[], $10::integer[], $11::text[], $12::text[], $13::text[]
+            ) as e (account_id, event_id, state, at, ended_at, next_at, status, error, duration, response, url, headers)
         ), held as (
             select d.account_id, d.event_id, d.attempts, d.state = 'due' as is_due, d.leased_by = $1 as is_ours
             from ended e join deliveries d on d.account_id = e.account_id and d.event_id = e.event_id
@@ -47,8 +47,10 @@ pub async fn save_results(
                 tries = d.tries + 1, attempts = d.attempts + 1
             from decided h where d.account_id = h.account_id and d.event_id = h.event_id
         )
-        insert into delivery_attempts (account_id, event_id, number, at, status, error, duration, response, next_at)
-        select account_id, event_id, attempts + 1, at, status, error, duration, response, next_at from decided
+        insert into delivery_attempts
+            (account_id, event_id, number, at, status, error, duration, response, next_at, url, headers)
+        select account_id, event_id, attempts + 1, at, status, error, duration, response, next_at, url, headers
+        from decided
         returning account_id, event_id";
     let saved: Vec<(i64, i64)> = sqlx::query_as(write)
         .bind(server)
@@ -62,6 +64,8 @@ pub async fn save_results(
         .bind(column(results, |result| result.outcome.error.as_deref()))
         .bind(column(results, |result| milliseconds(result.outcome.duration)))
         .bind(column(results, |result| result.outcome.body.as_str()))
+        .bind(column(results, |result| result.outcome.call.as_ref().map(|call| call.url.as_str())))
+        .bind(column(results, |result| result.outcome.call.as_ref()?.headers.as_deref()))
         .fetch_all(&mut *connection)
         .await?;
     let mut saved: HashSet<DeliveryKey> = saved.into_iter().map(DeliveryKey::from).collect();

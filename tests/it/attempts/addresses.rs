@@ -2,6 +2,7 @@
 
 use concierge_sandbox::events::address::AddressRules;
 use concierge_sandbox::webhooks::client::AttemptOutcome;
+use concierge_sandbox::webhooks::trust::Trust;
 
 use super::{attempt, client_resolving_to, error_without_answer, webhook_client, webhook_request};
 use crate::support::{Receiver, within};
@@ -73,12 +74,11 @@ async fn name_is_resolved_anew_for_every_attempt() {
     })
     .await;
     let resolver = Arc::new(Turning(AtomicBool::new(false)));
-    let roots = rustls::RootCertStore::empty();
     let client = concierge_sandbox::webhooks::client::WebhookClient::with(
         AddressRules::default(),
         super::PATIENCE,
         resolver,
-        roots,
+        Trust::default(),
     )
     .unwrap();
     let request = webhook_request(format!("http://receiver.test:{}/", receiver.port));
@@ -113,6 +113,19 @@ async fn invalid_url_is_not_called() {
         ("file:///etc/passwd", "the URL must be an http or https URL, such as https://example.com/hook"),
         ("http://:80/", "the URL must be a valid URL; this one has an empty host"),
     ] {
-        assert_eq!(error_without_answer(&attempt(url).await), error);
+        let outcome = attempt(url).await;
+        assert_eq!(error_without_answer(&outcome), error);
+        let call = outcome.call.unwrap();
+        assert_eq!((call.url.as_str(), call.headers), (url, None));
+    }
+    // stored by an older server
+    for (url, shown) in [
+        ("http://ana:secret@example.com/a@b", "http://example.com/a@b"),
+        ("http://ana:se@cret@example.com?c@d", "http://example.com?c@d"),
+        ("https://ana@:80", "https://:80"),
+    ] {
+        let outcome = attempt(url).await;
+        assert!(error_without_answer(&outcome).starts_with("the URL must be "), "{outcome:?}");
+        assert_eq!(outcome.call.unwrap().url, shown);
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use concierge_sandbox::config::Config;
 use concierge_sandbox::events::address::AddressRules;
 use concierge_sandbox::webhooks::client::{AttemptOutcome, WebhookClient, WebhookRequest};
+use concierge_sandbox::webhooks::trust::Trust;
 use reqwest::header::{HeaderMap, HeaderValue};
 
 use crate::support::{settings, within};
@@ -23,7 +24,7 @@ fn webhook_client(change: impl FnOnce(&mut Config)) -> WebhookClient {
     let mut config = settings();
     config.webhook_timeout = PATIENCE;
     change(&mut config);
-    WebhookClient::new(config.address_rules(), config.webhook_timeout).unwrap()
+    WebhookClient::new(config.address_rules(), config.webhook_timeout, Trust::default()).unwrap()
 }
 
 /// Builds an event for a URL, with a secret header and a secret body.
@@ -68,6 +69,5 @@ impl reqwest::dns::Resolve for FixedResolver {
 
 /// Makes a client that resolves every name to these addresses.
 fn client_resolving_to(addresses: Option<Vec<&'static str>>, rules: AddressRules) -> WebhookClient {
-    let roots = rustls::RootCertStore::empty();
-    WebhookClient::with(rules, PATIENCE, Arc::new(FixedResolver(addresses)), roots).unwrap()
+    WebhookClient::with(rules, PATIENCE, Arc::new(FixedResolver(addresses)), Trust::default()).unwrap()
 }

@@ -155,6 +155,7 @@ fn answers_are_closed_objects() {
     }
     let free = [
         "WithdrawalInstructions/properties/attributes/properties/body",
+        "Events/properties/attributes/properties/attempts/items/properties/headers",
         "Error/properties/meta",
         "LoggedMessage/properties/headers",
         "getOpenApiJson 200 application/json",

@@ -51,9 +51,9 @@ async fn event_shows_its_attempts_and_its_resource() {
         assert_eq!((&attributes["sent_at"], &attributes["ended_at"]), (&json!(at), &json!(at)));
         assert_eq!((&attributes["delivered"], &attributes["attempts_count"]), (&json!(false), &json!(2)));
         let attempts = json!([
-            {"number": 1, "at": at, "status": null, "error": "connection refused", "duration_ms": 10, "response": "",
+            {"number": 1, "at": at, "url": null, "headers": null, "status": null, "error": "connection refused", "duration_ms": 10, "response": "",
                 "next_attempt_at": at},
-            {"number": 2, "at": at, "status": 503, "error": "answered 503", "duration_ms": 20, "response": "busy",
+            {"number": 2, "at": at, "url": null, "headers": null, "status": 503, "error": "answered 503", "duration_ms": 20, "response": "busy",
                 "next_attempt_at": null},
         ]);
         assert_eq!(attributes["attempts"], attempts);

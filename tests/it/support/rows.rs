@@ -13,11 +13,13 @@ pub async fn tables(database: &PgPool) -> Vec<String> {
 }
 
 /// Returns every row of an account, table by table.
-/// Left out: the account's id, the leases of servers, the real durations of answers, and webhook URLs with their origins.
+/// Left out: the account's id, the leases of servers, the real durations of answers, webhook URLs with their origins, and
+/// the headers of attempts, signed in real time.
 pub async fn dump(database: &PgPool, account: i64) -> Vec<String> {
     let mut dump = Vec::new();
     for table in tables(database).await {
-        let left_out = "array['account_id', 'leased_by', 'leased_until', 'duration', 'webhook_url', 'webhook_origin']";
+        let left_out = "array['account_id', 'leased_by', 'leased_until', 'duration', 'webhook_url', 'webhook_origin',
+            'url', 'headers']";
         let sql = format!(
             "select '{table} ' || (to_jsonb(t) - {left_out})::text from {table} t where account_id = $1 order by 1"
         );

@@ -1,5 +1,6 @@
 //! The choice of a receiver for each event.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{DOWN, OK, about, attempts, listen, types};
 use crate::payouts::{draft, pay, thousand};
-use crate::support::{Account, Receiver, account, sandbox, send, within};
+use crate::support::{Account, Receiver, account, client, program, sandbox, send, within};
 
 /// Sends a request as the user 20202.
 async fn as_payee(account: &Account, method: Method, path: &str, document: &Value) -> Value {
@@ -145,6 +146,62 @@ async fn events_of_a_removed_url_go_to_the_master_s() {
         within(s.server().wait_until_delivered()).await;
         let expected = ["draft", "quote_requested", "quoted"].map(|state| format!("concierge_request_{state}"));
         assert_eq!(types(&about(&master.calls(), "concierge_requests", request)), expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn attempt_shows_the_call() {
+    account(async |s| {
+        let mut receiver = Receiver::answering(DOWN).await;
+        let url = format!("{}?token=1", receiver.url());
+        listen(s, &url).await;
+        draft(s, "ar_ars").await;
+        s.tell(Duration::from_mins(1)).await;
+        let calls = receiver.calls();
+        let event = s.get("/_sandbox/events/1").await.expect(200);
+        let attempts = event["data"]["attributes"]["attempts"].as_array().unwrap();
+        assert_eq!((attempts.len(), calls.len()), (2, 2));
+        for (attempt, call) in attempts.iter().zip(&calls) {
+            assert_eq!(attempt["url"], url);
+            let sent: BTreeMap<String, String> = call.headers.iter().cloned().collect();
+            assert_eq!(attempt["headers"], json!(sent));
+            assert!(sent.contains_key("webhook-auth") && sent.contains_key("webhook-signature"), "{sent:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn log_names_the_failing_receiver_without_secrets() {
+    program(&[], async |server| {
+        let receiver = Receiver::answering(DOWN).await;
+        let client = client();
+        let url = format!("{}/path?token=hidden", receiver.url());
+        send(server.request(&client, Method::PATCH, "/api/users/me").json(&self::url(Some(&url)))).await.expect(200);
+        let mut server = server;
+        let output = server.create_output().await;
+        let line = loop {
+            let line = within(server.stderr.next()).await.unwrap();
+            if line.contains("was not received") {
+                break line;
+            }
+        };
+        let account = server.get("/_sandbox/accounts/me").await["id"].as_str().unwrap().to_owned();
+        for words in [
+            format!("account=\"{account}\""),
+            "event=1".to_owned(),
+            "event_type=\"concierge_request_output_accepting\"".to_owned(),
+            format!("resource=concierge_request_outputs/{output}"),
+            format!("host=\"127.0.0.1:{}\"", receiver.port),
+            "path=\"/hook/path\"".to_owned(),
+            "attempt=1".to_owned(),
+            "error=answered 500".to_owned(),
+        ] {
+            assert!(line.contains(&words), "{words}: {line}");
+        }
+        let log = server.ended_by_stop().await.join("\n") + &line;
+        assert!(!log.contains("hidden"), "{log}");
     })
     .await;
 }

@@ -1,6 +1,6 @@
 //! Trust in the certificates of receivers: issuers, and certificates that are trusted themselves.
 //!
-//! Left to others: which receivers need none ([`super::client`]), and the words of a refusal ([`super::failure`]).
+//! Left to others: which receivers need none ([`super::client`]), and the words of a refusal (`failure`).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

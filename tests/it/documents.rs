@@ -107,6 +107,32 @@ fn anchor(heading: &str) -> String {
     kept.map(|letter| if letter == ' ' { '-' } else { letter.to_ascii_lowercase() }).collect()
 }
 
+/// Adds the source files of a folder.
+fn add_sources(folder: &Path, sources: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            add_sources(&entry, sources);
+        } else {
+            sources.push_str(&std::fs::read_to_string(&entry).unwrap_or_default());
+        }
+    }
+}
+
+#[test]
+fn every_promise_and_every_bound_has_its_test() {
+    let mut sources = String::new();
+    add_sources(&root().join("tests"), &mut sources);
+    for (path, heading) in [("docs/reliability.md", "Promises"), ("docs/configuration.md", "Bounds")] {
+        let page = page(path);
+        let rows: Vec<&str> = page.section(heading).into_iter().filter(|line| line.starts_with("| ")).skip(2).collect();
+        assert!(rows.len() > 15, "{path}");
+        for row in rows {
+            let test = row.trim_end_matches(" |").rsplit("| ").next().unwrap().trim_matches('`');
+            assert!(sources.contains(&format!("fn {test}(")), "no test {test:?} of {row}");
+        }
+    }
+}
+
 #[test]
 fn errors_lists_every_error_code() {
     let rooms = [jsonapi::error::CODES, database::error::CODES, accounts::caller::CODES];

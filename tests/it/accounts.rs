@@ -93,8 +93,12 @@ async fn database_stores_only_hashes_of_keys() {
         let keys =
             "select count(*) from api_keys where key_sha256 = sha256('your_api_key') and length(key_sha256) = 32";
         assert_eq!(s.count(keys).await, 1);
+        // what events show, and what receipts derive from, are two things
+        let secrets = "select count(*) from api_keys where length(receipt_secret) = 32
+            and receipt_secret not in (key_sha256, sha256(key_sha256), convert_to('your_api_key', 'UTF8'))";
+        assert_eq!(s.count(secrets).await, 2);
         let columns = "select count(*) from information_schema.columns where table_name = 'api_keys'";
-        assert_eq!(s.count(columns).await, 5, "a new column of api_keys must not reveal the key");
+        assert_eq!(s.count(columns).await, 6, "a new column of api_keys must not reveal the key");
     })
     .await;
 }

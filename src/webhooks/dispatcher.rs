@@ -172,6 +172,7 @@ impl Dispatcher {
         tokio::select! {
             finished = self.poll.next() => {
                 let mut finished = finished?;
+                self.queue.put_back(std::mem::take(&mut finished.unreleased));
                 let claimed = std::mem::take(&mut finished.claimed);
                 if !claimed.is_empty() {
                     let leased = self.leased().collect();

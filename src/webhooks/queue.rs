@@ -16,13 +16,13 @@ use super::delivery::{Delivery, DeliveryKey};
 pub struct DeliveryQueue {
     limiter: ConcurrencyLimiter<Arc<Delivery>>,
     /// Deliveries that can't start soon. The next poll releases them for any server.
-    released: Vec<DeliveryKey>,
+    released: HashSet<DeliveryKey>,
 }
 
 impl DeliveryQueue {
     /// Returns an empty queue.
     pub fn new(limits: ConcurrencyLimits) -> Self {
-        Self { limiter: ConcurrencyLimiter::new(limits), released: Vec::new() }
+        Self { limiter: ConcurrencyLimiter::new(limits), released: HashSet::new() }
     }
 
     /// Returns the limiter, which has the quotas of the next claim.
@@ -34,6 +34,8 @@ impl DeliveryQueue {
     /// A lease of this server may have expired while the database was unavailable.
     pub fn add(&mut self, claimed: Vec<Delivery>, leased: &HashSet<DeliveryKey>) {
         for delivery in claimed {
+            // claimed again after its lease expired, so no longer to be released
+            self.released.remove(&delivery.key());
             if !leased.contains(&delivery.key()) {
                 let (receiver, was_tried) = (delivery.receiver(), delivery.tries > 0);
                 self.limiter.add(receiver, Arc::new(delivery), was_tried);
@@ -65,7 +67,12 @@ impl DeliveryQueue {
 
     /// Removes and returns the deliveries to release.
     pub fn take_released(&mut self) -> Vec<DeliveryKey> {
-        std::mem::take(&mut self.released)
+        self.released.drain().collect()
+    }
+
+    /// Puts back deliveries that a poll could not release.
+    pub fn put_back(&mut self, unreleased: Vec<DeliveryKey>) {
+        self.released.extend(unreleased);
     }
 
     /// Returns the deliveries that wait for a slot.

@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub struct LeaseChanges {
     pub renewed: Vec<DeliveryKey>,
-    /// Deliveries that any server may claim.
+    /// Deliveries to release, so that any server may claim them.
     pub released: Vec<DeliveryKey>,
 }
 
@@ -42,6 +42,8 @@ pub struct PollOutcome {
     /// Deliveries with a saved result. Deliveries that no longer exist count as saved.
     pub saved: HashSet<DeliveryKey>,
     pub claimed: Vec<Delivery>,
+    /// Deliveries that could not be released, because their rows were locked.
+    pub unreleased: Vec<DeliveryKey>,
     /// Due times of the polled accounts; `None` after a poll that both saved and claimed.
     pub due_times: Option<Vec<DueTimes>>,
 }
@@ -55,10 +57,10 @@ pub async fn poll(database: &Database, work: &PollWork) -> Option<PollOutcome> {
         if !leases.renewed.is_empty() {
             store::renew(connection, claim.server, &leases.renewed).await?;
         }
-        if !leases.released.is_empty() {
-            store::release(connection, claim.server, &leases.released).await?;
-        }
         let mut outcome = PollOutcome::default();
+        if !leases.released.is_empty() {
+            outcome.unreleased = store::release(connection, claim.server, &leases.released).await?;
+        }
         let covered = (!covers_all).then_some(accounts.as_slice());
         if results.is_empty() {
             // usually nothing is due, and this query is faster than a claim
@@ -96,7 +98,8 @@ pub async fn save_and_release(
             store::save_results(&mut transaction, server, results).await?;
             transaction.commit().await?;
         }
-        store::release(connection, server, released).await
+        // locked ones are free when their lease expires
+        store::release(connection, server, released).await.map(|_| ())
     })
     .await
 }

@@ -3,7 +3,7 @@
 use super::database::{PollOutcome, PollWork, poll};
 use super::results::ResultObservers;
 use crate::database::Database;
-use crate::webhooks::delivery::{Delivery, FinishedAttempt};
+use crate::webhooks::delivery::{Delivery, DeliveryKey, FinishedAttempt};
 use crate::webhooks::store::DueTimes;
 
 /// A finished poll.
@@ -19,6 +19,8 @@ pub struct FinishedPoll {
     pub was_renewed: bool,
     /// Deliveries to send.
     pub claimed: Vec<Delivery>,
+    /// Deliveries still to be released: their rows were locked, or the database was unavailable.
+    pub unreleased: Vec<DeliveryKey>,
     /// Due times. `None` after a poll that both saved and claimed, or if the database was unavailable.
     pub due_times: Option<Vec<DueTimes>>,
 }
@@ -35,10 +37,11 @@ impl FinishedPoll {
 pub async fn run(database: Database, observers: ResultObservers, number: u64, mut work: PollWork) -> FinishedPoll {
     let outcome = poll(&database, &work).await;
     let was_renewed = outcome.is_some() && !work.leases.renewed.is_empty();
-    let PollOutcome { saved, claimed, due_times } = outcome.unwrap_or_default();
+    let unavailable = || PollOutcome { unreleased: work.leases.released.clone(), ..PollOutcome::default() };
+    let PollOutcome { saved, claimed, unreleased, due_times } = outcome.unwrap_or_else(unavailable);
     for result in work.results.extract_if(.., |result| saved.contains(&result.delivery.key())) {
         observers.notify(&result);
     }
     let accounts = (!work.covers_all).then_some(work.accounts);
-    FinishedPoll { number, accounts, unsaved: work.results, was_renewed, claimed, due_times }
+    FinishedPoll { number, accounts, unsaved: work.results, was_renewed, claimed, unreleased, due_times }
 }

@@ -70,3 +70,49 @@ async fn locked_delivery_delays_no_other_delivery() {
     })
     .await;
 }
+
+/// A lease lasts 20 s, and a locked delivery must not wait for its end.
+#[tokio::test]
+async fn delivery_that_was_locked_at_its_release_is_sent_soon() {
+    const FAILED: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
+    sandbox(async |s| {
+        let go = Arc::new(Notify::new());
+        let let_go = Arc::clone(&go);
+        let mut receiver = Receiver::handling(move |mut stream, call| {
+            let go = Arc::clone(&let_go);
+            async move {
+                let answer = if ["2", "3"].contains(&id(&call).as_str()) {
+                    go.notified().await;
+                    FAILED
+                } else {
+                    OK
+                };
+                stream.write_all(answer.as_bytes()).await.ok();
+            }
+        })
+        .await;
+        listen(s, &receiver.url()).await;
+        s.create_output().await;
+        within(async { while delivery_state(s, "1").await != "delivered" {} }).await;
+        // the receiver has two slots now: the other deliveries are claimed, and wait
+        for _ in 2..=8 {
+            s.create_output().await;
+        }
+        let leased = "select count(*) from deliveries where leased_until is not null";
+        within(async { while s.count(leased).await < 7 {} }).await;
+        let mut holding = s.database().begin().await.unwrap();
+        holding.execute("select from deliveries where event_id > 3 for share").await.unwrap();
+        // after the failures, only one slot is left: the waiting deliveries are to be released, and are locked
+        for failed in 1..=2 {
+            go.notify_one();
+            let recorded = "select count(*) from deliveries where tries > 0 and state = 'due'";
+            within(async { while s.count(recorded).await < failed {} }).await;
+        }
+        holding.commit().await.unwrap();
+        let rest = async { while s.count("select count(*) from deliveries where state = 'delivered'").await < 6 {} };
+        tokio::time::timeout(Duration::from_secs(10), rest).await.expect("they are sent before the lease ends");
+        assert_eq!(receiver.calls().len(), 8, "each was sent once");
+        go.notify_one();
+    })
+    .await;
+}

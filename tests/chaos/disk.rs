@@ -1,19 +1,25 @@
 //! A small file system in memory, to be filled.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 use tempfile::TempDir;
 
 use crate::postgres::open_folder;
 
 /// Size of the file system. A fresh database takes half of it.
 const SIZE: &str = "size=160m";
+const FILLER: &str = "filler";
 
-/// A file system of its own, unmounted when dropped.
-pub struct SmallDisk(TempDir);
+/// A file system of its own. It ends with the last process that uses it.
+pub struct SmallDisk {
+    folder: TempDir,
+    /// Its root, open as long as it exists.
+    root: File,
+}
 
 impl SmallDisk {
     /// Mounts one, as root or by a `sudo` that asks for no password.
@@ -24,20 +30,26 @@ impl SmallDisk {
         if !cfg!(target_os = "linux") {
             return Err("a small file system in memory needs Linux".to_owned());
         }
-        let disk = Self(open_folder());
-        privileged("mount", &["-t", "tmpfs", "-o", SIZE, "tmpfs"], disk.path())?;
-        privileged("chmod", &["777"], disk.path())?;
-        Ok(disk)
+        let folder = open_folder();
+        privileged("mount", &["-t", "tmpfs", "-o", &format!("{SIZE},mode=777"), "tmpfs"], folder.path())?;
+        let root = File::open(folder.path()).unwrap();
+        Ok(Self { folder, root })
     }
 
     pub fn path(&self) -> &Path {
-        self.0.path()
+        self.folder.path()
+    }
+
+    /// Removes its path. Only open folders lead to it now, so that nothing is left after any end of this program.
+    pub fn detach(&self) {
+        privileged("umount", &["--lazy"], self.folder.path()).unwrap();
     }
 
     /// Takes all free space.
     pub fn fill(&self) {
-        let mut filler = File::create(self.filler()).unwrap();
-        // a write in parts takes the last pages too
+        let flags = OFlags::WRONLY | OFlags::CREATE;
+        let mut filler = File::from(openat(&self.root, FILLER, flags, Mode::RUSR | Mode::WUSR).unwrap());
+        // small writes take the last pages too
         for size in [1 << 20, 1 << 12] {
             while filler.write_all(&vec![1; size]).is_ok() {}
         }
@@ -45,19 +57,7 @@ impl SmallDisk {
 
     /// Gives the space back.
     pub fn empty(&self) {
-        fs::remove_file(self.filler()).unwrap();
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.path().join("filler")
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        if let Err(reason) = privileged("umount", &[], self.path()) {
-            eprintln!("{} stays mounted: {reason}", self.path().display());
-        }
+        unlinkat(&self.root, FILLER, AtFlags::empty()).unwrap();
     }
 }
 

@@ -39,7 +39,9 @@ impl Postgres {
     /// Starts a server on a small file system.
     pub async fn start_on(disk: SmallDisk) -> Self {
         let data = disk.path().join("data");
-        Self::start_in(open_folder(), data, Some(disk)).await
+        let postgres = Self::start_in(open_folder(), data, Some(disk)).await;
+        postgres.disk.as_ref().unwrap().detach();
+        postgres
     }
 
     async fn start_in(folder: TempDir, data: PathBuf, disk: Option<SmallDisk>) -> Self {

@@ -22,7 +22,7 @@ use crate::scale::Scale;
 use crate::support::{Program, Proxy, client, url_of};
 
 /// Settings of the servers: short steps, and retries that outlast every outage.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 8] = [
     "--check-delay=20ms",
     "--approval-delay=20ms",
     "--quote-delay=30ms",
@@ -31,10 +31,6 @@ const SETTINGS: [&str; 12] = [
     "--webhook-retries=100ms,200ms,400ms,500ms,500ms,500ms,1s,1s,1s,2s,2s,2s,5s,5s,5s,10s,10s,10s",
     "--database-wait=60s",
     "--log=warn",
-    "--max-requests=2048",
-    "--database-connections=16",
-    "--accounts=closed",
-    "--log-format=text",
 ];
 
 /// The keys of the accounts.
@@ -56,7 +52,7 @@ pub struct Stage {
     /// URL of the database for the servers.
     url: String,
     proxy: Option<Arc<Proxy>>,
-    servers: Vec<Program>,
+    servers: Vec<Option<Program>>,
     addresses: Addresses,
     pub journals: Vec<Arc<Journal>>,
     listener: Listener,
@@ -96,8 +92,8 @@ impl Stage {
             alarms: Vec::new(),
         };
         for place in 0..servers {
-            let server = stage.start_server(place).await;
-            stage.servers.push(server);
+            stage.servers.push(None);
+            stage.start_server(place).await;
         }
         for account in 0..KEYS.len() {
             stage.control.push(stage.client(account, 0, load));
@@ -131,12 +127,20 @@ impl Stage {
         }
     }
 
-    async fn start_server(&self, place: usize) -> Program {
+    /// Starts a server on a port of its own.
+    pub async fn start_server(&mut self, place: usize) {
         let environment = [("DATABASE_URL", self.url.as_str()), ("SANDBOX_LISTEN", "127.0.0.1:0")];
         let mut server = Program::run(&SETTINGS, &environment);
         server.ready().await;
         self.addresses.set(place, &server.base);
-        server
+        self.servers[place] = Some(server);
+    }
+
+    /// Kills a server.
+    pub async fn kill_server(&mut self, place: usize) {
+        let server = self.servers[place].take().unwrap();
+        server.signal(Signal::KILL);
+        self.alarms.extend(alarms(server.ended().await.stderr));
     }
 
     /// Restarts the servers with their database behind a proxy, and returns the proxy.
@@ -145,21 +149,10 @@ impl Stage {
         self.url = proxy.url(&self.database);
         for place in 0..self.servers.len() {
             self.kill_server(place).await;
+            self.start_server(place).await;
         }
         self.proxy = Some(Arc::clone(&proxy));
         proxy
-    }
-
-    /// Kills a server and starts it again on another port. Returns the instant of the start.
-    pub async fn kill_server(&mut self, place: usize) -> Instant {
-        let server = self.servers.remove(place);
-        server.signal(Signal::KILL);
-        let ended = server.ended().await;
-        self.alarms.extend(alarms(ended.stderr));
-        let started = Instant::now();
-        let server = self.start_server(place).await;
-        self.servers.insert(place, server);
-        started
     }
 
     /// Calls the control plane as an account, and returns the call.
@@ -216,7 +209,7 @@ impl Stage {
         };
         // the checker names the remaining work
         tokio::time::timeout(REST, resting).await.ok();
-        for server in self.servers {
+        for server in self.servers.into_iter().flatten() {
             server.signal(Signal::TERM);
             let ended = server.ended().await;
             if !ended.status.success() {

@@ -97,7 +97,7 @@ fn queries(operation: &Value, names: &[String]) -> Vec<String> {
         let parameter = parameter["$ref"].as_str().map_or(parameter, |path| DOCUMENT.pointer(&path[1..]).unwrap());
         let name = parameter["name"].as_str().unwrap();
         if parameter["in"] == "query" && (name.starts_with("filter[") || name == "page[after]") {
-            queries.extend(names.iter().map(|value| format!("?{name}={value}")));
+            queries.extend(names.iter().take(4).map(|value| format!("?{name}={value}")));
             queries.push(format!("?{name}={MARKER}"));
         }
         if name == "include" {
@@ -160,10 +160,13 @@ async fn no_operation_shows_or_changes_anything_of_another_account() {
             let content = operation["requestBody"]["content"].as_object();
             let example = content.and_then(|content| content.values().find_map(|media| media.get("example")));
             let body = example.map(with_foreign_ids);
-            for path in filled(template, &names) {
+            for (place, path) in filled(template, &names).into_iter().enumerate() {
                 for query in queries(operation, &names) {
                     call(&stranger, &stranger.key, method, &format!("{path}{query}"), body.as_ref()).await;
                     calls += 1;
+                }
+                if place >= 4 {
+                    continue;
                 }
                 call(&stranger, &stranger.read_only_key, method, &path, body.as_ref()).await;
                 let acting = format!("{}; user={USER}", stranger.key);

@@ -196,11 +196,13 @@ async fn an_answer_takes_three_times_its_size() {
         for path in &paths {
             // the code of the path is in memory from here
             cost(&program, &path.replace("page[size]=1000", "page[size]=1")).await;
-            // the least of three: the program's own work meanwhile is not the answer's
-            let (mut size, mut taken) = (0, usize::MAX);
-            for _ in 0..3 {
-                let (of_answer, most) = cost(&program, path).await;
-                (size, taken) = (of_answer, taken.min(most));
+            // the least of up to three: the program's own work meanwhile is not the answer's
+            let (mut size, mut taken) = cost(&program, path).await;
+            for _ in 0..2 {
+                if taken > 3 * size + MEBIBYTE {
+                    let (of_answer, most) = cost(&program, path).await;
+                    (size, taken) = (of_answer, taken.min(most));
+                }
             }
             if taken > 3 * size + MEBIBYTE {
                 beyond.push(format!("{path}: {size} bytes took {taken}"));

@@ -30,8 +30,8 @@ pub struct Proxy {
 enum Answers {
     Carried,
     Lost,
-    /// Lost from the next commit of a transaction on.
-    OfCommitsLost,
+    /// Lost from the next question with this text on.
+    LostFrom(&'static str),
 }
 
 #[derive(Clone)]
@@ -86,9 +86,9 @@ impl Proxy {
         self.answers.send_replace(Answers::Lost);
     }
 
-    /// Loses the answers to commits of transactions, and all after them.
-    pub fn lose_answers_of_commits(&self) {
-        self.answers.send_replace(Answers::OfCommitsLost);
+    /// Loses the answer to the next question with this text on each connection, and all after it.
+    pub fn lose_answers_from(&self, text: &'static str) {
+        self.answers.send_replace(Answers::LostFrom(text));
     }
 
     /// Carries answers again, on new connections.
@@ -138,7 +138,7 @@ async fn accept_connections(listener: TcpListener, socket: PathBuf, signals: Sig
                 let is_lost = match answers {
                     Answers::Carried => false,
                     Answers::Lost => true,
-                    Answers::OfCommitsLost => question.windows(6).any(|word| word == b"COMMIT"),
+                    Answers::LostFrom(text) => memchr::memmem::find(question, text.as_bytes()).is_some(),
                 };
                 is_mute.fetch_or(is_lost, Ordering::SeqCst);
                 true

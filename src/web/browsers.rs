@@ -2,7 +2,7 @@
 //!
 //! A page under a name that its owner lets point here (DNS rebinding) would pass for one of this server, so hosts are
 //! [checked](check_host). A page of another origin may send requests without reading the answers, and the control plane
-//! needs no key for some, so it [refuses](refuse_cross_origin) them. Requests of programs have none of these headers.
+//! needs no key for some, so it [refuses](own_pages_only) them. Requests of programs have none of these headers.
 
 use axum::Router;
 use axum::body::Body;

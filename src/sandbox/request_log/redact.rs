@@ -1,7 +1,7 @@
 //! Redacts secrets in recorded exchanges: keys in headers, passwords in queries and bodies.
 //!
 //! Bodies are recorded as they came, so a client that sends another format than JSON by mistake has its passwords
-//! redacted, too: quoted by apostrophes, as a form, or as a multipart document ([`multipart`]).
+//! redacted, too: quoted by apostrophes, as a form, or as a multipart document.
 
 mod multipart;
 

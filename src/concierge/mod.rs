@@ -50,8 +50,8 @@ pub const CODES: [&[Code]; 4] = [
     withdrawal_instructions::document::CODES,
 ];
 
-/// Loads resources of one type for a document, without the bodies of instructions: they may be large, and [`withdrawal_instructions::store::bodies`]
-/// loads the ones to show.
+/// Loads resources of one type for a document, without the bodies of instructions: they may be large, and
+/// [`withdrawal_instructions::store::bodies`] loads the ones to show.
 ///
 /// # Errors
 /// Database errors.
@@ -64,7 +64,7 @@ pub async fn load_for_document(
     if schema.type_name != withdrawal_instructions::document::SCHEMA.type_name {
         return load(connection, account_id, schema, ids).await;
     }
-    let found = withdrawal_instructions::store::load_without_bodies(connection, account_id, ids).await?;
+    let found = withdrawal_instructions::store::load(connection, account_id, ids, false).await?;
     Ok(found.into_iter().map(withdrawal_instructions::document::render_owned).collect())
 }
 
@@ -82,7 +82,7 @@ pub async fn load(
         let found = users::store::load(connection, account_id, ids).await?;
         Ok(found.iter().map(users::document::render).collect())
     } else if schema.type_name == withdrawal_instructions::document::SCHEMA.type_name {
-        let found = withdrawal_instructions::store::load(connection, account_id, ids).await?;
+        let found = withdrawal_instructions::store::load(connection, account_id, ids, true).await?;
         Ok(found.iter().map(withdrawal_instructions::document::render).collect())
     } else if schema.type_name == requests::document::SCHEMA.type_name {
         let found = requests::store::load(connection, account_id, ids).await?;

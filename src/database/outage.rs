@@ -22,9 +22,7 @@ struct State {
     /// Begin of the outage.
     since: Option<Instant>,
     logged: Option<Instant>,
-    /// A write found the disk full, and no check found room since.
-    is_full: bool,
-    /// Time of the last such write.
+    /// Time of the last write with a full disk, unless a check found room since.
     found_full: Option<Instant>,
 }
 
@@ -34,7 +32,6 @@ impl Outage {
         let now = Instant::now();
         let mut state = self.0.lock();
         if is_full(error) {
-            state.is_full = true;
             state.found_full = Some(now);
         }
         state.since.get_or_insert(now);
@@ -59,15 +56,12 @@ impl Outage {
 
     /// Returns whether a write found the disk full, and no [check](Self::has_room) found room since.
     pub fn is_full(&self) -> bool {
-        self.0.lock().is_full
+        self.0.lock().found_full.is_some()
     }
 
     /// Notes that a write found room again.
     pub fn has_room(&self) {
-        {
-            let mut state = self.0.lock();
-            (state.is_full, state.found_full) = (false, None);
-        }
+        self.0.lock().found_full = None;
         self.end();
     }
 }

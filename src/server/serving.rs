@@ -15,11 +15,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
 
+use connection::{PARTING, part};
 pub use phase::PhaseLimits;
 pub use rules::Rules;
 use rules::{Service, Stage};
@@ -32,8 +32,6 @@ const GRACE: Duration = Duration::from_secs(8);
 const PAUSE: Duration = Duration::from_millis(100);
 /// Maximum number of refusals at a time. Further connections are closed without an answer.
 pub const REFUSALS: usize = 64;
-/// Time for a refused client to read its answer.
-const REFUSAL_TIME: Duration = Duration::from_secs(1);
 
 /// Serves until the server stops. Then waits for the requests at work, for [`GRACE`] at most.
 pub async fn serve(listener: TcpListener, service: Service, rules: Rules) {
@@ -141,13 +139,5 @@ async fn refuse(mut stream: TcpStream, rules: &Rules) {
         return;
     }
     let answer = refusal::render(&refusal::too_many(rules.connections), &rules.clock);
-    let refusing = async {
-        stream.write_all(&answer).await?;
-        stream.shutdown().await?;
-        // with unread bytes, closing would reset the connection
-        let mut unread = [0; 4096];
-        while stream.read(&mut unread).await? > 0 {}
-        Ok::<_, io::Error>(())
-    };
-    drop(timeout(REFUSAL_TIME, refusing).await);
+    drop(timeout(PARTING, part(&mut stream, Some(answer))).await);
 }

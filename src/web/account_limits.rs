@@ -2,14 +2,14 @@
 
 use std::num::NonZeroU32;
 
-use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use sqlx::postgres::PgConnection;
 
+use super::rate_limit::refused;
 use crate::accounts::caller::TOO_MANY_ACCOUNTS;
 use crate::accounts::store;
 use crate::database::StoreError;
-use crate::jsonapi::error::{Error, Errors, RATE_LIMITED};
+use crate::jsonapi::error::{Error, Errors};
 
 /// The limits on new accounts of a server.
 #[derive(Debug)]
@@ -30,13 +30,13 @@ impl AccountLimits {
     /// # Errors
     /// 429 with the time to wait, beyond the rate.
     pub fn check_rate(&self) -> Result<(), Errors> {
-        let Err(wait) = self.rate.check() else { return Ok(()) };
-        let wait = wait.wait_time_from(DefaultClock::default().now());
-        let detail = format!(
-            "{} accounts a second can be created (--account-rate); none was; wait, then try again",
-            self.per_second
-        );
-        Err(Errors::from(Error::new(RATE_LIMITED, detail)).retry_after(wait.as_secs() + 1))
+        let exceeded = || {
+            format!(
+                "{} accounts a second can be created (--account-rate); none was; wait, then try again",
+                self.per_second
+            )
+        };
+        self.rate.check().map_err(|wait| refused(&wait, exceeded()))
     }
 
     /// Checks that the database has room for a new account. Servers that create at the same moment may exceed the limit

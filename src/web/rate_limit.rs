@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota};
+use governor::{DefaultKeyedRateLimiter, NotUntil, Quota};
 
 use crate::jsonapi::error::{Error, Errors, RATE_LIMITED};
 
@@ -35,9 +35,14 @@ impl RateLimit {
         if limiter.len() > REMEMBERED {
             limiter.retain_recent();
         }
-        let Err(wait) = limiter.check_key(key_sha256) else { return Ok(()) };
-        let wait = wait.wait_time_from(DefaultClock::default().now());
-        let detail = format!("the limit of {limit} requests per second for each key is exceeded; wait, then try again");
-        Err(Errors::from(Error::new(RATE_LIMITED, detail)).retry_after(wait.as_secs() + 1))
+        let exceeded =
+            || format!("the limit of {limit} requests per second for each key is exceeded; wait, then try again");
+        limiter.check_key(key_sha256).map_err(|wait| refused(&wait, exceeded()))
     }
+}
+
+/// Returns the 429 beyond a rate, with the time to wait.
+pub fn refused(until: &NotUntil<<DefaultClock as Clock>::Instant>, detail: String) -> Errors {
+    let wait = until.wait_time_from(DefaultClock::default().now());
+    Errors::from(Error::new(RATE_LIMITED, detail)).retry_after(wait.as_secs() + 1)
 }

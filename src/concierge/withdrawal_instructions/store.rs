@@ -143,7 +143,8 @@ fn found(row: Option<&PgRow>) -> Result<Option<WithdrawalInstruction>, sqlx::Err
     id.map(|_| read(row, caller::COLUMNS)).transpose()
 }
 
-/// Loads instructions of one account by id, also deleted ones: outputs still show them.
+/// Loads instructions of one account by id, also deleted ones: outputs still show them. Without their bodies, unless
+/// `with_bodies`: see [`bodies`].
 ///
 /// # Errors
 /// Database errors.
@@ -151,31 +152,14 @@ pub async fn load(
     connection: &mut PgConnection,
     account_id: i64,
     ids: &[i64],
+    with_bodies: bool,
 ) -> Result<Vec<WithdrawalInstruction>, sqlx::Error> {
     const SQL: &str = concat!(
         "select ",
-        crate::withdrawal_instruction_columns!("w"),
+        crate::withdrawal_instruction_columns!("w", "case when $3 then w.body end"),
         " from withdrawal_instructions w where w.account_id = $1 and w.id = any($2)"
     );
-    let rows = sqlx::query(SQL).bind(account_id).bind(ids).fetch_all(connection).await?;
-    rows.iter().map(|row| read(row, 0)).collect()
-}
-
-/// Loads instructions as [`load`] does, without bodies: see [`bodies`].
-///
-/// # Errors
-/// Database errors.
-pub async fn load_without_bodies(
-    connection: &mut PgConnection,
-    account_id: i64,
-    ids: &[i64],
-) -> Result<Vec<WithdrawalInstruction>, sqlx::Error> {
-    const SQL: &str = concat!(
-        "select ",
-        crate::withdrawal_instruction_columns!("w", "null::json"),
-        " from withdrawal_instructions w where w.account_id = $1 and w.id = any($2)"
-    );
-    let rows = sqlx::query(SQL).bind(account_id).bind(ids).fetch_all(connection).await?;
+    let rows = sqlx::query(SQL).bind(account_id).bind(ids).bind(with_bodies).fetch_all(connection).await?;
     rows.iter().map(|row| read(row, 0)).collect()
 }
 

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tower::ServiceExt;
@@ -27,7 +28,7 @@ use crate::jsonapi::error::Errors;
 use crate::web::breaker::Breaker;
 
 /// Time for a client to read a last answer and end its side.
-const PARTING: Duration = Duration::from_secs(1);
+pub const PARTING: Duration = Duration::from_secs(1);
 /// The same while the server stops.
 const LAST_PARTING: Duration = Duration::from_millis(200);
 /// Maximum number of bytes read of what a client still sends meanwhile.
@@ -70,7 +71,7 @@ pub async fn serve(transport: Transport, service: Service, rules: &Rules, mut st
     let is_over = last.is_none() && matches!(end, End::Stopped | End::Late(_));
     if stream.is_whole() && !is_over {
         pulse.enter(Phase::Parting);
-        part(stream, last.map(|errors| render(&errors, &rules.clock)), &mut stage).await;
+        part_in_time(stream, last.map(|errors| render(&errors, &rules.clock)), &mut stage).await;
     }
 }
 
@@ -142,23 +143,8 @@ fn unreadable_request(stream: &ClientStream, error: &hyper::Error) -> Option<Err
     }
 }
 
-/// Ends a connection, so that the client can read the last answer: closing with unread bytes would reset it.
-async fn part(mut stream: ClientStream, last: Option<Vec<u8>>, stage: &mut watch::Receiver<Stage>) {
-    let parting = async {
-        if let Some(last) = last {
-            stream.write_all(&last).await?;
-        }
-        stream.shutdown().await?;
-        let mut unread = [0; 4096];
-        let mut length = 0;
-        while length < LARGEST_PARTING {
-            match stream.read(&mut unread).await? {
-                0 => break,
-                more => length += more,
-            }
-        }
-        Ok::<_, std::io::Error>(())
-    };
+/// Parts from a client, for as long as its time and the stage of the server allow.
+async fn part_in_time(mut stream: ClientStream, last: Option<Vec<u8>>, stage: &mut watch::Receiver<Stage>) {
     let stopping = async {
         let stops = stage.wait_for(|stage| *stage >= Stage::Stopping).await.is_ok();
         if stops {
@@ -166,9 +152,29 @@ async fn part(mut stream: ClientStream, last: Option<Vec<u8>>, stage: &mut watch
         }
     };
     tokio::select! {
-        _ = timeout(PARTING, parting) => {}
+        _ = timeout(PARTING, part(&mut stream, last)) => {}
         () = stopping => {}
     }
+}
+
+/// Ends a connection, so that the client can read the last answer: closing with unread bytes would reset it.
+///
+/// # Errors
+/// If the client has gone.
+pub async fn part(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), last: Option<Vec<u8>>) -> io::Result<()> {
+    if let Some(last) = last {
+        stream.write_all(&last).await?;
+    }
+    stream.shutdown().await?;
+    let mut unread = [0; 4096];
+    let mut length = 0;
+    while length < LARGEST_PARTING {
+        match stream.read(&mut unread).await? {
+            0 => break,
+            more => length += more,
+        }
+    }
+    Ok(())
 }
 
 /// A connection of the HTTP layer, whose type can't be named.

@@ -5,15 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client};
+
+use crate::webhooks::trust::Trust;
 
 /// Reasons for an unusable certificate or key. Each message names a remedy.
 #[derive(Debug, thiserror::Error)]
@@ -89,59 +89,12 @@ fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 pub async fn connect(certificate: &Path, stream: TcpStream) -> Result<client::TlsStream<TcpStream>, String> {
     let expected = read_chain(certificate).map_err(|error| error.to_string())?.swap_remove(0);
     let name = stream.peer_addr().map_err(|error| error.to_string())?.ip().into();
-    let provider = Arc::new(default_provider());
-    let only = Arc::new(OnlyThis { expected, provider: Arc::clone(&provider) });
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .dangerous()
-        .with_custom_certificate_verifier(only)
-        .with_no_client_auth();
+    let config = Trust::not_checking().map_err(|error| error.to_string())?;
     let connector = TlsConnector::from(Arc::new(config));
-    connector.connect(ServerName::IpAddress(name), stream).await.map_err(|error| error.to_string())
-}
-
-/// Trusts one certificate.
-#[derive(Debug)]
-struct OnlyThis {
-    expected: CertificateDer<'static>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for OnlyThis {
-    fn verify_server_cert(
-        &self,
-        found: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        if *found == self.expected {
-            return Ok(ServerCertVerified::assertion());
-        }
-        Err(CertificateError::UnknownIssuer.into())
+    let connected = connector.connect(ServerName::IpAddress(name), stream).await.map_err(|error| error.to_string())?;
+    let found = connected.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    if found == Some(&expected) {
+        return Ok(connected);
     }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    Err(format!("it has another certificate than {}", certificate.display()))
 }

@@ -35,6 +35,13 @@ async fn server_speaks_https_with_its_certificate() {
         let health = ["healthcheck", "--listen", server.address(), "--tls-cert", certificate, "--tls-key", key];
         let checked = Program::run(&health, &[]).ended().await;
         assert!(checked.status.success(), "{checked:?}");
+        let other = folder.path().join("other.pem");
+        fs::write(&other, rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap().cert.pem()).unwrap();
+        let health =
+            ["healthcheck", "--listen", server.address(), "--tls-cert", other.to_str().unwrap(), "--tls-key", key];
+        let refused = Program::run(&health, &[]).ended().await;
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(refused.stderr[0].contains("another certificate than"), "{refused:?}");
         let plain = Program::run(&["healthcheck", "--listen", server.address()], &[]).ended().await;
         assert!(!plain.status.success(), "{plain:?}");
     })

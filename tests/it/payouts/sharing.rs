@@ -48,10 +48,15 @@ impl Payer {
         document["data"]["id"].as_str().unwrap().to_owned()
     }
 
-    async fn state(&self, first: usize, request: &str) -> String {
-        let path = format!("/api/concierge_requests/{request}");
-        let (_, document) = self.send(first, Method::GET, &path, &Value::Null).await;
-        document["data"]["attributes"]["state"].as_str().unwrap().to_owned()
+    async fn reach(&self, first: usize, request: &str, state: &str) {
+        let path = format!("/_sandbox/wait?resource=concierge_requests/{request}&state={state}&timeout=5s");
+        loop {
+            match self.send(first, Method::GET, &path, &Value::Null).await {
+                (200, _) => return,
+                (408, _) => {}
+                (_, document) => panic!("{document}"),
+            }
+        }
     }
 
     /// Makes one payout, from a draft until it is finished.
@@ -71,7 +76,7 @@ impl Payer {
             let (status, document) = self.send(number, Method::POST, &path, &Value::Null).await;
             // 409: the answer to the first try was lost with its server
             assert!([200, 409].contains(&status), "{document}");
-            while self.state(number, &request).await != reached {}
+            self.reach(number, &request, reached).await;
         }
     }
 }

@@ -12,7 +12,10 @@ use super::{Program, Sandbox, cluster, world};
 
 /// Runs a test with an up-to-date database, stops every server over it and checks the invariants.
 pub async fn database<T>(test: impl AsyncFnOnce(&Database) -> T) -> T {
-    Database::of(cluster::fresh_database().await).run(test).await
+    let options = cluster::fresh_database().await;
+    let result = Database::of(options.clone()).run(test).await;
+    cluster::leave(options);
+    result
 }
 
 /// Like [`database`], but empty: a server of the test has to fill it.

@@ -232,7 +232,7 @@ impl Server {
     /// Waits until everything due now has happened, and every delivery attempt for it has ended.
     pub async fn wait_until_delivered(&self) {
         self.wait_until(self.app.clock.now()).await;
-        self.app.dispatcher.wait_until_idle(None).await;
+        self.app.dispatcher.wait_until_idle().await;
     }
 
     /// Waits until the server can't go on, because its private database is lost. Returns a sentence with the remedy.

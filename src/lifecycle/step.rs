@@ -63,11 +63,21 @@ pub enum ClockMove {
     Lost,
 }
 
+/// Where an advance stops on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stops {
+    /// At the first instant with work or a delivery due.
+    AtAll,
+    /// At the first instant with work due. Passes deliveries of concurrent calls, which come without end.
+    AtWork,
+    /// At the first instant with a delivery due, and without deliveries as far as one batch reaches.
+    AfterBatch,
+}
+
 /// Moves the clock of an advance from `from` towards `to`, and runs the batch due on the way, in one transaction.
 ///
 /// A concurrent call acts at the clock's instant. So the clock never passes work that is still due: in between, an
-/// event of that call would be later than the next event of that work. The clock stops at the first instant with work
-/// or a delivery due. With `skips` and no delivery due it goes on as far as one batch reaches.
+/// event of that call would be later than the next event of that work.
 ///
 /// # Errors
 /// Database errors; then nothing changed.
@@ -77,7 +87,7 @@ pub async fn move_clock(
     advance: Uuid,
     from: OffsetDateTime,
     to: OffsetDateTime,
-    skips: bool,
+    stops: Stops,
     rules: &Rules,
 ) -> Result<ClockMove, sqlx::Error> {
     transaction(connection, async |transaction| {
@@ -86,8 +96,9 @@ pub async fn move_clock(
         }
         let read = Agenda::read(transaction, Some(&[account_id]), &rules.timing).await?;
         let Some(agenda) = read.first() else { return Ok(ClockMove::Lost) };
-        let to = match agenda.next().filter(|next| *next < to) {
-            Some(next) if skips && agenda.delivery.is_none() => {
+        let next = if stops == Stops::AtWork { agenda.earliest() } else { agenda.next() };
+        let to = match next.filter(|next| *next < to) {
+            Some(next) if stops == Stops::AfterBatch && agenda.delivery.is_none() => {
                 batch_end(agenda, to).truncate_to_millisecond().max(next)
             }
             Some(next) => next,

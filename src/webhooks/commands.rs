@@ -5,8 +5,8 @@ use tokio::sync::{mpsc, oneshot};
 /// A command to the dispatcher.
 #[derive(Debug)]
 pub enum DispatcherCommand {
-    /// Answers when nothing is due in an account; `None`: in all accounts.
-    WaitUntilIdle(Option<i64>, oneshot::Sender<()>),
+    /// Answers when nothing is due in any account.
+    WaitUntilIdle(oneshot::Sender<()>),
     /// Stops sending for an account that has ended, then answers.
     Forget(i64, oneshot::Sender<()>),
 }
@@ -33,10 +33,10 @@ impl DispatcherHandle {
         (Self(sender), Commands(receiver))
     }
 
-    /// Waits until nothing is due or in flight in an account; `None`: in all accounts.
-    /// Only a poll that starts after this call counts. Returns false if the server stops first.
-    pub async fn wait_until_idle(&self, account_id: Option<i64>) -> bool {
-        self.send(|done| DispatcherCommand::WaitUntilIdle(account_id, done)).await
+    /// Waits until nothing is due or in flight in any account, or the server stops.
+    /// Only a poll that starts after this call counts.
+    pub async fn wait_until_idle(&self) {
+        self.send(DispatcherCommand::WaitUntilIdle).await;
     }
 
     /// Waits until this server sends nothing more for an account that has ended.
@@ -44,8 +44,11 @@ impl DispatcherHandle {
         self.send(|done| DispatcherCommand::Forget(account_id, done)).await;
     }
 
-    async fn send(&self, command: impl FnOnce(oneshot::Sender<()>) -> DispatcherCommand) -> bool {
+    async fn send(&self, command: impl FnOnce(oneshot::Sender<()>) -> DispatcherCommand) {
         let (done, answer) = oneshot::channel();
-        self.0.send(command(done)).is_ok() && answer.await.is_ok()
+        if self.0.send(command(done)).is_ok() {
+            // dropped unanswered when the server stops
+            drop(answer.await);
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! The dispatcher: the deliveries of this server, from the claim to the saved result.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,12 +98,9 @@ impl Dispatcher {
     /// Runs a command. Its caller is answered later.
     pub fn run_command(&mut self, command: DispatcherCommand) {
         match command {
-            DispatcherCommand::WaitUntilIdle(account_id, done) => {
-                match account_id {
-                    Some(account_id) => self.poll.report_due([account_id]),
-                    None => self.poll.request_full(),
-                }
-                self.waiters.add_idle(account_id, self.poll.started(), done);
+            DispatcherCommand::WaitUntilIdle(done) => {
+                self.poll.request_full();
+                self.waiters.add_idle(self.poll.started(), done);
             }
             DispatcherCommand::Forget(account_id, done) => {
                 self.queue.forget(account_id);
@@ -164,7 +160,7 @@ impl Dispatcher {
         };
         let renewed = if self.poll.should_renew() { self.leased().collect() } else { Vec::new() };
         let leases = LeaseChanges { renewed, released: self.queue.take_released() };
-        self.poll.start(claim, leases, self.waiters.idle_accounts());
+        self.poll.start(claim, leases);
     }
 
     /// Waits for a poll or an attempt to finish, and applies it. Returns a finished poll.
@@ -207,12 +203,9 @@ impl Dispatcher {
             return;
         }
         self.poll.apply_due_times(finished, alarm);
-        let leased: HashSet<i64> = self.leased().map(|key| key.account_id).collect();
-        let poll = &self.poll;
-        self.waiters.answer_idle(finished, |account_id| {
-            let is_leased = account_id.map_or(!leased.is_empty(), |account_id| leased.contains(&account_id));
-            !is_leased && !poll.is_due(account_id)
-        });
+        if self.leased().next().is_none() && !self.poll.is_any_due() {
+            self.waiters.answer_idle(finished);
+        }
     }
 
     /// Returns the claimed deliveries without a result.

@@ -134,19 +134,18 @@ impl Poller {
         self.results.keys()
     }
 
-    /// Returns true if an account may have due deliveries; `None`: any account.
-    pub fn is_due(&self, account_id: Option<i64>) -> bool {
-        account_id.map_or(!self.due.is_empty(), |account_id| self.due.contains(&account_id))
+    /// Returns true if an account may have due deliveries.
+    pub fn is_any_due(&self) -> bool {
+        !self.due.is_empty()
     }
 
-    /// Starts a poll. It covers `accounts`, the accounts reported due, and the accounts of unsaved results.
-    pub fn start(&mut self, claim: DeliveryClaim, leases: LeaseChanges, accounts: impl Iterator<Item = i64>) {
+    /// Starts a poll. It covers the accounts reported due, and the accounts of unsaved results.
+    pub fn start(&mut self, claim: DeliveryClaim, leases: LeaseChanges) {
         self.started_at = Instant::now();
         self.started += 1;
         self.is_requested = false;
         self.due.extend(self.newly_due.drain());
         self.due.extend(self.results.keys().map(|key| key.account_id));
-        self.due.extend(accounts);
         let covers_all = std::mem::take(&mut self.covers_all);
         let accounts = self.due.iter().copied().collect();
         let work = PollWork { claim, accounts, covers_all, leases, results: self.results.take() };
@@ -180,7 +179,7 @@ impl Poller {
     /// Replaces the due times of the polled accounts.
     pub fn apply_due_times(&mut self, finished: &FinishedPoll, alarm: &Alarm) {
         let Some(due_times) = &finished.due_times else { return };
-        self.due.retain(|account_id| !finished.covers(Some(*account_id)));
+        self.due.retain(|account_id| !finished.covers(*account_id));
         for DueTimes { account_id, is_due, next } in due_times {
             if *is_due {
                 self.due.insert(*account_id);

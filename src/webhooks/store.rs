@@ -62,6 +62,22 @@ pub async fn due_times(
     rows.iter().map(read).collect()
 }
 
+/// Returns true if the delivery of an event up to `last_event` is due at `now`, in account time.
+///
+/// # Errors
+/// Database errors.
+pub async fn is_due(
+    connection: &mut PgConnection,
+    account_id: i64,
+    now: OffsetDateTime,
+    last_event: i64,
+) -> Result<bool, sqlx::Error> {
+    let sql = "select exists (
+        select from deliveries where account_id = $1 and state = 'due' and due_at <= $2 and event_id <= $3
+    )";
+    sqlx::query_scalar(sql).bind(account_id).bind(now).bind(last_event).fetch_one(connection).await
+}
+
 /// Returns the creation time of the oldest pending event, among accounts in server time.
 ///
 /// # Errors

@@ -57,8 +57,6 @@ pub struct Client {
     pub random: Random,
     /// Statuses that it expects besides 2xx, 409 and 503.
     pub also_expected: &'static [u16],
-    /// Pause after each payout.
-    pub pause: Duration,
     pub stop: watch::Receiver<bool>,
     pub calls: u64,
 }
@@ -115,7 +113,6 @@ impl Client {
             if self.random.below(4) == 0 {
                 self.get("/api/concierge_request_outputs?sort=-id&page[size]=5").await;
             }
-            tokio::time::sleep(self.pause).await;
         }
     }
 

@@ -121,7 +121,6 @@ impl Stage {
             number,
             random: Random::seeded(self.scale.seed + number as u64),
             also_expected: load.also_expected,
-            pause: load.accounts[account].pause,
             stop: self.stop.subscribe(),
             calls: 0,
         }

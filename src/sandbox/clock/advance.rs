@@ -19,15 +19,16 @@ use crate::database::{StoreError, outcome_unknown};
 use crate::events::store::last_id;
 use crate::jsonapi::error::{Error, Errors, UNAVAILABLE};
 use crate::lifecycle::Agenda;
-use crate::lifecycle::step::{ClockMove, move_clock, step_exactly};
+use crate::lifecycle::step::{ClockMove, Stops, move_clock, step_exactly};
 use crate::sandbox::state::ControlPlane;
+use crate::webhooks::store::is_due;
 
 /// The end of an advance.
 #[derive(Debug, Clone, Copy)]
 pub enum Until {
     /// After a span of time, or at an instant.
     Moved(Distance),
-    /// At the first instant with nothing due within this time.
+    /// At the first instant with nothing due within this time, and after [`MOST_SPANS`] times this time at the latest.
     Quiet(Duration),
 }
 
@@ -42,11 +43,21 @@ pub struct Advanced {
 
 /// Time between polls for rows locked elsewhere.
 const PAUSE: Duration = Duration::from_millis(5);
+/// Time between polls for attempts of other servers, which send no notification.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Rounds of deliveries at one instant. No payout has as many steps.
+const MOST_ROUNDS: u32 = 16;
+/// Length of the longest settling, in multiples of its `within`.
+const MOST_SPANS: u32 = 50;
 
 /// Advances the clock of an account.
 ///
 /// Afterwards a frozen clock stays frozen and a running clock runs on, unless `freeze` is given. A running clock also
 /// runs on if this server dies on the way. Advances of one account wait for each other.
+///
+/// At each instant an advance waits for the deliveries due on its arrival, then for those of the calls that handlers made
+/// meanwhile, and so on. It can't tell these calls from others, so it goes on after [`MOST_ROUNDS`] such rounds. After an
+/// instant with so many, the next one has half of them: steady calls of others don't hold an advance up.
 ///
 /// # Errors
 /// 422 if the target is in the past or too far away. 409 if another server moves the clock or the account was reset.
@@ -63,7 +74,8 @@ pub async fn advance(
     let start = async |connection: &mut PgConnection| {
         let Some(account) = store::find(connection, account_id).await? else { return Err(clock_moved().into()) };
         // checked first: a refused advance must not stop the clock
-        last(account.time.at(now), until)?;
+        let start = account.time.at(now);
+        last(start, start, until)?;
         let from = clock::start(connection, account_id, advance.token, now).await?;
         from.ok_or_else(|| StoreError::from(clock_moved()))
     };
@@ -115,24 +127,34 @@ impl Advance<'_> {
     /// Without a receiver of events it skips ahead as far as one batch reaches.
     async fn run(&self, from: OffsetDateTime, until: Until, has_receiver: bool) -> Result<OffsetDateTime, Errors> {
         let (plane, account_id) = (self.plane, self.account_id);
-        let to = last(from, until)?;
+        let to = last(from, from, until)?;
         let is_moved = matches!(until, Until::Moved(_));
-        let mut at = from;
+        let (mut at, mut rounds) = (from, Rounds::default());
         loop {
             let read = async |connection: &mut PgConnection| {
                 Agenda::read(connection, Some(&[account_id]), &plane.app.rules.timing).await
             };
             let agenda = plane.app.database.run(read).await?.into_iter().next().ok_or_else(clock_moved)?;
-            let last = if is_moved { to } else { last(at, until)? };
-            match agenda.next().filter(|next| *next <= last) {
-                None if is_moved && to > at => at = self.move_to(at, to, false).await?,
+            let last = if is_moved { to } else { last(from, at, until)? };
+            let (next, stops) = match (rounds.are_used_up(), is_moved && !has_receiver) {
+                (true, _) => (agenda.earliest(), Stops::AtWork),
+                (false, true) => (agenda.next(), Stops::AfterBatch),
+                (false, false) => (agenda.next(), Stops::AtAll),
+            };
+            match next.filter(|next| *next <= last) {
+                None if is_moved && to > at => at = self.move_to(at, to, stops).await?,
                 None => return Ok(at),
                 Some(next) if next > at => {
-                    let skips = is_moved && !has_receiver;
-                    at = self.move_to(at, if skips { to } else { next }, skips).await?;
+                    let reached = self.move_to(at, if stops == Stops::AfterBatch { to } else { next }, stops).await?;
+                    if reached > at {
+                        (at, rounds) = (reached, rounds.of_next_instant());
+                    }
                 }
                 Some(_) if agenda.earliest().is_some_and(|earliest| earliest <= at) => self.step(&agenda, at).await?,
-                Some(_) => self.deliver(until).await?,
+                Some(_) => {
+                    self.deliver(at, until).await?;
+                    rounds.left -= 1;
+                }
             }
         }
     }
@@ -152,13 +174,11 @@ impl Advance<'_> {
         Ok(())
     }
 
-    /// Waits until every delivery due at the clock's instant was attempted.
-    async fn deliver(&self, until: Until) -> Result<(), Errors> {
-        let app = &self.plane.app;
-        app.deliveries.wake(self.account_id);
-        let delivering = self.turn.tell(app.dispatcher.wait_until_idle(Some(self.account_id)));
-        if app.stopping.unless(delivering).await.unwrap_or(false) {
-            return Ok(());
+    /// Waits until every delivery due now was attempted.
+    async fn deliver(&self, at: OffsetDateTime, until: Until) -> Result<(), Errors> {
+        let delivering = self.turn.tell(self.attempted(at));
+        if let Ok(attempted) = self.plane.app.stopping.unless(delivering).await {
+            return attempted;
         }
         match until {
             // repeated, it would go on too far
@@ -173,11 +193,28 @@ impl Advance<'_> {
         }
     }
 
+    /// Waits until every delivery due at this instant was attempted. Leaves out events recorded after the call.
+    async fn attempted(&self, at: OffsetDateTime) -> Result<(), Errors> {
+        let (app, account_id) = (&self.plane.app, self.account_id);
+        let last_event = app.database.run(async |connection| last_id(connection, account_id).await).await?;
+        loop {
+            // subscribe before the poll, so that no attempt in between is missed
+            let watched = app.watchers.watch(account_id);
+            let happened = watched.notified();
+            app.deliveries.wake(account_id);
+            let work = async |connection: &mut PgConnection| is_due(connection, account_id, at, last_event).await;
+            if !app.database.run(work).await? {
+                return Ok(());
+            }
+            drop(tokio::time::timeout(POLL_INTERVAL, happened).await);
+        }
+    }
+
     /// Moves the clock from `at` towards `to`, and returns the instant reached.
-    async fn move_to(&self, at: OffsetDateTime, to: OffsetDateTime, skips: bool) -> Result<OffsetDateTime, Errors> {
+    async fn move_to(&self, at: OffsetDateTime, to: OffsetDateTime, stops: Stops) -> Result<OffsetDateTime, Errors> {
         let app = &self.plane.app;
         let work = async |connection: &mut PgConnection| {
-            let moved = move_clock(connection, self.account_id, self.token, at, to, skips, &app.rules).await;
+            let moved = move_clock(connection, self.account_id, self.token, at, to, stops, &app.rules).await;
             moved.inspect_err(|error| impossible::count(error, &app.metrics))
         };
         match app.database.run(work).await? {
@@ -194,12 +231,40 @@ impl Advance<'_> {
     }
 }
 
-/// Returns the last instant of an advance that is now at `at`.
-fn last(at: OffsetDateTime, until: Until) -> Result<OffsetDateTime, Errors> {
+/// Rounds of deliveries at an instant.
+struct Rounds {
+    most: u32,
+    left: u32,
+}
+
+impl Default for Rounds {
+    fn default() -> Self {
+        Self { most: MOST_ROUNDS, left: MOST_ROUNDS }
+    }
+}
+
+impl Rounds {
+    fn are_used_up(&self) -> bool {
+        self.left == 0
+    }
+
+    fn of_next_instant(&self) -> Self {
+        let most = if self.are_used_up() { (self.most / 2).max(1) } else { MOST_ROUNDS };
+        Self { most, left: most }
+    }
+}
+
+/// Returns the last instant of an advance that began at `from` and is now at `at`.
+fn last(from: OffsetDateTime, at: OffsetDateTime, until: Until) -> Result<OffsetDateTime, Errors> {
     match until {
         Until::Moved(by) => target(at, by),
         // the clock never leaves the calendar
-        Until::Quiet(within) => Ok(target(at, Distance::By(within)).unwrap_or(at)),
+        Until::Quiet(within) => {
+            let next = target(at, Distance::By(within)).unwrap_or(at);
+            let longest = time::Duration::try_from(within.saturating_mul(MOST_SPANS)).ok();
+            let latest = longest.and_then(|longest| from.checked_add(longest));
+            Ok(latest.map_or(next, |latest| next.min(latest)))
+        }
     }
 }
 

@@ -26,10 +26,14 @@ pub struct FinishedPoll {
 }
 
 impl FinishedPoll {
-    /// Returns true if the poll covered an account; `None`: all accounts.
-    pub fn covers(&self, account_id: Option<i64>) -> bool {
-        let Some(accounts) = &self.accounts else { return true };
-        account_id.is_some_and(|account_id| accounts.contains(&account_id))
+    /// Returns true if the poll covered an account.
+    pub fn covers(&self, account_id: i64) -> bool {
+        self.accounts.as_ref().is_none_or(|accounts| accounts.contains(&account_id))
+    }
+
+    /// Returns true if the poll covered all accounts.
+    pub fn covers_all(&self) -> bool {
+        self.accounts.is_none()
     }
 }
 

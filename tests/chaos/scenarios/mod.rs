@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::disk::SmallDisk;
-use crate::load::{BUSY, Load, OCCASIONAL, UNTOLD};
+use crate::load::{BUSY, Load, UNTOLD};
 use crate::postgres::{Clusters, Postgres};
 use crate::scale::Scale;
 use crate::stage::Stage;
@@ -109,8 +109,7 @@ pub const SCENARIOS: [Scenario; 10] = [
         name: "account: clock advanced",
         servers: 1,
         place: Place::Shared,
-        // an advance ends only if its events are sent faster than new ones come
-        load: Load { accounts: [OCCASIONAL, UNTOLD], ..USUAL },
+        load: Load { accounts: [BUSY, UNTOLD], ..USUAL },
         trouble: |stage| Box::pin(accounts::advanced(stage)),
     },
 ];

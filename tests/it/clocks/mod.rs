@@ -5,6 +5,7 @@ mod advancing;
 mod bad_input;
 mod equivalence;
 mod handlers;
+mod load;
 mod many_timers;
 mod reproducibility;
 

@@ -37,7 +37,7 @@ impl Client {
     /// # Errors
     /// Any answer without 201 and an id; I/O errors.
     pub fn post(&mut self) -> Outcome<(i64, Duration)> {
-        let answer = self.send("POST", PATH, BODY)?;
+        let answer = self.send("POST", PATH, KEY, BODY)?;
         match answer {
             Answer { status: 201, id: Some(id), took } => Ok((id, took)),
             Answer { status, .. } => Err(format!("a new output was answered with {status}").into()),
@@ -49,7 +49,7 @@ impl Client {
     /// # Errors
     /// Any status but 200; I/O errors.
     pub fn get(&mut self, rest: &str) -> Outcome<Duration> {
-        let answer = self.send("GET", &format!("{PATH}{rest}"), "")?;
+        let answer = self.send("GET", &format!("{PATH}{rest}"), KEY, "")?;
         match answer.status {
             200 => Ok(answer.took),
             status => Err(format!("GET {PATH}{rest} was answered with {status}").into()),
@@ -61,19 +61,23 @@ impl Client {
     /// # Errors
     /// Any status but 200; I/O errors.
     pub fn act(&mut self, request: i64, action: &str) -> Outcome<()> {
-        match self.send("POST", &format!("/api/concierge_requests/{request}/{action}"), "")?.status {
+        match self.send("POST", &format!("/api/concierge_requests/{request}/{action}"), KEY, "")?.status {
             200 => Ok(()),
             status => Err(format!("{action} of request {request} was answered with {status}").into()),
         }
     }
 
-    fn send(&mut self, method: &str, path: &str, body: &str) -> Outcome<Answer> {
+    /// Sends a request with a key, and a body if it isn't empty.
+    ///
+    /// # Errors
+    /// I/O errors, an answer without a length.
+    pub fn send(&mut self, method: &str, path: &str, key: &str, body: &str) -> Outcome<Answer> {
         let mut request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nauthorization: {KEY}\r\naccept: application/vnd.api+json\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nauthorization: {key}\r\naccept: application/vnd.api+json\r\n",
             self.host
         );
-        if method == "POST" {
-            let headers = format!("content-type: application/vnd.api+json\r\ncontent-length: {}\r\n", body.len());
+        if matches!(method, "POST" | "PATCH") {
+            let headers = format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
             request.push_str(&headers);
         }
         request.push_str("\r\n");

@@ -1,5 +1,5 @@
-//! The benchmark. `cargo bench` measures everything, `cargo bench -- --quick` is a short trial run, and
-//! `cargo bench -- load` runs the named parts only.
+//! The benchmark. `cargo bench` measures everything but the soak, `cargo bench -- --quick` is a short trial run, and
+//! `cargo bench -- load` or `cargo bench -- soak` runs the named parts only.
 //!
 //! It starts and stops a private database and the server's release program. Each figure is printed with its target.
 //! The exit code covers correctness only: all requests answered, all rows saved.
@@ -14,6 +14,7 @@ mod payout; // part `payout`: one request with many outputs
 mod process; // CPU and memory of processes
 mod report; // printing
 mod request; // the measured requests
+mod soak; // part `soak`, only by name: five minutes of mixed traffic
 mod start; // part `start`: size and start-up
 mod webhooks; // part `webhooks`: delivery of events
 mod world; // the database and the server
@@ -45,6 +46,10 @@ struct Scale {
     payout: i64,
     /// Queued events.
     events: i64,
+    /// Periods of the soak.
+    periods: usize,
+    /// Duration of a period.
+    period: Duration,
 }
 
 const FULL: Scale = Scale {
@@ -58,6 +63,8 @@ const FULL: Scale = Scale {
     single: 200,
     payout: 20_000,
     events: 10_000,
+    periods: 5,
+    period: Duration::from_mins(1),
 };
 
 const QUICK: Scale = Scale {
@@ -71,9 +78,11 @@ const QUICK: Scale = Scale {
     single: 20,
     payout: 2000,
     events: 1000,
+    periods: 3,
+    period: Duration::from_secs(10),
 };
 
-const PARTS: [&str; 6] = ["start", "load", "mass", "background", "payout", "webhooks"];
+const PARTS: [&str; 7] = ["start", "load", "mass", "background", "payout", "webhooks", "soak"];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -120,6 +129,9 @@ async fn measure(scale: &Scale, parts: &[&str]) -> Outcome<Vec<String>> {
     }
     if wanted("webhooks") {
         faults.extend(webhooks::run(&world, scale).await?);
+    }
+    if parts.contains(&"soak") {
+        faults.extend(soak::run(&world, scale).await?);
     }
     Ok(faults)
 }

@@ -42,6 +42,11 @@ pub fn resident(pid: u32) -> Option<f64> {
     memory(pid, "VmRSS:")
 }
 
+/// Returns the number of open descriptors.
+pub fn descriptors(pid: u32) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
+}
+
 /// Returns the maximum resident memory so far, in millions of bytes.
 pub fn resident_at_most(pid: u32) -> Option<f64> {
     memory(pid, "VmHWM:")

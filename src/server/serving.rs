@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use connection::{PARTING, part};
 pub use phase::PhaseLimits;
@@ -30,6 +30,8 @@ pub use tls::{Tls, TlsError, connect};
 const GRACE: Duration = Duration::from_secs(8);
 /// Pause after a failed accept.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Time without a failed accept after which the trouble has passed.
+const CALM: Duration = Duration::from_secs(1);
 /// Maximum number of refusals at a time. Further connections are closed without an answer.
 pub const REFUSALS: usize = 64;
 
@@ -63,24 +65,25 @@ async fn accept(
     let places = Arc::new(Semaphore::new(rules.connections));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     // each kind of trouble is logged once, until it has passed
-    let (mut is_full, mut is_failing) = (false, false);
+    let (mut is_full, mut failed_at) = (false, None::<Instant>);
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             // the client has gone already
             Err(error) if is_of_client(&error) => continue,
             Err(error) => {
-                if !is_failing {
+                if failed_at.is_none() {
                     tracing::warn!(%error, "no connection can be accepted; trying again until one can");
                 }
-                is_failing = true;
+                failed_at = Some(Instant::now());
                 sleep(PAUSE).await;
                 continue;
             }
         };
-        if is_failing {
+        // each descriptor that becomes free lets one connection in, and the next one fails again
+        if failed_at.is_some_and(|failed_at| failed_at.elapsed() >= CALM) {
             tracing::info!("connections are accepted again");
-            is_failing = false;
+            failed_at = None;
         }
         // small answers are sent at once
         drop(stream.set_nodelay(true));

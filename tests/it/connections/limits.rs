@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::json;
 
-use crate::support::{Sandbox, Wire, sandbox_with, within};
+use crate::support::{Sandbox, Wire, program, sandbox_with, within};
 
 const LIVE: &str = "/_sandbox/health/live";
 const GET: &str = "GET /_sandbox/health/live HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -162,5 +163,39 @@ async fn requests_in_progress_are_limited() {
             s.patch("/_sandbox/settings", &json!({})).await.expect(200);
         },
     )
+    .await;
+}
+
+#[tokio::test]
+async fn without_descriptors_the_server_warns_once_and_accepts_again_later() {
+    program(&[], async |mut program| {
+        let pid = Pid::from_raw(program.id().cast_signed());
+        let open = std::fs::read_dir(format!("/proc/{}/fd", program.id())).unwrap().count() as u64;
+        let limit = Rlimit { current: Some(open + 4), ..getrlimit(Resource::Nofile) };
+        let former = prlimit(pid, Resource::Nofile, limit).unwrap();
+        let mut wires = Vec::new();
+        for _ in 0..20 {
+            wires.push(Wire::open(program.address()).await);
+        }
+        let mut log = program.stderr.take();
+        let warning = within(log.next()).await.unwrap();
+        assert!(warning.contains("WARN") && warning.contains("no connection can be accepted"), "{warning}");
+        // descriptors that become free are used, and a line follows when none has been missing for a while
+        wires.truncate(2);
+        let get = async || {
+            let mut wire = Wire::open(program.address()).await;
+            wire.send(GET).await;
+            wire.answer().await.expect(200);
+        };
+        let line = loop {
+            tokio::select! {
+                line = within(log.next()) => break line.unwrap(),
+                () = get() => {}
+            }
+        };
+        assert!(line.contains("connections are accepted again"), "{line}");
+        get().await;
+        prlimit(pid, Resource::Nofile, former).unwrap();
+    })
     .await;
 }

@@ -192,7 +192,7 @@ impl Lines {
     }
 
     /// Takes the remaining lines, and leaves an ended stream.
-    fn take(&mut self) -> Self {
+    pub fn take(&mut self) -> Self {
         std::mem::replace(self, Self(unbounded_channel().1))
     }
 

@@ -3,11 +3,15 @@
 mod addresses;
 mod concurrency;
 mod documents;
+mod durations;
+pub mod edits;
+mod faults;
 mod json;
 mod numbers;
 mod pricing;
 mod queries;
 mod retries;
+mod seeds;
 mod values;
 
 use proptest::test_runner::Config;

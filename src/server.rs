@@ -1,6 +1,7 @@
 //! The server as a value: binds its address, starts the background tasks and stops gracefully.
 
 mod descriptors;
+mod framing;
 mod in_flight;
 mod router;
 mod serving;

@@ -7,6 +7,7 @@ use tower::ServiceBuilder;
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
+use super::framing::only_chunks;
 use super::in_flight::{InFlight, limit_in_flight};
 use crate::contract::ServerSetting;
 use crate::sandbox::intercept::intercept;
@@ -31,6 +32,7 @@ pub fn router(plane: &ControlPlane, settings: Vec<ServerSetting>, most_requests:
                 .on_response(telemetry::log_response)
                 .on_failure(()),
         )
+        .layer(from_fn(only_chunks))
         .layer(from_fn_with_state(InFlight::new(most_requests), limit_in_flight))
         .layer(from_fn_with_state(app.clone(), check_host))
         .layer(from_fn(follow_progress));

@@ -211,7 +211,9 @@ async fn collect(mut body: Body) -> Result<Bytes, Errors> {
     let mut rest = Vec::new();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Error::new(DOCUMENT_INVALID, "the body ended before its declared length"))?;
+        let frame = frame.map_err(|_| {
+            Error::new(DOCUMENT_INVALID, "the body ended before its declared length, or a chunk of it is malformed")
+        })?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
         if length > LARGEST_DISCARDED {

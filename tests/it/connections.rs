@@ -1,5 +1,6 @@
 //! Connections: their limits, their ends, and answers without a request.
 
+mod corpus;
 mod limits;
 mod stopping;
 mod tls;

@@ -41,6 +41,8 @@ pub struct ClientStream {
     parting: Option<Pin<Box<Sleep>>>,
     /// The reader that waits although the client closed its sending side.
     reader: Option<Waker>,
+    /// True if the HTTP layer was told of the end a round later, since the last answer.
+    has_delayed_end: bool,
     /// True if anything was read.
     has_read: bool,
     /// Status of the HTTP layer's own answer. It has no body, so it is held back.
@@ -58,6 +60,7 @@ impl ClientStream {
             stalled: None,
             parting: None,
             reader: None,
+            has_delayed_end: false,
             has_read: false,
             held_back: None,
         }
@@ -171,6 +174,12 @@ impl AsyncRead for ClientStream {
                 self.reader = Some(context.waker().clone());
                 return Poll::Pending;
             }
+            // the HTTP layer looks for the end as soon as it has read a head: let the service begin first
+            Phase::Idle | Phase::Head if matches!(read, Poll::Ready(Ok(()))) && !self.has_delayed_end => {
+                self.has_delayed_end = true;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             _ => {}
         }
         read
@@ -180,6 +189,7 @@ impl AsyncRead for ClientStream {
 impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.breaker.check()?;
+        self.has_delayed_end = false;
         let ours = self.of_service(bytes);
         if ours == 0 && !bytes.is_empty() {
             self.held_back = self.held_back.or_else(|| status(bytes));
@@ -195,6 +205,7 @@ impl AsyncWrite for ClientStream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.breaker.check()?;
+        self.has_delayed_end = false;
         let last = slices.iter().rev().find(|slice| !slice.is_empty());
         if last.is_some_and(|last| self.of_service(last) < last.len()) {
             let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);

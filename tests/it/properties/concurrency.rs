@@ -7,7 +7,7 @@ use concierge_sandbox::webhooks::concurrency::{ConcurrencyLimiter, ConcurrencyLi
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::cases;
+use super::slow_cases;
 
 /// The behaviour of a receiver and its events.
 #[derive(Debug, Clone, Copy)]
@@ -187,7 +187,7 @@ fn receiver() -> impl Strategy<Value = Receiver> {
 }
 
 proptest! {
-    #![proptest_config(cases(25))]
+    #![proptest_config(slow_cases(25))]
 
     #[test]
     fn limits_hold_and_every_event_starts(

@@ -43,7 +43,7 @@ fn wallet(currency: &str, user: i64, balance: impl Into<Value>) -> Value {
 }
 
 /// Builds a payroll; some resources precede the targets of their relationships.
-fn payroll() -> Value {
+pub fn payroll() -> Value {
     json!({"data": [
         output(40001, 7001, 100, 9001, "accepted"),
         output("40002", 7001, 101, 9002, "rejected"),

@@ -1,9 +1,13 @@
 //! Refused seeds: taken ids, broken references, unknown members.
 
+use proptest::test_runner::{Config, TestRunner};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
 
 use super::{PATH, instruction, output, payroll, request, seed, to, user, wallet};
+use crate::properties::edits::{apply, edits};
 use crate::support::{Account, Program, account, client, count, database, sandbox, send};
 
 /// Posts a faulty seed and asserts that it stores nothing.
@@ -232,4 +236,49 @@ async fn seed_rejects_bad_documents() {
         assert_eq!(seed(s, &json!({ "data": many })).await["seeded"]["users"], 5000);
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edited_seed_is_stored_whole_or_not_at_all() {
+    account(async |s| {
+        // each case is a few calls: its number stays small
+        let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(24) });
+        let ran = block_in_place(|| {
+            runner.run(&edits(), |edits| {
+                let mut document = payroll();
+                for (place, edit) in edits {
+                    apply(&mut document, place, edit);
+                }
+                let data = document["data"].clone();
+                Handle::current().block_on(async {
+                    let fresh = s.account(json!({})).await;
+                    let stored = fresh.post(PATH, &document).await;
+                    if stored.status == 201 {
+                        assert_eq!(counted(&stored.body), data.as_array().unwrap().len());
+                        let again = fresh.post(PATH, &document).await;
+                        // the ids are taken: the first call stored them
+                        assert!(data == json!([]) || only_wallets(&data) || again.status == 409, "{again:?}");
+                    } else {
+                        assert!((400..500).contains(&stored.status), "{stored:?}");
+                        // every id is still free: nothing was stored
+                        fresh.post(PATH, &payroll()).await.expect(201);
+                    }
+                });
+                Ok(())
+            })
+        });
+        ran.unwrap_or_else(|failed| panic!("{failed}"));
+    })
+    .await;
+}
+
+/// Returns the number of resources in the answer to a seed.
+fn counted(answer: &Value) -> usize {
+    let counts = answer["seeded"].as_object().unwrap().values();
+    usize::try_from(counts.map(|count| count.as_u64().unwrap()).sum::<u64>()).unwrap()
+}
+
+/// Returns whether a seed has only wallets, which replace each other.
+fn only_wallets(data: &Value) -> bool {
+    data.as_array().unwrap().iter().all(|resource| resource["type"] == "cash_wallets")
 }

@@ -83,7 +83,17 @@ fn resembling() -> impl Strategy<Value = String> {
         "é",
     ];
     let known = prop::collection::vec(select(pieces.to_vec()), 0..9).prop_map(|pieces| pieces.concat());
-    prop_oneof![4 => known, 1 => "\\PC{0,12}", 1 => "-?P?T?[0-9]{1,22}(\\.[0-9]{1,12})? ?[a-zA-Z]{1,3}"]
+    let units = [
+        "ns", "us", "µs", "ms", "s", "sec", "m", "min", "h", "hours", "d", "days", "weeks", "months", "years", "S",
+        "H", "M", "D",
+    ];
+    let number = "[0-9]{1,4}(\\.[0-9]{1,10})?|[0-9]{1,22}";
+    let single = (select(vec!["", "", "", "-", "PT", "P"]), number, select(units.to_vec()));
+    prop_oneof![
+        3 => known,
+        3 => single.prop_map(|(start, number, unit)| format!("{start}{number}{unit}")),
+        1 => "\\PC{0,12}",
+    ]
 }
 
 /// Reads the settings of a command line.

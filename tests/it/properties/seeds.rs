@@ -54,12 +54,45 @@ fn ids() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// Generates an attribute that some resource has, with a value that some attribute takes.
+fn attributes() -> impl Strategy<Value = (&'static str, Value)> {
+    let names = [
+        "state",
+        "rejection_reason",
+        "compliance_state",
+        "currency",
+        "balance",
+        "webhook_url",
+        "label",
+        "port_code",
+        "amount",
+    ];
+    let values = [
+        "accepted",
+        "rejected",
+        "accepting",
+        "working",
+        "draft",
+        "finished",
+        "enabled",
+        "ars",
+        "nowhere",
+        "1.5",
+        "-1",
+        "",
+    ];
+    let values =
+        prop_oneof![6 => select(values.to_vec()).prop_map(Value::from), 1 => Just(Value::Null), 1 => Just(json!(1.5))];
+    (select(names.to_vec()), values)
+}
+
 proptest! {
     #![proptest_config(super::cases(400))]
 
     #[test]
     fn edited_seed_is_read_whole_or_its_errors_point_at_its_parts(
         edits in edits(), others in prop::collection::vec((any::<Index>(), ids()), 0..3), repeated in prop::option::of(any::<Index>()),
+        set in prop::collection::vec((any::<Index>(), attributes()), 0..3),
     ) {
         let mut document = payroll();
         let list = document["data"].as_array_mut().unwrap();
@@ -75,6 +108,10 @@ proptest! {
                 _ => &mut list[at]["id"],
             };
             *whose = id;
+        }
+        for (place, (name, value)) in set {
+            let at = place.index(list.len());
+            list[at]["attributes"][name] = value;
         }
         for (place, edit) in edits {
             apply(&mut document, place, edit);

@@ -82,8 +82,8 @@ fn patterns() -> impl Strategy<Value = String> {
     let start = prop_oneof![8 => Just("/api"), 1 => Just("api"), 1 => Just("/apis"), 1 => Just("")];
     let end = prop_oneof![4 => Just(""), 1 => Just("/"), 1 => Just("/**"), 1 => Just("//")];
     (start, prop::collection::vec(segments(), 0..4), end).prop_map(|(start, segments, end)| {
-        let segments: String = segments.iter().map(|segment| format!("/{segment}")).collect();
-        format!("{start}{segments}{end}")
+        let path = segments.iter().fold(start.to_owned(), |path, segment| format!("{path}/{segment}"));
+        path + end
     })
 }
 

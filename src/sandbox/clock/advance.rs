@@ -28,7 +28,7 @@ use crate::webhooks::store::is_due;
 pub enum Until {
     /// After a span of time, or at an instant.
     Moved(Distance),
-    /// At the first instant with nothing due within this time, and after [`MOST_SPANS`] times this time at the latest.
+    /// At the first instant with nothing due within this time, and after fifty times this time at the latest.
     Quiet(Duration),
 }
 
@@ -56,7 +56,7 @@ const MOST_SPANS: u32 = 50;
 /// runs on if this server dies on the way. Advances of one account wait for each other.
 ///
 /// At each instant an advance waits for the deliveries due on its arrival, then for those of the calls that handlers made
-/// meanwhile, and so on. It can't tell these calls from others, so it goes on after [`MOST_ROUNDS`] such rounds. After an
+/// meanwhile, and so on. It can't tell these calls from others, so it goes on after sixteen such rounds. After an
 /// instant with so many, the next one has half of them: steady calls of others don't hold an advance up.
 ///
 /// # Errors
